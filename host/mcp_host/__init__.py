@@ -1,0 +1,44 @@
+"""mcp-host: one MCP server from many installed plugins. These names are all that a plugin author needs.
+
+Importing this package is cheap: the MCP SDK is imported only when `Context`, `ToolError` or
+`ResourceError` is asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mcp_host._version import __version__
+from mcp_host.api import Call, Check, Completion, HostFacts, Plugin, PluginContext, Prompt, Resource, Tool, hookimpl
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+
+    from mcp_host.context import Context
+
+__all__ = [
+    "Call",
+    "Check",
+    "Completion",
+    "Context",
+    "HostFacts",
+    "Plugin",
+    "PluginContext",
+    "Prompt",
+    "Resource",
+    "ResourceError",
+    "Tool",
+    "ToolError",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Context":
+        from mcp_host.context import Context
+
+        return Context
+    if name in ("ToolError", "ResourceError"):
+        from mcp.server.mcpserver import exceptions
+
+        return getattr(exceptions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

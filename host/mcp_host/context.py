@@ -1,0 +1,156 @@
+"""`Context`: the SDK's request context plus the plugin's own `.settings`, `.state` and `.plugin`."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, cast
+
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.elicitation import ElicitationResult, ElicitSchemaModelT, UrlElicitationResult
+from mcp.server.mcpserver import Context as SDKContext
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import NoBackChannelError
+from mcp.types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams
+from pydantic import PrivateAttr
+from typing_extensions import TypeVar
+
+from mcp_host.api import PluginContext
+
+SettingsT = TypeVar("SettingsT", default=Any)
+StateT = TypeVar("StateT", default=Any)
+
+LOG_LEVEL_KEY = "mcp_host.log_level"
+"""Where a handshake-era connection keeps what its client asked for with `logging/setLevel`."""
+
+LOG_LEVELS: tuple[LoggingLevel, ...] = (
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+)
+"""Least severe first (RFC 5424)."""
+
+_NO_ELICITATION = "the client cannot be asked: it did not declare the elicitation capability"
+_NO_BACK_CHANNEL = (
+    "the client cannot be asked in the middle of a call: protocol 2026-07-28 has no server-to-client requests. "
+    "Declare what to ask as a parameter, Annotated[T, Resolve(...)], which works in every protocol version"
+)
+
+
+class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
+    """What a tool, resource, prompt or completer gets when it declares a parameter annotated with it.
+
+    `Context[Settings]` types `.settings`, `Context[Settings, State]` also `.state`, which is what the
+    plugin's lifespan yielded (`None` without one) and the same object as
+    `.request_context.lifespan_context`. Everything of the SDK's context is there too.
+    """
+
+    _plugin: PluginContext[Any] | None = PrivateAttr(default=None)
+
+    @classmethod
+    def scoped(cls, parent: SDKContext[Any, Any], plugin: PluginContext[Any], state: Any) -> Context[Any, Any]:
+        """The context of `parent`'s request as `plugin` may see it."""
+        request = parent._request_context
+        if request is not None:
+            # A copy of a plain dataclass: replace() would run __init__ for the same fields at twice the price.
+            request = _with_state(request, state)
+        context = cls(
+            request_context=request,
+            mcp_server=parent._mcp_server,
+            input_params=parent._input_params,
+            subscriptions=parent._subscriptions,
+        )
+        context._plugin = plugin
+        return context
+
+    @property
+    def plugin(self) -> PluginContext[SettingsT]:
+        """The plugin this call belongs to."""
+        if self._plugin is None:
+            raise ValueError("Context is not available outside of a request")
+        return self._plugin
+
+    @property
+    def settings(self) -> SettingsT:
+        """The plugin's own validated settings."""
+        return self.plugin.settings
+
+    @property
+    def state(self) -> StateT:
+        """What the plugin's own lifespan yielded."""
+        return cast(StateT, self.request_context.lifespan_context)
+
+    @property
+    def client_id(self) -> str | None:
+        """The authenticated client's id, or None when the request carried no token."""
+        token = get_access_token()
+        return token.client_id if token else None
+
+    async def log(self, level: LoggingLevel, data: Any, *, logger_name: str | None = None) -> None:
+        """Send a log message to the client, if it asked for this level.
+
+        Clients of the handshake versions ask with `logging/setLevel` (all levels until then), those of
+        2026-07-28 with each request (none unless asked). `data` is anything JSON can say.
+        """
+        session = self.request_context.session
+        wanted = session._connection.state.get(LOG_LEVEL_KEY)
+        if wanted is not None and LOG_LEVELS.index(level) < LOG_LEVELS.index(wanted):
+            return
+        if level not in session._allowed_log_levels:
+            return
+        params = LoggingMessageNotificationParams(level=level, data=data, logger=logger_name or self.plugin.name)
+        await session.send_notification(
+            LoggingMessageNotification(params=params), related_request_id=self.request_context.request_id
+        )
+
+    async def debug(self, data: Any, *, logger_name: str | None = None) -> None:
+        """Send a debug message to the client."""
+        await self.log("debug", data, logger_name=logger_name)
+
+    async def info(self, data: Any, *, logger_name: str | None = None) -> None:
+        """Send an info message to the client."""
+        await self.log("info", data, logger_name=logger_name)
+
+    async def warning(self, data: Any, *, logger_name: str | None = None) -> None:
+        """Send a warning to the client."""
+        await self.log("warning", data, logger_name=logger_name)
+
+    async def error(self, data: Any, *, logger_name: str | None = None) -> None:
+        """Send an error message to the client."""
+        await self.log("error", data, logger_name=logger_name)
+
+    async def elicit(self, message: str, schema: type[ElicitSchemaModelT]) -> ElicitationResult[ElicitSchemaModelT]:
+        """Ask the user for a form's worth of data; see the SDK's `Context.elicit`.
+
+        Raises:
+            ToolError: The client did not declare elicitation (it would never answer), or speaks a
+                protocol version without server-to-client requests.
+        """
+        self._require_elicitation()
+        try:
+            return await super().elicit(message, schema)
+        except NoBackChannelError:
+            raise ToolError(_NO_BACK_CHANNEL) from None
+
+    async def elicit_url(self, message: str, url: str, elicitation_id: str) -> UrlElicitationResult:
+        """Send the user to a URL; raises as `elicit` does."""
+        self._require_elicitation()
+        try:
+            return await super().elicit_url(message, url, elicitation_id)
+        except NoBackChannelError:
+            raise ToolError(_NO_BACK_CHANNEL) from None
+
+    def _require_elicitation(self) -> None:
+        capabilities = self.client_capabilities
+        if capabilities is None or capabilities.elicitation is None:
+            raise ToolError(_NO_ELICITATION)
+
+
+def _with_state(request: Any, state: Any) -> Any:
+    copy = object.__new__(type(request))
+    copy.__dict__.update(request.__dict__)
+    copy.lifespan_context = state
+    return copy

@@ -1,0 +1,34 @@
+"""The one form of every error the host reports: what happened, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HostError(Exception):
+    """An error with its place and its mend, shown in one form by the CLI, the log and the records.
+
+    `what` is one sentence, `where` names the file and key, or the plugin and distribution, and
+    `mend` is the command to run or the TOML line to write. `where` and `mend` may be empty.
+    """
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  mend: {self.mend}" if self.mend else text
+
+
+class ConfigError(HostError):
+    """`mcp-host.toml`, an `MCP_*` variable or a flag does not say something the host can use."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""

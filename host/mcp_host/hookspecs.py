@@ -1,0 +1,207 @@
+"""The hooks a plugin may implement, each with an example that runs. There is no logic here.
+
+Hooks are synchronous and called one plugin at a time, in the order of `mcp-host.toml`; anything that takes time
+belongs into the lifespan. An implementation is marked with `@hookimpl`, may take fewer arguments than its
+specification, and may be a method of an object, a function of a module, or what `Plugin`'s decorators make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mcp_host.api import PROJECT, Check, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+
+if TYPE_CHECKING:
+    from mcp.server.auth.provider import TokenVerifier
+    from pydantic import BaseModel
+    from starlette.routing import BaseRoute
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec
+def mcp_settings() -> type[BaseModel] | None:
+    """Return the model of `[plugins.NAME.settings]`. Without one the plugin takes no settings.
+
+    ```python
+    from pydantic import BaseModel, Field
+    from mcp_host import hookimpl
+
+    class Settings(BaseModel, extra="forbid"):
+        digits: int = Field(3, ge=0, description="Decimals kept in results.")
+
+    @hookimpl
+    def mcp_settings():
+        return Settings
+    ```
+    """
+
+
+@hookspec
+def mcp_tools(plugin: PluginContext[Any]) -> Iterable[Tool | Callable[..., Any]] | None:
+    """Return the tools. A plain function is `Tool(function)`.
+
+    ```python
+    from mcp_host import Tool, hookimpl
+
+    def add(a: int, b: int) -> int:
+        "Add two numbers."
+        return a + b
+
+    @hookimpl
+    def mcp_tools(plugin):
+        return [Tool(add, read_only=True)]
+    ```
+    """
+
+
+@hookspec
+def mcp_resources(plugin: PluginContext[Any]) -> Iterable[Resource] | None:
+    """Return the resources: a fixed URI, or an RFC 6570 template whose variables are the function's parameters.
+
+    ```python
+    from mcp_host import Resource, hookimpl
+
+    @hookimpl
+    def mcp_resources(plugin):
+        return [
+            Resource("notes://all", lambda: "a, b", name="all notes"),
+            Resource("notes://{name}", lambda name: f"The note {name}.", name="a note"),
+        ]
+    ```
+    """
+
+
+@hookspec
+def mcp_prompts(plugin: PluginContext[Any]) -> Iterable[Prompt | Callable[..., Any]] | None:
+    """Return the prompts. A plain function is `Prompt(function)`.
+
+    ```python
+    from mcp_host import hookimpl
+
+    def review(code: str) -> str:
+        "Review a piece of code."
+        return f"Please review this code:\\n{code}"
+
+    @hookimpl
+    def mcp_prompts(plugin):
+        return [review]
+    ```
+    """
+
+
+@hookspec
+def mcp_completions(plugin: PluginContext[Any]) -> Iterable[Completion] | None:
+    """Return the completers of prompt and resource template arguments.
+
+    ```python
+    from mcp_host import Completion, hookimpl
+
+    def languages(value: str) -> list[str]:
+        return [name for name in ("python", "rust") if name.startswith(value)]
+
+    @hookimpl
+    def mcp_completions(plugin):
+        return [Completion("review", "language", languages)]
+    ```
+    """
+
+
+@hookspec
+def mcp_lifespan(plugin: PluginContext[Any]) -> AbstractAsyncContextManager[Any] | None:
+    """Return an async context manager that holds what the plugin needs while it serves; it yields `ctx.state`.
+
+    It is entered once per process, in the order of the TOML, under `[host] start_timeout`, and left in reverse order.
+
+    ```python
+    from contextlib import asynccontextmanager
+    from mcp_host import hookimpl
+
+    @hookimpl
+    @asynccontextmanager
+    async def mcp_lifespan(plugin):
+        plugin.log.info("opening")
+        yield {"opened": True}
+        plugin.log.info("closing")
+    ```
+    """
+
+
+@hookspec
+def mcp_middleware(plugin: PluginContext[Any]) -> Iterable[Middleware] | None:
+    """Return `async (call, call_next)` functions run around every tool call, resource read and prompt get.
+
+    ```python
+    from mcp_host import hookimpl
+
+    @hookimpl
+    def mcp_middleware(plugin):
+        async def log_calls(call, call_next):
+            plugin.log.info("%s %s", call.kind, call.name)
+            return await call_next(call)
+
+        return [log_calls]
+    ```
+    """
+
+
+@hookspec
+def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute] | None:
+    """Return Starlette routes, served beside `/mcp` when the transport is HTTP, behind the same Host and Origin guard.
+
+    ```python
+    from mcp_host import hookimpl
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def health(request):
+        return PlainTextResponse("ok")
+
+    @hookimpl
+    def mcp_routes(plugin):
+        return [Route("/health", health)]
+    ```
+    """
+
+
+@hookspec
+def mcp_token_verifier(plugin: PluginContext[Any]) -> TokenVerifier | None:
+    """Return what checks bearer tokens when the TOML says `[auth] verifier = "plugin:NAME"`.
+
+    ```python
+    from mcp.server.auth.provider import AccessToken
+    from mcp_host import hookimpl
+
+    class OneToken:
+        async def verify_token(self, token):
+            if token != "letmein":
+                return None
+            return AccessToken(token=token, client_id="me", scopes=["mcp"])
+
+    @hookimpl
+    def mcp_token_verifier(plugin):
+        return OneToken()
+    ```
+    """
+
+
+@hookspec
+def mcp_checks(plugin: PluginContext[Any]) -> Iterable[Check] | None:
+    """Return what `mcp-host check` should ask the plugin.
+
+    ```python
+    import shutil
+    from mcp_host import Check, hookimpl
+
+    def has_git() -> str | None:
+        return None if shutil.which("git") else "git is not on PATH"
+
+    @hookimpl
+    def mcp_checks(plugin):
+        return [Check(has_git, "git is installed")]
+    ```
+    """

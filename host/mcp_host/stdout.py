@@ -1,0 +1,45 @@
+"""Keeps file descriptor 1 for whoever owns it: the protocol while serving stdio, the command's own output elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import TextIO
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(ValueError, OSError):
+                stream.flush()
+
+
+@contextmanager
+def own_stdout() -> Iterator[TextIO]:
+    """Yield a private stream onto the real stdout while everyone else's writes to it go to stderr.
+
+    Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well.
+    """
+    _flush()
+    saved = os.dup(1)
+    os.set_inheritable(saved, False)
+    os.dup2(2, 1)
+    stream = os.fdopen(saved, "w", encoding="utf-8", closefd=False)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield stream
+    finally:
+        _flush()
+        with suppress(ValueError, OSError):
+            stream.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send what is written to stdout, by any means, to stderr for the duration of the block."""
+    with own_stdout():
+        yield
