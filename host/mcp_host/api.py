@@ -1,4 +1,4 @@
-"""What authors write plugins with: contributions as frozen dataclasses, and `Plugin`, which collects them by decorators."""
+"""What authors write plugins with: contributions as frozen dataclasses, and `Plugin`, their collector."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class Check:
     `fn` may be async and may take the `PluginContext`; an exception counts as a failure.
     """
 
-    fn: Callable[..., str | None | Awaitable[str | None]]
+    fn: Callable[..., str | Awaitable[str | None] | None]
     name: str
 
 
@@ -298,7 +298,7 @@ class Plugin:
 
     def middleware(self, fn: _FunctionT) -> _FunctionT:
         """Run the decorated `async (call, call_next)` around every tool call, resource read and prompt get."""
-        self._middleware.append(cast(Middleware, fn))
+        self._middleware.append(cast("Middleware", fn))
         return fn
 
     def route(

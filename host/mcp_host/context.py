@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Generic, cast
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -49,22 +50,24 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
     """
 
     _plugin: PluginContext[Any] | None = PrivateAttr(default=None)
+    _state: Any = PrivateAttr(default=None)
 
     @classmethod
     def scoped(cls, parent: SDKContext[Any, Any], plugin: PluginContext[Any], state: Any) -> Context[Any, Any]:
         """The context of `parent`'s request as `plugin` may see it."""
         request = parent._request_context
         if request is not None:
-            # A copy of a plain dataclass: replace() would run __init__ for the same fields at twice the price.
-            request = _with_state(request, state)
-        context = cls(
+            request = replace(request, lifespan_context=state)
+        # Through Any: type checkers see pydantic's generated signature in place of the SDK's own constructor.
+        context = cast(Any, cls)(
             request_context=request,
             mcp_server=parent._mcp_server,
             input_params=parent._input_params,
             subscriptions=parent._subscriptions,
         )
         context._plugin = plugin
-        return context
+        context._state = state
+        return cast("Context[Any, Any]", context)
 
     @property
     def plugin(self) -> PluginContext[SettingsT]:
@@ -81,7 +84,7 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
     @property
     def state(self) -> StateT:
         """What the plugin's own lifespan yielded."""
-        return cast(StateT, self.request_context.lifespan_context)
+        return cast("StateT", self._state)
 
     @property
     def client_id(self) -> str | None:
@@ -147,10 +150,3 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         capabilities = self.client_capabilities
         if capabilities is None or capabilities.elicitation is None:
             raise ToolError(_NO_ELICITATION)
-
-
-def _with_state(request: Any, state: Any) -> Any:
-    copy = object.__new__(type(request))
-    copy.__dict__.update(request.__dict__)
-    copy.lifespan_context = state
-    return copy

@@ -32,3 +32,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def text_of(error: BaseException) -> str:
+    """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises."""
+    try:
+        lines = str(error).strip().splitlines()
+    except BaseException:
+        lines = ["(its text cannot be shown)"]
+    return f"{type(error).__name__}: {lines[0] if lines else '(no text)'}"

@@ -1,0 +1,52 @@
+# `make run` serves mcp-host.toml; `make test` runs every check. Both need only Python >= 3.11, git and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PLUGINS := $(wildcard plugins/*)
+PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml) constraints.txt
+EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
+
+export PIP_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint types layers tests bench clean
+
+run: $(VENV)/.run
+	@$(BIN)/mcp-host run
+
+test: lint types layers tests
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+layers: $(VENV)/.test
+	$(BIN)/lint-imports --no-logo
+
+tests: $(VENV)/.test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=95
+
+$(VENV)/.venv:
+	$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.venv $(PROJECTS)
+	@echo "Installing mcp-host and its plugins into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet $(EDITABLE)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv $(PROJECTS)
+	$(BIN)/python -m pip install --quiet --group test $(EDITABLE)
+	@touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

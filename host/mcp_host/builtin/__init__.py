@@ -1,0 +1,38 @@
+"""What the host itself contributes, as a plugin written on the public API: the resource `mcp-host://plugins`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from mcp_host.api import Plugin
+from mcp_host.records import PluginRecord
+
+NAME = "mcp-host"
+PLUGINS_URI = "mcp-host://plugins"
+
+
+def builtin_plugin(records: Callable[[], Sequence[PluginRecord]]) -> Plugin:
+    """Return the host's own plugin. `records` gives the state of all plugins at the moment it is called."""
+    plugin = Plugin()
+
+    @plugin.resource(
+        PLUGINS_URI,
+        name="plugins",
+        title="Plugins of this server",
+        mime_type="application/json",
+    )
+    async def plugins() -> str:
+        """Every plugin of this server: what it contributes and, if it failed, why and how to mend it."""
+        return json.dumps({"plugins": [record.to_json() for record in records()]}, indent=2)
+
+    return plugin
+
+
+def failure_notice(records: Sequence[PluginRecord]) -> str | None:
+    """Return one line for the server's instructions when plugins failed, so that a model can tell its user."""
+    failed = [record for record in records if record.failed]
+    if not failed:
+        return None
+    names = ", ".join(f"{record.name} ({record.problem})" for record in failed)
+    return f"Not available, because it failed to start: {names}. Read {PLUGINS_URI} for how to mend it."

@@ -1,0 +1,235 @@
+"""Everything the host serves at one moment, decided before it is served: names, owners, conflicts, listings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import mcp.types as types
+from starlette.routing import BaseRoute
+
+from mcp_host.api import Middleware
+from mcp_host.binding import (
+    Completer,
+    Parts,
+    Served,
+    ServedPrompt,
+    ServedResource,
+    ServedTemplate,
+    ServedTool,
+    bind,
+)
+from mcp_host.errors import HostError
+from mcp_host.loader import LoadedPlugin
+from mcp_host.records import Contributed
+from mcp_host.uris import overlap
+
+_ServedT = TypeVar("_ServedT", bound=Served)
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What a tool may be called (SEP-986)."""
+
+NAME_BUDGET = 60
+"""Characters of a tool name past which known clients cut, refuse or hide it once they add their own prefix."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """An immutable generation of what is served. Mappings are in served order: the TOML's, then the plugin's own."""
+
+    generation: int = 0
+    plugins: tuple[LoadedPlugin, ...] = ()
+    tools: Mapping[str, ServedTool] = field(default_factory=dict)
+    resources: Mapping[str, ServedResource] = field(default_factory=dict)
+    templates: Mapping[str, ServedTemplate] = field(default_factory=dict)
+    prompts: Mapping[str, ServedPrompt] = field(default_factory=dict)
+    completers: Mapping[tuple[str, str], Completer] = field(default_factory=dict)
+    middleware: tuple[tuple[LoadedPlugin, Middleware], ...] = ()
+    routes: tuple[BaseRoute, ...] = ()
+    parts: Mapping[LoadedPlugin, Parts] = field(default_factory=dict)
+
+    @property
+    def has_completion(self) -> bool:
+        return bool(self.completers) or any(parts.server_completion for parts in self.parts.values())
+
+    def has_resource(self, uri: str) -> bool:
+        """Whether a resource or a template answers for the URI."""
+        return uri in self.resources or any(
+            template.template.match(uri) is not None for template in self.templates.values()
+        )
+
+    @property
+    def tool_list(self) -> list[types.Tool]:
+        return [tool.wire for tool in self.tools.values()]
+
+    @property
+    def resource_list(self) -> list[types.Resource]:
+        return [resource.wire for resource in self.resources.values()]
+
+    @property
+    def template_list(self) -> list[types.ResourceTemplate]:
+        return [template.wire for template in self.templates.values()]
+
+    @property
+    def prompt_list(self) -> list[types.Prompt]:
+        return [prompt.wire for prompt in self.prompts.values()]
+
+
+def build_catalog(
+    plugins: Sequence[LoadedPlugin],
+    *,
+    previous: Catalog | None = None,
+    default_timeout: float | None = None,
+    endpoint: str = "/mcp",
+) -> Catalog:
+    """Bind every plugin that is still alive, in order, and refuse the ones that clash with an earlier one.
+
+    A plugin that cannot be bound or that clashes fails whole: its record says why, and it serves nothing.
+    Plugins of the `previous` generation are not bound again. `default_timeout` is in seconds.
+    `endpoint` is the HTTP path that no plugin's route may take.
+    """
+    bound = previous.parts if previous is not None else {}
+    builder = _Builder(endpoint)
+    for plugin in plugins:
+        if not plugin.alive:
+            continue
+        try:
+            parts = bound.get(plugin) or bind(plugin, default_timeout=default_timeout)
+            builder.add(plugin, parts)
+        except HostError as error:
+            plugin.fail(error)
+    return Catalog(
+        generation=previous.generation + 1 if previous is not None else 1,
+        plugins=tuple(plugins),
+        tools=builder.tools,
+        resources=builder.resources,
+        templates=builder.templates,
+        prompts=builder.prompts,
+        completers=builder.completers,
+        middleware=tuple(builder.middleware),
+        routes=tuple(builder.routes),
+        parts=builder.parts,
+    )
+
+
+class _Builder:
+    """The catalog in the making. `add` changes nothing unless the whole plugin fits."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._paths: dict[str, LoadedPlugin | None] = {endpoint: None}
+        self.routes: list[BaseRoute] = []
+        self.tools: dict[str, ServedTool] = {}
+        self.resources: dict[str, ServedResource] = {}
+        self.templates: dict[str, ServedTemplate] = {}
+        self.prompts: dict[str, ServedPrompt] = {}
+        self.completers: dict[tuple[str, str], Completer] = {}
+        self.middleware: list[tuple[LoadedPlugin, Middleware]] = []
+        self.parts: dict[LoadedPlugin, Parts] = {}
+
+    def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
+        tools = self._named("tool", parts.tools, self.tools)
+        prompts = self._named("prompt", parts.prompts, self.prompts)
+        resources = self._unique(parts.resources, self.resources)
+        templates = self._unique(parts.templates, self.templates)
+        self._refuse_overlaps(plugin, parts)
+        paths = self._route_paths(plugin)
+
+        self.tools |= tools
+        self.prompts |= prompts
+        self.resources |= resources
+        self.templates |= templates
+        self.completers |= parts.completers
+        self._paths |= paths
+        self.routes.extend(plugin.contributions.routes)
+        self.middleware.extend((plugin, middleware) for middleware in parts.middleware)
+        self.parts[plugin] = parts
+        plugin.record = replace(
+            plugin.record,
+            contributed=Contributed(
+                tools=tuple(tools), resources=tuple(resources), templates=tuple(templates), prompts=tuple(prompts)
+            ),
+        )
+
+    def _named(self, kind: str, items: Sequence[_ServedT], taken: Mapping[str, Served]) -> dict[str, _ServedT]:
+        added: dict[str, _ServedT] = {}
+        for item in items:
+            if not NAME.fullmatch(item.name):
+                raise HostError(
+                    f"{kind} name {item.name!r} is not made of 1 to 128 of A-Z a-z 0-9 . _ -",
+                    where=item.plugin.where,
+                    mend=f'[plugins.{item.plugin.name}] {kind}s.deny = ["{item.name}"], or have it renamed',
+                )
+            other = taken.get(item.name) or added.get(item.name)
+            if other is not None:
+                raise _conflict(f"{kind} {item.name!r}", item, other, f'prefix = "{_prefix(item.plugin)}"')
+            if kind == "tool" and len(item.name) > NAME_BUDGET:
+                item.plugin.warn(
+                    f"tool name {item.name!r} has {len(item.name)} characters; "
+                    f"some clients refuse more than {NAME_BUDGET}",
+                    mend=f'[plugins.{item.plugin.name}] prefix = "..."   (a shorter one)',
+                )
+            added[item.name] = item
+        return added
+
+    def _unique(self, items: Sequence[_ServedT], taken: Mapping[str, Served]) -> dict[str, _ServedT]:
+        added: dict[str, _ServedT] = {}
+        for item in items:
+            other = taken.get(item.name) or added.get(item.name)
+            if other is not None:
+                raise _conflict(f"resource {item.name!r}", item, other, f'resources.deny = ["{item.name}"]')
+            added[item.name] = item
+        return added
+
+    def _route_paths(self, plugin: LoadedPlugin) -> dict[str, LoadedPlugin | None]:
+        """Refuse routes at a path that is taken. A plugin may have several at one path, for different methods."""
+        paths: dict[str, LoadedPlugin | None] = {}
+        for route in plugin.contributions.routes:
+            path = getattr(route, "path", None)
+            if path is None:
+                continue
+            if path in self._paths:
+                other = self._paths[path]
+                owner = f"plugin {other.name!r} ({other.record.source})" if other else "the MCP endpoint"
+                raise HostError(
+                    f"route {path!r} of plugin {plugin.name!r} ({plugin.record.source}) is taken by {owner}",
+                    where=plugin.where,
+                    mend=f"[plugins.{plugin.name}] enabled = false"
+                    if other
+                    else '[transport] path = "..."   (another endpoint)',
+                )
+            paths[path] = plugin
+        return paths
+
+    def _refuse_overlaps(self, plugin: LoadedPlugin, parts: Parts) -> None:
+        """Refuse templates of two plugins that could claim one URI: which of them is read must not depend on order."""
+        pairs: list[tuple[Served, Served]] = [
+            (mine, other) for mine in parts.templates for other in (*self.templates.values(), *self.resources.values())
+        ]
+        pairs += [(mine, other) for mine in parts.resources for other in self.templates.values()]
+        for mine, other in pairs:
+            if overlap(mine.name, other.name):
+                raise _conflict(
+                    f"resource {mine.name!r}",
+                    mine,
+                    other,
+                    f'resources.deny = ["{mine.name}"]',
+                    verb=f"overlaps {other.name!r}",
+                )
+
+
+def _conflict(what: str, mine: Served, other: Served, line: str, *, verb: str = "is contributed twice") -> HostError:
+    plugin = mine.plugin
+    if other.plugin is plugin:
+        return HostError(f"{what} {verb} by plugin {plugin.name!r} itself", where=plugin.where)
+    return HostError(
+        f"{what} of plugin {plugin.name!r} ({plugin.record.source}) {verb}: "
+        f"plugin {other.plugin.name!r} ({other.plugin.record.source}) has it already",
+        where=plugin.where,
+        mend=f"[plugins.{plugin.name}] {line}",
+    )
+
+
+def _prefix(plugin: LoadedPlugin) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", plugin.name) + "_"

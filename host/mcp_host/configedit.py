@@ -1,0 +1,54 @@
+"""Writes `mcp-host.toml`: a new file to start from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import tomlkit
+
+from mcp_host.discovery import InstalledPlugin
+
+
+def new_config(*, name: str, enabled: Sequence[str], installed: Iterable[InstalledPlugin], http: bool) -> str:
+    """Return the text of a new file: the given plugins enabled, the other installed ones as comments."""
+    document = tomlkit.document()
+    document.add(tomlkit.comment("What this server serves. All keys: mcp-host schema"))
+    host = tomlkit.table()
+    host.add("name", name or "mcp-host")
+    document.add("host", host)
+    transport = tomlkit.table()
+    transport.add("kind", "http" if http else "stdio")
+    document.add("transport", transport)
+    plugins = tomlkit.table(is_super_table=True)
+    for plugin in enabled:
+        plugins.add(plugin, tomlkit.table())
+    if enabled:
+        document.add("plugins", plugins)
+    text = tomlkit.dumps(document)
+    for other in installed:
+        if other.name not in enabled:
+            key = tomlkit.key(other.name).as_string()
+            text += f"\n# [plugins.{key}]    # {other.label}; remove the first # to enable it\n"
+    return text
+
+
+def write_new(path: Path, text: str, *, force: bool = False) -> bool:
+    """Write a file whole or not at all; return False when it is there already and `force` is not given."""
+    if path.exists() and not force:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return True

@@ -1,0 +1,38 @@
+"""Logging of the command line: one handler on stderr that redacts secrets and lets no control character through."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+from mcp_host.secrets import Redactor
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")
+"""Libraries whose information-level chatter is of no use to who runs a host."""
+
+
+class SafeFormatter(logging.Formatter):
+    """Redacts, and shows control characters as escapes, so that no text can rewrite the reader's terminal."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(self._redactor.redact(super().format(record)))
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters (newline and tab excepted) as `\\x1b`-style escapes."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def configure_logging(level: str, redactor: Redactor) -> None:
+    """Send the logs of this process to stderr from `level` (debug, info ...) on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter(redactor))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)

@@ -1,0 +1,510 @@
+"""What mcp-host.toml may say: its models, where each value of them came from, and their JSON Schema."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import quote
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+Keys = tuple[str | int, ...]
+"""The path of a value in the file: names of tables and keys, and numbers of list items."""
+
+_UNIT_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PLUGIN_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+_SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
+_SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", "apikey", "privatekey")
+
+
+def parse_duration(value: object) -> float:
+    """Return seconds from a number of seconds or a text such as `500ms`, `30s`, `2m` or `1h`.
+
+    Raises `ValueError` when the value is anything else, not above zero, or not finite.
+    """
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h)", value)):
+        seconds = float(match[1]) * _UNIT_SECONDS[match[2]]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        # tomllib reads whole numbers of any size, and some of them are larger than any float.
+        seconds = float(value) if abs(value) < 1e300 else math.inf
+    else:
+        raise ValueError('must be a number of seconds, or a text such as "500ms", "30s", "2m" or "1h"')
+    if not 0 < seconds < math.inf:
+        raise ValueError("must be a duration above 0 and below infinity")
+    return seconds
+
+
+_DURATION_SCHEMA: Final[JsonSchemaValue] = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "description": "Seconds."},
+        {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h)$", "examples": ["500ms", "30s", "2m", "1h"]},
+    ]
+}
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
+"""A length of time, held as seconds."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form a text must have: a pattern for the whole of it, and how to say so."""
+
+    pattern: str
+    says: str
+
+    def check(self, text: str) -> str:
+        """Return the text, or raise `ValueError` when it has another form."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.says)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the form after the text is known to be one."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Describe the form as a pattern."""
+        return {**handler(schema), "pattern": f"^{self.pattern}$"}
+
+
+def _no_deadline(value: object) -> object:
+    return None if value == "none" else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _short_kind(value: object) -> object:
+    return "http" if value == "streamable-http" else value
+
+
+def _home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path whose `~` names a known home directory") from None
+
+
+PluginName = Annotated[
+    str, Form(_PLUGIN_NAME, "must be a plugin's name: letters, digits, `.`, `_` and `-`, not starting with `.` or `-`")
+]
+Origin = Annotated[
+    str,
+    Form(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+", 'must be an origin such as "https://example.com"'),
+]
+HttpUrl = Annotated[str, Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')]
+ObjectName = Annotated[
+    str,
+    Form(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", 'must have the form "package.module:attribute"'),
+]
+OptionalDuration = Annotated[
+    Duration | None,
+    BeforeValidator(_no_deadline),
+    WithJsonSchema({"anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "none"}]}),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"],
+    BeforeValidator(_lower),
+    WithJsonSchema(
+        {
+            "type": "string",
+            # The names for an editor to offer, and the pattern because any case is accepted.
+            "anyOf": [
+                {"enum": list(_LEVELS)},
+                {"pattern": f"^({'|'.join(''.join(f'[{c.upper()}{c}]' for c in name) for name in _LEVELS)})$"},
+            ],
+        }
+    ),
+]
+TransportKind = Annotated[
+    Literal["stdio", "http"],
+    BeforeValidator(_short_kind),
+    WithJsonSchema({"type": "string", "enum": ["stdio", "http", "streamable-http"]}),
+]
+
+
+class Section(BaseModel):
+    """A table of the file: fixed keys, and no change after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class HostSection(Section):
+    """`[host]`: what the host calls itself and how it treats its plugins."""
+
+    name: str = Field(default="mcp-host", min_length=1, description="Name the server gives to clients.")
+    title: str | None = Field(default=None, description="Name for people to read.")
+    version: str | None = Field(
+        default=None, description="Version the server gives to clients; default: mcp-host's own."
+    )
+    instructions: str | None = Field(default=None, description="What a client tells its model about this server.")
+    on_error: Literal["skip", "fail"] = Field(
+        default="skip",
+        description="What a plugin that cannot be served does: `skip` serves the others, `fail` ends the host.",
+    )
+    log_level: LogLevel = Field(default="info", description="Least severe level that is logged.")
+    debug: StrictBool = Field(
+        default=False, description="Show callers the text of a plugin's crash instead of an error id."
+    )
+    data_dir: Annotated[Path, AfterValidator(_home)] | None = Field(
+        default=None,
+        description="Folder where plugins keep files, relative to this file; default: mcp-host's folder in the user's "
+        "data directory.",
+    )
+    start_timeout: Duration = Field(default=30.0, description="Longest time one plugin may take to start.")
+    stop_timeout: Duration = Field(default=10.0, description="Longest time one plugin may take to stop.")
+    call_timeout: OptionalDuration = Field(
+        default=60.0, description='Longest time of one call, unless a plugin or tool sets its own; "none" for no limit.'
+    )
+    import_warning: Duration = Field(
+        default=0.5, description="Warn about a plugin whose import takes longer than this."
+    )
+
+
+class TransportSection(Section):
+    """`[transport]`: how clients reach the host."""
+
+    kind: TransportKind = Field(default="stdio", description="`stdio`, or `http` for Streamable HTTP.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address that HTTP listens on.")
+    port: StrictInt = Field(
+        default=8000, ge=0, le=65535, description="Port that HTTP listens on; 0 takes any free one."
+    )
+    path: Annotated[str, Form(r"/[^\s?#]*", 'must start with "/", without spaces, `?` and `#`')] = Field(
+        default="/mcp", description="Path of the MCP endpoint."
+    )
+    allowed_hosts: list[str] = Field(
+        default=[], description="Host headers to accept besides those of the address itself."
+    )
+    allowed_origins: list[Origin] = Field(
+        default=[], description="Origin headers to accept besides those of the address."
+    )
+    cors: list[Origin] = Field(
+        default=[],
+        description="Origins whose browser pages may call the host; they get CORS headers and see Mcp-Session-Id.",
+    )
+    stateless: StrictBool = Field(default=False, description="Keep no session between HTTP requests.")
+    json_response: StrictBool = Field(
+        default=False, description="Answer HTTP requests with JSON instead of an event stream."
+    )
+    session_idle_timeout: Duration = Field(
+        default=1800.0, description="A session without requests for this long is closed."
+    )
+    max_sessions: StrictInt = Field(default=10_000, ge=1, description="Sessions open at once.")
+    max_request_size: StrictInt = Field(
+        default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."
+    )
+
+
+class AuthSection(Section):
+    """`[auth]`: who may call the host over HTTP."""
+
+    verifier: Annotated[str, Form(f"plugin:{_PLUGIN_NAME}", 'must have the form "plugin:NAME"')] = Field(
+        description="Plugin that verifies bearer tokens, as `plugin:NAME`."
+    )
+    issuer: HttpUrl = Field(description="URL of the authorization server that issues the tokens.")
+    resource: HttpUrl = Field(description="URL of this server, as clients reach it.")
+    required_scopes: list[str] = Field(default=[], description="Scopes that every token must carry.")
+
+
+class NameFilter(Section):
+    """Which names of a plugin are served: those that `allow` matches, less those that `deny` matches."""
+
+    allow: list[str] | None = Field(default=None, description="Globs of the names to serve; default: all.")
+    deny: list[str] = Field(default=[], description="Globs of the names not to serve; wins over `allow`.")
+
+
+class ToolFilter(NameFilter):
+    """Which tools of a plugin are served, and how long each may take."""
+
+    read_only: StrictBool | None = Field(default=None, description="Serve only the tools whose read-only hint is this.")
+    destructive: StrictBool | None = Field(
+        default=None, description="Serve only the tools whose destructive hint is this."
+    )
+    idempotent: StrictBool | None = Field(
+        default=None, description="Serve only the tools whose idempotent hint is this."
+    )
+    open_world: StrictBool | None = Field(
+        default=None, description="Serve only the tools whose open-world hint is this."
+    )
+    timeouts: dict[str, Duration] = Field(default={}, description="Longest time of one call, by the tool's name.")
+
+
+class PluginSection(Section):
+    """`[plugins.NAME]`: one plugin to load; naming it enables it."""
+
+    enabled: StrictBool = Field(default=True, description="false keeps the table and does not load the plugin.")
+    required: StrictBool = Field(default=False, description="End the host when this plugin cannot be served.")
+    prefix: Annotated[
+        str, Form("[A-Za-z0-9._-]*", "may hold only letters, digits, `.`, `_` and `-`, as the names of tools do")
+    ] = Field(default="", description="Put before the names of the plugin's tools and prompts.")
+    object: ObjectName | None = Field(
+        default=None,
+        description="Object to load as the plugin, `package.module:attribute`, when no entry point names it.",
+    )
+    tools: ToolFilter = Field(default_factory=ToolFilter, description="Tools to serve.")
+    resources: NameFilter = Field(default_factory=NameFilter, description="Resources to serve.")
+    prompts: NameFilter = Field(default_factory=NameFilter, description="Prompts to serve.")
+    timeout: Duration | None = Field(
+        default=None, description="Longest time of one call; default: `host.call_timeout`."
+    )
+    settings: dict[str, Any] = Field(
+        default={},
+        repr=False,
+        description='The plugin\'s own settings; a secret is `{ env = "NAME" }` or `{ file = "PATH" }`.',
+    )
+
+
+def looks_secret(key: str) -> bool:
+    """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
+    return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
+
+
+def is_reference(value: object) -> bool:
+    """Tell whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
+    return (
+        isinstance(value, Mapping)
+        and len(value) == 1
+        and all(key in ("env", "file") and isinstance(name, str) for key, name in value.items())
+    )
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where each value of a configuration came from: a variable, a flag, or a line of the file.
+
+    `labels` names the variable or flag of each value that did not come from the file. Two configurations that say
+    the same are equal wherever they say it, so nothing here takes part in a comparison.
+    """
+
+    file: str = field(default="", compare=False)
+    text: str = field(default="", compare=False, repr=False)
+    labels: Mapping[Keys, str] = field(default_factory=dict, compare=False)
+
+    def where(self, keys: Keys) -> str:
+        """Return the place of a value, such as `mcp-host.toml:7: plugins.stats.prefix` or `environment: MCP_PORT`."""
+        above = [keys[:end] for end in range(len(keys), 0, -1)]
+        if label := next((self.labels[path] for path in above if path in self.labels), None):
+            return label
+        if line := next((self._lines[path] for path in above if path in self._lines), None):
+            return f"{self.file}:{line}: {dotted(keys)}"
+        # A key that is nowhere belongs to where the rest of its table is.
+        if label := next((label for path, label in self.labels.items() if path[:-1] == keys[:-1] != ()), None):
+            return label
+        return ": ".join(part for part in (self.file, dotted(keys)) if part)
+
+    @cached_property
+    def _lines(self) -> dict[Keys, int]:
+        return key_lines(self.text)
+
+
+class HostConfig(Section):
+    """All of `mcp-host.toml`. Without any file it is valid: the defaults, and no plugins."""
+
+    host: HostSection = Field(default_factory=HostSection, description="The host itself.")
+    transport: TransportSection = Field(default_factory=TransportSection, description="How clients reach the host.")
+    auth: AuthSection | None = Field(
+        default=None, description="Who may call the host over HTTP; default: anyone who can."
+    )
+    plugins: dict[PluginName, PluginSection] = Field(default={}, description="The plugins to load, in this order.")
+
+    _path: Path | None = PrivateAttr(default=None)
+    _base_dir: Path = PrivateAttr(default_factory=Path.cwd)
+    _user_data: Path | None = PrivateAttr(default=None)
+    _origins: Origins = PrivateAttr(default_factory=Origins)
+
+    @property
+    def path(self) -> Path | None:
+        """The file this was read from."""
+        return self._path
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder that relative paths start from: the file's, or the current one when there is no file."""
+        return self._base_dir
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder where plugins keep files.
+
+        `host.data_dir` relative to `base_dir`, else mcp-host's folder in the user's data directory, else `.mcp-host`
+        in `base_dir` when the user has no home.
+        """
+        return self._base_dir / (self.host.data_dir or self._user_data or ".mcp-host")
+
+    def where(self, *keys: str | int) -> str:
+        """Return where a value came from: file, line and key, or the variable or flag that set it."""
+        return self._origins.where(keys)
+
+    def located(self, path: Path | None, *, user_data: Path | None, origins: Origins) -> Self:
+        """Return a copy that knows where it came from."""
+        copied = self.model_copy()
+        copied._path = path
+        copied._base_dir = path.absolute().parent if path else Path.cwd()
+        copied._user_data = user_data
+        copied._origins = origins
+        return copied
+
+
+def dotted(keys: Keys) -> str:
+    """Return a path as TOML writes it: `plugins."my plugin".tools.deny[0]`."""
+    text = ""
+    for key in keys:
+        if isinstance(key, int):
+            text += f"[{key}]"
+        else:
+            bare = key if re.fullmatch("[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
+            text += f".{bare}" if text else bare
+    return text
+
+
+def key_lines(text: str) -> dict[Keys, int]:
+    """Return the line, from 1, where each key and table of a valid TOML text first stands.
+
+    tomllib keeps no positions, so each statement is parsed by itself.
+    """
+    lines: dict[Keys, int] = {}
+    table: Keys = ()
+    for line, statement in statements(text):
+        paths = list(_paths(tomllib.loads(statement)))
+        is_header = statement.lstrip().startswith("[")
+        for path in paths:
+            lines.setdefault(path if is_header else (*table, *path), line)
+        if is_header:
+            table = max(paths, key=len)
+    return lines
+
+
+_TOKEN: Final = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*|[\[\]{}\n]''', re.DOTALL
+)
+
+
+def statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each key with its value, table header, comment and empty line of a TOML text, with its line, from 1.
+
+    A statement ends at the first newline outside its strings and brackets. A text that is not valid TOML is cut in
+    the same way, as far as that goes.
+    """
+    line, begin, depth = 1, 0, 0
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in "[{":
+            depth += 1
+        elif mark in "]}":
+            depth -= 1
+        elif mark == "\n" and depth <= 0:
+            yield line, text[begin : token.end()]
+            line += text.count("\n", begin, token.end())
+            begin, depth = token.end(), 0
+    if begin < len(text):
+        yield line, text[begin:]
+
+
+def _paths(table: Mapping[str, Any]) -> Iterator[Keys]:
+    # A stack and not recursion, because a dotted key may be as deep as its author likes.
+    waiting: list[tuple[Keys, Mapping[str, Any]]] = [((), table)]
+    while waiting:
+        above, inner = waiting.pop()
+        for key, value in inner.items():
+            yield (*above, key)
+            if isinstance(value, dict):
+                waiting.append(((*above, key), value))
+
+
+def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the file, with the settings of each given plugin under its name.
+
+    A plugin whose model is None takes no settings. Other plugins may be named as well, with any settings. Every
+    setting may also be a reference to a secret, at any depth.
+    """
+    schema = HostConfig.model_json_schema()
+    definitions: dict[str, Any] = schema["$defs"]
+    section = definitions["PluginSection"]
+    known: dict[str, Any] = {}
+    for name, model in models.items():
+        settings, inner = _settings_schema(name, model)
+        definitions |= inner
+        known[name] = {**section, "properties": {**section["properties"], "settings": settings}}
+    schema["properties"]["plugins"] = {
+        "type": "object",
+        "description": HostConfig.model_fields["plugins"].description,
+        "properties": known,
+        "propertyNames": {"pattern": f"^{_PLUGIN_NAME}$"},
+        "additionalProperties": {"$ref": "#/$defs/PluginSection"},
+    }
+    definitions["SecretReference"] = {
+        "description": "A secret, read from an environment variable or from a file.",
+        "type": "object",
+        "properties": {
+            "env": {"type": "string", "description": "Name of the environment variable."},
+            "file": {"type": "string", "description": "Path of the file, relative to this one."},
+        },
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mcp-host.toml"}
+
+
+def _settings_schema(name: str, model: type[BaseModel] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of one plugin's settings, and the definitions it refers to, under names of their own."""
+    if model is None:
+        return {"type": "object", "maxProperties": 0, "description": f"{name} takes no settings."}, {}
+    # Of a name out of an entry point, a JSON pointer (RFC 6901) quotes ~ and /, and a URI fragment the rest.
+    pointer = quote(name.replace("~", "~0").replace("/", "~1"), safe="/")
+    try:
+        schema = model.model_json_schema(ref_template=f"#/$defs/{pointer}.{{model}}")
+    except Exception:
+        # A model may have types without a JSON Schema, or types of its own whose schema raises anything.
+        return {"type": "object"}, {}
+    definitions = schema.pop("$defs", {})
+    return _with_references(schema), {f"{name}.{key}": _with_references(value) for key, value in definitions.items()}
+
+
+def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose every inner value may also be a reference to a secret."""
+    widened = dict(schema)
+    for keyword, value in schema.items():
+        match keyword:
+            case "properties" | "patternProperties":
+                widened[keyword] = {key: _or_reference(inner) for key, inner in value.items()}
+            case "items" | "additionalProperties":
+                widened[keyword] = _or_reference(value)
+            case "prefixItems":
+                widened[keyword] = [_or_reference(inner) for inner in value]
+            case "anyOf" | "oneOf" | "allOf":
+                widened[keyword] = [_with_references(inner) for inner in value]
+    return widened
+
+
+def _or_reference(schema: dict[str, Any] | bool) -> dict[str, Any] | bool:
+    if isinstance(schema, bool):
+        return schema
+    # What an editor shows stays outside, where it finds it.
+    outside = {"title", "description", "default", "examples", "deprecated"}
+    shown = {key: value for key, value in schema.items() if key in outside}
+    rest = {key: value for key, value in _with_references(schema).items() if key not in outside}
+    return {**shown, "anyOf": [rest, {"$ref": "#/$defs/SecretReference"}]}

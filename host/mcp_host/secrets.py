@@ -1,0 +1,216 @@
+"""Secrets in a plugin's settings: read from the environment or a file, and kept out of everything that is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from mcp_host.config import Explainer, InvalidConfigError
+from mcp_host.errors import ConfigError
+from mcp_host.schema import HostConfig, Keys, Origins, dotted, is_reference, looks_secret
+
+MASK: Final = "***"
+SHORTEST_REDACTED: Final = 4
+
+
+@dataclass(frozen=True)
+class ResolvedSettings:
+    """Settings whose references are replaced by their texts, ready for a model, and the set of those texts.
+
+    The texts are plain `str`, because that is what validation takes for a field of any type: `SecretStr`, `str` or
+    `int`. They are left out of the representation.
+    """
+
+    values: dict[str, Any] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
+
+
+def resolve_secrets(
+    settings: Mapping[str, Any],
+    *,
+    base_dir: Path,
+    environ: Mapping[str, str],
+    where: Callable[[Keys], str] = dotted,
+) -> ResolvedSettings:
+    """Return the settings with every reference, at any depth, replaced by the secret it names.
+
+    `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, less
+    one newline at its end. `where` says where a key path stands, for the errors.
+
+    Raises `InvalidConfigError` naming each variable that is unset or empty and each file that is unreadable or empty.
+    """
+    secrets: set[str] = set()
+    problems: list[ConfigError] = []
+
+    def resolve(value: Any, keys: Keys) -> Any:
+        if is_reference(value):
+            ((source, name),) = value.items()
+            try:
+                secret = _variable(name, environ) if source == "env" else _file(name, base_dir)
+            except ConfigError as error:
+                problems.append(ConfigError(error.what, where=where(keys), mend=error.mend))
+                return None
+            secrets.add(secret)
+            return secret
+        if isinstance(value, Mapping):
+            return {key: resolve(inner, (*keys, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [resolve(inner, (*keys, number)) for number, inner in enumerate(value)]
+        return value
+
+    values = {key: resolve(value, (key,)) for key, value in settings.items()}
+    if problems:
+        raise InvalidConfigError(problems)
+    return ResolvedSettings(values, frozenset(secrets))
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    secret = environ.get(name)
+    if not secret:
+        state = "not set" if secret is None else "empty"
+        raise ConfigError(f"the environment variable {name!r} is {state}", mend=f"export {name}=...")
+    return secret
+
+
+def _file(name: str, base_dir: Path) -> str:
+    mend = f"write the secret to {name}"
+    try:
+        secret = (base_dir / Path(name).expanduser()).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"the secret file {name!r} is not UTF-8 text", mend=mend) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        # ValueError is a path with a NUL in it, RuntimeError a `~` without a home.
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
+        raise ConfigError(f"the secret file {name!r} cannot be read: {reason}", mend=mend) from None
+    if not (secret := re.sub(r"\r?\n\Z", "", secret)):
+        raise ConfigError(f"the secret file {name!r} is empty", mend=mend)
+    return secret
+
+
+class Redactor:
+    """Replaces every occurrence of known secrets by `***`, also where they are JSON-escaped or URL-quoted.
+
+    Secrets shorter than four characters are ignored: to mask every `1` makes a text unreadable, and the gaps would
+    give the secret away.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+        self.add(*secrets)
+
+    def add(self, *secrets: str) -> None:
+        """Redact these from now on, too."""
+        added = {form for secret in secrets if len(secret) >= SHORTEST_REDACTED for form in _written_forms(secret)}
+        if added:
+            self._forms |= added
+            # The longest first, so that a secret that holds another is masked as a whole.
+            longest_first = sorted(self._forms, key=len, reverse=True)
+            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+    def redact(self, text: str) -> str:
+        """Return the text with `***` for each secret in it."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def __repr__(self) -> str:
+        return f"<Redactor of {len(self._forms)} forms>"
+
+
+def _written_forms(secret: str) -> set[str]:
+    # A text out of the environment may hold bytes that are not UTF-8, as surrogates.
+    quoted = [write(secret, safe=safe, errors="replace") for write in (quote, quote_plus) for safe in ("", "/")]
+    lowered = [re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted]
+    escaped = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    return {secret, repr(secret)[1:-1], *escaped, *quoted, *lowered}
+
+
+def describe_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they may be printed.
+
+    References stay references, as the text `{ env = 'NAME' }`; every other value under a key that looks secret is
+    `***`, at any depth.
+    """
+    return {key: _described(value, looks_secret(key)) for key, value in settings.items()}
+
+
+def _described(value: Any, secret: bool) -> Any:
+    if is_reference(value):
+        ((source, name),) = value.items()
+        return f"{{ {source} = {name!r} }}"
+    if isinstance(value, Mapping):
+        return {key: _described(inner, secret or looks_secret(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_described(inner, secret) for inner in value]
+    return MASK if secret else value
+
+
+def validate_settings(
+    model: type[BaseModel] | None,
+    settings: Mapping[str, Any],
+    *,
+    plugin: str,
+    source: HostConfig | Path | str,
+    base_dir: Path,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[BaseModel | None, frozenset[str]]:
+    """Return a plugin's settings as its model, and the texts of the secrets in them.
+
+    Secrets are read first, as `resolve_secrets` does; those written in the file itself are known by their type,
+    `SecretStr`. A plugin without a model takes no settings, and gets None.
+    `source` says where the settings are: a `HostConfig` also knows their lines and variables. `environ` is the
+    process's environment unless given.
+
+    Raises `InvalidConfigError` with every problem found; no text in it holds a value.
+    """
+    above: Keys = ("plugins", plugin, "settings")
+
+    def where(keys: Keys) -> str:
+        return source.where(*keys) if isinstance(source, HostConfig) else Origins(str(source)).where(keys)
+
+    if model is None:
+        if settings:
+            mend = f"remove `settings` from [{dotted(above[:2])}]"
+            raise InvalidConfigError(
+                [ConfigError(f"plugin {plugin!r} takes no settings", where=where(above), mend=mend)]
+            )
+        return None, frozenset()
+    resolved = resolve_secrets(
+        settings,
+        base_dir=base_dir,
+        environ=os.environ if environ is None else environ,
+        where=lambda keys: where((*above, *keys)),
+    )
+    try:
+        valid = model.model_validate(resolved.values)
+        return valid, resolved.secrets | _secret_texts(valid)
+    except ValidationError as error:
+        explainer = Explainer(resolved.values, model, where, above, resolved.secrets)
+        problems = explainer.problems(error)
+    except Exception as error:
+        # A plugin's validator may raise anything; its text is not shown, because it may hold a secret.
+        what = f"the settings model of plugin {plugin!r} raised {type(error).__name__}"
+        problems = [ConfigError(what, where=where(above))]
+    # Raised out here, so that the error does not carry the one that quotes the values.
+    raise InvalidConfigError(problems)
+
+
+def _secret_texts(value: object) -> frozenset[str]:
+    """Return the text of every `SecretStr` below a validated value."""
+    if isinstance(value, SecretStr):
+        return frozenset({value.get_secret_value()})
+    inner: Iterable[object] = ()
+    if isinstance(value, BaseModel):
+        inner = vars(value).values()
+    elif isinstance(value, Mapping):
+        inner = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    return frozenset[str]().union(*map(_secret_texts, inner))

@@ -1,0 +1,127 @@
+"""Makes a plugin of an existing `MCPServer` object, with no change to its code."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, cast
+
+import mcp.types as types
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.resources import FunctionResource
+from mcp.types import CompleteRequestParams, CompleteResult
+from starlette.routing import BaseRoute
+
+from mcp_host.api import Completion, Prompt, Resource, hookimpl
+from mcp_host.binding import PreparedTool, ServerCompletion
+from mcp_host.loader import Adopted
+
+_OWN_MIDDLEWARE = 2
+"""Middleware every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""
+
+
+def adopt(found: object) -> Adopted | None:
+    """Return a plugin object for an `MCPServer`, with what of it is left out, or None for anything else."""
+    if not isinstance(found, MCPServer):
+        return None
+    left_out = [
+        what
+        for what, there in (
+            ("extensions", bool(found._extensions)),
+            ("middleware", len(found.middleware) > _OWN_MIDDLEWARE),
+            ("auth settings", found.settings.auth is not None),
+        )
+        if there
+    ]
+    notes = [f"the {', '.join(left_out)} of the adopted server are not taken over"] if left_out else []
+    return Adopted(AdoptedServer(found), tuple(notes))
+
+
+class AdoptedServer:
+    """An `MCPServer` seen through the hooks: its tools, resources, templates, prompts, completion, routes, lifespan.
+
+    Its transports, middleware, extensions and auth settings are the host's business and are not taken over.
+    """
+
+    def __init__(self, server: MCPServer[Any]) -> None:
+        self._server = server
+
+    @hookimpl
+    def mcp_tools(self) -> Iterable[PreparedTool]:
+        return [
+            PreparedTool(fn=tool.fn, name=tool.name, title=tool.title, description=tool.description, sdk=tool)
+            for tool in self._server._tool_manager.list_tools()
+        ]
+
+    @hookimpl
+    def mcp_resources(self) -> Iterable[Resource]:
+        for resource in self._server._resource_manager.list_resources():
+            fn = resource.fn if isinstance(resource, FunctionResource) else resource.read
+            yield Resource(
+                uri=str(resource.uri),
+                fn=fn,
+                name=resource.name,
+                title=resource.title,
+                description=resource.description,
+                mime_type=resource.mime_type,
+                icons=resource.icons,
+                annotations=resource.annotations,
+                meta=resource.meta,
+            )
+        for template in self._server._resource_manager.list_templates():
+            yield Resource(
+                uri=template.uri_template,
+                fn=template.fn,
+                name=template.name,
+                title=template.title,
+                description=template.description,
+                mime_type=template.mime_type,
+                icons=template.icons,
+                annotations=template.annotations,
+                meta=template.meta,
+                security=template.security,
+            )
+
+    @hookimpl
+    def mcp_prompts(self) -> Iterable[Prompt]:
+        for prompt in self._server._prompt_manager.list_prompts():
+            yield Prompt(
+                fn=prompt.fn, name=prompt.name, title=prompt.title, description=prompt.description, icons=prompt.icons
+            )
+
+    @hookimpl
+    def mcp_completions(self) -> Iterable[Completion]:
+        entry = self._server._lowlevel_server.get_request_handler("completion/complete")
+        if entry is None:
+            return
+        handler = entry.handler
+
+        async def complete(ref: Any, argument: Any, context: Any) -> types.Completion:
+            params = CompleteRequestParams(ref=ref, argument=argument, context=context)
+            # MCPServer's own handler reads only the params.
+            result = await handler(cast("Any", None), params)
+            return CompleteResult.model_validate(result).completion
+
+        yield ServerCompletion(ref="*", argument="*", fn=cast("Any", complete))
+
+    @hookimpl
+    def mcp_routes(self) -> Iterable[BaseRoute]:
+        return tuple(self._server._custom_starlette_routes)
+
+    @hookimpl
+    def mcp_lifespan(self) -> AbstractAsyncContextManager[Any] | None:
+        lifespan = self._server.settings.lifespan
+        return lifespan(self._server) if lifespan is not None else None
+
+
+@contextmanager
+def root_logger_untouched() -> Iterator[None]:
+    """Keep the `MCPServer` constructor from configuring the root logger of a process that is not ours."""
+    root = logging.getLogger()
+    placeholder = logging.NullHandler()
+    root.addHandler(placeholder)
+    try:
+        yield
+    finally:
+        root.removeHandler(placeholder)

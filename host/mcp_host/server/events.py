@@ -1,0 +1,70 @@
+"""Carries change events to every client: `subscriptions/listen` streams and the sessions of the handshake versions."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+from mcp.server.connection import Connection
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+)
+
+logger = logging.getLogger(__name__)
+
+_SEND_TIMEOUT = 5.0
+"""Seconds a session may take to accept a notification before it is passed over."""
+
+
+class EventBus(InMemorySubscriptionBus):
+    """The SDK's bus, which knows only clients of 2026-07-28, plus the open sessions of the versions before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sessions: dict[Connection, set[str]] = {}
+
+    def add_session(self, connection: Connection) -> None:
+        """Notify this session from now on, until its connection closes."""
+        if connection in self._sessions:
+            return
+        self._sessions[connection] = set()
+        connection.exit_stack.callback(self._sessions.pop, connection, None)
+
+    def subscribe_resource(self, connection: Connection, uri: str) -> None:
+        self.add_session(connection)
+        self._sessions[connection].add(uri)
+
+    def unsubscribe_resource(self, connection: Connection, uri: str) -> None:
+        self._sessions.get(connection, set()).discard(uri)
+
+    @property
+    def session_count(self) -> int:
+        return len(self._sessions)
+
+    async def publish(self, event: ServerEvent) -> None:
+        """Deliver the event to every listener and every session it concerns."""
+        await super().publish(event)
+        async with anyio.create_task_group() as group:
+            for connection, uris in list(self._sessions.items()):
+                if not isinstance(event, ResourceUpdated) or event.uri in uris:
+                    group.start_soon(_notify, connection, event)
+
+
+async def _notify(connection: Connection, event: ServerEvent) -> None:
+    with anyio.move_on_after(_SEND_TIMEOUT) as scope:
+        match event:
+            case ToolsListChanged():
+                await connection.send_tool_list_changed()
+            case PromptsListChanged():
+                await connection.send_prompt_list_changed()
+            case ResourcesListChanged():
+                await connection.send_resource_list_changed()
+            case ResourceUpdated(uri=uri):
+                await connection.send_resource_updated(uri)
+    if scope.cancelled_caught:
+        logger.warning("a client does not read its notifications; one was dropped")

@@ -1,0 +1,199 @@
+"""`HostServer`: the one `MCPServer`, serving whatever the host's catalog holds at the moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import mcp.types as types
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver import Context as SDKContext
+from mcp.server.mcpserver import MCPServer
+from mcp.server.subscriptions import ListenHandler
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import AnyHttpUrl, AnyUrl
+
+from mcp_host._version import __version__
+from mcp_host.context import LOG_LEVEL_KEY
+from mcp_host.errors import HostError
+from mcp_host.host import Host
+from mcp_host.server.adopt import root_logger_untouched
+from mcp_host.server.events import EventBus
+
+
+class HostServer(MCPServer[None]):
+    """An `MCPServer` whose tools, resources and prompts are the catalog's, and whose calls go to the dispatcher.
+
+    It also serves what `MCPServer` leaves out for clients of the handshake versions: `logging/setLevel`,
+    `resources/subscribe`, and list changes.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.bus = EventBus()
+        auth, verifier = _auth(host)
+        settings = host.config.host
+        with root_logger_untouched():
+            super().__init__(
+                settings.name,
+                title=settings.title,
+                version=settings.version or __version__,
+                lifespan=_lifespan,
+                subscriptions=self.bus,
+                middleware=[self._envelope],
+                auth=auth,
+                token_verifier=verifier,
+            )
+        self.listeners = ListenHandler(self.bus)
+        serve = self._lowlevel_server.add_request_handler
+        serve("subscriptions/listen", types.SubscriptionsListenRequestParams, self.listeners)
+        serve("completion/complete", types.CompleteRequestParams, self._complete)
+        serve("logging/setLevel", types.SetLevelRequestParams, self._set_level)
+        serve("resources/subscribe", types.SubscribeRequestParams, self._subscribe)
+        serve("resources/unsubscribe", types.UnsubscribeRequestParams, self._unsubscribe)
+
+    # What MCPServer's own handlers ask for
+
+    async def list_tools(self) -> list[types.Tool]:
+        return self.host.catalog.tool_list
+
+    async def list_resources(self) -> list[types.Resource]:
+        return self.host.catalog.resource_list
+
+    async def list_resource_templates(self) -> list[types.ResourceTemplate]:
+        return self.host.catalog.template_list
+
+    async def list_prompts(self) -> list[types.Prompt]:
+        return self.host.catalog.prompt_list
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: SDKContext[Any, Any] | None = None
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        return await self.host.dispatcher.call_tool(name, arguments, context or self._outside())
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: SDKContext[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | types.InputRequiredResult:
+        return await self.host.dispatcher.read_resource(str(uri), context or self._outside())
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: SDKContext[Any, Any] | None = None
+    ) -> types.GetPromptResult | types.InputRequiredResult:
+        return await self.host.dispatcher.get_prompt(name, arguments or {}, context or self._outside())
+
+    def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
+        tool = self.host.catalog.tools.get(name)
+        return tool.sdk.parameters if tool is not None else None
+
+    def _outside(self) -> SDKContext[Any, Any]:
+        return SDKContext(mcp_server=self, subscriptions=self.bus)
+
+    # What MCPServer has no door for
+
+    async def _complete(
+        self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
+    ) -> types.CompleteResult:
+        context = SDKContext(request_context=ctx, mcp_server=self, subscriptions=self.bus)
+        completion = await self.host.dispatcher.complete(params.ref, params.argument, params.context, context)
+        return types.CompleteResult(completion=completion)
+
+    async def _set_level(
+        self, ctx: ServerRequestContext[Any, Any], params: types.SetLevelRequestParams
+    ) -> types.EmptyResult:
+        ctx.session._connection.state[LOG_LEVEL_KEY] = params.level
+        return types.EmptyResult()
+
+    async def _subscribe(
+        self, ctx: ServerRequestContext[Any, Any], params: types.SubscribeRequestParams
+    ) -> types.EmptyResult:
+        uri = str(params.uri)
+        if not self.host.catalog.has_resource(uri):
+            raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
+        self.bus.subscribe_resource(ctx.session._connection, uri)
+        return types.EmptyResult()
+
+    async def _unsubscribe(
+        self, ctx: ServerRequestContext[Any, Any], params: types.UnsubscribeRequestParams
+    ) -> types.EmptyResult:
+        self.bus.unsubscribe_resource(ctx.session._connection, str(params.uri))
+        return types.EmptyResult()
+
+    # What both eras learn of the server
+
+    async def _envelope(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Say in `initialize` and `server/discover` what is true now, and note the sessions to be notified."""
+        result = await call_next(ctx)
+        if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
+            result["capabilities"] = self._capabilities(ctx.protocol_version, result["capabilities"])
+            instructions = self.host.instructions
+            if instructions is not None:
+                result["instructions"] = instructions
+        elif ctx.method == "notifications/initialized" and self._keeps_sessions:
+            self.bus.add_session(ctx.session._connection)
+        return result
+
+    @property
+    def _keeps_sessions(self) -> bool:
+        transport = self.host.config.transport
+        return not (transport.kind == "http" and transport.stateless)
+
+    def _capabilities(self, protocol_version: str, advertised: dict[str, Any]) -> dict[str, Any]:
+        """What this server can do for this client; only `extensions` and the like are left as the SDK has them."""
+        notifies = protocol_version in MODERN_PROTOCOL_VERSIONS or self._keeps_sessions
+        catalog = self.host.catalog
+        capabilities = {
+            **advertised,
+            "tools": {"listChanged": notifies},
+            "resources": {"listChanged": notifies, "subscribe": notifies},
+            "logging": {},
+        }
+        for name, there, value in (
+            ("prompts", bool(catalog.prompts), {"listChanged": notifies}),
+            ("completions", catalog.has_completion, {}),
+        ):
+            if there:
+                capabilities[name] = value
+            else:
+                capabilities.pop(name, None)
+        return capabilities
+
+
+@asynccontextmanager
+async def _lifespan(server: MCPServer[None]) -> AsyncIterator[None]:
+    assert isinstance(server, HostServer)
+    async with server.host.running():
+        yield
+
+
+def _auth(host: Host) -> tuple[AuthSettings | None, Any]:
+    """Return the SDK's auth settings and the verifier of the plugin that `[auth]` names.
+
+    Raises:
+        HostError: That plugin is not there, or has no verifier: nothing is served without the check asked for.
+    """
+    section = host.config.auth
+    if section is None:
+        return None, None
+    name = section.verifier.removeprefix("plugin:")
+    verifier = next((p.contributions.token_verifier for p in host.plugins if p.name == name and p.alive), None)
+    if verifier is None:
+        record = next((record for record in host.records if record.name == name), None)
+        if record is None:
+            what, mend = f"there is no plugin {name!r}", f"[plugins.{name}]"
+        elif record.problem is not None:
+            what, mend = f"plugin {name!r} failed: {record.problem.what}", record.problem.mend
+        else:
+            what, mend = f"plugin {name!r} has no mcp_token_verifier hook", "name a plugin that has one"
+        raise HostError(what, where=host.config.where("auth", "verifier"), mend=mend)
+    settings = AuthSettings(
+        issuer_url=AnyHttpUrl(section.issuer),
+        resource_server_url=AnyHttpUrl(section.resource),
+        required_scopes=list(section.required_scopes) or None,
+        validate_token_resource=True,
+    )
+    return settings, verifier

@@ -1,0 +1,248 @@
+"""Serving over HTTP: the ASGI app with its guard, CORS and plugin routes, and the uvicorn that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_host.config import HostConfig, TransportSection
+from mcp_host.errors import HostError
+from mcp_host.server.hostserver import HostServer
+
+logger = logging.getLogger(__name__)
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_SHUTDOWN_GRACE = 10
+"""Seconds that requests in flight get to finish in when the server is told to stop."""
+
+
+class HostApp:
+    """The ASGI app of one host: serve it, or mount it in a Starlette or FastAPI app, several side by side.
+
+    Served by itself it starts and stops its plugins with the server. Mounted, it starts them when the first request
+    comes and stops them when the event loop ends; pass `lifespan=app.lifespan` to the outer app, or enter
+    `app.running()` in its lifespan, to have both happen with the outer app instead.
+    """
+
+    def __init__(self, server: HostServer) -> None:
+        self.host = server.host
+        self.server = server
+        transport = self.host.config.transport
+        self._inner = _starlette(server)
+        self._app: ASGIApp = self._inner
+        if transport.cors:
+            self._app = CORSMiddleware(
+                self._app,
+                allow_origins=list(transport.cors),
+                allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
+            )
+        self._guard = TransportSecurityMiddleware(guard_settings(transport))
+        self._task: asyncio.Task[None] | None = None
+        self._users = 0
+        self._started: asyncio.Event | None = None
+        self._stop: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan_protocol(receive, send)
+            return
+        if scope["type"] == "http":
+            refusal = await self._guard.validate_request(Request(scope))
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._ensure_running()
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the plugins and the session manager running for the block. An app runs once."""
+        async with self.host.running(), self._inner.router.lifespan_context(self._inner):
+            self._users += 1
+            try:
+                yield
+            finally:
+                self._users -= 1
+                self.server.listeners.close()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+        """`running()`, in the form Starlette's and FastAPI's `lifespan=` parameter takes."""
+        async with self.running():
+            yield
+
+    async def _ensure_running(self) -> None:
+        if self._users:
+            return
+        if self._task is None:
+            self._started = asyncio.Event()
+            self._stop = asyncio.Event()
+            self._task = asyncio.create_task(self._live(), name=f"mcp-host {self.host.config.host.name}")
+        assert self._started is not None
+        if not self._started.is_set():
+            waiter = asyncio.ensure_future(self._started.wait())
+            await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
+            waiter.cancel()
+            if self._task.done():
+                # Not started: every request says why until the app is made anew.
+                self._task.result()
+
+    async def _live(self) -> None:
+        assert self._started is not None
+        assert self._stop is not None
+        async with self.running():
+            self._started.set()
+            await self._stop.wait()
+
+    async def _lifespan_protocol(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self.running():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def guard_settings(transport: TransportSection) -> TransportSecuritySettings:
+    """Return which `Host` and `Origin` headers are let in: a guard against DNS rebinding on every bind address.
+
+    Raises:
+        HostError: The bind address is reachable from elsewhere and no `allowed_hosts` say under which names.
+    """
+    hosts = list(transport.allowed_hosts)
+    loopback = is_loopback(transport.host)
+    if not loopback and not hosts:
+        raise HostError(
+            f"binding {transport.host} without allowed_hosts would answer requests for any host name (DNS rebinding)",
+            where="transport.host",
+            mend='[transport] allowed_hosts = ["mcp.example.com"]   (the names clients use)',
+        )
+    hosts += _LOOPBACK_HOSTS
+    origins = [*transport.allowed_origins, *transport.cors]
+    for name in _LOOPBACK_HOSTS:
+        origins += [f"http://{name}", f"http://{name}:*"]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[form for host in hosts for form in ((host,) if _has_port(host) else (host, f"{host}:*"))],
+        allowed_origins=origins,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _has_port(host: str) -> bool:
+    return ":" in host.rpartition("]")[2]
+
+
+def _starlette(server: HostServer) -> Starlette:
+    transport = server.host.config.transport
+    app = server.streamable_http_app(
+        streamable_http_path=transport.path,
+        json_response=transport.json_response,
+        stateless_http=transport.stateless,
+        max_request_body_size=transport.max_request_size,
+        session_idle_timeout=None if transport.stateless else transport.session_idle_timeout,
+        max_sessions=transport.max_sessions,
+        # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    app.router.routes.extend(server.host.catalog.routes)
+    return app
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn that ends `subscriptions/listen` streams when it shuts down; they would keep it waiting for ever."""
+
+    def __init__(self, config: uvicorn.Config, app: HostApp, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._ready(url(self._app.host.config, port))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.server.listeners.close()
+        await super().shutdown(sockets)
+
+
+def url(config: HostConfig, port: int | None = None) -> str:
+    """Return the address clients connect to."""
+    transport = config.transport
+    host = transport.host
+    if host in ("0.0.0.0", "::"):
+        host = transport.allowed_hosts[0] if transport.allowed_hosts else "127.0.0.1"
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}:{port if port is not None else transport.port}{transport.path}"
+
+
+async def serve_http(server: HostServer, ready: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is called with the URL once connections are accepted.
+
+    Raises:
+        HostError: The address cannot be bound, or a required plugin failed to start.
+    """
+    transport = server.host.config.transport
+    app = HostApp(server)
+    listener = _bind(transport)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+        server_header=False,
+    )
+    try:
+        async with app.running():
+            await _Uvicorn(config, app, ready).serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _bind(transport: TransportSection) -> socket.socket:
+    family = socket.AF_INET6 if ":" in transport.host else socket.AF_INET
+    listener = socket.socket(family=family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((transport.host.strip("[]"), transport.port))
+    except OSError as error:
+        listener.close()
+        raise HostError(
+            f"cannot listen on {transport.host} port {transport.port}: {error.strerror or error}",
+            where="transport.port",
+            mend="[transport] port = 0   (any free port), or --port",
+        ) from error
+    return listener
+
+
+__all__: Sequence[str] = ["HostApp", "guard_settings", "is_loopback", "serve_http", "url"]

@@ -1,0 +1,134 @@
+"""Which SQL a caller may run: one SELECT over the data sets, judged on the tree that DuckDB's own parser makes of it.
+
+The engine refuses writes and files by itself (see `sandbox`). This keeps out what it would let through: functions that
+change or show the engine's state, and functions that make one huge value out of a number, whose memory is not
+counted by DuckDB's limit. And it finds the data sets a query names, so that they can be loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcp_host import ToolError
+
+if TYPE_CHECKING:
+    import duckdb
+
+LONGEST = 20_000
+"""Characters of SQL."""
+
+QUERIES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
+"""The nodes of a tree that reads. DuckDB 2 also has ..._QUERY_NODE for INSERT, UPDATE and DELETE within WITH."""
+
+TABLE_FUNCTIONS = frozenset(("range", "generate_series", "unnest"))
+
+GROWING = frozenset(
+    ("repeat", "range", "generate_series", "lpad", "rpad", "format", "printf", "list_resize", "array_resize")
+    + ("bitstring", "bar")
+)
+"""Scalar functions whose result is as large as a number says."""
+
+INTERNAL = frozenset(("current_setting", "getenv", "getvariable", "write_log", "nextval", "currval"))
+"""Scalar functions about the engine rather than the data."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """SQL that may be run: the text without a closing semicolon, and the tables it names, in the order of the text."""
+
+    sql: str
+    tables: tuple[str, ...]
+
+
+def admit(connection: duckdb.DuckDBPyConnection, sql: str) -> Query:
+    """The query, if it is one that only reads data sets. Raises ToolError that says what is not allowed."""
+    if len(sql) > LONGEST:
+        raise ToolError(f"The query is {len(sql)} characters long: at most {LONGEST} are allowed.")
+    tree = _tree(connection, sql)
+    tables: dict[str, None] = {}
+    local: set[str] = set()
+    for node in _nodes(tree):
+        kind = str(node.get("type", ""))
+        if kind.endswith("_NODE") and kind not in QUERIES:
+            raise ToolError("The query writes: only SELECT is allowed, also within WITH.")
+        if kind == "TABLE_FUNCTION":
+            _admit_table_function(_name(node.get("function")))
+        elif kind == "BASE_TABLE":
+            if node.get("schema_name") or node.get("catalog_name"):
+                raise ToolError(f"Name the data set without a schema: {node.get('table_name')}.")
+            tables[str(node.get("table_name"))] = None
+        elif kind == "SHOW_REF" and node.get("table_name"):
+            raise ToolError("SHOW is not allowed: the resource stats://datasets lists the data sets.")
+        elif node.get("class") == "FUNCTION":
+            _admit_function(_name(node))
+        entries = node.get("cte_map", {}).get("map", []) if isinstance(node.get("cte_map"), dict) else []
+        local.update(str(entry.get("key")).lower() for entry in entries)
+        if kind == "RECURSIVE_CTE_NODE":
+            local.add(str(node.get("cte_name")).lower())
+    return Query(_without_semicolon(sql), tuple(name for name in tables if name.lower() not in local))
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = connection.execute("SELECT json_serialize_sql(CAST(? AS VARCHAR))", [sql]).fetchone()
+    try:
+        answer = json.loads(row[0] if row else "{}")
+    except RecursionError:
+        raise ToolError("The query is nested too deeply.") from None
+    if answer.get("error"):
+        message = str(answer.get("error_message", ""))
+        if "Only SELECT" in message or "CTE needs a SELECT" in message:
+            raise ToolError("Only SELECT is allowed (WITH, DESCRIBE and SUMMARIZE too): the data sets are read-only.")
+        raise ToolError(f"The query is not SQL as DuckDB speaks it: {message}.")
+    statements = answer.get("statements", [])
+    if len(statements) != 1:
+        raise ToolError(f"Send exactly one SELECT: there are {len(statements)} statements in the query.")
+    return statements[0]
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the tree, those before it in the text first; the call of a table function only as such."""
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield item
+            call = item.get("function") if item.get("type") == "TABLE_FUNCTION" else None
+            if isinstance(call, dict):
+                waiting.append(call.get("children"))
+            waiting.extend(value for value in reversed(item.values()) if value is not call or call is None)
+        elif isinstance(item, list):
+            waiting.extend(reversed(item))
+
+
+def _name(function: Any) -> str:
+    return str(function.get("function_name", "")).lower() if isinstance(function, dict) else ""
+
+
+def _admit_table_function(name: str) -> None:
+    if name not in TABLE_FUNCTIONS:
+        allowed = ", ".join(sorted(TABLE_FUNCTIONS))
+        raise ToolError(
+            f"{name}() is not allowed in FROM: a query reads data sets by name, no files ({allowed} are the only functions)."
+        )
+
+
+def _admit_function(name: str) -> None:
+    if name in GROWING:
+        hint = " Use it in FROM instead." if name in TABLE_FUNCTIONS else ""
+        raise ToolError(f"{name}() is not allowed: it makes a value of any size.{hint}")
+    if name in INTERNAL or name.startswith(("pg_", "duckdb_", "json_execute", "json_serialize_sql")):
+        raise ToolError(f"{name}() is not allowed: it is not about the data.")
+
+
+def _without_semicolon(sql: str) -> str:
+    """The text up to the semicolon that ends the only statement: what follows are comments."""
+    import duckdb
+
+    raw = sql.encode()
+    for offset, _ in duckdb.tokenize(sql):
+        if raw[offset : offset + 1] == b";":
+            return raw[:offset].decode()
+    return sql

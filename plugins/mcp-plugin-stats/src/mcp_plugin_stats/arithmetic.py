@@ -1,0 +1,103 @@
+"""Statistics of a plain list of numbers: exact for integers, refused by name where a number cannot be used."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from fractions import Fraction
+
+from mcp_host import ToolError
+
+from mcp_plugin_stats.models import Operation, Quartiles, Statistics
+from mcp_plugin_stats.values import rounded
+
+Number = int | float
+
+LARGEST = int(1.7976931348623157e308)
+"""The largest double: no number may be further from zero, since few programs can read one in JSON."""
+
+LEAST: dict[Operation, int] = {"count": 0, "variance": 2, "stdev": 2}
+"""How many numbers an operation needs, where that is not one."""
+
+
+def calculate(numbers: Sequence[Number], operation: Operation, digits: int) -> Statistics:
+    """The figure asked for. Raises ToolError when the numbers do not allow it."""
+    _check(numbers, operation)
+    count = len(numbers)
+    if operation == "count":
+        return Statistics(operation=operation, count=count, value=count)
+    whole = all(isinstance(number, int) for number in numbers)
+    try:
+        if operation == "quantiles":
+            q1, q2, q3 = (_number(cut, whole, digits) for cut in _quartiles(numbers))
+            return Statistics(
+                operation=operation, count=count, value=None, quantiles=Quartiles(q1=q1, median=q2, q3=q3)
+            )
+        return Statistics(operation=operation, count=count, value=_number(_figure(numbers, operation), whole, digits))
+    except OverflowError:
+        raise ToolError(
+            f"Overflow: the {operation} of these numbers is beyond 1.8e308, the largest a result can be. "
+            "Use smaller numbers, in a larger unit say."
+        ) from None
+
+
+def _check(numbers: Sequence[Number], operation: Operation) -> None:
+    for index, number in enumerate(numbers):
+        if isinstance(number, float) and not math.isfinite(number):
+            name = "NaN" if math.isnan(number) else "-Infinity" if number < 0 else "Infinity"
+            raise ToolError(f"numbers[{index}] is {name}: leave it out, or send a finite number.")
+        if abs(number) > LARGEST:
+            raise ToolError(f"numbers[{index}] is too large: a number may be at most 1.8e308 away from zero.")
+    least = LEAST.get(operation, 1)
+    if len(numbers) < least:
+        have = "the list is empty" if not numbers else f"there is {len(numbers)}"
+        raise ToolError(f"{operation} needs at least {least} number{'s' if least > 1 else ''}: {have}.")
+
+
+def _figure(numbers: Sequence[Number], operation: Operation) -> Fraction:
+    """Exact rational arithmetic: no rounding on the way, and no silent infinity."""
+    exact = [Fraction(number) for number in numbers]
+    match operation:
+        case "sum":
+            return sum(exact, Fraction(0))
+        case "mean":
+            return statistics.mean(exact)
+        case "median":
+            return statistics.median(exact)
+        case "min":
+            return min(exact)
+        case "max":
+            return max(exact)
+        case "variance":
+            return statistics.variance(exact)
+        case _:
+            return Fraction(_root(statistics.variance(exact)))
+
+
+def _root(variance: Fraction) -> float:
+    if variance <= LARGEST:
+        return math.sqrt(variance)
+    # Too large for a double before the root is taken, but perhaps not after it.
+    return math.sqrt(variance / 2**1024) * 2.0**512
+
+
+def _quartiles(numbers: Sequence[Number]) -> list[Fraction]:
+    """Linear interpolation between the sorted numbers, the method of spreadsheets, numpy and DuckDB's quantile_cont."""
+    exact = sorted(Fraction(number) for number in numbers)
+    cuts = []
+    for quarter in (1, 2, 3):
+        position = Fraction(quarter * (len(exact) - 1), 4)
+        below = math.floor(position)
+        above = min(below + 1, len(exact) - 1)
+        cuts.append(exact[below] + (exact[above] - exact[below]) * (position - below))
+    return cuts
+
+
+def _number(value: Fraction, whole: bool, digits: int) -> int | float | None:
+    if abs(value) > LARGEST:
+        raise OverflowError
+    if whole and value.denominator == 1:
+        return value.numerator
+    figure = rounded(float(value), digits)
+    return figure if isinstance(figure, int | float) else None

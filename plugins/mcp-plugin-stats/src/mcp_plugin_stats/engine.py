@@ -1,0 +1,237 @@
+"""The plugin's state: the data sets, loaded at first use, and the DuckDB database that answers about them."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+from mcp_host import ToolError
+
+from mcp_plugin_stats import admission, sandbox
+from mcp_plugin_stats.session import Session, Table, reason
+from mcp_plugin_stats.settings import DatasetFile, Settings
+from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
+from mcp_plugin_stats.values import NUMBERS, listed
+
+if TYPE_CHECKING:
+    import duckdb
+
+T = TypeVar("T")
+
+AT_ONCE = 4
+"""Queries that run at the same time; more wait."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a data set; `kind` is DuckDB's type without its parameters."""
+
+    name: str
+    type: str
+    kind: str
+
+    @property
+    def numeric(self) -> bool:
+        """Whether figures can be made of it."""
+        return self.kind in NUMBERS
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded data set."""
+
+    name: str
+    rows: int
+    columns: tuple[Column, ...]
+
+    def column(self, name: str, *, numeric: bool = False) -> Column:
+        """The column of this name, upper or lower case when that is clear. Raises ToolError that lists the columns."""
+        same = [column for column in self.columns if column.name == name]
+        same = same or [column for column in self.columns if column.name.lower() == name.lower()]
+        if len(same) != 1:
+            names = [column.name for column in self.columns]
+            raise ToolError(f"Data set {self.name!r} has no column {name!r}.{_nearest(name, names)} Columns: {listed(names)}.")
+        if numeric and not same[0].numeric:
+            raise ToolError(
+                f"Column {same[0].name!r} of {self.name!r} is {same[0].type}, not a number. "
+                f"Columns of numbers: {listed(self.numbers)}."
+            )
+        return same[0]
+
+    @property
+    def numbers(self) -> list[str]:
+        """The names of the columns that hold numbers."""
+        return [column.name for column in self.columns if column.numeric]
+
+
+@dataclass
+class _Source:
+    name: str
+    file: DatasetFile
+    path: Path
+    shown: str
+    loading: anyio.Lock = field(default_factory=anyio.Lock)
+    copy: Path | None = None
+    loaded: Dataset | None = None
+
+
+class Engine:
+    """What the plugin's lifespan owns. Nothing is read, and DuckDB is not imported, before the first question."""
+
+    def __init__(self, settings: Settings, base_dir: Path, shipped: Mapping[str, Path], log: logging.Logger) -> None:
+        self.settings = settings
+        self._log = log
+        self._sources = dict(_sources(settings, base_dir, shipped))
+        self._opening = anyio.Lock()
+        self._slots = anyio.Semaphore(AT_ONCE)
+        self._folder: Path | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The data sets, in the order of the settings; those that came with the plugin last."""
+        return [source.name for source in self._sources.values()]
+
+    def about(self, name: str) -> tuple[DatasetFile, str]:
+        """A data set's file and where it came from, as configured; nothing is loaded. Raises ToolError for an unknown name."""
+        source = self._source(name)
+        return source.file, source.shown
+
+    async def dataset(self, name: str) -> Dataset:
+        """The data set, loaded now if it was not. Raises ToolError when there is none or its file cannot be read."""
+        source = self._source(name)
+        async with source.loading:
+            if source.loaded is None:
+                source.loaded = await self._load(source)
+            return source.loaded
+
+    async def run(self, work: Callable[[Session], T]) -> T:
+        """Do `work` in a worker thread, in a read-only transaction of its own.
+
+        It is interrupted when the call is cancelled or `query_timeout` is over. Raises ToolError for what DuckDB refuses.
+        """
+        connection = await self._open()
+        async with self._slots:
+            session = Session(connection, self.settings.memory_limit)
+            try:
+                return await in_thread(lambda: session.run(work), session.stop, self.settings.query_timeout)
+            except OutOfTimeError:
+                raise ToolError(
+                    f"The query took longer than {self.settings.query_timeout:g} s and was stopped: "
+                    "ask for less, with a condition or an aggregate say."
+                ) from None
+            finally:
+                if session.fatal:
+                    self._log.error("DuckDB failed and is opened anew")
+                    await self._forget(connection)
+
+    async def query(self, sql: str) -> Table:
+        """The first `max_rows` rows of a caller's SELECT. Raises ToolError for what may not, or cannot, be run."""
+        connection = await self._open()
+        query = await anyio.to_thread.run_sync(_admitted, connection, sql)
+        for table in query.tables:
+            await self.dataset(table)
+        return await self.run(lambda session: session.select(query.sql, self.settings.max_rows))
+
+    async def close(self) -> None:
+        """Close the database and remove the copies."""
+        with anyio.CancelScope(shield=True):
+            if self._connection is not None:
+                await self._forget(self._connection)
+            if self._folder is not None:
+                await anyio.to_thread.run_sync(lambda folder: shutil.rmtree(folder, ignore_errors=True), self._folder)
+
+    def _source(self, name: str) -> _Source:
+        source = self._sources.get(name.lower())
+        if source is None:
+            raise ToolError(f"There is no data set {name!r}.{_nearest(name, self.names)} Data sets: {listed(self.names)}.")
+        return source
+
+    async def _load(self, source: _Source) -> Dataset:
+        connection = await self._open()
+        folder = self._private()
+        copy = folder / f"{list(self._sources).index(source.name.lower())}.duckdb"
+        copying = sandbox.Copying(source.file, source.path, copy, self.settings.memory_limit)
+        try:
+            await in_thread(copying.run, copying.stop, self.settings.load_timeout)
+        except OutOfTimeError:
+            why = f"reading it took longer than {self.settings.load_timeout:g} s"
+            raise ToolError(f"Data set {source.name!r} ({source.shown}) cannot be used: {why}.") from None
+        except FileNotFoundError:
+            raise ToolError(f"Data set {source.name!r} cannot be used: there is no file {source.shown}.") from None
+        except Exception as error:
+            why = reason(error, self.settings.memory_limit)
+            if why is None:
+                raise
+            why = why.replace(str(source.path), source.shown).replace(str(copy), "its copy")
+            raise ToolError(f"Data set {source.name!r} ({source.shown}) cannot be used: {why}") from None
+        with contextlib.closing(connection.cursor()) as cursor:
+            await anyio.to_thread.run_sync(sandbox.attach, cursor, source.name, copy)
+        source.copy = copy
+        self._log.info("loaded %s from %s", source.name, source.shown)
+        return await self.run(lambda session: _described(session, source.name))
+
+    async def _open(self) -> duckdb.DuckDBPyConnection:
+        async with self._opening:
+            if self._connection is None:
+                folder = self._private()
+                connection = await anyio.to_thread.run_sync(sandbox.open_sandbox, folder, self.settings.memory_limit)
+                for source in self._sources.values():
+                    if source.copy is not None:
+                        await anyio.to_thread.run_sync(sandbox.attach, connection, source.name, source.copy)
+                self._connection = connection
+            return self._connection
+
+    async def _forget(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self._connection is connection:
+            self._connection = None
+        with contextlib.suppress(Exception):
+            await anyio.to_thread.run_sync(connection.close)
+
+    def _private(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="mcp-stats-")).resolve()
+        return self._folder
+
+
+def _sources(settings: Settings, base_dir: Path, shipped: Mapping[str, Path]) -> Iterable[tuple[str, _Source]]:
+    taken = set()
+    for name, file in settings.files.items():
+        taken.add(name.lower())
+        yield name.lower(), _Source(name, file, base_dir / Path(file.path).expanduser(), file.path)
+    if settings.shipped:
+        for name, path in shipped.items():
+            if name not in taken:
+                file = DatasetFile(path=path.name, format=None, null_values=["NA"], description=SHIPPED_AS[name])
+                yield name, _Source(name, file, path, "shipped with mcp-plugin-stats")
+
+
+SHIPPED_AS = {
+    "penguins": "The Palmer penguins: species, island, bill, flipper and body mass of 344 penguins, 2007-2009 (CC0)."
+}
+
+
+def _described(session: Session, name: str) -> Dataset:
+    columns = tuple(Column(*column) for column in session.columns(f"FROM {sandbox.quoted(name)}"))
+    rows = session.value(f"SELECT count(*) FROM {sandbox.quoted(name)}")
+    return Dataset(name, int(rows or 0), columns)
+
+
+def _admitted(connection: duckdb.DuckDBPyConnection, sql: str) -> admission.Query:
+    with contextlib.closing(connection.cursor()) as cursor:
+        return admission.admit(cursor, sql)
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), [known.lower() for known in names], n=1)
+    meant = next((known for known in names if near and known.lower() == near[0]), None)
+    return f" Did you mean {meant!r}?" if meant else ""

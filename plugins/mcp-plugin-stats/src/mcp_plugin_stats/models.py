@@ -1,0 +1,141 @@
+"""The results of the tools, as pydantic models: what a client sees as the output schema."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from mcp_plugin_stats.values import Scalar
+
+Operation = Literal["count", "sum", "mean", "median", "min", "max", "variance", "stdev", "quantiles"]
+Aggregate = Literal["count", "sum", "mean", "median", "min", "max", "variance", "stdev"]
+Method = Literal["pearson", "spearman"]
+
+
+class Quartiles(BaseModel):
+    """Where a quarter, half and three quarters of the values lie below."""
+
+    q1: int | float | None = Field(description="First quartile.")
+    median: int | float | None = Field(description="Second quartile.")
+    q3: int | float | None = Field(description="Third quartile.")
+
+
+class Statistics(BaseModel):
+    """One figure of a list of numbers."""
+
+    operation: Operation = Field(description="What was calculated.")
+    count: int = Field(description="How many numbers there were.")
+    value: int | float | None = Field(description="The figure; null for quantiles.")
+    quantiles: Quartiles | None = Field(None, description="The quartiles, when operation is quantiles.")
+
+
+class TopValue(BaseModel):
+    """A value and how often it occurs."""
+
+    value: Any = Field(description="The value.")
+    count: int = Field(description="In how many rows it is.")
+
+
+class ColumnSummary(BaseModel):
+    """What one column holds."""
+
+    name: str = Field(description="The column's name.")
+    type: str = Field(description="DuckDB's type of the column.")
+    count: int = Field(description="Rows that have a value.")
+    nulls: int = Field(description="Rows without a value.")
+    distinct: int = Field(description="Different values.")
+    non_finite: int = Field(0, description="NaN and infinite values; the figures below leave them out.")
+    min: Scalar = Field(None, description="Smallest value of numbers, dates and times.")
+    max: Scalar = Field(None, description="Largest value of numbers, dates and times.")
+    mean: float | None = Field(None, description="Arithmetic mean of numbers.")
+    stdev: float | None = Field(None, description="Sample standard deviation of numbers.")
+    quantiles: Quartiles | None = Field(None, description="Quartiles of numbers (interpolated).")
+    top: list[TopValue] = Field(default_factory=list, description="Most frequent values that occur more than once.")
+
+
+class DatasetDescription(BaseModel):
+    """What a data set holds, column by column."""
+
+    dataset: str = Field(description="The data set.")
+    rows: int = Field(description="Rows in it.")
+    columns: list[ColumnSummary] = Field(description="One summary per column, in the file's order.")
+
+
+class Correlation(BaseModel):
+    """How two columns go together."""
+
+    a: str = Field(description="One column.")
+    b: str = Field(description="The other column.")
+    correlation: float | None = Field(description="From -1 to 1; null where it has no meaning, as for a constant column.")
+    rows: int = Field(description="Rows in which both columns have a finite value.")
+
+
+class Correlations(BaseModel):
+    """The correlations of all pairs, strongest first."""
+
+    dataset: str = Field(description="The data set.")
+    method: Method = Field(description="pearson: linear; spearman: of the ranks.")
+    pairs: list[Correlation] = Field(description="One entry per pair of columns.")
+
+
+class Group(BaseModel):
+    """One group's figure."""
+
+    key: list[Any] = Field(description="The values of the `by` columns, in their order; null where there is none.")
+    value: Scalar = Field(description="The aggregate of the group.")
+    rows: int = Field(description="Rows in the group.")
+
+
+class Groups(BaseModel):
+    """An aggregate per group, in the order of the keys."""
+
+    dataset: str = Field(description="The data set.")
+    by: list[str] = Field(description="The columns that make the groups.")
+    column: str | None = Field(description="The aggregated column; null when rows were counted.")
+    aggregate: Aggregate = Field(description="What was calculated.")
+    groups: list[Group] = Field(description="The groups.")
+    truncated: bool = Field(description="Whether there are more groups than are listed.")
+
+
+class ColumnType(BaseModel):
+    """A column's name and type."""
+
+    name: str = Field(description="The column's name.")
+    type: str = Field(description="DuckDB's type of the column.")
+
+
+class QueryResult(BaseModel):
+    """The rows of a query."""
+
+    columns: list[ColumnType] = Field(description="The columns of the result, in order.")
+    rows: list[list[Any]] = Field(description="The rows, each in the order of the columns.")
+    row_count: int = Field(description="Rows listed here.")
+    truncated: bool = Field(description="Whether the query has more rows than are listed.")
+
+
+class DatasetEntry(BaseModel):
+    """One data set that can be asked about."""
+
+    name: str = Field(description="Its name in tools and in SQL.")
+    description: str = Field(description="What the data are.")
+    format: str = Field(description="The file's format.")
+    source: str = Field(description="The file, as configured, or where it was shipped from.")
+    schema_uri: str = Field(description="The resource with its columns.")
+    sample_uri: str = Field(description="The resource with its first rows.")
+
+
+class DatasetSchema(BaseModel):
+    """The columns of a data set."""
+
+    dataset: str = Field(description="The data set.")
+    rows: int = Field(description="Rows in it.")
+    columns: list[ColumnType] = Field(description="Its columns, in the file's order.")
+
+
+class Sample(BaseModel):
+    """The first rows of a data set."""
+
+    dataset: str = Field(description="The data set.")
+    columns: list[str] = Field(description="The names of its columns.")
+    rows: list[list[Any]] = Field(description="The rows, each in the order of the columns.")

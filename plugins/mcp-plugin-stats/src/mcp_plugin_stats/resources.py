@@ -1,0 +1,91 @@
+"""The resources: which data sets there are, their columns, and their first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp_host import ResourceError, ToolError
+
+from mcp_plugin_stats.app import plugin
+from mcp_plugin_stats.engine import Engine
+from mcp_plugin_stats.models import ColumnType, DatasetEntry, DatasetSchema, Sample
+from mcp_plugin_stats.tools.parameters import Stats
+from mcp_plugin_stats.values import quoted
+
+JSON = "application/json"
+
+
+@plugin.resource(
+    "stats://datasets", title="Data sets", description="The data sets that can be asked about.", mime_type=JSON
+)
+def datasets(ctx: Stats) -> list[DatasetEntry]:
+    """The data sets, none of which is loaded for this."""
+    return [_entry(ctx.state, name) for name in ctx.state.names]
+
+
+@plugin.resource(
+    "stats://datasets/{name}/schema",
+    title="Columns of a data set",
+    description="Its number of rows, and the name and type of every column.",
+    mime_type=JSON,
+)
+async def dataset_schema(name: str, ctx: Stats) -> DatasetSchema:
+    """The columns of one data set."""
+    with _as_resource_error(ctx.state, name):
+        data = await ctx.state.dataset(name)
+        columns = [ColumnType(name=column.name, type=column.type) for column in data.columns]
+        return DatasetSchema(dataset=data.name, rows=data.rows, columns=columns)
+
+
+@plugin.resource(
+    "stats://datasets/{name}/sample{?rows}",
+    title="First rows of a data set",
+    description="Its first rows, 10 unless `rows` says otherwise.",
+    mime_type=JSON,
+)
+async def dataset_sample(name: str, ctx: Stats, rows: int = 10) -> Sample:
+    """The first rows of one data set."""
+    most = ctx.settings.max_rows
+    if not 1 <= rows <= most:
+        raise ResourceError(f"rows is {rows}: it must be from 1 to {most}.")
+    with _as_resource_error(ctx.state, name):
+        data = await ctx.state.dataset(name)
+        found = await ctx.state.run(lambda session: session.select(f"FROM {quoted(data.name)}", rows))
+        return Sample(dataset=data.name, columns=[column.name for column in data.columns], rows=found.rows)
+
+
+@plugin.completion("stats://datasets/{name}/schema", "name")
+@plugin.completion("stats://datasets/{name}/sample{?rows}", "name")
+def complete_name(value: str, ctx: Stats) -> list[str]:
+    """The data sets that begin as the user has typed, then those that have it elsewhere."""
+    return completed(value, ctx.state.names)
+
+
+def completed(value: str, names: list[str]) -> list[str]:
+    """The names that contain `value`, those that begin with it first."""
+    typed = value.lower()
+    found = [name for name in names if typed in name.lower()]
+    return sorted(found, key=lambda name: not name.lower().startswith(typed))
+
+
+def _entry(engine: Engine, name: str) -> DatasetEntry:
+    file, shown = engine.about(name)
+    return DatasetEntry(
+        name=name,
+        description=file.description,
+        format=file.read_as,
+        source=shown,
+        schema_uri=f"stats://datasets/{name}/schema",
+        sample_uri=f"stats://datasets/{name}/sample",
+    )
+
+
+@contextmanager
+def _as_resource_error(engine: Engine, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ToolError as error:
+        known = name.lower() in (known.lower() for known in engine.names)
+        raise (ResourceError if known else ResourceNotFoundError)(str(error)) from None

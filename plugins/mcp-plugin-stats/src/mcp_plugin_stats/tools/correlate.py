@@ -1,0 +1,71 @@
+"""`correlate`: how the columns of a data set go together."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Annotated
+
+from mcp_host import ToolError
+from pydantic import Field
+
+from mcp_plugin_stats.app import plugin
+from mcp_plugin_stats.engine import Column, Dataset
+from mcp_plugin_stats.models import Correlation, Correlations, Method
+from mcp_plugin_stats.session import Session
+from mcp_plugin_stats.tools.parameters import DatasetParam, Stats, finite
+from mcp_plugin_stats.values import quoted, rounded
+
+MOST = 20
+"""Columns that can be correlated in one call, 190 pairs."""
+
+
+@plugin.tool(title="Correlate columns", read_only=True, idempotent=True, open_world=False)
+async def correlate(
+    dataset: DatasetParam,
+    ctx: Stats,
+    columns: Annotated[
+        list[str] | None, Field(description=f"Two to {MOST} columns of numbers; all of them when left out.")
+    ] = None,
+    method: Annotated[
+        Method, Field(description="pearson for linear relations, spearman for monotonic ones (ranks, ties averaged).")
+    ] = "pearson",
+) -> Correlations:
+    """Correlate every pair of the columns, strongest first. Rows in which either value is missing are left out per pair."""
+    data = await ctx.state.dataset(dataset)
+    chosen = _chosen(data, columns)
+    pairs = []
+    for a, b in combinations(chosen, 2):
+        value, rows = await ctx.state.run(lambda session, a=a, b=b: _pair(session, data, a, b, method))
+        pairs.append(Correlation(a=a.name, b=b.name, correlation=rounded(value, ctx.settings.digits), rows=rows))
+    pairs.sort(key=lambda pair: -1.0 if pair.correlation is None else abs(pair.correlation), reverse=True)
+    return Correlations(dataset=data.name, method=method, pairs=pairs)
+
+
+def _chosen(data: Dataset, names: list[str] | None) -> list[Column]:
+    named = [data.column(name, numeric=True) for name in (data.numbers if names is None else names)]
+    chosen = list(dict.fromkeys(named))
+    if len(chosen) < 2:
+        numbers = ", ".join(data.numbers) or "none"
+        raise ToolError(f"Two different columns of numbers are needed. Columns of numbers in {data.name!r}: {numbers}.")
+    if len(chosen) > MOST:
+        raise ToolError(f"There are {len(chosen)} columns: name at most {MOST} of them in `columns`.")
+    return chosen
+
+
+def _pair(session: Session, data: Dataset, a: Column, b: Column, method: Method) -> tuple[float | None, int]:
+    both = (
+        f"SELECT CAST({finite(a)} AS DOUBLE) AS a, CAST({finite(b)} AS DOUBLE) AS b FROM {quoted(data.name)} "
+        "WHERE a IS NOT NULL AND b IS NOT NULL"
+    )
+    low_a, high_a, low_b, high_b, rows = session.row(f"SELECT min(a), max(a), min(b), max(b), count(*) FROM ({both})")
+    if rows < 2 or low_a == high_a or low_b == high_b:
+        return None, rows
+    if method == "spearman":
+        ranks = ", ".join(
+            f"rank() OVER (ORDER BY {x}) + (count(*) OVER (PARTITION BY {x}) - 1) / 2.0 AS {x}" for x in "ab"
+        )
+        return session.value(f"SELECT corr(a, b) FROM (SELECT {ranks} FROM ({both}))"), rows
+    # Scaled to at most 1 each, as correlation does not mind, so that squares of large numbers do not overflow.
+    scaled = [f"{x} / CAST('{max(abs(low), abs(high))!r}' AS DOUBLE)" for x, low, high in
+              (("a", low_a, high_a), ("b", low_b, high_b))]
+    return session.value(f"SELECT corr({', '.join(scaled)}) FROM ({both})"), rows
