@@ -13,6 +13,7 @@ import pytest
 import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from mcp_host.config import HostConfig, InvalidConfigError, find_config, load_config, parse_config, user_dir
 from mcp_host.errors import ConfigError
 

@@ -11,9 +11,10 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field, SecretStr
+
 from mcp_host.config import InvalidConfigError, parse_config
 from mcp_host.schema import HostConfig, config_schema, dotted, key_lines
-from pydantic import BaseModel, Field, SecretStr
 
 
 class Row(BaseModel, extra="forbid"):

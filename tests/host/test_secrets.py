@@ -11,9 +11,6 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_host.config import InvalidConfigError, parse_config
-from mcp_host.schema import HostConfig, is_reference, looks_secret
-from mcp_host.secrets import Redactor, describe_settings, resolve_secrets, validate_settings
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -27,6 +24,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
+
+from mcp_host.config import InvalidConfigError, parse_config
+from mcp_host.schema import HostConfig, is_reference, looks_secret
+from mcp_host.secrets import Redactor, describe_settings, resolve_secrets, validate_settings
 
 SECRET = "hunter2-and-more"
 

@@ -26,8 +26,10 @@ QUERIES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", 
 TABLE_FUNCTIONS = frozenset(("range", "generate_series", "unnest"))
 
 GROWING = frozenset(
-    ("repeat", "range", "generate_series", "lpad", "rpad", "format", "printf", "list_resize", "array_resize")
-    + ("bitstring", "bar")
+    (
+        *("repeat", "range", "generate_series", "lpad", "rpad", "format", "printf", "bar", "bitstring"),
+        *("list_resize", "array_resize"),
+    )
 )
 """Scalar functions whose result is as large as a number says."""
 
@@ -110,9 +112,7 @@ def _name(function: Any) -> str:
 def _admit_table_function(name: str) -> None:
     if name not in TABLE_FUNCTIONS:
         allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-        raise ToolError(
-            f"{name}() is not allowed in FROM: a query reads data sets by name, no files ({allowed} are the only functions)."
-        )
+        raise ToolError(f"{name}() is not allowed in FROM: a query reads data sets, no files (allowed: {allowed}).")
 
 
 def _admit_function(name: str) -> None:

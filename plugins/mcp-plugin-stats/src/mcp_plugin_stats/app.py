@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from importlib.resources import as_file, files
 
 from mcp_host import Plugin, PluginContext
-
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.settings import Settings
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from mcp_host import ToolError
-
 from mcp_plugin_stats.models import Operation, Quartiles, Statistics
 from mcp_plugin_stats.values import rounded
 

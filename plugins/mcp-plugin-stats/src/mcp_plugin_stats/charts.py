@@ -29,23 +29,24 @@ def png(bars: Bars) -> bytes:
     """The picture, 800 by 500 pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     with _drawing, warnings.catch_warnings():
         # A character that the font lacks is drawn as a box: not worth a line in the log for each.
         warnings.filterwarnings("ignore", message="Glyph")
         figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
-        canvas = FigureCanvasAgg(figure)
+        FigureCanvasAgg(figure)
         axes = figure.subplots()
         widths = [right - left for left, right in zip(bars.edges, bars.edges[1:], strict=False)]
         axes.bar(bars.edges[:-1], bars.counts, width=widths, align="edge", color="#4c78a8", edgecolor="white")
         axes.set_title(_short(bars.title), parse_math=False)
         axes.set_xlabel(_short(bars.label), parse_math=False)
         axes.set_ylabel("rows")
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.text(0.99, 0.99, bars.note, transform=axes.transAxes, ha="right", va="top", color="#666666", fontsize=9)
         file = io.BytesIO()
-        canvas.print_png(file)
+        figure.savefig(file, format="png")
         return file.getvalue()
 
 

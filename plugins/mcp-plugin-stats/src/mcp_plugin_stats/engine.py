@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
-from mcp_host import ToolError
 
+from mcp_host import ToolError
 from mcp_plugin_stats import admission, sandbox
 from mcp_plugin_stats.session import Session, Table, reason
 from mcp_plugin_stats.settings import DatasetFile, Settings
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
-from mcp_plugin_stats.values import NUMBERS, listed
+from mcp_plugin_stats.values import NUMBERS, listed, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,7 +59,9 @@ class Dataset:
         same = same or [column for column in self.columns if column.name.lower() == name.lower()]
         if len(same) != 1:
             names = [column.name for column in self.columns]
-            raise ToolError(f"Data set {self.name!r} has no column {name!r}.{_nearest(name, names)} Columns: {listed(names)}.")
+            raise ToolError(
+                f"Data set {self.name!r} has no column {name!r}.{_nearest(name, names)} Columns: {listed(names)}."
+            )
         if numeric and not same[0].numeric:
             raise ToolError(
                 f"Column {same[0].name!r} of {self.name!r} is {same[0].type}, not a number. "
@@ -102,7 +104,7 @@ class Engine:
         return [source.name for source in self._sources.values()]
 
     def about(self, name: str) -> tuple[DatasetFile, str]:
-        """A data set's file and where it came from, as configured; nothing is loaded. Raises ToolError for an unknown name."""
+        """A data set's file, and where it came from as configured. Raises ToolError for an unknown name."""
         source = self._source(name)
         return source.file, source.shown
 
@@ -117,7 +119,8 @@ class Engine:
     async def run(self, work: Callable[[Session], T]) -> T:
         """Do `work` in a worker thread, in a read-only transaction of its own.
 
-        It is interrupted when the call is cancelled or `query_timeout` is over. Raises ToolError for what DuckDB refuses.
+        It is interrupted when the call is cancelled or `query_timeout` is over. Raises ToolError for what
+        DuckDB refuses.
         """
         connection = await self._open()
         async with self._slots:
@@ -153,32 +156,37 @@ class Engine:
     def _source(self, name: str) -> _Source:
         source = self._sources.get(name.lower())
         if source is None:
-            raise ToolError(f"There is no data set {name!r}.{_nearest(name, self.names)} Data sets: {listed(self.names)}.")
+            raise ToolError(
+                f"There is no data set {name!r}.{_nearest(name, self.names)} Data sets: {listed(self.names)}."
+            )
         return source
 
     async def _load(self, source: _Source) -> Dataset:
+        if source.copy is None:
+            source.copy = await self._copy(source)
         connection = await self._open()
-        folder = self._private()
-        copy = folder / f"{list(self._sources).index(source.name.lower())}.duckdb"
+        with contextlib.closing(connection.cursor()) as cursor:
+            await anyio.to_thread.run_sync(sandbox.attach, cursor, source.name, source.copy)
+        return await self.run(lambda session: _described(session, source.name))
+
+    async def _copy(self, source: _Source) -> Path:
+        copy = self._private() / f"{list(self._sources).index(source.name.lower())}.duckdb"
         copying = sandbox.Copying(source.file, source.path, copy, self.settings.memory_limit)
+        what = f"Data set {source.name!r} ({source.shown}) cannot be used"
         try:
             await in_thread(copying.run, copying.stop, self.settings.load_timeout)
         except OutOfTimeError:
-            why = f"reading it took longer than {self.settings.load_timeout:g} s"
-            raise ToolError(f"Data set {source.name!r} ({source.shown}) cannot be used: {why}.") from None
+            raise ToolError(f"{what}: reading it took longer than {self.settings.load_timeout:g} s.") from None
         except FileNotFoundError:
-            raise ToolError(f"Data set {source.name!r} cannot be used: there is no file {source.shown}.") from None
+            raise ToolError(f"{what}: there is no such file.") from None
         except Exception as error:
             why = reason(error, self.settings.memory_limit)
             if why is None:
                 raise
             why = why.replace(str(source.path), source.shown).replace(str(copy), "its copy")
-            raise ToolError(f"Data set {source.name!r} ({source.shown}) cannot be used: {why}") from None
-        with contextlib.closing(connection.cursor()) as cursor:
-            await anyio.to_thread.run_sync(sandbox.attach, cursor, source.name, copy)
-        source.copy = copy
+            raise ToolError(f"{what}: {why}") from None
         self._log.info("loaded %s from %s", source.name, source.shown)
-        return await self.run(lambda session: _described(session, source.name))
+        return copy
 
     async def _open(self) -> duckdb.DuckDBPyConnection:
         async with self._opening:
@@ -221,8 +229,8 @@ SHIPPED_AS = {
 
 
 def _described(session: Session, name: str) -> Dataset:
-    columns = tuple(Column(*column) for column in session.columns(f"FROM {sandbox.quoted(name)}"))
-    rows = session.value(f"SELECT count(*) FROM {sandbox.quoted(name)}")
+    columns = tuple(Column(*column) for column in session.columns(f"FROM {quoted(name)}"))
+    rows = session.value(f"SELECT count(*) FROM {quoted(name)}")
     return Dataset(name, int(rows or 0), columns)
 
 

@@ -27,7 +27,7 @@ class Statistics(BaseModel):
     operation: Operation = Field(description="What was calculated.")
     count: int = Field(description="How many numbers there were.")
     value: int | float | None = Field(description="The figure; null for quantiles.")
-    quantiles: Quartiles | None = Field(None, description="The quartiles, when operation is quantiles.")
+    quantiles: Quartiles | None = Field(default=None, description="The quartiles, when operation is quantiles.")
 
 
 class TopValue(BaseModel):
@@ -45,12 +45,12 @@ class ColumnSummary(BaseModel):
     count: int = Field(description="Rows that have a value.")
     nulls: int = Field(description="Rows without a value.")
     distinct: int = Field(description="Different values.")
-    non_finite: int = Field(0, description="NaN and infinite values; the figures below leave them out.")
-    min: Scalar = Field(None, description="Smallest value of numbers, dates and times.")
-    max: Scalar = Field(None, description="Largest value of numbers, dates and times.")
-    mean: float | None = Field(None, description="Arithmetic mean of numbers.")
-    stdev: float | None = Field(None, description="Sample standard deviation of numbers.")
-    quantiles: Quartiles | None = Field(None, description="Quartiles of numbers (interpolated).")
+    non_finite: int = Field(default=0, description="NaN and infinite values; the figures below leave them out.")
+    min: Scalar = Field(default=None, description="Smallest value of numbers, dates and times.")
+    max: Scalar = Field(default=None, description="Largest value of numbers, dates and times.")
+    mean: float | None = Field(default=None, description="Arithmetic mean of numbers.")
+    stdev: float | None = Field(default=None, description="Sample standard deviation of numbers.")
+    quantiles: Quartiles | None = Field(default=None, description="Quartiles of numbers (interpolated).")
     top: list[TopValue] = Field(default_factory=list, description="Most frequent values that occur more than once.")
 
 
@@ -67,7 +67,9 @@ class Correlation(BaseModel):
 
     a: str = Field(description="One column.")
     b: str = Field(description="The other column.")
-    correlation: float | None = Field(description="From -1 to 1; null where it has no meaning, as for a constant column.")
+    correlation: float | None = Field(
+        description="From -1 to 1; null where it has no meaning, as for a constant column."
+    )
     rows: int = Field(description="Rows in which both columns have a finite value.")
 
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS
-from mcp_host import ToolError
 from pydantic import Field
 
+from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.resources import completed
 from mcp_plugin_stats.tools.parameters import Stats

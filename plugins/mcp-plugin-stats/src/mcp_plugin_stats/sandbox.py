@@ -48,7 +48,7 @@ def open_sandbox(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
 def attach(connection: duckdb.DuckDBPyConnection, name: str, copy: Path) -> None:
     """Make a copied file a view called `name`. The database's own name has a space, so no data set can have it."""
     database = quoted(f"copy {copy.stem}")
-    connection.execute(f"ATTACH {literal(str(copy))} AS {database} (READ_ONLY)")
+    connection.execute(f"ATTACH IF NOT EXISTS {literal(str(copy))} AS {database} (READ_ONLY)")
     connection.execute(f"CREATE OR REPLACE VIEW main.{quoted(name)} AS SELECT * FROM {database}.main.data")
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp_host import ToolError
-
 from mcp_plugin_stats.values import portable, to_json
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Session:
         columns = list(zip(relation.columns, [str(kind) for kind in relation.types], strict=True))
         # By position: names may occur twice.
         fields = ", ".join(f"{portable(f'#{n}', kind)} AS c{n}" for n, kind in enumerate(kinds, 1))
-        rows = relation.limit(limit + 1).project(fields).fetchmany(limit + 1)
+        rows = relation.limit(limit + 1).project(fields).fetchall()
         cells = [[to_json(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows[:limit]]
         return Table(columns, cells, len(rows) > limit)
 

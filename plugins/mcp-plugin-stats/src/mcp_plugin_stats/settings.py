@@ -40,10 +40,11 @@ class DatasetFile(BaseModel, extra="forbid"):
 
     path: str = Field(min_length=1, description="The file; a relative path starts at the folder of mcp-host.toml.")
     format: Format | None = Field(
-        None, description="Needed only when the suffix is none of .csv .tsv .parquet .json .jsonl .ndjson (or those + .gz)."
+        default=None,
+        description="Needed only when the suffix is none of .csv .tsv .parquet .json .jsonl .ndjson (or those + .gz).",
     )
-    null_values: list[str] = Field(["", "NA"], description="CSV and TSV: texts that mean a missing value.")
-    description: str = Field("", description="One line that tells a model what the data are.")
+    null_values: list[str] = Field(default=["", "NA"], description="CSV and TSV: texts that mean a missing value.")
+    description: str = Field(default="", description="One line that tells a model what the data are.")
 
     @model_validator(mode="after")
     def _knows_its_format(self) -> Self:
@@ -63,15 +64,21 @@ class Settings(BaseModel, extra="forbid"):
 
     datasets: dict[DatasetName, DatasetFile | str] = Field(
         default_factory=dict,
-        description='Data sets by name: a path, datasets.sales = "data/sales.parquet", or a table with path, format, ...',
+        description='Data sets by name: a path (datasets.sales = "data/sales.parquet") or a table (path, format, ...)',
     )
-    shipped: bool = Field(True, description="Also serve the Palmer penguins that come with the plugin, as `penguins`.")
-    digits: int = Field(4, ge=0, le=15, description="Decimals kept in computed figures.")
-    max_rows: int = Field(100, ge=1, le=10_000, description="Most rows in a query's result, a sample or a grouping.")
-    max_numbers: int = Field(100_000, ge=1, description="Most numbers that calculate_statistics takes.")
-    query_timeout: float = Field(20.0, gt=0, le=3600, description="Seconds after which a query is stopped.")
-    load_timeout: float = Field(300.0, gt=0, le=3600, description="Seconds after which reading a data file is given up.")
-    memory_limit: str = Field("512MB", description="Memory DuckDB may use for queries, such as 512MB or 2GiB.")
+    shipped: bool = Field(
+        default=True, description="Also serve the Palmer penguins that come with the plugin, as `penguins`."
+    )
+    digits: int = Field(default=4, ge=0, le=15, description="Decimals kept in computed figures.")
+    max_rows: int = Field(
+        default=100, ge=1, le=10_000, description="Most rows in a query's result, a sample or a grouping."
+    )
+    max_numbers: int = Field(default=100_000, ge=1, description="Most numbers that calculate_statistics takes.")
+    query_timeout: float = Field(default=20.0, gt=0, le=3600, description="Seconds after which a query is stopped.")
+    load_timeout: float = Field(
+        300.0, gt=0, le=3600, description="Seconds after which reading a data file is given up."
+    )
+    memory_limit: str = Field(default="512MB", description="Memory DuckDB may use for queries, such as 512MB or 2GiB.")
 
     @field_validator("datasets")
     @classmethod

@@ -18,8 +18,10 @@ FLOATS = frozenset(("float", "double"))
 NUMBERS = INTEGERS | FLOATS | {"decimal"}
 NESTED = frozenset(("list", "array", "struct", "map", "union"))
 TIMES = frozenset(
-    ("date", "time", "time with time zone", "timestamp", "timestamp with time zone")
-    + ("timestamp_s", "timestamp_ms", "timestamp_ns")
+    (
+        *("date", "time", "time with time zone", "timestamp", "timestamp with time zone"),
+        *("timestamp_s", "timestamp_ms", "timestamp_ns"),
+    )
 )
 
 LONGEST_TEXT = 2_000
@@ -36,7 +38,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def rounded(value: Scalar, digits: int) -> Scalar:
+def rounded(value: int | float | None, digits: int) -> int | float | None:
     """A float with `digits` decimals; one too small for them keeps as many significant digits; NaN becomes None."""
     if not isinstance(value, float):
         return value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 from typing import Annotated
 
-from mcp_host import ToolError
 from pydantic import Field
 
+from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.engine import Column, Dataset
 from mcp_plugin_stats.models import Correlation, Correlations, Method
@@ -30,12 +31,12 @@ async def correlate(
         Method, Field(description="pearson for linear relations, spearman for monotonic ones (ranks, ties averaged).")
     ] = "pearson",
 ) -> Correlations:
-    """Correlate every pair of the columns, strongest first. Rows in which either value is missing are left out per pair."""
+    """Correlate every pair of the columns, strongest first; rows in which either value is missing are left out."""
     data = await ctx.state.dataset(dataset)
     chosen = _chosen(data, columns)
     pairs = []
     for a, b in combinations(chosen, 2):
-        value, rows = await ctx.state.run(lambda session, a=a, b=b: _pair(session, data, a, b, method))
+        value, rows = await ctx.state.run(partial(_pair, data=data, a=a, b=b, method=method))
         pairs.append(Correlation(a=a.name, b=b.name, correlation=rounded(value, ctx.settings.digits), rows=rows))
     pairs.sort(key=lambda pair: -1.0 if pair.correlation is None else abs(pair.correlation), reverse=True)
     return Correlations(dataset=data.name, method=method, pairs=pairs)
@@ -53,10 +54,8 @@ def _chosen(data: Dataset, names: list[str] | None) -> list[Column]:
 
 
 def _pair(session: Session, data: Dataset, a: Column, b: Column, method: Method) -> tuple[float | None, int]:
-    both = (
-        f"SELECT CAST({finite(a)} AS DOUBLE) AS a, CAST({finite(b)} AS DOUBLE) AS b FROM {quoted(data.name)} "
-        "WHERE a IS NOT NULL AND b IS NOT NULL"
-    )
+    values = f"SELECT CAST({finite(a)} AS DOUBLE) AS a, CAST({finite(b)} AS DOUBLE) AS b FROM {quoted(data.name)}"
+    both = f"SELECT a, b FROM ({values}) WHERE a IS NOT NULL AND b IS NOT NULL"
     low_a, high_a, low_b, high_b, rows = session.row(f"SELECT min(a), max(a), min(b), max(b), count(*) FROM ({both})")
     if rows < 2 or low_a == high_a or low_b == high_b:
         return None, rows
@@ -66,6 +65,9 @@ def _pair(session: Session, data: Dataset, a: Column, b: Column, method: Method)
         )
         return session.value(f"SELECT corr(a, b) FROM (SELECT {ranks} FROM ({both}))"), rows
     # Scaled to at most 1 each, as correlation does not mind, so that squares of large numbers do not overflow.
-    scaled = [f"{x} / CAST('{max(abs(low), abs(high))!r}' AS DOUBLE)" for x, low, high in
-              (("a", low_a, high_a), ("b", low_b, high_b))]
-    return session.value(f"SELECT corr({', '.join(scaled)}) FROM ({both})"), rows
+    scaled_a, scaled_b = _scaled("a", low_a, high_a), _scaled("b", low_b, high_b)
+    return session.value(f"SELECT corr({scaled_a}, {scaled_b}) FROM ({both})"), rows
+
+
+def _scaled(name: str, low: float, high: float) -> str:
+    return f"{name} / CAST('{max(abs(low), abs(high))!r}' AS DOUBLE)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -23,7 +24,7 @@ async def describe_dataset(
     ctx: Stats,
     columns: Annotated[list[str] | None, Field(description="Only these columns; all when left out.")] = None,
 ) -> DatasetDescription:
-    """Describe a data set column by column: type, missing values, distinct values, mean, quartiles, most frequent values.
+    """Describe a data set column by column: type, missing and distinct values, mean, quartiles, most frequent values.
 
     Begin here when a data set is new to you. Progress is reported per column.
     """
@@ -33,7 +34,7 @@ async def describe_dataset(
     summaries = []
     for done, column in enumerate(chosen):
         await ctx.report_progress(done, len(chosen), f"column {column.name}")
-        summaries.append(await ctx.state.run(lambda session, column=column: _summary(session, data, column, digits)))
+        summaries.append(await ctx.state.run(partial(_summary, data=data, column=column, digits=digits)))
     await ctx.report_progress(len(chosen), len(chosen), "done")
     return DatasetDescription(dataset=data.name, rows=data.rows, columns=summaries)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_host import ToolError
 from pydantic import Field
 
+from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.engine import Column, Dataset
 from mcp_plugin_stats.models import Aggregate, Group, Groups
@@ -25,8 +25,8 @@ async def group_by(
     aggregate: Annotated[
         Aggregate,
         Field(
-            description="What to calculate per group. count counts the rows that have a value; min and max also take texts "
-            "and dates; the others need numbers; variance and stdev are of a sample."
+            description="What to calculate per group. count counts the rows that have a value; min and max also take "
+            "texts and dates; the others need numbers; variance and stdev are of a sample."
         ),
     ] = "count",
 ) -> Groups:
@@ -45,7 +45,10 @@ async def group_by(
     )
     found = await ctx.state.run(lambda session: session.select(sql, ctx.settings.max_rows))
     digits = ctx.settings.digits
-    groups = [Group(key=key, value=rounded(value, digits), rows=rows) for *key, value, rows in found.rows]
+    groups = [
+        Group(key=key, value=rounded(value, digits) if isinstance(value, float) else value, rows=rows)
+        for *key, value, rows in found.rows
+    ]
     return Groups(
         dataset=data.name,
         by=[key.name for key in keys],

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import anyio.to_thread
 from mcp.server.mcpserver import Image
-from mcp_host import ToolError
 from pydantic import Field
 
+from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.charts import Bars, png
 from mcp_plugin_stats.engine import Column, Dataset
@@ -38,7 +38,8 @@ async def histogram(
 
 
 def _bars(session: Session, data: Dataset, column: Column, bins: int | None) -> Bars:
-    values = f"SELECT CAST({finite(column)} AS DOUBLE) AS x FROM {quoted(data.name)} WHERE x IS NOT NULL"
+    every = f"SELECT CAST({finite(column)} AS DOUBLE) AS x FROM {quoted(data.name)}"
+    values = f"SELECT x FROM ({every}) WHERE x IS NOT NULL"
     low, high, count = session.row(f"SELECT min(x), max(x), count(*) FROM ({values})")
     if not count:
         raise ToolError(f"Column {column.name!r} of {data.name!r} has no finite value to draw.")

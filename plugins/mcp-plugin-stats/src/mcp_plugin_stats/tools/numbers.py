@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_host import ToolError
 from pydantic import Field
 
+from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.arithmetic import calculate
 from mcp_plugin_stats.models import Operation, Statistics
@@ -25,8 +25,10 @@ def calculate_statistics(
     ],
     ctx: Stats,
 ) -> Statistics:
-    """Calculate one statistic of a list of numbers: count, sum, mean, median, min, max, variance, stdev or quantiles."""
+    """Calculate one statistic of a list of numbers: count, sum, mean, median, min, max, variance, stdev, quantiles."""
     most = ctx.settings.max_numbers
     if len(numbers) > most:
-        raise ToolError(f"There are {len(numbers)} numbers: at most {most} are allowed. Send a sample or put them in a file.")
+        raise ToolError(
+            f"There are {len(numbers)} numbers: at most {most} are allowed. Send a sample or put them in a file."
+        )
     return calculate(numbers, operation, ctx.settings.digits)

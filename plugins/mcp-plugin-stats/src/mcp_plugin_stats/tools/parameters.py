@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_host import Context
 from pydantic import Field
 
+from mcp_host import Context
 from mcp_plugin_stats.engine import Column, Engine
 from mcp_plugin_stats.settings import Settings
 from mcp_plugin_stats.values import FLOATS, quoted

@@ -16,8 +16,8 @@ async def query_dataset(
     sql: Annotated[
         str,
         Field(
-            description="One SELECT in DuckDB's SQL. Data sets are tables: SELECT island, avg(body_mass_g) FROM penguins "
-            "GROUP BY island. Joins, WITH, window functions, DESCRIBE and SUMMARIZE work; files and writing do not."
+            description="One SELECT in DuckDB's SQL. Data sets are tables: SELECT island, avg(body_mass_g) FROM "
+            "penguins GROUP BY island. Joins, WITH, window functions, DESCRIBE and SUMMARIZE work; no files, no writing."
         ),
     ],
     ctx: Stats,

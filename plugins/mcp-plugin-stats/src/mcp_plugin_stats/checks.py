@@ -1,0 +1,22 @@
+"""What `mcp-host check` asks: whether the configured data files are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mcp_host import PluginContext
+from mcp_plugin_stats.app import plugin
+from mcp_plugin_stats.settings import Settings
+
+
+@plugin.check("the data files are there")
+def files_are_there(context: PluginContext[Settings]) -> str | None:
+    """The data sets whose file is missing or empty; the others are served all the same."""
+    bad = []
+    for name, file in context.settings.files.items():
+        path = context.host.base_dir / Path(file.path).expanduser()
+        if not path.is_file():
+            bad.append(f"{name}: there is no file {file.path}")
+        elif path.stat().st_size == 0:
+            bad.append(f"{name}: {file.path} is empty")
+    return "; ".join(bad) or None

@@ -1,0 +1,520 @@
+"""Real plugin distributions in a temporary site directory, and `mcp-host` as a process of its own that sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from textwrap import dedent
+from typing import IO, Any
+
+import pytest
+
+LONGEST = 60.0
+"""Seconds after which a test stops waiting for a process and fails."""
+
+GOOD = '''
+"""A bit of everything that works."""
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver import AcceptedElicitation, Elicit, Image, Resolve
+from mcp.types import ResourceLink
+from pydantic import BaseModel, Field
+from starlette.responses import PlainTextResponse
+
+from mcp_host import Context, Plugin, ToolError
+
+
+class Settings(BaseModel, extra="forbid"):
+    greeting: str = Field("Hello", description="The word to greet with.")
+
+
+class Place(BaseModel):
+    name: str
+    population: int
+
+
+class Answer(BaseModel):
+    colour: Literal["red", "blue"] = Field(description="The colour to paint it in.")
+    coats: int = Field(1, ge=1, le=3)
+    glossy: bool = False
+
+
+def trace(line):
+    if os.environ.get("GOOD_TRACE"):
+        with open(os.environ["GOOD_TRACE"], "a", encoding="utf-8") as file:
+            file.write(line + "\\n")
+
+
+@asynccontextmanager
+async def lifespan(plugin):
+    trace("start")
+    try:
+        yield "the state"
+    finally:
+        trace("stop")
+
+
+plugin = Plugin(settings=Settings, lifespan=lifespan)
+
+
+@plugin.tool(read_only=True)
+def add(a: int, b: int) -> int:
+    """Add two whole numbers."""
+    return a + b
+
+
+@plugin.tool
+def greet(name: str, ctx: Context[Settings]) -> str:
+    """Greet somebody."""
+    return f"{ctx.settings.greeting}, {name}!"
+
+
+@plugin.tool
+def places() -> list[Place]:
+    """Some places."""
+    return [Place(name="Ulm", population=126949), Place(name="Bern", population=134506)]
+
+
+@plugin.tool
+def state(ctx: Context) -> str:
+    """What the lifespan yielded."""
+    return str(ctx.state)
+
+
+@plugin.tool
+async def work(steps: int, ctx: Context) -> str:
+    """Report progress."""
+    for step in range(steps):
+        await ctx.report_progress(step + 1, steps, f"step {step + 1}")
+    return "worked"
+
+
+@plugin.tool
+async def wander(ctx: Context) -> str:
+    """Report progress without a total."""
+    await ctx.report_progress(1)
+    await ctx.report_progress(2, message="on the way")
+    return "there"
+
+
+@plugin.tool
+async def talk(ctx: Context) -> str:
+    """Send log messages to the client."""
+    await ctx.info("said to the client")
+    return "talked"
+
+
+@plugin.tool
+def refuse() -> str:
+    """Fail on purpose."""
+    raise ToolError("not on a Sunday")
+
+
+@plugin.tool
+def crash() -> str:
+    """Fail by accident."""
+    raise RuntimeError("the inner workings")
+
+
+@plugin.tool
+def leave() -> str:
+    """Try to end the process."""
+    raise SystemExit(3)
+
+
+@plugin.tool
+def picture() -> Image:
+    """One pixel."""
+    return Image(data=b"\\x89PNG pixel", format="png")
+
+
+@plugin.tool(structured_output=False)
+def pictures() -> list[Image]:
+    """Two pixels."""
+    return [Image(data=b"\\x89PNG one", format="png"), Image(data=b"\\x89PNG two", format="png")]
+
+
+@plugin.tool(structured_output=False)
+def link() -> ResourceLink:
+    """Where to look."""
+    return ResourceLink(type="resource_link", name="today", uri="note://today")
+
+
+@plugin.tool
+def kinds(text: str = "", number: float = 0, flag: bool = False, maybe: str | None = None,
+          choice: Literal["a", "b"] = "a", items: list[int] | None = None) -> dict[str, object]:
+    """Show what came in."""
+    return {"text": text, "number": number, "flag": flag, "maybe": maybe, "choice": choice, "items": items}
+
+
+@plugin.tool
+async def paint(thing: str, ctx: Context) -> str:
+    """Ask how to paint in the middle of the call."""
+    answer = await ctx.elicit(f"How shall {thing} be painted?", Answer)
+    if answer.action != "accept":
+        return f"{answer.action}: left as it is"
+    return f"{thing}: {answer.data.coats} x {answer.data.colour}{', glossy' if answer.data.glossy else ''}"
+
+
+def which_colour() -> Elicit[Answer]:
+    return Elicit("Which colour?", Answer)
+
+
+@plugin.tool
+async def dye(thing: str, answer: Annotated[Answer, Resolve(which_colour)]) -> str:
+    """Ask before the call."""
+    return f"{thing}: {answer.colour}"
+
+
+@plugin.tool
+async def hold(ctx: Context) -> str:
+    """Say so on the log, then wait for ever."""
+    import asyncio
+    ctx.plugin.log.info("holding")
+    await asyncio.Event().wait()
+    return ""
+
+
+@plugin.resource("note://today")
+def today() -> str:
+    """The note of the day."""
+    return "buy milk"
+
+
+@plugin.resource("note://by/{author}")
+def by(author: str) -> str:
+    """The notes of an author."""
+    return f"notes by {author}"
+
+
+@plugin.resource("pixel://one", mime_type="image/png")
+def pixel() -> bytes:
+    """One pixel."""
+    return b"\\x89PNG pixel"
+
+
+@plugin.prompt
+def review(topic: str, tone: str = "kind") -> str:
+    """Ask for a review."""
+    return f"Review {topic} in a {tone} tone."
+
+
+@plugin.completion("review", "topic")
+def topics(value: str) -> list[str]:
+    return [topic for topic in ("cats", "cars", "dogs") if topic.startswith(value)]
+
+
+@plugin.completion("note://by/{author}", "author")
+def authors(value: str) -> list[str]:
+    return ["ann", "bob"]
+
+
+@plugin.route("/good/health")
+async def health(request):
+    return PlainTextResponse("well")
+
+
+@plugin.check
+def is_ready() -> str | None:
+    return os.environ.get("GOOD_TROUBLE")
+'''
+
+NOISY = '''
+"""Writes to stdout by every means there is."""
+import os
+import subprocess
+import sys
+
+from mcp_host import Plugin
+
+SHOUT = "NOISE"
+print(SHOUT + " at import", flush=True)
+os.write(1, (SHOUT + " raw at import\\n").encode())
+subprocess.run([sys.executable, "-c", f"print({SHOUT!r} + ' of a child at import')"], check=True)
+
+plugin = Plugin()
+
+
+def shout(when):
+    print(SHOUT, when, flush=True)
+    sys.stdout.write(f"{SHOUT} written {when}\\n")
+    sys.__stdout__.write(f"{SHOUT} written to __stdout__ {when}\\n")
+    sys.__stdout__.flush()
+    os.write(1, f"{SHOUT} raw {when}\\n".encode())
+    os.system(f"echo {SHOUT} of the shell {when}")
+    subprocess.run([sys.executable, "-c", f"print({SHOUT!r}, 'of a child', {when!r})"], check=True)
+
+
+@plugin.tool
+def noise() -> str:
+    """Make noise in a thread."""
+    shout("in a thread")
+    return "quiet"
+
+
+@plugin.tool
+async def noise_on_the_loop() -> str:
+    """Make noise on the event loop, and read stdin as well."""
+    shout("on the loop")
+    return repr(sys.stdin.read() if sys.stdin else None)
+
+
+@plugin.resource("noise://one")
+def one() -> str:
+    """Make noise in a resource."""
+    shout("in a resource")
+    return "quiet"
+
+
+@plugin.prompt
+def noisy() -> str:
+    """Make noise in a prompt."""
+    shout("in a prompt")
+    return "quiet"
+'''
+
+VAULT = '''
+"""Knows secrets and does not keep them."""
+import os
+
+from pydantic import BaseModel, Field, SecretStr
+
+from mcp_host import Context, Plugin, ToolError
+
+
+class Settings(BaseModel, extra="forbid"):
+    token: SecretStr | None = None
+    password: str = Field("", description="From a file.")
+
+
+plugin = Plugin(settings=Settings)
+
+
+def spill(ctx):
+    return f"{ctx.settings.token.get_secret_value()} and {ctx.settings.password}"
+
+
+@plugin.tool
+def log_it(ctx: Context) -> str:
+    """Log the secrets."""
+    ctx.plugin.log.warning("the secrets are %s", spill(ctx))
+    print("printed:", spill(ctx))
+    return "logged"
+
+
+@plugin.tool
+def raise_it(ctx: Context) -> str:
+    """Raise the secrets."""
+    raise RuntimeError(spill(ctx))
+
+
+@plugin.check
+def are_they_good(plugin) -> str | None:
+    return f"bad secrets: {plugin.settings.token.get_secret_value()} {plugin.settings.password}"
+'''
+
+FRAIL = '''
+"""Cannot start: its lifespan fails."""
+from contextlib import asynccontextmanager
+
+from mcp_host import Plugin
+
+
+@asynccontextmanager
+async def lifespan(plugin):
+    raise ConnectionError("the database is down")
+    yield
+
+
+plugin = Plugin(lifespan=lifespan)
+
+
+@plugin.tool
+def query() -> str:
+    """Never served."""
+    return ""
+'''
+
+DISTRIBUTIONS = {
+    "good": GOOD,
+    "noisy": NOISY,
+    "vault": VAULT,
+    "frail": FRAIL,
+    "broken": "raise RuntimeError('no such engine')\n",
+    "future": "raise AssertionError('a plugin of another host must not be imported')\n",
+}
+
+
+def write_distribution(site: Path, name: str, source: str, *, version: str = "1.0", requires: str = "mcp-host") -> None:
+    """Install the distribution `mcp-plugin-NAME` with one module and the entry point NAME of `mcp.plugins`."""
+    (site / f"mcp_plugin_{name}.py").write_text(dedent(source), encoding="utf-8")
+    info = site / f"mcp_plugin_{name}-{version}.dist-info"
+    info.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: mcp-plugin-{name}\nVersion: {version}\nRequires-Dist: {requires}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    entry_points = f"[mcp.plugins]\n{name} = mcp_plugin_{name}:plugin\n"
+    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site directory with the plugins above installed."""
+    folder = tmp_path_factory.mktemp("site")
+    for name, source in DISTRIBUTIONS.items():
+        write_distribution(folder, name, source, requires="mcp-host>=99" if name == "future" else "mcp-host")
+    return folder
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Process:
+    """`mcp-host` running, its stdout read line by line; killed after `LONGEST` so that no test waits for ever."""
+
+    def __init__(self, args: list[str], folder: Path, env: Mapping[str, str], errors: Path) -> None:
+        self.errors = errors
+        with errors.open("wb") as file:
+            self._process = subprocess.Popen(
+                args, cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True
+            )
+        self._watchdog = threading.Timer(LONGEST, self._process.kill)
+        self._watchdog.start()
+        self.lines: list[str] = []
+        self.url = ""
+
+    @property
+    def stdin(self) -> IO[str]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[str]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    @property
+    def err(self) -> str:
+        return self.errors.read_text(encoding="utf-8")
+
+    def until(self, text: str) -> str:
+        """Read stdout up to the line that contains the text, and return that line."""
+        for line in self.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"no {text!r} in {self.lines} before the end; stderr:\n{self.err}")
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for the process's own end and return its exit code."""
+        try:
+            return self._process.wait(LONGEST)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Kill the process if it still runs, and let go of its pipes."""
+        self._watchdog.cancel()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        for stream in (self.stdin, self.stdout):
+            stream.close()
+
+
+@dataclass(frozen=True)
+class Cli:
+    """A folder with an mcp-host.toml, and `mcp-host` commands run in it with the plugins of `site` installed."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def config(self, text: str, name: str = "mcp-host.toml") -> Path:
+        path = self.folder / name
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "mcp_host"]
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**self.env, **(extra or {})}
+
+    def run(self, *args: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Done:
+        """Run a command to its end."""
+        done = subprocess.run(
+            [*self.command, *args],
+            cwd=self.folder,
+            env=self.environment(env),
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONGEST,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def start(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Process]:
+        """Start a command, and kill it at the end of the block if it still runs."""
+        errors = self.folder / f"stderr-{len(list(self.folder.glob('stderr-*')))}.txt"
+        process = Process([*self.command, *args], self.folder, self.environment(env), errors)
+        try:
+            yield process
+        finally:
+            process.close()
+
+    @contextmanager
+    def serve(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Process]:
+        """Serve over HTTP on a free port; the block runs once connections are accepted."""
+        with self.start("run", "--transport", "http", "--port", "0", *args, env=env) as process:
+            process.url = process.until("Serving ").split(" at ")[1].strip()
+            process.until("Ctrl+C")
+            yield process
+
+
+def _environment(site: Path, home: Path) -> dict[str, str]:
+    """The environment of this process without anything that configures mcp-host, the plugins of `site` on its path."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "GOOD_", "PYTHONPATH"))}
+    # Coverage, when it runs, names its data file relative to the folder it was started in.
+    return {**env, "PYTHONPATH": str(site), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def cli(site: Path, tmp_path: Path) -> Cli:
+    """Commands in an empty folder of the test's own."""
+    return Cli(tmp_path, _environment(site, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def module_cli(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """Commands in an empty folder that the tests of one module share."""
+    folder = tmp_path_factory.mktemp("shared")
+    return Cli(folder, _environment(site, folder))
+
+
+__all__ = ["Cli", "Done", "Process"]
