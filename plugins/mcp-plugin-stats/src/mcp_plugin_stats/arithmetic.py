@@ -56,22 +56,21 @@ def _check(numbers: Sequence[Number], operation: Operation) -> None:
 
 def _figure(numbers: Sequence[Number], operation: Operation) -> Fraction:
     """Exact rational arithmetic: no rounding on the way, and no silent infinity."""
-    exact = [Fraction(number) for number in numbers]
     match operation:
         case "sum":
-            return sum(exact, Fraction(0))
+            return sum(map(Fraction, numbers), Fraction(0))
         case "mean":
-            return statistics.mean(exact)
+            return statistics.mean(map(Fraction, numbers))
         case "median":
-            return statistics.median(exact)
+            return _cut(sorted(numbers), Fraction(1, 2))
         case "min":
-            return min(exact)
+            return Fraction(min(numbers))
         case "max":
-            return max(exact)
+            return Fraction(max(numbers))
         case "variance":
-            return statistics.variance(exact)
+            return statistics.variance(map(Fraction, numbers))
         case _:
-            return Fraction(_root(statistics.variance(exact)))
+            return Fraction(_root(statistics.variance(map(Fraction, numbers))))
 
 
 def _root(variance: Fraction) -> float:
@@ -82,15 +81,16 @@ def _root(variance: Fraction) -> float:
 
 
 def _quartiles(numbers: Sequence[Number]) -> list[Fraction]:
-    """Linear interpolation between the sorted numbers, the method of spreadsheets, numpy and DuckDB's quantile_cont."""
-    exact = sorted(Fraction(number) for number in numbers)
-    cuts = []
-    for quarter in (1, 2, 3):
-        position = Fraction(quarter * (len(exact) - 1), 4)
-        below = math.floor(position)
-        above = min(below + 1, len(exact) - 1)
-        cuts.append(exact[below] + (exact[above] - exact[below]) * (position - below))
-    return cuts
+    ordered = sorted(numbers)
+    return [_cut(ordered, Fraction(quarter, 4)) for quarter in (1, 2, 3)]
+
+
+def _cut(ordered: Sequence[Number], part: Fraction) -> Fraction:
+    """Linear interpolation between the sorted numbers, as spreadsheets, numpy and DuckDB's quantile_cont do it."""
+    position = part * (len(ordered) - 1)
+    below = math.floor(position)
+    low, high = Fraction(ordered[below]), Fraction(ordered[min(below + 1, len(ordered) - 1)])
+    return low + (high - low) * (position - below)
 
 
 def _number(value: Fraction, whole: bool, digits: int) -> int | float | None:

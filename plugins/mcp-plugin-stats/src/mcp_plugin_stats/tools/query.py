@@ -17,7 +17,7 @@ async def query_dataset(
         str,
         Field(
             description="One SELECT in DuckDB's SQL. Data sets are tables: SELECT island, avg(body_mass_g) FROM "
-            "penguins GROUP BY island. Joins, WITH, window functions, DESCRIBE and SUMMARIZE work; no files, no writing."
+            "penguins GROUP BY island. Joins, WITH, window functions, DESCRIBE, SUMMARIZE work; no files, no writing."
         ),
     ],
     ctx: Stats,

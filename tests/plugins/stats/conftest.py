@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+from mcp_host.testing import connect
+from mcp_plugin_stats import plugin
+from mcp_plugin_stats.engine import Engine
+from mcp_plugin_stats.settings import Settings
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+Engines = Callable[..., AbstractAsyncContextManager[Engine]]
+Refused = Callable[[CallToolResult], str]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=["auto", "legacy"])
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of mcp-host.toml: relative paths of data sets start here."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def served(mode: str, folder: Path) -> Served:
+    """The plugin served to a real client, in each protocol era."""
+
+    def serve(**settings: Any) -> AbstractAsyncContextManager[Client]:
+        return connect(plugin, name="stats", settings=settings, mode=mode)
+
+    return serve
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Engines:
+    """The plugin's state without a server."""
+
+    @asynccontextmanager
+    async def open_engine(**settings: Any) -> AsyncIterator[Engine]:
+        with as_file(files("mcp_plugin_stats") / "data" / "penguins.csv") as penguins:
+            engine = Engine(Settings(**settings), tmp_path, {"penguins": penguins}, logging.getLogger("stats"))
+            try:
+                yield engine
+            finally:
+                await engine.close()
+
+    return open_engine
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """The text of a result that must be an error which the tool raised on purpose."""
+
+    def text(result: CallToolResult) -> str:
+        assert result.is_error, result.structured_content
+        (content,) = result.content
+        assert isinstance(content, TextContent)
+        assert "unexpectedly" not in content.text
+        return content.text
+
+    return text
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The private folders of the copies go here, and must be gone at the end of a test."""
+    private = tmp_path_factory.mktemp("private")
+    monkeypatch.setattr("tempfile.tempdir", str(private))
+    yield private
+    assert not list(private.glob("mcp-stats-*"))
