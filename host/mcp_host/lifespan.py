@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,9 @@ class _Running:
         try:
             async with self._lifespan as state:
                 self._entered.set_result(_Outcome(state))
-                await self._stop.wait()
+                # Cancelled while it serves: the event loop is ending, and the plugin still gets to leave in order.
+                with suppress(asyncio.CancelledError):
+                    await self._stop.wait()
         except BaseException as error:
             cancelled = isinstance(error, asyncio.CancelledError)
             if not self._entered.done():
@@ -83,7 +85,8 @@ class _Running:
                 logger.error("the lifespan of plugin %s failed to stop", self.plugin.name, exc_info=error)
             elif not cancelled:
                 # Something the lifespan runs in the background crashed while the plugin was serving.
-                logger.error("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=error)
+                logger.debug("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=error)
+                self.plugin.warn(f"its lifespan ended by itself: {text_of(error)}", mend="restart the host")
             if cancelled:
                 raise
 

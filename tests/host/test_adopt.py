@@ -85,13 +85,13 @@ def make_server(tmp_path: Path) -> tuple[MCPServer[App], list[str]]:
         """Debug an error."""
         return [UserMessage("I see"), AssistantMessage(error)]
 
-    @mcp.completion()
+    @mcp.completion()  # type: ignore[no-untyped-call, untyped-decorator]
     async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
         if isinstance(ref, PromptReference) and ref.name == "debug":
             return Completion(values=[f"{argument.value}1"])
         return None
 
-    @mcp.custom_route("/health", methods=["GET"])
+    @mcp.custom_route("/health", methods=["GET"])  # type: ignore[untyped-decorator]
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok")
 

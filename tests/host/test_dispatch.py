@@ -404,6 +404,7 @@ async def test_a_call_past_its_deadline_is_stopped_and_says_so(mode: str) -> Non
             await anyio.sleep_forever()
         finally:
             cancelled.set()
+        raise AssertionError
 
     @plugin.tool(timeout=0.05)
     def slow_in_thread() -> str:
@@ -559,7 +560,9 @@ async def test_completions_answer_for_prompts_and_templates(mode: str) -> None:
 
     @plugin.completion("greet", "style")
     def styles(value: str, arguments: dict[str, str]) -> list[str]:
-        return [f"{style} {arguments.get('name', '')}" for style in ("warm", "wry", "formal") if style.startswith(value)]
+        return [
+            f"{style} {arguments.get('name', '')}" for style in ("warm", "wry", "formal") if style.startswith(value)
+        ]
 
     @plugin.completion("greeting://{name}", "name")
     async def names(value: str, ctx: Context) -> list[str]:

@@ -17,6 +17,7 @@ from mcp.types import (
     METHOD_NOT_FOUND,
     CreateMessageResult,
     ElicitResult,
+    InputRequiredResult,
     SamplingMessage,
     TextContent,
     TextResourceContents,
@@ -193,13 +194,13 @@ async def test_progress_reaches_the_caller(mode: str) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
     done = anyio.Event()
 
-    async def progress(value: float, total: float | None, message: str | None) -> None:
-        seen.append((value, total, message))
-        if value == total:
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
+        if progress == total:
             done.set()
 
     async with connect(make_plugin(), mode=mode) as client:
-        assert text(await client.call_tool("work", {}, progress_callback=progress)) == "worked"
+        assert text(await client.call_tool("work", {}, progress_callback=on_progress)) == "worked"
         with anyio.fail_after(5):
             await done.wait()
     assert seen == [(1, 3, "step 0"), (2, 3, "step 1"), (3, 3, "step 2")]
@@ -360,8 +361,9 @@ async def test_the_server_can_be_called_without_a_client() -> None:
     assert isinstance(server, MCPServer)
     async with host.running():
         assert [tool.name for tool in await server.list_tools()] == ["touch", "talk", "work"]
-        (contents,) = await server.read_resource("data://a")  # type: ignore[misc]
-        assert contents.content == "A"
+        contents = await server.read_resource("data://a")
+        assert not isinstance(contents, InputRequiredResult)
+        assert [item.content for item in contents] == ["A"]
 
 
 async def test_making_a_server_leaves_the_root_logger_alone() -> None:

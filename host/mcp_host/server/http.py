@@ -85,6 +85,12 @@ class HostApp:
         async with self.running():
             yield
 
+    async def aclose(self) -> None:
+        """Stop what a first request started; the other ways of starting stop by themselves."""
+        if self._task is not None and self._stop is not None:
+            self._stop.set()
+            await asyncio.wait([self._task])
+
     async def _ensure_running(self) -> None:
         if self._users:
             return
