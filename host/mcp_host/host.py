@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
+
+import anyio
 
 from mcp_host._version import __version__
 from mcp_host.api import HostFacts
@@ -120,8 +123,7 @@ class Host:
         finally:
             self._users -= 1
             if self._users == 0:
-                # Shielded: a cancelled server still leaves its plugins' lifespans in order.
-                await asyncio.shield(asyncio.ensure_future(self._lifespans.stop()))
+                await self._finish(self._lifespans.stop())
 
     async def _start(self) -> None:
         self.require()
@@ -136,6 +138,22 @@ class Host:
         for plugin in self.plugins:
             if plugin.alive:
                 plugin.reach(Stage.SERVING)
+
+    @staticmethod
+    async def _finish(leaving: Coroutine[Any, Any, None]) -> None:
+        """Await to the end, however often the server is cancelled meanwhile: each lifespan has its own deadline."""
+        task = asyncio.ensure_future(leaving)
+        cancelled: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                try:
+                    await asyncio.shield(task)
+                except asyncio.CancelledError as error:
+                    if task.cancelled():
+                        raise
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _build(self, previous: Catalog | None) -> Catalog:
         catalog = build_catalog(

@@ -28,7 +28,7 @@ from mcp_host.testing import connect, make_host
 
 pytestmark = pytest.mark.anyio
 
-each_era = pytest.mark.parametrize("mode", ("auto", "legacy"))
+each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 @dataclass

@@ -29,7 +29,7 @@ from mcp_host.server.http import guard_settings, is_loopback, url
 
 pytestmark = pytest.mark.anyio
 
-each_era = pytest.mark.parametrize("mode", ("auto", "legacy"))
+each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 class Named(Plugin):

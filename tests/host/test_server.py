@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
 
-each_era = pytest.mark.parametrize("mode", ("auto", "legacy"))
+each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 def text(result: Any) -> str:

@@ -15,15 +15,19 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import ListenHandler
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
+from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import AnyHttpUrl, AnyUrl
 
 from mcp_host._version import __version__
+from mcp_host.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
 from mcp_host.errors import HostError
 from mcp_host.host import Host
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.events import EventBus
+
+_LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 
 
 class HostServer(MCPServer[None]):
@@ -49,6 +53,8 @@ class HostServer(MCPServer[None]):
                 auth=auth,
                 token_verifier=verifier,
             )
+        self._listed: Catalog | None = None
+        self._listings: dict[tuple[str, str], HandlerResult] = {}
         self.listeners = ListenHandler(self.bus)
         serve = self._lowlevel_server.add_request_handler
         serve("subscriptions/listen", types.SubscriptionsListenRequestParams, self.listeners)
@@ -127,6 +133,8 @@ class HostServer(MCPServer[None]):
 
     async def _envelope(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Say in `initialize` and `server/discover` what is true now, and note the sessions to be notified."""
+        if ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
+            return await self._list(ctx, call_next)
         result = await call_next(ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
             result["capabilities"] = self._capabilities(ctx.protocol_version, result["capabilities"])
@@ -135,6 +143,19 @@ class HostServer(MCPServer[None]):
                 result["instructions"] = instructions
         elif ctx.method == "notifications/initialized" and self._keeps_sessions:
             self.bus.add_session(ctx.session._connection)
+        return result
+
+    async def _list(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Answer a list request, from the second one of a generation and protocol version on without making it anew."""
+        catalog = self.host.catalog
+        if self._listed is not catalog:
+            self._listed, self._listings = catalog, {}
+        key = (ctx.method, ctx.protocol_version)
+        if key in self._listings:
+            methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+            return self._listings[key]
+        listings = self._listings
+        listings[key] = result = await call_next(ctx)
         return result
 
     @property
