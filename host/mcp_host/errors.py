@@ -28,16 +28,38 @@ class ConfigError(HostError):
     """`mcp-host.toml`, an `MCP_*` variable or a flag does not say something the host can use."""
 
 
+class InvalidConfigError(ConfigError):
+    """Everything that is wrong with the configuration, at once.
+
+    `problems` holds one `ConfigError` a problem, in the order of the models; `what`, `where` and `mend` are those
+    of the first, and the text of the exception shows them all.
+    """
+
+    def __init__(self, problems: Iterable[ConfigError]) -> None:
+        self.problems: tuple[ConfigError, ...] = tuple(problems)
+        first, *more = self.problems
+        what = f"{first.what} (and {len(more)} more)" if more else first.what
+        super().__init__(what, where=first.where, mend=first.mend)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+LONGEST_TEXT = 500
+"""Characters of somebody else's text that an error repeats."""
+
+
 def text_of(error: BaseException) -> str:
     """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises."""
     try:
-        lines = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines() or ["(no text)"]
     except BaseException:
         lines = ["(its text cannot be shown)"]
-    return f"{type(error).__name__}: {lines[0] if lines else '(no text)'}"
+    text = lines[0] if len(lines[0]) <= LONGEST_TEXT else f"{lines[0][:LONGEST_TEXT]} ..."
+    return f"{type(error).__name__}: {text}"

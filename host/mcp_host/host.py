@@ -23,7 +23,7 @@ from mcp_host.errors import HostError
 from mcp_host.lifespan import Lifespans
 from mcp_host.loader import Adopt, LoadedPlugin, Loader
 from mcp_host.records import PluginRecord, Stage
-from mcp_host.secrets import Redactor
+from mcp_host.config.secrets import Redactor
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import importlib
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from mcp_host import hookspecs
 from mcp_host.api import PROJECT, Check, Completion, HostFacts, Middleware, PluginContext, Prompt, Resource, Tool
 from mcp_host.config import HostConfig, PluginSection
-from mcp_host.discovery import InstalledPlugin, check_compatible, find
+from mcp_host.discovery import InstalledPlugin, check_compatible, find, installed_from
 from mcp_host.errors import HostError, did_you_mean, text_of
 from mcp_host.records import PluginRecord, Problem, Stage
-from mcp_host.secrets import Redactor, validate_settings
+from mcp_host.schema import dotted
+from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.stdout import stdout_to_stderr
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
 logger = logging.getLogger(__name__)
+
+_TRACEBACK = "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
 
 HOOKS: frozenset[str] = frozenset(name for name in vars(hookspecs) if name.startswith("mcp_"))
 
@@ -79,21 +82,25 @@ class LoadedPlugin:
     contributions: Contributions = field(default_factory=Contributions)
     state: Any = None
     threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
+    redactor: Redactor = field(default_factory=Redactor)
 
     def reach(self, stage: Stage) -> None:
         self.record = replace(self.record, stage=stage)
 
     def fail(self, error: HostError) -> None:
         """Stop here: the plugin serves nothing, and its record says why."""
-        self.record = replace(self.record, problem=Problem.of(error))
-        logger.error("plugin %s: %s%s", self.name, error.what, f" | mend: {error.mend}" if error.mend else "")
+        redact = self.redactor.redact
+        problem = Problem(redact(error.what), error.where, redact(error.mend))
+        self.record = replace(self.record, problem=problem)
+        logger.error("plugin %s: %s%s", self.name, problem.what, f" | mend: {problem.mend}" if problem.mend else "")
 
     def warn(self, what: str, *, mend: str = "") -> None:
         """Add a warning to the record and the log, once."""
+        what = self.redactor.redact(what)
         if any(warning.what == what for warning in self.record.warnings):
             return
         self.record = replace(
-            self.record, warnings=(*self.record.warnings, Problem(what, f"plugins.{self.name}", mend))
+            self.record, warnings=(*self.record.warnings, Problem(what, dotted(("plugins", self.name)), mend))
         )
         logger.warning("plugin %s: %s", self.name, what)
 
@@ -110,7 +117,12 @@ class LoadedPlugin:
     @property
     def where(self) -> str:
         """The plugin's table in the TOML and what it was installed from, as errors name it."""
-        return f"plugins.{self.name} ({self.record.source})"
+        return f"{dotted(('plugins', self.name))} ({self.record.source})"
+
+    @property
+    def table(self) -> str:
+        """The header of the plugin's table in the TOML, before the line that a mend says to write there."""
+        return f"[{dotted(('plugins', self.name))}]"
 
 
 class Loader:
@@ -137,7 +149,7 @@ class Loader:
         self._adopt = adopt
         self._facts = facts
         self._environ = environ
-        self.redactor = redactor if redactor is not None else Redactor(())
+        self.redactor = redactor if redactor is not None else Redactor()
 
     def load_all(self) -> tuple[LoadedPlugin, ...]:
         """Load every enabled plugin of the TOML, in its order. Never raises for a plugin's own fault."""
@@ -145,14 +157,14 @@ class Loader:
 
     def load(self, name: str, section: PluginSection) -> LoadedPlugin:
         """Take one plugin as far as it goes; its record says how far that was."""
-        plugin = LoadedPlugin(name, section, PluginRecord(name=name, required=section.required))
+        plugin = LoadedPlugin(name, section, PluginRecord(name=name, required=section.required), redactor=self.redactor)
         try:
-            plugin_object = self._object(plugin)
-            manager = self._register(plugin, plugin_object)
-            self._configure(plugin, manager)
-            self._collect(plugin, manager)
+            with _contained(plugin, "loading"):
+                manager = self._register(plugin, self._object(plugin))
+                self._configure(plugin, manager)
+                self._collect(plugin, manager)
         except HostError as error:
-            plugin.fail(HostError(self.redactor.redact(error.what), where=error.where, mend=error.mend))
+            plugin.fail(error)
         return plugin
 
     def settings_model(self, name: str, section: PluginSection) -> type[BaseModel] | None:
@@ -162,7 +174,8 @@ class Loader:
             HostError: It cannot be imported, or its hook does not return a model.
         """
         plugin = LoadedPlugin(name, section, PluginRecord(name=name))
-        return self._model(plugin, self._register(plugin, self._object(plugin)))
+        with _contained(plugin, "loading"):
+            return self._model(plugin, self._register(plugin, self._object(plugin)))
 
     def _object(self, plugin: LoadedPlugin) -> object:
         """Stages found, compatible, imported."""
@@ -170,48 +183,44 @@ class Loader:
             found = self._objects[plugin.name]
             plugin.record = replace(plugin.record, value=_describe(found), stage=Stage.IMPORTED)
             return found
-        if plugin.section.object is not None:
-            value = plugin.section.object
-            distribution, version = _distribution_of(value)
-            plugin.record = replace(plugin.record, value=value, distribution=distribution, version=version)
-            plugin.reach(Stage.COMPATIBLE)
+        value = plugin.section.object
+        if value is not None:
+            installed = installed_from(value, name=plugin.name)
         else:
             installed = find(plugin.name, self._installed)
             value = installed.value
-            plugin.record = replace(
-                plugin.record,
-                distribution=installed.distribution,
-                version=installed.version,
-                value=value,
-                stage=Stage.FOUND,
-            )
+        plugin.record = replace(plugin.record, value=value, stage=Stage.FOUND)
+        if installed is not None:
+            plugin.record = replace(plugin.record, distribution=installed.distribution, version=installed.version)
             check_compatible(installed)
-            plugin.reach(Stage.COMPATIBLE)
+        plugin.reach(Stage.COMPATIBLE)
         return self._import(plugin, value)
 
     def _import(self, plugin: LoadedPlugin, value: str) -> object:
-        module_name, _, attributes = value.partition(":")
+        # An entry point may end in extras: "package.module:attribute [extra]".
+        path, _, attributes = value.partition("[")[0].partition(":")
+        module_name = path.strip()
         started = time.perf_counter()
         try:
-            with stdout_to_stderr():
-                found: object = importlib.import_module(module_name.strip())
+            found: object = importlib.import_module(module_name)
         except BaseException as error:
             logger.debug("importing %s failed", value, exc_info=True)
             raise self._import_error(plugin, module_name, error) from error
         finally:
             elapsed = time.perf_counter() - started
             plugin.record = replace(plugin.record, import_ms=round(elapsed * 1000, 1))
-        for attribute in filter(None, attributes.partition("[")[0].strip().split(".")):
-            if not hasattr(found, attribute):
+        for attribute in filter(None, attributes.strip().split(".")):
+            try:
+                found = getattr(found, attribute)
+            except AttributeError as error:
                 raise HostError(
                     f"{value} does not exist: {_describe(found)} has no attribute {attribute!r}"
                     f"{did_you_mean(attribute, dir(found))}",
                     where=plugin.where,
                     mend=f"correct the entry point of {plugin.record.source}"
                     if plugin.section.object is None
-                    else f'[plugins.{plugin.name}] object = "{module_name}:..."',
-                )
-            found = getattr(found, attribute)
+                    else f'{plugin.table} object = "{module_name}:..."',
+                ) from error
         plugin.reach(Stage.IMPORTED)
         if elapsed > self._config.host.import_warning:
             plugin.warn(
@@ -223,14 +232,17 @@ class Loader:
         return found
 
     def _import_error(self, plugin: LoadedPlugin, module_name: str, error: BaseException) -> HostError:
-        text = f"importing {module_name} failed: {text_of(error)}"
-        if isinstance(error, ModuleNotFoundError) and error.name and not module_name.startswith(error.name):
-            mend = f"pip install {error.name.partition('.')[0]}"
-        elif plugin.record.distribution:
-            mend = f"pip install --upgrade {plugin.record.distribution}, or [plugins.{plugin.name}] enabled = false"
+        distribution = plugin.record.distribution
+        missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+        off = f"{plugin.table} enabled = false"
+        if missing and f"{module_name}.".startswith(f"{missing}."):
+            package = missing.partition(".")[0].replace("_", "-")
+            mend = f"pip install {f'--force-reinstall {distribution}' if distribution else package}"
+        elif missing:
+            mend = f"pip install {missing.partition('.')[0]}"
         else:
-            mend = f"[plugins.{plugin.name}] enabled = false"
-        return HostError(text, where=plugin.where, mend=mend)
+            mend = f"pip install --upgrade {distribution}, or {off}" if distribution else off
+        return HostError(f"importing {module_name} failed: {text_of(error)}", where=plugin.where, mend=mend)
 
     def _register(self, plugin: LoadedPlugin, found: object) -> pluggy.PluginManager:
         """Make a plugin object of what was imported and check its hooks, with a manager of its own."""
@@ -241,16 +253,15 @@ class Loader:
                 plugin.warn(note)
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(hookspecs)
-        _check_hook_names(manager, found, where)
+        implemented = _hooks_of(manager, found, where)
         try:
             manager.register(found, name=plugin.name)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise HostError(str(error).strip().replace("\n", " "), where=where) from error
-        except BaseException as error:
-            # register() reads the object's attributes, and a property of the plugin's may raise anything.
-            raise HostError(f"registering failed: {text_of(error)}", where=where) from error
-        if not manager.get_hookcallers(found):
+            raise HostError(
+                " ".join(str(error).split()), where=where, mend="a hook takes `plugin`, or nothing"
+            ) from error
+        if not implemented:
             raise HostError(
                 f"{plugin.record.value} is {_article(found)}, which implements no hook",
                 where=where,
@@ -266,14 +277,20 @@ class Loader:
 
     def _configure(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> None:
         model = self._model(plugin, manager)
-        settings, secrets = validate_settings(
-            model,
-            plugin.section.settings,
-            plugin=plugin.name,
-            source=self._config,
-            base_dir=self._config.base_dir,
-            environ=self._environ,
-        )
+        try:
+            settings, secrets = validate_settings(
+                model,
+                plugin.section.settings,
+                plugin=plugin.name,
+                source=self._config,
+                base_dir=self._config.base_dir,
+                environ=self._environ,
+            )
+        except HostError:
+            raise
+        except BaseException as error:
+            # What a validator raises may quote a secret: its text is not repeated.
+            raise HostError(f"its settings model raised {type(error).__name__}", where=plugin.where) from None
         self.redactor.add(*secrets)
         plugin.settings = settings
         plugin.context = PluginContext(
@@ -309,14 +326,15 @@ class Loader:
 
     def _lifespan(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> AbstractAsyncContextManager[Any] | None:
         """A fresh context manager for each start: most can be entered only once."""
-        lifespan = self._call(plugin, manager, "mcp_lifespan")
-        if lifespan is not None and not isinstance(lifespan, AbstractAsyncContextManager):
-            raise HostError(
-                f"mcp_lifespan returned {_article(lifespan)}, not an async context manager",
-                where=plugin.where,
-                mend="decorate it with contextlib.asynccontextmanager",
-            )
-        return lifespan
+        with _contained(plugin, "starting"):
+            lifespan = self._call(plugin, manager, "mcp_lifespan")
+            if lifespan is None or isinstance(lifespan, AbstractAsyncContextManager):
+                return lifespan
+        raise HostError(
+            f"mcp_lifespan returned {_article(lifespan)}, not an async context manager",
+            where=plugin.where,
+            mend="decorate it with contextlib.asynccontextmanager",
+        )
 
     def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[BaseRoute, ...]:
         if not manager.hook.mcp_routes.get_hookimpls():
@@ -339,15 +357,19 @@ class Loader:
         if returned is None:
             return ()
         if not isinstance(returned, Iterable) or isinstance(returned, str | bytes | Mapping):
-            raise HostError(f"{hook} returned {_article(returned)}, not an iterable of {wanted}", where=plugin.where)
+            raise HostError(
+                f"{hook} returned {_article(returned)}, not an iterable of {wanted}",
+                where=plugin.where,
+                mend="return a list",
+            )
         try:
-            with stdout_to_stderr():
-                items = tuple(returned)
+            items = tuple(returned)
         except BaseException as error:
             raise _hook_error(plugin, hook, error) from error
         for index, item in enumerate(items):
             if not (kind is not None and isinstance(item, kind)) and not accept(item):
-                _close(item)
+                for unwanted in items[index:]:
+                    _close(unwanted)
                 raise HostError(
                     f"{hook} returned {_article(item)} as item {index}; {wanted} are wanted", where=plugin.where
                 )
@@ -357,8 +379,7 @@ class Loader:
         """Call one hook of the one plugin of this manager; None when it does not implement it."""
         arguments = {"plugin": plugin.context} if pass_plugin else {}
         try:
-            with stdout_to_stderr():
-                results: list[Any] = getattr(manager.hook, hook)(**arguments)
+            results: list[Any] = getattr(manager.hook, hook)(**arguments)
         except BaseException as error:
             raise _hook_error(plugin, hook, error) from error
         result = results[0] if results else None
@@ -372,33 +393,83 @@ class Loader:
         return result
 
 
-def _check_hook_names(manager: pluggy.PluginManager, found: object, where: str) -> None:
-    """Refuse `mcp_*` functions that are no hook, and hooks that were left unmarked: pluggy alone passes over both."""
-    module = found.__name__ if inspect.ismodule(found) else None
+@contextmanager
+def _contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
+    """Keep stdout and every exception of the block: any attribute of a plugin's object may print or raise.
+
+    Raises:
+        HostError: In place of whatever was raised.
+    """
+    try:
+        with stdout_to_stderr():
+            yield
+    except HostError:
+        raise
+    except BaseException as error:
+        logger.debug("%s plugin %s failed", doing, plugin.name, exc_info=error)
+        raise HostError(f"{doing} failed: {text_of(error)}", where=plugin.where, mend=_TRACEBACK) from error
+
+
+def _hooks_of(manager: pluggy.PluginManager, found: object, where: str) -> frozenset[str]:
+    """Return the hooks that an object implements, and refuse what pluggy would pass over or call in vain.
+
+    Raises:
+        HostError: An unknown hook, one that is left unmarked or no function, implemented twice or as a wrapper,
+            or a class in place of an instance.
+    """
+    implemented: set[str] = set()
     for name in dir(found):
-        if not name.startswith("mcp_"):
+        options = manager.parse_hookimpl_opts(found, name)
+        if options is None:
+            _refuse_unmarked(found, name, where)
             continue
-        try:
-            function = inspect.getattr_static(found, name)
-        except AttributeError:
-            continue
-        marked = getattr(function, f"{PROJECT}_impl", None) is not None
-        if not marked and not inspect.isroutine(function):
-            continue
-        if module is not None and not marked and getattr(function, "__module__", module) != module:
-            continue
-        if name not in HOOKS:
+        hook = options.get("specname") or name
+        if hook not in HOOKS:
+            if options.get("optionalhook"):
+                continue
+            raise _unknown_hook(hook, where)
+        if options.get("wrapper") or options.get("hookwrapper"):
             raise HostError(
-                f"{name} is not a hook{did_you_mean(name, HOOKS)}",
+                f"{name} is a hook wrapper, and there is nothing to wrap: each plugin's hooks are called by themselves",
                 where=where,
-                mend=f"hooks: {', '.join(sorted(HOOKS))}",
+                mend="write @hookimpl without wrapper=True, and return a list",
             )
-        if not marked and manager.parse_hookimpl_opts(found, name) is None:
+        if hook in implemented:
+            raise HostError(f"{hook} is implemented twice", where=where, mend="return everything from one function")
+        if inspect.isclass(found) and inspect.isfunction(inspect.getattr_static(found, name)):
             raise HostError(
-                f"{name} is not marked as a hook implementation",
+                f"{found.__name__} is a class, and its hook {name} needs an instance",
                 where=where,
-                mend="write @hookimpl above it (from mcp_host import hookimpl)",
+                mend=f"write plugin = {found.__name__}() below it, and name that in the entry point",
             )
+        implemented.add(hook)
+    return frozenset(implemented)
+
+
+def _refuse_unmarked(found: object, name: str, where: str) -> None:
+    if not name.startswith("mcp_"):
+        return
+    value = inspect.getattr_static(found, name, None)
+    if not callable(value) or inspect.isclass(value):
+        return
+    home = getattr(value, "__module__", None)
+    if name not in HOOKS:
+        # A helper that a module imports from elsewhere may be called what it likes.
+        if inspect.isroutine(value) and not (inspect.ismodule(found) and home != found.__name__):
+            raise _unknown_hook(name, where)
+    elif home != hookspecs.__name__:
+        kind = "not marked as a hook implementation" if inspect.isroutine(value) else f"{_article(value)}, no function"
+        raise HostError(
+            f"{name} is {kind}",
+            where=where,
+            mend="write @hookimpl above it (from mcp_host import hookimpl)",
+        )
+
+
+def _unknown_hook(name: str, where: str) -> HostError:
+    return HostError(
+        f"{name} is not a hook{did_you_mean(name, HOOKS)}", where=where, mend=f"hooks: {', '.join(sorted(HOOKS))}"
+    )
 
 
 def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostError:
@@ -406,7 +477,7 @@ def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostEr
     return HostError(
         f"{hook} failed: {text_of(error)}",
         where=plugin.where,
-        mend="MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+        mend=_TRACEBACK,
     )
 
 
@@ -425,12 +496,3 @@ def _describe(value: object) -> str:
 def _article(value: object) -> str:
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-
-
-def _distribution_of(value: str) -> tuple[str | None, str | None]:
-    """Name and version of the distribution that holds the module of `value`, where there is one."""
-    from importlib_metadata import packages_distributions, version
-
-    top = value.partition(":")[0].partition(".")[0]
-    names = packages_distributions().get(top, ())
-    return (names[0], version(names[0])) if names else (None, None)

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 
-from mcp_host.secrets import Redactor
+from mcp_host.config.secrets import Redactor
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")

@@ -14,8 +14,8 @@ import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mcp_host.config import HostConfig, InvalidConfigError, find_config, load_config, parse_config, user_dir
-from mcp_host.errors import ConfigError
+from mcp_host.config import HostConfig, find_config, load_config, parse_config, user_dir
+from mcp_host.errors import ConfigError, InvalidConfigError
 
 
 def parse(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> HostConfig:

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
-from mcp_host.config import InvalidConfigError, parse_config
-from mcp_host.schema import HostConfig, config_schema, dotted, key_lines
+from mcp_host.config import HostConfig, parse_config
+from mcp_host.config.origins import dotted, key_lines
+from mcp_host.config.schema import config_schema
+from mcp_host.errors import InvalidConfigError
 
 
 class Row(BaseModel, extra="forbid"):

@@ -25,9 +25,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from mcp_host.config import InvalidConfigError, parse_config
-from mcp_host.schema import HostConfig, is_reference, looks_secret
-from mcp_host.secrets import Redactor, describe_settings, resolve_secrets, validate_settings
+from mcp_host.config import HostConfig, parse_config
+from mcp_host.config.references import is_reference, looks_secret
+from mcp_host.config.secrets import Redactor, describe_settings, resolve_secrets, validate_settings
+from mcp_host.errors import InvalidConfigError
 
 SECRET = "hunter2-and-more"
 

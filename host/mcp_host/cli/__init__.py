@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import click
 import typer
 
 from mcp_host.cli import inspecting, plugins, requests, serving, setup
 from mcp_host.cli.output import print_error
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, did_you_mean
+
+PROGRAM = "mcp-host"
 
 app = typer.Typer(
-    name="mcp-host",
-    help="Serve the MCP plugins that mcp-host.toml names from one server.",
-    no_args_is_help=True,
+    name=PROGRAM,
+    epilog="Start with: mcp-host plugins, mcp-host init PLUGIN, mcp-host check, mcp-host run.\n\n"
+    "Exit codes: 0 done; 1 the request was made and failed; 2 it could not be made, or something is wrong.",
+    # Plain help: the same at every width, in a pipe, and where colours or boxes cannot be shown.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -35,32 +42,67 @@ def _root(
     """Serve the MCP plugins that mcp-host.toml names from one server."""
 
 
-app.command()(serving.run)
-app.command()(plugins.check)
-app.command()(plugins.plugins)
-app.command()(inspecting.inspect)
-app.command()(requests.call)
-app.command()(requests.read)
-app.command()(requests.prompt)
-app.command()(setup.init)
-app.command()(setup.schema)
+_COMMANDS: dict[Callable[..., Any], str] = {
+    serving.run: "Example: mcp-host run --transport http --port 8000\n\n"
+    "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
+    plugins.check: "Example: mcp-host check --json\n\n"
+    "Exit codes: 0 all is well, warnings allowed; 2 something is wrong.",
+    plugins.plugins: "Example: mcp-host plugins",
+    inspecting.inspect: "Example: mcp-host inspect describe_dataset",
+    requests.call: "Examples: mcp-host call describe_dataset dataset=penguins; "
+    "mcp-host call mean values:='[1, 2.5]' --json\n\n"
+    "Exit codes: 0 done; 1 the tool reported an error; 2 it could not be called.",
+    requests.read: "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
+    requests.prompt: "Example: mcp-host prompt analyze_dataset dataset=penguins\n\n"
+    "Exit codes: 0 done; 2 it could not be rendered.",
+    setup.init: "Example: mcp-host init stats --http",
+    setup.schema: "Example: mcp-host schema --output -",
+}
+for _command, _epilog in _COMMANDS.items():
+    app.command(epilog=_epilog)(_command)
 
 
 def run_cli(argv: Sequence[str]) -> int:
     """Run one command; errors go to stderr in one form. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A character that the terminal cannot show is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        result = app(list(argv), prog_name="mcp-host", standalone_mode=False)
+        if argv:
+            _refuse_unknown(argv[0])
+        result = app(list(argv or ["--help"]), prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
     except HostError as error:
         print_error(error)
         return 2
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
+        # Who reads the output has gone (`mcp-host inspect | head`): be quiet, also when Python flushes at the end.
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 1)
         return 141
+    except Exception as error:
+        # Typer brings its own copy of click in some versions and needs click in others; the form is the same.
+        if not hasattr(error, "format_message"):
+            raise
+        print_error(_usage_error(error))
+        return 2
+    if not argv:
+        return 2
     return result if isinstance(result, int) else 0
+
+
+def _refuse_unknown(word: str) -> None:
+    names = [command.__name__ for command in _COMMANDS]
+    if not word.startswith("-") and word not in names:
+        suggestion = did_you_mean(word, names)
+        raise HostError(f"there is no command {word!r}{suggestion}", where="command line", mend="mcp-host --help")
+
+
+def _usage_error(error: Exception) -> HostError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else PROGRAM
+    text = error.format_message()  # type: ignore[attr-defined]
+    return HostError(text[:1].lower() + text[1:], where=f"command line: {command}", mend=f"{command} --help")

@@ -15,22 +15,50 @@ from mcp_host.errors import HostError, text_of
 if TYPE_CHECKING:
     from mcp import Client
 
+    from mcp_host.cli.terminal import Terminal
+
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", help="Ask the server running at this URL. Default: load the plugins and ask them here."),
+    typer.Option(
+        "--url", metavar="URL", help="Ask the server running at this URL. Default: load the plugins and ask them here."
+    ),
 ]
 
 
 @asynccontextmanager
-async def client(config: Path | None, url: str | None, disable: list[str] | None = None) -> AsyncIterator[Client]:
-    """Yield a connected client.
+async def client(
+    config: Path | None, url: str | None, disable: list[str] | None = None, terminal: Terminal | None = None
+) -> AsyncIterator[Client]:
+    """Yield a connected client; with a `terminal`, log messages are shown on it and questions asked.
 
     Raises:
-        HostError: The server at `url` cannot be reached, or the plugins here refuse to start.
+        HostError: The server at `url` cannot be reached, refused a request, or the plugins here refuse to start.
     """
+    from mcp import MCPError
+
+    try:
+        async with _connected(config, url, disable, terminal) as connected:
+            yield connected
+    except (BaseExceptionGroup, MCPError) as error:
+        # The client's task groups wrap whatever is raised inside them.
+        cause = _innermost(error)
+        if isinstance(cause, MCPError):
+            mend = "mcp-host inspect   (shows what is served)"
+            raise HostError(cause.error.message, where=url or "the request", mend=mend) from None
+        raise cause from None
+
+
+@asynccontextmanager
+async def _connected(
+    config: Path | None, url: str | None, disable: list[str] | None, terminal: Terminal | None
+) -> AsyncIterator[Client]:
     from mcp import Client
 
     options: dict[str, Any] = {}
+    if terminal is not None:
+        options = {"logging_callback": terminal.log, "log_level": "info"}
+        if terminal.can_ask:
+            options["elicitation_callback"] = terminal.ask
     if url is not None:
         connected = Client(url, **options)
         try:
@@ -51,8 +79,9 @@ async def client(config: Path | None, url: str | None, disable: list[str] | None
 
     from mcp_host.server.hostserver import HostServer
 
-    server = HostServer(host)
-    async with host.running(), Client(server, **options) as connected:
+    # Only the handshake versions let a tool ask in the middle of a call.
+    mode = "legacy" if "elicitation_callback" in options else "auto"
+    async with host.running(), Client(HostServer(host), mode=mode, **options) as connected:
         yield connected
 
 

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-c", help="The mcp-host.toml to use. Default: $MCP_HOST_CONFIG, ./mcp-host.toml, the user's own."
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The mcp-host.toml to use. Default: $MCP_HOST_CONFIG, ./mcp-host.toml, the user's own.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 DisableOption = Annotated[
     list[str] | None, typer.Option("--disable", metavar="NAME", help="Leave this plugin out. May be repeated.")
 ]
-LogLevelOption = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning, error or critical.")]
+LogLevelOption = Annotated[
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
+]
 DebugOption = Annotated[bool | None, typer.Option("--debug/--no-debug", help="Show callers the text of crashes.")]
 
 
@@ -40,8 +45,8 @@ def read_config(
 
 def load_host(config: HostConfig, *, log_level: str | None = None) -> Host:
     """Set up logging and load the plugins of a configuration. Their stdout goes to stderr."""
+    from mcp_host.config.secrets import Redactor
     from mcp_host.logs import configure_logging
-    from mcp_host.secrets import Redactor
 
     redactor = Redactor()
     configure_logging(log_level or config.host.log_level, redactor)

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from mcp_host.errors import HostError
 from mcp_host.logs import printable
 from mcp_host.records import PluginRecord, Problem
 
-if TYPE_CHECKING:
-    from rich.console import Console
+_GAP = "  "
+_NARROWEST = 24
+"""Columns of text that the last column of a table gets, however narrow the terminal is."""
 
 
 def print_json(data: Any, out: TextIO | None = None) -> None:
     """Write data as JSON, one document, indented."""
+    write(json_text(data), out)
+
+
+def json_text(data: Any) -> str:
+    """Return data as indented JSON."""
+    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+
+
+def write(text: str, out: TextIO | None = None) -> None:
+    """Write a text and a newline to `out` (stdout by default), now."""
     stream = out if out is not None else sys.stdout
-    stream.write(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n")
+    stream.write(text + "\n")
     stream.flush()
 
 
 def print_error(error: HostError) -> None:
     """Write an error, or each of several, to stderr: what, where, how to mend."""
     for problem in getattr(error, "problems", (error,)):
-        sys.stderr.write(problem_text(Problem.of(problem), "error") + "\n")
+        write(problem_text(Problem.of(problem), "error"), sys.stderr)
 
 
 def problem_text(problem: Problem, label: str) -> str:
+    """Return the one form of every problem: what, where, how to mend."""
     lines = [f"{label}: {problem.what}"]
     if problem.where:
         lines.append(f"  where: {problem.where}")
@@ -37,40 +52,49 @@ def problem_text(problem: Problem, label: str) -> str:
     return printable("\n".join(lines))
 
 
-def console(out: TextIO | None = None) -> Console:
-    """Return a rich console on `out` (stdout by default): colours and boxes only on a terminal."""
-    from rich.console import Console
-
-    stream = out if out is not None else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 140)
+def bold(text: str, out: TextIO) -> str:
+    """Return the text in bold where `out` is a terminal that shows it and `NO_COLOR` is not set (no-color.org)."""
+    plain = not out.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"\x1b[1m{text}\x1b[0m"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
-    """Return a rich table without lines, whose cells are plain text, never markup."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
+    """Return a table as text: one line a row, except that a terminal has the last column wrapped to its width.
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text(printable(cell)) for cell in row))
-    return made
+    Columns without any text are left out.
+    """
+    cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
+    filled = [number for number in range(len(columns)) if any(row[number] for row in cells)]
+    columns, cells = [columns[number] for number in filled], [[row[number] for number in filled] for row in cells]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    last = max(_NARROWEST, _width(out) - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1))
+    widths[-1] = min(widths[-1], last)
+    indent = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
+
+    def line(row: Sequence[str]) -> str:
+        first, *more = textwrap.wrap(row[-1], last) or [""]
+        start = _GAP.join(cell.ljust(width) for cell, width in zip((*row[:-1], first), widths, strict=True))
+        return "\n".join([start.rstrip(), *(indent + part for part in more)])
+
+    rule = _GAP.join("-" * width for width in widths)
+    return "\n".join([bold(line(columns), out), rule, *map(line, cells)])
 
 
-def records_table(records: Sequence[PluginRecord]) -> Any:
+def _width(out: TextIO) -> int:
+    return shutil.get_terminal_size().columns if out.isatty() else sys.maxsize
+
+
+def records_table(records: Sequence[PluginRecord], out: TextIO) -> str:
     """Return the table of plugins that `run` and `check` print."""
-    return table(("plugin", "from", "stage", "contributes"), [_row(record) for record in records])
+    return table(("plugin", "from", "stage", "contributes"), map(_row, records), out)
 
 
 def _row(record: PluginRecord) -> tuple[str, str, str, str]:
     if not record.enabled:
-        return record.name, record.source, "disabled", ""
-    stage = record.stage.value if record.stage else "-"
+        return record.name, "-", "disabled", "-"
     if record.problem is not None:
-        return record.name, record.source, f"failed after {stage}" if record.stage else "failed", record.problem.what
-    return record.name, record.source, stage, str(record.contributed)
+        return record.name, record.source, f"failed after {record.stage}" if record.stage else "failed", "-"
+    return record.name, record.source, str(record.stage), str(record.contributed)
 
 
 def problem_lines(records: Sequence[PluginRecord]) -> list[str]:

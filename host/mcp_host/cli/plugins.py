@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+import anyio
+import anyio.to_thread
 
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, LogLevelOption, load_host, read_config
-from mcp_host.cli.output import console, print_json, problem_lines, records_table, table
+from mcp_host.cli.output import json_text, print_json, problem_lines, problem_text, records_table, table, write
 from mcp_host.errors import HostError, text_of
+from mcp_host.logs import printable
+from mcp_host.records import Problem
 from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
+    from mcp_host.api import Check, PluginContext
     from mcp_host.config import HostConfig
     from mcp_host.discovery import InstalledPlugin
     from mcp_host.host import Host
+    from mcp_host.records import PluginRecord
 
 
 @dataclass(frozen=True)
@@ -29,10 +39,17 @@ class Listed:
     status: str
     why: str = ""
     mend: str = ""
+    value: str = "-"
+
+
+NOT_ENABLED = "not enabled"
 
 
 def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the installed plugins and which are enabled. Imports none of them."""
+    """List the installed plugins and which are enabled.
+
+    Imports none of them.
+    """
     from mcp_host.discovery import discover
 
     settings = read_config(config)
@@ -40,16 +57,19 @@ def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"config": str(settings.path) if settings.path else None, "plugins": [asdict(x) for x in listed]})
         return
-    screen = console()
-    if listed:
-        rows = [(x.name, f"{x.distribution} {x.version}" if x.distribution else "-", x.status, x.why) for x in listed]
-        screen.print(table(("plugin", "from", "status", ""), rows))
+    if not listed:
+        write("No plugins are installed.")
     else:
-        screen.print("No plugins are installed.")
+        rows = [(x.name, f"{x.distribution} {x.version}" if x.distribution else x.value, x.status) for x in listed]
+        write(table(("plugin", "from", "status"), rows, sys.stdout))
     for entry in listed:
-        if entry.mend:
-            screen.print(f"{entry.name}: {entry.mend}", markup=False)
-    screen.print(f"\nConfiguration: {settings.path or 'none (mcp-host init writes one)'}", markup=False, soft_wrap=True)
+        if entry.why:
+            problem = Problem(entry.why, settings.where("plugins", entry.name), entry.mend)
+            write("\n" + problem_text(problem, f"plugin {entry.name}"))
+    write("")
+    if off := [x.name for x in listed if x.status == NOT_ENABLED]:
+        write(printable(f"To enable a plugin, name it in the configuration: [plugins.{off[0]}]"))
+    write(printable(f"Configuration: {settings.path or 'none (mcp-host init writes one)'}"))
 
 
 def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[Listed]:
@@ -60,7 +80,7 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
     for name, section in config.plugins.items():
         status = "enabled" if section.enabled else "disabled"
         if section.object is not None:
-            listed.append(Listed(name, None, None, status, f"object {section.object}"))
+            listed.append(Listed(name, None, None, status, value=section.object))
             continue
         claim = claims.get(name, ())
         distribution, version = (claim[0].distribution, claim[0].version) if claim else (None, None)
@@ -68,13 +88,11 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
             check_compatible(find(name, installed))
             listed.append(Listed(name, distribution, version, status))
         except HostError as error:
-            status = f"{status}, cannot load" if section.enabled else status
+            status = "cannot be loaded" if section.enabled else status
             listed.append(Listed(name, distribution, version, status, error.what, error.mend))
     for name, claim in claims.items():
         for plugin in claim if name not in config.plugins else ():
-            listed.append(
-                Listed(name, plugin.distribution, plugin.version, "not enabled", mend=f"[plugins.{name}] enables it")
-            )
+            listed.append(Listed(name, plugin.distribution, plugin.version, NOT_ENABLED, value=plugin.value))
     return listed
 
 
@@ -93,14 +111,14 @@ def check(
     log_level: LogLevelOption = None,
     disable: DisableOption = None,
 ) -> int:
-    """Load and start everything as `run` would, show what a client would see, and every problem with its mend.
+    """Load and start all plugins, and show what is wrong.
 
-    Exit code 0: all is well (warnings allowed); 2: something is wrong.
+    Does what `run` does up to serving, then asks each plugin for its own checks.
     """
     settings = read_config(config, disable=disable)
     with own_stdout() as stdout:
         # Every problem is shown once, at the end; the log would only say it twice.
-        host = load_host(settings, log_level=log_level or "critical")
+        host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
         refusal, results = asyncio.run(_check(host))
         records = host.records
         failed = refusal is not None or any(r.failed for r in records) or any(r.problem for r in results)
@@ -112,19 +130,32 @@ def check(
                 "checks": [asdict(result) for result in results],
                 "refusal": refusal.what if refusal else None,
             }
-            print_json(data, stdout)
-            return 2 if failed else 0
-        screen = console(stdout)
-        screen.print(records_table(records) if records else "No plugins are enabled.")
-        for result in results:
-            mark = f"FAILED: {result.problem}" if result.problem else "ok"
-            screen.print(f"check {result.plugin}: {result.name}: {mark}", markup=False)
-        for line in problem_lines(records):
-            screen.print("\n" + line, markup=False, soft_wrap=True)
-        if refusal is not None:
-            screen.print(f"\nmcp-host run would refuse to start: {refusal.what}", markup=False, soft_wrap=True)
-        screen.print("\nSomething is wrong." if failed else "\nAll is well.")
+            text = json_text(data)
+        else:
+            text = "\n".join(_report(records, results, refusal, stdout))
+            text += "\n\nSomething is wrong." if failed else "\n\nAll is well."
+        # A plugin's answer may quote its settings.
+        write(host.redactor.redact(text), stdout)
         return 2 if failed else 0
+
+
+def _report(
+    records: Sequence[PluginRecord], results: Sequence[CheckResult], refusal: HostError | None, out: TextIO
+) -> Iterator[str]:
+    yield (
+        records_table(records, out) if records else "No plugins are enabled: name one in mcp-host.toml, [plugins.NAME]"
+    )
+    if results:
+        yield ""
+        yield table(
+            ("plugin", "check", "answer"),
+            [(r.plugin, r.name, f"NO: {r.problem}" if r.problem else "ok") for r in results],
+            out,
+        )
+    for line in problem_lines(records):
+        yield "\n" + line
+    if refusal is not None:
+        yield "\n" + problem_text(Problem.of(refusal), "mcp-host run would refuse to start")
 
 
 async def _check(host: Host) -> tuple[HostError | None, list[CheckResult]]:
@@ -145,15 +176,26 @@ async def _check(host: Host) -> tuple[HostError | None, list[CheckResult]]:
 
 async def _ask(host: Host) -> list[CheckResult]:
     results = []
+    timeout = host.config.host.start_timeout
     for plugin in host.plugins:
         for question in plugin.contributions.checks if plugin.alive else ():
-            wants_context = bool(inspect.signature(question.fn).parameters)
             try:
-                answer: Any = question.fn(plugin.context) if wants_context else question.fn()
-                answer = await answer if inspect.isawaitable(answer) else answer
+                with anyio.fail_after(timeout):
+                    answer = await _answer(question, plugin.own_context)
+            except TimeoutError:
+                answer = f"no answer within {timeout:g} s"
             except BaseException as error:
-                if isinstance(error, asyncio.CancelledError):
+                if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                     raise
                 answer = text_of(error)
             results.append(CheckResult(plugin.name, question.name, answer))
     return results
+
+
+async def _answer(question: Check, context: PluginContext[Any]) -> str | None:
+    ask = partial(question.fn, context) if inspect.signature(question.fn).parameters else question.fn
+    # In a thread, so that one which hangs can be left behind.
+    answer: Any = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    return None if answer is None else str(answer)

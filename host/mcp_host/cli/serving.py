@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import sys
-from functools import partial
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from mcp_host.cli.common import ConfigOption, DebugOption, DisableOption, LogLevelOption, load_host, read_config
-from mcp_host.cli.output import console, problem_lines, records_table
+from mcp_host.cli.output import records_table, write
+from mcp_host.cli.stdin import own_stdin
 from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
@@ -23,15 +26,26 @@ if TYPE_CHECKING:
 def run(
     config: ConfigOption = None,
     transport: Annotated[
-        str | None, typer.Option("--transport", "-t", help="stdio (one client, over this process's pipes) or http.")
+        str | None,
+        typer.Option(
+            "--transport", "-t", metavar="KIND", help="stdio (one client, over this process's pipes) or http."
+        ),
     ] = None,
-    host: Annotated[str | None, typer.Option("--host", help="The address to bind, for http.")] = None,
-    port: Annotated[int | None, typer.Option("--port", "-p", help="The port, for http. 0 takes any free one.")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="The address to bind, for http.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", metavar="N", help="The port, for http. 0 takes any free one.")
+    ] = None,
     log_level: LogLevelOption = None,
     debug: DebugOption = None,
     disable: DisableOption = None,
 ) -> None:
-    """Serve the enabled plugins, over stdio or HTTP, until the client leaves or Ctrl+C."""
+    """Serve the enabled plugins over stdio or HTTP.
+
+    Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG stand for the options of
+    these names; options win.
+    """
     settings = read_config(
         config,
         flags={
@@ -42,42 +56,96 @@ def run(
     )
     # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
     with own_stdout() as stdout:
-        loaded = load_host(settings)
-        loaded.require()
-
-        from mcp_host.server.hostserver import HostServer
-
-        server = HostServer(loaded)
         if settings.transport.kind == "http":
-            from mcp_host.server.http import serve_http
+            from mcp_host.server.http import guard_settings
 
-            asyncio.run(serve_http(server, partial(_announce, loaded, stdout)))
+            guard_settings(settings.transport)  # refuses an unsafe address before anything is loaded
+            _run_http(load_host(settings), stdout)
         else:
-            from mcp_host.server.stdio import serve_stdio
+            with own_stdin() as stdin:
+                loaded = load_host(settings)
+                loaded.require()
 
-            if sys.stdin.isatty():
-                sys.stderr.write("Waiting for an MCP client on stdin (Ctrl+D ends). For HTTP: --transport http\n")
-            asyncio.run(serve_stdio(server, stdout))
+                from mcp_host.server.hostserver import HostServer
+                from mcp_host.server.stdio import serve_stdio
+
+                server = HostServer(loaded)
+                stdin.give_back()
+                if stdin.is_terminal:
+                    write(
+                        "Waiting for an MCP client on stdin. Ctrl+C ends; --transport http serves over HTTP.",
+                        sys.stderr,
+                    )
+                asyncio.run(_until_stopped(serve_stdio(server, stdout), _Stop(stdin.end)))
+
+
+def _run_http(loaded: Host, stdout: TextIO) -> None:
+    loaded.require()
+
+    from mcp_host.server.hostserver import HostServer
+    from mcp_host.server.http import serve_http
+
+    stop = _Stop()
+
+    def ready(url: str) -> None:
+        stop.by_server = True
+        _announce(loaded, stdout, url)
+
+    asyncio.run(_until_stopped(serve_http(HostServer(loaded), ready), stop))
+
+
+class _Stop:
+    """What SIGINT and SIGTERM do: the first stops the server in order, a second one ends the process at once.
+
+    `end` is how to stop; the default is to cancel. `by_server` says that the server has handlers of its own now.
+    """
+
+    def __init__(self, end: Callable[[], None] | None = None) -> None:
+        self.asked = False
+        self.by_server = False
+        self._end = end
+
+    def arm(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        end = self._end or task.cancel
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            self.asked = True
+            # uvicorn sends itself the signal that stopped it once more when all is done: nothing is left to stop.
+            if not self.by_server:
+                loop.call_soon_threadsafe(end)
+
+        for number in before:
+            signal.signal(number, handle)
+
+
+async def _until_stopped(serving: Coroutine[Any, Any, None], stop: _Stop) -> None:
+    """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
+    stop.arm()
+    try:
+        await serving
+    except asyncio.CancelledError:
+        if not stop.asked:
+            raise
 
 
 def _announce(host: Host, stdout: TextIO, url: str) -> None:
-    """Say what is served, where, and how a client gets there."""
-    screen = console(stdout)
-    records = host.records
-    if records:
-        screen.print(records_table(records))
-    else:
-        screen.print("No plugins are enabled. Name one in mcp-host.toml: [plugins.NAME]")
-    for line in problem_lines(records):
-        sys.stderr.write(line + "\n")
-    program = _program()
-    screen.print(f"\nServing {host.config.host.name} at {url}", soft_wrap=True)
-    screen.print("Connect a client:", soft_wrap=True)
-    name = shlex.quote(host.config.host.name)
-    screen.print(f"  claude mcp add --transport http {name} {url}", soft_wrap=True, markup=False)
-    screen.print(f"  {program} inspect --url {url}", soft_wrap=True, markup=False)
-    screen.print("Ctrl+C stops it.")
-    stdout.flush()
+    """Say what is served, where, and how a client gets there. What is wrong with a plugin is in the log."""
+    name, program = host.config.host.name, _program()
+    served = records_table(host.records, stdout) if host.records else "No plugins are enabled: add [plugins.NAME]"
+    write(
+        f"{served}\n\n"
+        f"Serving {name} at {url}\n"
+        "Connect a client:\n"
+        f"  claude mcp add --transport http {shlex.quote(name)} {url}\n"
+        f"  {program} inspect --url {url}\n"
+        "Ctrl+C stops it.",
+        stdout,
+    )
 
 
 def _program() -> str:
@@ -86,7 +154,7 @@ def _program() -> str:
 
     called = Path(sys.argv[0])
     found = which("mcp-host")
-    if called.name != "mcp-host":
+    if called.stem != "mcp-host":
         return f"{shlex.quote(sys.executable)} -m mcp_host"
     if found is not None and Path(found).resolve() == called.resolve():
         return "mcp-host"

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import logging
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mcp_host.cli.common import ConfigOption, read_config
+from mcp_host.cli.output import problem_text, write
 from mcp_host.errors import ConfigError, HostError
+from mcp_host.records import Problem
 from mcp_host.stdout import own_stdout
 
 SCHEMA_FILE = "mcp-host.schema.json"
 
 
 def init(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[PLUGIN]...", help="Installed plugins to enable.")
-    ] = None,
-    path: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path("mcp-host.toml"),
+    names: Annotated[list[str] | None, typer.Argument(metavar="PLUGIN", help="Installed plugins to enable.")] = None,
+    path: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The file to write.")] = Path(
+        "mcp-host.toml"
+    ),
     http: Annotated[bool, typer.Option("--http", help="Serve over HTTP instead of stdio.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
@@ -34,28 +37,32 @@ def init(
     text = new_config(name=path.absolute().parent.name, enabled=names or (), installed=installed, http=http)
     if not write_new(path, text, force=force):
         raise ConfigError(f"{path} is there already", where="command line: --config", mend="--force replaces it")
-    typer.echo(f"Wrote {path}.")
-    others = sorted({plugin.name for plugin in installed} - set(names or ()))
-    if others:
-        typer.echo(f"Installed but not enabled: {', '.join(others)}.")
-    typer.echo("Next: mcp-host check, then mcp-host run.")
+    write(f"Wrote {path}.")
+    if others := sorted({plugin.name for plugin in installed} - set(names or ())):
+        write(f"Installed but not enabled: {', '.join(others)}.")
+    option = "" if path == Path("mcp-host.toml") else f" --config {shlex.quote(str(path))}"
+    write(f"Next: mcp-host check{option}, then mcp-host run{option}.")
 
 
 def schema(
     config: ConfigOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help=f"The file to write; - is stdout. Default: {SCHEMA_FILE}.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help=f"The file to write; - is stdout. Default: {SCHEMA_FILE}."),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Import every installed plugin, not only those enabled.")
     ] = False,
 ) -> None:
-    """Write the JSON Schema of mcp-host.toml, with the settings of the plugins, for editors to complete and check."""
+    """Write the JSON Schema of mcp-host.toml, for editors.
+
+    With the settings of the plugins, so that an editor completes and checks those too.
+    """
     from mcp_host.api import HostFacts
     from mcp_host.config import PluginSection
+    from mcp_host.config.schema import config_schema
     from mcp_host.discovery import discover
     from mcp_host.loader import Loader
-    from mcp_host.schema import config_schema
 
     settings = read_config(config)
     installed = discover()
@@ -73,11 +80,11 @@ def schema(
                 models[name] = loader.settings_model(name, section)
             except HostError as error:
                 # The schema of the rest is still worth having; an editor accepts any settings for this one.
-                logging.getLogger(__name__).warning("left out: %s", error)
+                write(problem_text(Problem.of(error), f"left out plugin {name}"), sys.stderr)
         text = json.dumps(config_schema(models), indent=2) + "\n"
         if output == Path("-"):
             stdout.write(text)
             return
         target = output or settings.base_dir / SCHEMA_FILE
         target.write_text(text, encoding="utf-8")
-        stdout.write(f"Wrote {target}. Its first line makes editors use it: #:schema {target.name}\n")
+        write(f"Wrote {target}. Editors use it when mcp-host.toml starts with: #:schema {target.name}", stdout)

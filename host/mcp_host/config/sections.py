@@ -1,17 +1,13 @@
-"""What mcp-host.toml may say: its models, where each value of them came from, and their JSON Schema."""
+"""What mcp-host.toml may say: the models of its tables."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import quote
 
 from pydantic import (
     AfterValidator,
@@ -29,14 +25,13 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-Keys = tuple[str | int, ...]
-"""The path of a value in the file: names of tables and keys, and numbers of list items."""
+from mcp_host.config.origins import Origins
 
 _UNIT_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PLUGIN_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+
+PLUGIN_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
+
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
-_SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
-_SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", "apikey", "privatekey")
 
 
 def parse_duration(value: object) -> float:
@@ -62,6 +57,7 @@ _DURATION_SCHEMA: Final[JsonSchemaValue] = {
         {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h)$", "examples": ["500ms", "30s", "2m", "1h"]},
     ]
 }
+
 Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION_SCHEMA)]
 """A length of time, held as seconds."""
 
@@ -108,22 +104,27 @@ def _home(path: Path) -> Path:
 
 
 PluginName = Annotated[
-    str, Form(_PLUGIN_NAME, "must be a plugin's name: letters, digits, `.`, `_` and `-`, not starting with `.` or `-`")
+    str, Form(PLUGIN_NAME, "must be a plugin's name: letters, digits, `.`, `_` and `-`, not starting with `.` or `-`")
 ]
+
 Origin = Annotated[
     str,
     Form(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+", 'must be an origin such as "https://example.com"'),
 ]
+
 HttpUrl = Annotated[str, Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')]
+
 ObjectName = Annotated[
     str,
     Form(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", 'must have the form "package.module:attribute"'),
 ]
+
 OptionalDuration = Annotated[
     Duration | None,
     BeforeValidator(_no_deadline),
     WithJsonSchema({"anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "none"}]}),
 ]
+
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error", "critical"],
     BeforeValidator(_lower),
@@ -138,6 +139,7 @@ LogLevel = Annotated[
         }
     ),
 ]
+
 TransportKind = Annotated[
     Literal["stdio", "http"],
     BeforeValidator(_short_kind),
@@ -220,7 +222,7 @@ class TransportSection(Section):
 class AuthSection(Section):
     """`[auth]`: who may call the host over HTTP."""
 
-    verifier: Annotated[str, Form(f"plugin:{_PLUGIN_NAME}", 'must have the form "plugin:NAME"')] = Field(
+    verifier: Annotated[str, Form(f"plugin:{PLUGIN_NAME}", 'must have the form "plugin:NAME"')] = Field(
         description="Plugin that verifies bearer tokens, as `plugin:NAME`."
     )
     issuer: HttpUrl = Field(description="URL of the authorization server that issues the tokens.")
@@ -276,50 +278,6 @@ class PluginSection(Section):
     )
 
 
-def looks_secret(key: str) -> bool:
-    """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
-    return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
-
-
-def is_reference(value: object) -> bool:
-    """Tell whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
-    return (
-        isinstance(value, Mapping)
-        and len(value) == 1
-        and all(key in ("env", "file") and isinstance(name, str) for key, name in value.items())
-    )
-
-
-@dataclass(frozen=True)
-class Origins:
-    """Where each value of a configuration came from: a variable, a flag, or a line of the file.
-
-    `labels` names the variable or flag of each value that did not come from the file. Two configurations that say
-    the same are equal wherever they say it, so nothing here takes part in a comparison.
-    """
-
-    file: str = field(default="", compare=False)
-    text: str = field(default="", compare=False, repr=False)
-    labels: Mapping[Keys, str] = field(default_factory=dict, compare=False)
-
-    def where(self, keys: Keys) -> str:
-        """Return the place of a value, such as `mcp-host.toml:7: plugins.stats.prefix` or `environment: MCP_PORT`."""
-        above = [keys[:end] for end in range(len(keys), 0, -1)]
-        if label := next((self.labels[path] for path in above if path in self.labels), None):
-            return label
-        if line := next((self._lines[path] for path in above if path in self._lines), None):
-            return f"{self.file}:{line}: {dotted(keys)}"
-        # A key that is nowhere belongs to where the rest of its table is.
-        if label := next((label for path, label in self.labels.items() if path[:-1] == keys[:-1] != ()), None):
-            return label
-        return ": ".join(part for part in (self.file, dotted(keys)) if part)
-
-    @cached_property
-    def _lines(self) -> dict[Keys, int]:
-        return key_lines(self.text)
-
-
 class HostConfig(Section):
     """All of `mcp-host.toml`. Without any file it is valid: the defaults, and no plugins."""
 
@@ -366,145 +324,3 @@ class HostConfig(Section):
         copied._user_data = user_data
         copied._origins = origins
         return copied
-
-
-def dotted(keys: Keys) -> str:
-    """Return a path as TOML writes it: `plugins."my plugin".tools.deny[0]`."""
-    text = ""
-    for key in keys:
-        if isinstance(key, int):
-            text += f"[{key}]"
-        else:
-            bare = key if re.fullmatch("[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
-            text += f".{bare}" if text else bare
-    return text
-
-
-def key_lines(text: str) -> dict[Keys, int]:
-    """Return the line, from 1, where each key and table of a valid TOML text first stands.
-
-    tomllib keeps no positions, so each statement is parsed by itself.
-    """
-    lines: dict[Keys, int] = {}
-    table: Keys = ()
-    for line, statement in statements(text):
-        paths = list(_paths(tomllib.loads(statement)))
-        is_header = statement.lstrip().startswith("[")
-        for path in paths:
-            lines.setdefault(path if is_header else (*table, *path), line)
-        if is_header:
-            table = max(paths, key=len)
-    return lines
-
-
-_TOKEN: Final = re.compile(
-    r'''"""(?:\\.|[^\\])*?"""|\'{3}.*?\'{3}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*|[\[\]{}\n]''', re.DOTALL
-)
-
-
-def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each key with its value, table header, comment and empty line of a TOML text, with its line, from 1.
-
-    A statement ends at the first newline outside its strings and brackets. A text that is not valid TOML is cut in
-    the same way, as far as that goes.
-    """
-    line, begin, depth = 1, 0, 0
-    for token in _TOKEN.finditer(text):
-        mark = token[0]
-        if mark in "[{":
-            depth += 1
-        elif mark in "]}":
-            depth -= 1
-        elif mark == "\n" and depth <= 0:
-            yield line, text[begin : token.end()]
-            line += text.count("\n", begin, token.end())
-            begin, depth = token.end(), 0
-    if begin < len(text):
-        yield line, text[begin:]
-
-
-def _paths(table: Mapping[str, Any]) -> Iterator[Keys]:
-    # A stack and not recursion, because a dotted key may be as deep as its author likes.
-    waiting: list[tuple[Keys, Mapping[str, Any]]] = [((), table)]
-    while waiting:
-        above, inner = waiting.pop()
-        for key, value in inner.items():
-            yield (*above, key)
-            if isinstance(value, dict):
-                waiting.append(((*above, key), value))
-
-
-def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the file, with the settings of each given plugin under its name.
-
-    A plugin whose model is None takes no settings. Other plugins may be named as well, with any settings. Every
-    setting may also be a reference to a secret, at any depth.
-    """
-    schema = HostConfig.model_json_schema()
-    definitions: dict[str, Any] = schema["$defs"]
-    section = definitions["PluginSection"]
-    known: dict[str, Any] = {}
-    for name, model in models.items():
-        settings, inner = _settings_schema(name, model)
-        definitions |= inner
-        known[name] = {**section, "properties": {**section["properties"], "settings": settings}}
-    schema["properties"]["plugins"] = {
-        "type": "object",
-        "description": HostConfig.model_fields["plugins"].description,
-        "properties": known,
-        "propertyNames": {"pattern": f"^{_PLUGIN_NAME}$"},
-        "additionalProperties": {"$ref": "#/$defs/PluginSection"},
-    }
-    definitions["SecretReference"] = {
-        "description": "A secret, read from an environment variable or from a file.",
-        "type": "object",
-        "properties": {
-            "env": {"type": "string", "description": "Name of the environment variable."},
-            "file": {"type": "string", "description": "Path of the file, relative to this one."},
-        },
-        "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
-    }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mcp-host.toml"}
-
-
-def _settings_schema(name: str, model: type[BaseModel] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of one plugin's settings, and the definitions it refers to, under names of their own."""
-    if model is None:
-        return {"type": "object", "maxProperties": 0, "description": f"{name} takes no settings."}, {}
-    # Of a name out of an entry point, a JSON pointer (RFC 6901) quotes ~ and /, and a URI fragment the rest.
-    pointer = quote(name.replace("~", "~0").replace("/", "~1"), safe="/")
-    try:
-        schema = model.model_json_schema(ref_template=f"#/$defs/{pointer}.{{model}}")
-    except Exception:
-        # A model may have types without a JSON Schema, or types of its own whose schema raises anything.
-        return {"type": "object"}, {}
-    definitions = schema.pop("$defs", {})
-    return _with_references(schema), {f"{name}.{key}": _with_references(value) for key, value in definitions.items()}
-
-
-def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose every inner value may also be a reference to a secret."""
-    widened = dict(schema)
-    for keyword, value in schema.items():
-        match keyword:
-            case "properties" | "patternProperties":
-                widened[keyword] = {key: _or_reference(inner) for key, inner in value.items()}
-            case "items" | "additionalProperties":
-                widened[keyword] = _or_reference(value)
-            case "prefixItems":
-                widened[keyword] = [_or_reference(inner) for inner in value]
-            case "anyOf" | "oneOf" | "allOf":
-                widened[keyword] = [_with_references(inner) for inner in value]
-    return widened
-
-
-def _or_reference(schema: dict[str, Any] | bool) -> dict[str, Any] | bool:
-    if isinstance(schema, bool):
-        return schema
-    # What an editor shows stays outside, where it finds it.
-    outside = {"title", "description", "default", "examples", "deprecated"}
-    shown = {key: value for key, value in schema.items() if key in outside}
-    rest = {key: value for key, value in _with_references(schema).items() if key not in outside}
-    return {**shown, "anyOf": [rest, {"$ref": "#/$defs/SecretReference"}]}

@@ -13,9 +13,11 @@ from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from mcp_host.config import Explainer, InvalidConfigError
-from mcp_host.errors import ConfigError
-from mcp_host.schema import HostConfig, Keys, Origins, dotted, is_reference, looks_secret
+from mcp_host.config.explain import Explainer
+from mcp_host.config.origins import Keys, Origins, dotted
+from mcp_host.config.references import is_reference, looks_secret
+from mcp_host.config.sections import HostConfig
+from mcp_host.errors import ConfigError, InvalidConfigError
 
 MASK: Final = "***"
 SHORTEST_REDACTED: Final = 4

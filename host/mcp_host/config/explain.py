@@ -1,0 +1,160 @@
+"""Says what a validation error means in the words of the file: keys, lines and mends, without values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
+
+from mcp_host.config.annotations import annotation_at, holds_secret, names_of
+from mcp_host.config.origins import Keys, dotted
+from mcp_host.config.references import looks_secret
+from mcp_host.errors import ConfigError, did_you_mean
+
+_SAYS: Final[Mapping[str, str]] = {
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a table",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "model_attributes_type": "must be a table",
+    "model_type": "must be a table",
+    "path_type": "must be a path",
+    "string_type": "must be text",
+}
+
+# What these say has a piece of the value in it. So may whatever a plugin's author wrote, under any other name.
+_QUOTING: Final = frozenset(
+    {
+        "assertion_error",
+        "bytes_invalid_encoding",
+        "get_attribute_error",
+        "iteration_error",
+        "timezone_offset",
+        "union_tag_invalid",
+        "uuid_parsing",
+        "value_error",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """Says what a pydantic error means in the words of the file: keys, lines and mends, without values.
+
+    `above` is where `data` stands in the file; `secrets` are the texts that came out of references.
+    """
+
+    data: Mapping[str, Any]
+    model: type[BaseModel]
+    where: Callable[[Keys], str]
+    above: Keys = ()
+    secrets: frozenset[str] = frozenset()
+
+    def problems(self, error: ValidationError) -> list[ConfigError]:
+        """Return one problem a key, in the order of the models."""
+        found: dict[Keys, list[ErrorDetails]] = {}
+        for details in error.errors(include_url=False):
+            found.setdefault(self._keys(details), []).append(details)
+        return [self._problem(keys, all_details) for keys, all_details in found.items()]
+
+    def _keys(self, details: ErrorDetails) -> Keys:
+        """Return the path of an error: its location without the names that pydantic gives to members of a union."""
+        *above, last = details["loc"] or ("",)
+        keys: Keys = ()
+        for part in above:
+            if _has(self._at(keys), part):
+                keys = (*keys, part)
+        # The key that is missing is in no table, nor is an unknown one that a validator made.
+        is_key = details["type"] in ("missing", "extra_forbidden") or _has(self._at(keys), last)
+        return (*keys, last) if is_key else keys
+
+    def _problem(self, keys: Keys, all_details: list[ErrorDetails]) -> ConfigError:
+        kinds = {details["type"] for details in all_details}
+        where = self.where((*self.above, *keys))
+        if "missing" in kinds:
+            return ConfigError(f"{keys[-1]!r} is missing", where=where, mend=self._line_to_add(keys))
+        if "extra_forbidden" in kinds:
+            known = names_of(annotation_at(self.model, keys[:-1]))
+            what = f"unknown key {keys[-1]!r}{did_you_mean(str(keys[-1]), known)}"
+            return ConfigError(what, where=where, mend=f"known keys: {', '.join(known)}" if known else "")
+        says = " or ".join(dict.fromkeys(self._says(keys, details) for details in all_details))
+        named = dotted(keys[-2:] if keys and isinstance(keys[-1], int) else keys[-1:]) or dotted(self.above[-1:])
+        joint = " " if says.startswith(("must ", "may ", "is ")) else ": "
+        mend = 'write it as a list: ["...", "..."]' if "list_type" in kinds else ""
+        return ConfigError(f"{named!r}{joint}{says}" if named else says, where=where, mend=mend)
+
+    def _line_to_add(self, keys: Keys) -> str:
+        path = (*self.above, *keys)
+        table, key = (path[:2], path[2:]) if path[0] == "plugins" else (path[:1], path[1:])
+        if any(isinstance(part, int) for part in key):
+            return f"add `{key[-1]}` to {dotted(path[:-1])}"
+        value = "..."
+        if holds_secret(annotation_at(self.model, keys)):
+            variable = re.sub("[^A-Z0-9]", "_", "_".join(map(str, (*table[1:], *keys))).upper())
+            value = f'{{ env = "{variable}" }}'
+        return f"add `{dotted(key)} = {value}` to [{dotted(table)}]"
+
+    def _says(self, keys: Keys, details: ErrorDetails) -> str:
+        kind = details["type"]
+        if kind in _SAYS:
+            return _SAYS[kind]
+        says = re.sub(r"^(Value error, |Assertion failed, )", "", details["msg"])
+        says = re.sub(r"^[A-Z]\w* should ", "must ", says)
+        if kind in ("literal_error", "enum"):
+            return says + self._instead_of(keys, details)
+        if self.above and (kind in _QUOTING or kind not in get_args(ErrorType)):
+            # The input is another than the value of the key when a validator has already changed it.
+            return self._without_values(says, keys, _texts(self._at(keys)) | _texts(details["input"]))
+        return says
+
+    def _instead_of(self, keys: Keys, details: ErrorDetails) -> str:
+        value = self._at(keys)
+        if not isinstance(value, str):
+            return ""
+        meant = did_you_mean(value, re.findall("'([^']*)'", details.get("ctx", {}).get("expected", "")))
+        return meant if self.above else f", not {value!r}{meant}"
+
+    def _without_values(self, says: str, keys: Keys, values: set[str]) -> str:
+        """Return an author's text with `***` for every value of this key, or none of it when one is a secret."""
+        is_secret = any(looks_secret(str(key)) for key in keys) or holds_secret(annotation_at(self.model, keys))
+        if is_secret or (keys and values & self.secrets):
+            return "is not valid"
+        for value in sorted(values, key=len, reverse=True):
+            forms = "|".join({re.escape(value), re.escape(repr(value)[1:-1])})
+            # A short value such as 1 is looked for as a word; a secret or a longer text, wherever it may be.
+            anywhere = value in self.secrets or len(value) >= 4
+            pattern = forms if anywhere else rf"(?<!\w)(?:{forms})(?!\w)"
+            says = re.sub(pattern, "***", says, flags=re.IGNORECASE)
+        return says
+
+    def _at(self, keys: Keys) -> Any:
+        value: Any = self.data
+        for key in keys:
+            value = value[key]
+        return value
+
+
+def _has(value: Any, part: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, Mapping) and part in value
+
+
+def _texts(value: object) -> set[str]:
+    """Return every value of TOML's types below this one, as a text."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return set[str]().union(*map(_texts, value))
+    return {str(value)} - {""} if isinstance(value, str | int | float | date | time) else set()

@@ -1,0 +1,176 @@
+"""Lays `MCP_*` variables and command-line flags over the tables of the file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from mcp_host.config.annotations import annotation_at, names_of
+from mcp_host.config.origins import Keys, dotted
+from mcp_host.config.references import is_reference
+from mcp_host.config.sections import HostConfig
+from mcp_host.errors import ConfigError, did_you_mean
+
+DEEPEST: Final = 64
+"""Tables within tables that a file may have: far more than any needs, and few enough for every reader of it."""
+
+_SHORT_VARIABLES: Final[Mapping[str, Keys]] = {
+    "MCP_TRANSPORT": ("transport", "kind"),
+    "MCP_HOST": ("transport", "host"),
+    "MCP_PORT": ("transport", "port"),
+    "MCP_LOG_LEVEL": ("host", "log_level"),
+    "MCP_DEBUG": ("host", "debug"),
+}
+
+_LONG_VARIABLE: Final = "MCP_HOST__"
+
+_BOOL_WORDS: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+
+
+@dataclass
+class Draft:
+    """The tables of the file with what lies over them, and which variable or flag each such value came from."""
+
+    data: dict[str, Any]
+    labels: dict[Keys, str] = dataclass_field(default_factory=dict)
+    problems: list[ConfigError] = dataclass_field(default_factory=list)
+
+    def lay(self, keys: Keys, value: Any, label: str) -> None:
+        """Put a value over what is there; a table goes over a table key by key, unless it refers to a secret."""
+        table: Any = self.data
+        for depth, key in enumerate(keys[:-1], 1):
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                self.problems.append(ConfigError(f"{dotted(keys[:depth])!r} is not a table", where=label))
+                return
+        key = keys[-1]
+        if isinstance(value, Mapping) and not is_reference(value):
+            if not isinstance(table.get(key), dict):
+                table[key] = {}
+                self.labels[keys] = label
+            for inner in value:
+                self.lay((*keys, inner), value[inner], label)
+        else:
+            table[key] = value
+            self.labels[keys] = label
+
+    def lay_flags(self, flags: Mapping[str, Any]) -> None:
+        """Put command-line flags over the rest; None is a flag not given."""
+        for keys, value in _leaves(flags):
+            name = "transport" if keys == ("transport", "kind") else str(keys[-1]).replace("_", "-")
+            self.lay(keys, value, f"command line: --{name}")
+
+    def lay_variables(self, environ: Mapping[str, str]) -> None:
+        """Put the `MCP_*` variables over the file; an empty one is one that is not set."""
+        for name, keys in _SHORT_VARIABLES.items():
+            if text := environ.get(name):
+                self._lay_text(name, keys, text)
+        long = [name for name in environ if name.startswith(_LONG_VARIABLE) and environ[name]]
+        # Whole tables first: MCP_HOST__PLUGINS may name the plugin that MCP_HOST__PLUGINS__STATS__PREFIX is about.
+        for name in sorted(long, key=lambda name: (name.count("__"), name)):
+            try:
+                keys = self._keys(name.removeprefix(_LONG_VARIABLE))
+            except ConfigError as error:
+                mend = f"{error.mend}, or unset {name}"
+                self.problems.append(ConfigError(error.what, where=f"environment: {name}", mend=mend))
+            else:
+                self._lay_text(name, keys, environ[name])
+
+    def _lay_text(self, name: str, keys: Keys, text: str) -> None:
+        label = f"environment: {name}"
+        if re.search("[\ud800-\udfff]", name + text):
+            # How Python shows the bytes of a variable that are not UTF-8.
+            where = f"environment: {name.encode(errors='replace').decode()}"
+            self.problems.append(ConfigError("the variable is not UTF-8 text", where=where))
+            return
+        value = _value(text, annotation_at(HostConfig, keys))
+        if deeper_than(DEEPEST, value):
+            self.problems.append(too_deep(label))
+        else:
+            self.lay(keys, value, label)
+
+    def _keys(self, name: str) -> Keys:
+        """Return the path that a variable names: the keys of the models, and the names that stand in the file."""
+        keys: Keys = ()
+        table: Any = self.data
+        words = name.split("__")
+        while words:
+            fixed = names_of(annotation_at(HostConfig, keys))
+            key, used = _match(words, fixed or (table if isinstance(table, dict) else ()))
+            if not used:
+                if keys == ("plugins",):
+                    known = list(table) if isinstance(table, dict) else []
+                    what = f"the file names no plugin {words[0].lower()!r}{did_you_mean(words[0].lower(), known)}"
+                    raise ConfigError(what, mend=f"add [plugins.{words[0].lower()}] to the file")
+                key, used = words[0].lower() if words[0].isupper() else words[0], 1
+            keys, words = (*keys, key), words[used:]
+            table = table.get(key) if isinstance(table, dict) else None
+        return keys
+
+
+def _leaves(table: Mapping[str, Any], above: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value and not is_reference(value):
+            yield from _leaves(value, (*above, key))
+        elif value is not None:
+            yield (*above, key), value
+
+
+def _match(words: list[str], names: Mapping[str, Any] | list[str] | tuple[()]) -> tuple[str, int]:
+    """Return the name that the first words spell, and how many of them; 0 when they spell none.
+
+    Case does not count, nor whether a name has `-`, `.` or `_`, which a variable's name cannot tell apart. A name
+    may itself have `__`, so the longest is tried first.
+    """
+
+    def folded(name: str) -> str:
+        return re.sub("[-.]", "_", name.casefold())
+
+    for used in range(len(words), 0, -1):
+        spelled = [name for name in names if folded(name) == folded("__".join(words[:used]))]
+        if len(spelled) > 1:
+            raise ConfigError(f"this may mean {' or '.join(map(repr, spelled))}", mend="write it in the file")
+        if spelled:
+            return spelled[0], used
+    return "", 0
+
+
+def _value(text: str, annotation: Any) -> Any:
+    """Return what a variable's text means for a key of this type: the text itself, or the JSON value that it is."""
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        parsed = text
+    table_or_list = parsed if isinstance(parsed, dict | list) else text
+    if annotation is Any:
+        # A plugin's own setting; its model, not known here, makes a number of the text if it wants one.
+        return table_or_list
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    for candidate in (text, parsed, _BOOL_WORDS.get(text.lower(), text)):
+        try:
+            adapter.validate_python(candidate)
+        except ValidationError:
+            continue
+        return candidate
+    return table_or_list
+
+
+def too_deep(where: str) -> ConfigError:
+    return ConfigError(f"lists or tables are nested more than {DEEPEST} deep", where=where)
+
+
+def deeper_than(limit: int, value: Any) -> bool:
+    level: list[Any] = [value]
+    for _ in range(limit):
+        tables_and_lists = [inner for inner in level if isinstance(inner, dict | list)]
+        level = [held for inner in tables_and_lists for held in (inner.values() if isinstance(inner, dict) else inner)]
+    return bool(level)

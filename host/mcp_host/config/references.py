@@ -1,0 +1,27 @@
+"""Which values are secrets: references to them, and keys whose names say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
+
+
+_SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", "apikey", "privatekey")
+
+
+def looks_secret(key: str) -> bool:
+    """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
+    return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
+
+
+def is_reference(value: object) -> bool:
+    """Tell whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
+    return (
+        isinstance(value, Mapping)
+        and len(value) == 1
+        and all(key in ("env", "file") and isinstance(name, str) for key, name in value.items())
+    )
