@@ -24,6 +24,7 @@ from mcp.server.mcpserver.exceptions import (
 )
 from mcp.server.mcpserver.prompts.base import Message, UserMessage, message_validator
 from mcp.server.mcpserver.resolve import resolve_arguments
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.server.mcpserver.utilities.types import Audio, Image
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
@@ -268,7 +269,7 @@ async def _within(served: Served, what: str, running: Awaitable[_T]) -> _T:
 async def _invoke_tool(tool: ServedTool, call: Call) -> _ToolResult:
     sdk = tool.sdk
     metadata = sdk.fn_metadata
-    arguments = _validated(partial(metadata.validate_arguments, dict(call.arguments)), f"tool {tool.name}")
+    arguments = _validated(metadata, call.arguments, f"tool {tool.name}")
     extra: dict[str, Any] = {}
     if sdk.context_kwarg is not None:
         extra[sdk.context_kwarg] = call.context
@@ -291,7 +292,7 @@ async def _invoke_prompt(prompt: ServedPrompt, call: Call) -> _PromptResult:
     if missing:
         raise BadArgumentsError(f"Prompt {prompt.name}: missing argument {', '.join(missing)}")
     metadata = prompt.bound.metadata
-    arguments = _validated(partial(metadata.validate_arguments, dict(call.arguments)), f"prompt {prompt.name}")
+    arguments = _validated(metadata, call.arguments, f"prompt {prompt.name}")
     rendered = await _run_bound(prompt.bound, arguments, call.context)
     if isinstance(rendered, types.InputRequiredResult):
         return rendered
@@ -321,7 +322,7 @@ def _find_resource(catalog: Catalog, uri: str) -> tuple[ServedResource | ServedT
             break
         metadata = template.bound.metadata
         try:
-            return template, _validated(partial(metadata.validate_arguments, dict(values)), f"resource {uri}")
+            return template, _validated(metadata, values, f"resource {uri}")
         except BadArgumentsError as error:
             raise ResourceNotFoundError(f"Unknown resource: {uri} ({error})") from None
     raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, catalog.resources)}")
@@ -400,11 +401,15 @@ def _is_cancellation(error: BaseException) -> bool:
     return isinstance(error, anyio.get_cancelled_exc_class())
 
 
-def _validated(validate: Callable[[], dict[str, Any]], what: str) -> dict[str, Any]:
+def _validated(metadata: FuncMetadata, given: Mapping[str, Any], what: str) -> dict[str, Any]:
     try:
-        return validate()
+        return metadata.validate_arguments(dict(given))
     except ValidationError as error:
-        raise BadArgumentsError(f"Invalid arguments for {what}: {describe_validation(error)}") from None
+        lines = [describe_validation(error)]
+        # Arguments nobody takes are passed over when the rest fits; here they are likely what went wrong.
+        known = [field.alias or name for name, field in metadata.arg_model.model_fields.items()]
+        lines += [f"there is no argument {name!r}{did_you_mean(name, known)}" for name in given if name not in known]
+        raise BadArgumentsError(f"Invalid arguments for {what}: {'; '.join(lines)}") from None
 
 
 def describe_validation(error: ValidationError) -> str:

@@ -330,6 +330,15 @@ async def test_bad_arguments_are_named_by_field_without_values_or_addresses(mode
 
 
 @each_era
+async def test_a_misspelt_argument_is_named_next_to_the_one_that_is_missing(mode: str) -> None:
+    async with connect(failing_plugin(), mode=mode) as client:
+        result = await client.call_tool("picky", {"n": 1, "kid": "a"})
+        assert text(result) == (
+            "Invalid arguments for tool picky: kind: Field required; there is no argument 'kid' (did you mean 'kind'?)"
+        )
+
+
+@each_era
 async def test_an_unknown_tool_is_invalid_params_with_a_suggestion(mode: str) -> None:
     async with connect(failing_plugin(), mode=mode) as client:
         error = await refusal(client.call_tool("tolld", {}))
