@@ -18,7 +18,8 @@ from mcp.types import TextContent
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount
+from starlette.routing import Mount, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from mcp_host import Context, Plugin, PluginContext, hookimpl
 from mcp_host.asgi import HostApp, create_app
@@ -202,6 +203,35 @@ async def test_foreign_hosts_and_origins_are_turned_away_on_every_route(
     async with http(app) as web:
         assert (await web.get(path, headers=headers)).status_code == status
     assert plugin.events == [], "a request that is turned away does not even start the plugins"
+
+
+async def test_a_plugin_s_websocket_is_guarded_like_the_rest() -> None:
+    class Sockets:
+        @hookimpl
+        def mcp_routes(self) -> list[WebSocketRoute]:
+            return [WebSocketRoute("/ws", accept)]
+
+    async def accept(socket: WebSocket) -> None:
+        await socket.accept()
+
+    app = create_app(config(), objects={"named": Sockets()})
+    for headers, answer in (
+        ([(b"host", b"evil.example")], "websocket.close"),
+        ([(b"host", b"localhost"), (b"origin", b"http://evil.example")], "websocket.close"),
+        ([(b"host", b"localhost"), (b"origin", b"http://localhost:1")], "websocket.accept"),
+    ):
+        sent: list[str] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any, sent: list[str] = sent) -> None:
+            sent.append(message["type"])
+
+        scope = {"type": "websocket", "path": "/ws", "headers": headers, "query_string": b"", "subprotocols": []}
+        await app(scope, receive, send)
+        assert sent == [answer]
+    await app.aclose()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "[::1]:8000"])

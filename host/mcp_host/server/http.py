@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -60,11 +63,14 @@ class HostApp:
         if scope["type"] == "lifespan":
             await self._lifespan_protocol(receive, send)
             return
-        if scope["type"] == "http":
-            refusal = await self._guard.validate_request(Request(scope))
-            if refusal is not None:
+        # A plugin's websocket is guarded by the same two headers.
+        refusal = await self._guard.validate_request(Request({**scope, "type": "http"}))
+        if refusal is not None:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": "Host or Origin not allowed"})
+            else:
                 await refusal(scope, receive, send)
-                return
+            return
         await self._ensure_running()
         await self._app(scope, receive, send)
 
@@ -188,6 +194,24 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM, without raising them again as uvicorn does: lifespans are still to be left."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to shut down; a second signal gives up on requests in flight."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
