@@ -3,20 +3,23 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
+
 from mcp_host.testing import connect
 from mcp_plugin_stats import plugin
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.settings import Settings
+from mcp_plugin_stats.shipped import shipped_files
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
+Parquet = Callable[[Path, str], None]
 Refused = Callable[[CallToolResult], str]
 
 
@@ -53,8 +56,8 @@ def engines(tmp_path: Path) -> Engines:
 
     @asynccontextmanager
     async def open_engine(**settings: Any) -> AsyncIterator[Engine]:
-        with as_file(files("mcp_plugin_stats") / "data" / "penguins.csv") as penguins:
-            engine = Engine(Settings(**settings), tmp_path, {"penguins": penguins}, logging.getLogger("stats"))
+        with shipped_files() as shipped:
+            engine = Engine(Settings(**settings), tmp_path, shipped, logging.getLogger("stats"))
             try:
                 yield engine
             finally:
@@ -75,6 +78,17 @@ def refused() -> Refused:
         return content.text
 
     return text
+
+
+@pytest.fixture
+def parquet() -> Parquet:
+    """Writes the rows of a query as a Parquet file."""
+
+    def write(path: Path, sql: str) -> None:
+        with duckdb.connect(":memory:") as connection:
+            connection.sql(sql).write_parquet(str(path))
+
+    return write
 
 
 @pytest.fixture(autouse=True)

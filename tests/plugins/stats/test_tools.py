@@ -7,12 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, ImageContent
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
+Parquet = Callable[[Path, str], None]
 Refused = Callable[[CallToolResult], str]
 
 pytestmark = pytest.mark.anyio
@@ -77,11 +77,11 @@ async def test_bad_numbers_are_an_error_that_says_what_to_do(
 async def test_the_penguins_are_described_with_their_published_figures(served: Served) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
-        seen.append((done, total, message))
+    async def seen_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
 
     async with served(digits=2) as client:
-        result = await client.call_tool("describe_dataset", {"dataset": "penguins"}, progress_callback=progress)
+        result = await client.call_tool("describe_dataset", {"dataset": "penguins"}, progress_callback=seen_progress)
     assert result.structured_content is not None
     assert result.structured_content["rows"] == 344
     columns = {column["name"]: column for column in result.structured_content["columns"]}
@@ -221,8 +221,10 @@ async def test_a_histogram_is_a_png_image(served: Served) -> None:
 
 
 @pytest.mark.parametrize("header", ["$x_1$ and $", "体重", "a\tb", "x" * 300, "bin"])
-async def test_a_histogram_is_drawn_whatever_the_column_is_called(served: Served, folder: Path, header: str) -> None:
-    duckdb.sql(f'SELECT 5.0 AS "{header}"').write_parquet(str(folder / "t.parquet"))
+async def test_a_histogram_is_drawn_whatever_the_column_is_called(
+    served: Served, folder: Path, parquet: Parquet, header: str
+) -> None:
+    parquet(folder / "t.parquet", f'SELECT 5.0 AS "{header}"')
     async with served(datasets={"t": "t.parquet"}) as client:
         result = await client.call_tool("histogram", {"dataset": "t", "column": header})
     assert isinstance(result.content[0], ImageContent)
@@ -265,9 +267,9 @@ async def test_a_mistake_is_an_error_that_says_how_to_mend_it(
 
 
 async def test_a_column_without_values_is_described_and_cannot_be_drawn(
-    served: Served, refused: Refused, folder: Path
+    served: Served, refused: Refused, folder: Path, parquet: Parquet
 ) -> None:
-    duckdb.sql("SELECT CAST(NULL AS DOUBLE) AS v FROM range(3)").write_parquet(str(folder / "n.parquet"))
+    parquet(folder / "n.parquet", "SELECT CAST(NULL AS DOUBLE) AS v FROM range(3)")
     async with served(datasets={"n": "n.parquet"}) as client:
         result = await told(client, "describe_dataset", dataset="n")
         drawn = await client.call_tool("histogram", {"dataset": "n", "column": "v"})

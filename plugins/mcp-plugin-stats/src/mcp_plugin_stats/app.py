@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import as_file, files
 
 from mcp_host import Plugin, PluginContext
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.settings import Settings
+from mcp_plugin_stats.shipped import shipped_files
 
 
 @asynccontextmanager
 async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Engine]:
     """Hold the engine while the plugin serves. It opens DuckDB when first asked, and closes it here."""
-    with as_file(files("mcp_plugin_stats") / "data" / "penguins.csv") as penguins:
-        engine = Engine(plugin.settings, plugin.host.base_dir, {"penguins": penguins}, plugin.log)
+    with shipped_files() as shipped:
+        engine = Engine(plugin.settings, plugin.host.base_dir, shipped, plugin.log)
         try:
             yield engine
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import glob
 import logging
 import shutil
 import tempfile
@@ -89,7 +90,9 @@ class _Source:
 class Engine:
     """What the plugin's lifespan owns. Nothing is read, and DuckDB is not imported, before the first question."""
 
-    def __init__(self, settings: Settings, base_dir: Path, shipped: Mapping[str, Path], log: logging.Logger) -> None:
+    def __init__(
+        self, settings: Settings, base_dir: Path, shipped: Mapping[str, DatasetFile], log: logging.Logger
+    ) -> None:
         self.settings = settings
         self._log = log
         self._sources = dict(_sources(settings, base_dir, shipped))
@@ -183,7 +186,10 @@ class Engine:
             why = reason(error, self.settings.memory_limit)
             if why is None:
                 raise
-            why = why.replace(str(source.path), source.shown).replace(str(copy), "its copy")
+            # What follows LINE quotes SQL of the plugin's own.
+            why = why.partition("\nLINE ")[0]
+            for real in (str(source.path), glob.escape(str(source.path))):
+                why = why.replace(real, source.shown)
             raise ToolError(f"{what}: {why}") from None
         self._log.info("loaded %s from %s", source.name, source.shown)
         return copy
@@ -211,21 +217,13 @@ class Engine:
         return self._folder
 
 
-def _sources(settings: Settings, base_dir: Path, shipped: Mapping[str, Path]) -> Iterable[tuple[str, _Source]]:
-    taken = set()
+def _sources(settings: Settings, base_dir: Path, shipped: Mapping[str, DatasetFile]) -> Iterable[tuple[str, _Source]]:
+    configured = {name.lower() for name in settings.files}
     for name, file in settings.files.items():
-        taken.add(name.lower())
         yield name.lower(), _Source(name, file, base_dir / Path(file.path).expanduser(), file.path)
-    if settings.shipped:
-        for name, path in shipped.items():
-            if name not in taken:
-                file = DatasetFile(path=path.name, format=None, null_values=["NA"], description=SHIPPED_AS[name])
-                yield name, _Source(name, file, path, "shipped with mcp-plugin-stats")
-
-
-SHIPPED_AS = {
-    "penguins": "The Palmer penguins: species, island, bill, flipper and body mass of 344 penguins, 2007-2009 (CC0)."
-}
+    for name, file in shipped.items() if settings.shipped else ():
+        if name not in configured:
+            yield name, _Source(name, file, Path(file.path), "shipped with mcp-plugin-stats")
 
 
 def _described(session: Session, name: str) -> Dataset:

@@ -73,6 +73,8 @@ class Copying:
         """Copy the file. Raises OSError or duckdb.Error, and leaves no half copy behind."""
         import duckdb
 
+        if self._source.is_dir():
+            raise OSError("it is a folder")
         if self._source.stat().st_size == 0:
             raise OSError("the file is empty")
         self._target.unlink(missing_ok=True)

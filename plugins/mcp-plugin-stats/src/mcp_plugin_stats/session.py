@@ -95,7 +95,7 @@ def reason(error: Exception, memory_limit: str) -> str | None:
     import duckdb
 
     if isinstance(error, duckdb.OutOfMemoryException):
-        return f"It needs more memory than memory_limit allows ({memory_limit}): ask for less."
+        return f"It needs more memory than memory_limit allows ({memory_limit}): ask for less, or raise that setting."
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return "DuckDB failed within itself: ask in another way."
     if isinstance(error, duckdb.Error):

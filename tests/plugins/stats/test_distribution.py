@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+
+PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-stats"
+DATA = "mcp_plugin_stats/data"
+
+
+def test_importing_the_plugin_imports_neither_duckdb_nor_matplotlib_nor_numpy() -> None:
+    code = "import sys, mcp_plugin_stats; print(*{'duckdb', 'matplotlib', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_serving_imports_duckdb_at_the_first_question_and_matplotlib_at_the_first_picture() -> None:
+    code = """
+import sys, anyio
+from mcp_host.testing import connect
+from mcp_plugin_stats import plugin
+
+async def main():
+    async with connect(plugin) as client:
+        for tool, arguments in [
+            ("calculate_statistics", {"numbers": [1], "operation": "sum"}),
+            ("describe_dataset", {"dataset": "penguins"}),
+            ("histogram", {"dataset": "penguins", "column": "year"}),
+        ]:
+            assert not (await client.call_tool(tool, arguments)).is_error
+            print(*sorted({"duckdb", "matplotlib"} & set(sys.modules)), sep=",")
+
+anyio.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["", "duckdb", "duckdb,matplotlib"]
+
+
+def test_the_wheel_holds_the_penguins_and_says_where_they_are_from(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=source,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        notice = archive.read(f"{DATA}/NOTICE.md").decode()
+        penguins = archive.read(f"{DATA}/penguins.csv")
+    assert "mcp_plugin_stats/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/src/mcp_plugin_stats/data/NOTICE.md") for name in names)
+    assert "CC0 1.0" in notice
+    assert hashlib.sha256(penguins).hexdigest() in notice
+    assert len(penguins.splitlines()) == 345
+
+
+def test_the_installed_data_are_those_of_the_notice() -> None:
+    folder = files("mcp_plugin_stats") / "data"
+    digest = hashlib.sha256((folder / "penguins.csv").read_bytes()).hexdigest()
+    assert digest in (folder / "NOTICE.md").read_text(encoding="utf-8")
+
+
+def test_the_entry_point_names_the_plugin() -> None:
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["entry-points"]["mcp.plugins"] == {"stats": "mcp_plugin_stats:plugin"}
+    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])

@@ -1,0 +1,109 @@
+"""Work in threads ends when its call is cancelled or its time is up. No test measures time: each waits for events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import anyio
+import anyio.from_thread
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult
+
+from mcp_host import ToolError
+from mcp_plugin_stats.engine import Engine
+from mcp_plugin_stats.session import Session
+from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+Engines = Callable[..., AbstractAsyncContextManager[Engine]]
+Refused = Callable[[CallToolResult], str]
+
+pytestmark = pytest.mark.anyio
+
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
+
+
+async def test_a_cross_join_is_stopped_when_its_time_is_up_and_the_next_query_answered(
+    served: Served, refused: Refused
+) -> None:
+    async with served(query_timeout=0.2) as client:
+        text = refused(await client.call_tool("query_dataset", {"sql": ENDLESS}))
+        assert "took longer than 0.2 s and was stopped" in text
+        result = await client.call_tool("query_dataset", {"sql": "SELECT 1"})
+    assert not result.is_error
+
+
+async def test_cancelling_a_call_interrupts_duckdb(engines: Engines) -> None:
+    began, ended = anyio.Event(), threading.Event()
+
+    def work(session: Session) -> None:
+        try:
+            anyio.from_thread.run_sync(began.set)
+            session.value(ENDLESS)
+        finally:
+            ended.set()
+
+    async with engines(query_timeout=3600) as engine:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(engine.run, work)
+            await began.wait()
+            tasks.cancel_scope.cancel()
+        assert ended.is_set()
+        assert (await engine.query("SELECT 1")).rows == [[1]]
+
+
+async def test_a_client_may_give_up_in_the_middle_of_a_description(served: Served) -> None:
+    async with served() as client:
+        with anyio.CancelScope() as scope:
+
+            async def seen_progress(progress: float, total: float | None, message: str | None) -> None:
+                scope.cancel()
+
+            await client.call_tool("describe_dataset", {"dataset": "penguins"}, progress_callback=seen_progress)
+        result = await client.call_tool("describe_dataset", {"dataset": "penguins"})
+    assert not result.is_error
+
+
+async def test_nothing_starts_after_a_stop(engines: Engines) -> None:
+    def work(session: Session) -> None:
+        session.stop()
+        session.value("SELECT 1")
+
+    async with engines() as engine:
+        with pytest.raises(ToolError, match="The call was stopped"):
+            await engine.run(work)
+
+
+async def test_work_that_heeds_no_interrupt_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_plugin_stats.stopping.PATIENCE", 0.01)
+    release = threading.Event()
+    interrupts: list[None] = []
+    with pytest.raises(OutOfTimeError):
+        await in_thread(release.wait, lambda: interrupts.append(None), 0.01)
+    assert interrupts
+    release.set()
+
+
+async def test_what_the_work_raises_is_raised() -> None:
+    def work() -> None:
+        raise LookupError("x")
+
+    with pytest.raises(LookupError, match="x"):
+        await in_thread(work, lambda: None, 60)
+
+
+async def test_many_calls_at_once_are_answered_each_with_its_own_rows(served: Served) -> None:
+    answers: dict[int, object] = {}
+
+    async def ask(client: Client, number: int) -> None:
+        result = await client.call_tool("query_dataset", {"sql": f"SELECT count(*) + {number} FROM penguins"})
+        assert result.structured_content is not None
+        answers[number] = result.structured_content["rows"]
+
+    async with served() as client, anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(ask, client, number)
+    assert answers == {number: [[344 + number]] for number in range(20)}
