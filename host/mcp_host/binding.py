@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import mcp.types as types
-from mcp.server.mcpserver.exceptions import InvalidSignature
 from mcp.server.mcpserver.resources import DEFAULT_RESOURCE_SECURITY, ResourceSecurity
 from mcp.server.mcpserver.tools import Tool as SDKTool
 from mcp.server.mcpserver.utilities.context_injection import find_context_parameter
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata, func_metadata
-from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
-from pydantic import PydanticUserError
+from mcp.shared.uri_template import UriTemplate
+from pydantic import ValidationError
 
 from mcp_host.api import Completion, Middleware, Prompt, Resource, Tool
-from mcp_host.errors import HostError, did_you_mean
-from mcp_host.functions import Function, as_async, inspect_function
+from mcp_host.config import NameFilter
+from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.functions import Function, as_async, function_name, inspect_function
 from mcp_host.loader import LoadedPlugin
+from mcp_host.stdout import stdout_to_stderr
 from mcp_host.uris import has_scheme
 
 PROVENANCE = "mcp-host/plugin"
 """The `_meta` key that says which plugin, distribution and version a tool, resource or prompt comes from."""
 
-_BAD_SIGNATURE = (InvalidSignature, InvalidUriTemplate, PydanticUserError, TypeError, ValueError, NameError)
+FilterKey = Literal["tools", "resources", "prompts"]
+
+_FILTERS: Mapping[str, FilterKey] = {"tool": "tools", "resource": "resources", "prompt": "prompts"}
+_PartT = TypeVar("_PartT")
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,13 @@ def bind(plugin: LoadedPlugin, *, default_timeout: float | None) -> Parts:
     Raises:
         HostError: Something contributed cannot be served; it names the plugin, the part and the mend.
     """
-    return _Binder(plugin, default_timeout).bind()
+    try:
+        with stdout_to_stderr():
+            return _Binder(plugin, default_timeout).bind()
+    except HostError:
+        raise
+    except BaseException as error:
+        raise HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where) from error
 
 
 class _Binder:
@@ -142,36 +153,34 @@ class _Binder:
         }
 
     def bind(self) -> Parts:
+        """Filter first, by name and hint, and bind what is left: a part that cannot be bound can be denied."""
         given = self._plugin.contributions
         section = self._plugin.section
-        prompts = [self._guard("prompt", prompt, self._prompt, prompt) for prompt in given.prompts]
-        resources: list[ServedResource] = []
-        templates: list[ServedTemplate] = []
-        for resource in given.resources:
-            served = self._guard("resource", resource, self._resource, resource)
-            if isinstance(served, ServedTemplate):
-                templates.append(served)
-            else:
-                resources.append(served)
-        tools = [self._guard("tool", tool, self._tool, tool) for tool in given.tools]
         prefix = section.prefix
+        tools = self._kept("tools", section.tools, [(prefix + _author_name(tool), tool) for tool in given.tools])
+        prompts = self._kept(
+            "prompts", section.prompts, [(prefix + _author_name(prompt), prompt) for prompt in given.prompts]
+        )
+        all_resources = self._kept(
+            "resources", section.resources, [(resource.uri, resource) for resource in given.resources]
+        )
+        self._warn_about_timeouts([prefix + _author_name(tool) for tool in given.tools])
+        served = [self._guard("resource", uri, resource, self._resource) for uri, resource in all_resources]
         kept = Parts(
-            tools=tuple(tool for tool in tools if self._hints_match(tool)),
-            resources=tuple(resources),
-            templates=tuple(templates),
-            prompts=tuple(prompts),
+            tools=tuple(self._guard("tool", name, tool, self._tool) for name, tool in tools if self._hints_match(tool)),
+            resources=tuple(item for item in served if isinstance(item, ServedResource)),
+            templates=tuple(item for item in served if isinstance(item, ServedTemplate)),
+            prompts=tuple(self._guard("prompt", name, prompt, self._prompt) for name, prompt in prompts),
             middleware=given.middleware,
         )
-        kept = self._filtered(kept, prefix)
         completers, server_completion = self._completers(given.completions, kept)
         return replace(kept, completers=completers, server_completion=server_completion)
 
     # Parts
 
-    def _tool(self, tool: Tool) -> ServedTool:
+    def _tool(self, name: str, tool: Tool) -> ServedTool:
         plugin = self._plugin
         if isinstance(tool, PreparedTool) and tool.sdk is not None:
-            name = plugin.section.prefix + tool.sdk.name
             # The SDK has read the signature already, and accepts some that inspect_function refuses.
             function = Function(tool.sdk.fn, tool.sdk.name, "", inspect.Signature(), tool.sdk.is_async)
             run = as_async(function, plugin.threads)
@@ -180,7 +189,6 @@ class _Binder:
             )
         else:
             function = inspect_function(tool.fn)
-            name = plugin.section.prefix + (tool.name or function.name)
             sdk = SDKTool.from_function(
                 as_async(function, plugin.threads),
                 name=name,
@@ -197,7 +205,7 @@ class _Binder:
             name=name,
             plugin=plugin,
             timeout=self._timeout(tool.timeout, plugin.section.tools.timeouts, name),
-            scopes=frozenset(tool.scopes),
+            scopes=_scopes(tool),
             sdk=sdk,
             wire=types.Tool(
                 name=name,
@@ -211,10 +219,10 @@ class _Binder:
             ),
         )
 
-    def _resource(self, resource: Resource) -> ServedResource | ServedTemplate:
-        if not has_scheme(resource.uri):
-            raise HostError(f"{resource.uri!r} has no scheme", mend="write it as scheme://path")
-        template = UriTemplate.parse(resource.uri)
+    def _resource(self, uri: str, resource: Resource) -> ServedResource | ServedTemplate:
+        if not has_scheme(uri):
+            raise HostError("its URI has no scheme", mend="write it as scheme://path")
+        template = UriTemplate.parse(uri)
         bound, name, doc = self._bound(resource.fn)
         parameters = set(inspect.signature(bound.run).parameters) - {bound.context_parameter}
         variables = set(template.variable_names)
@@ -232,7 +240,7 @@ class _Binder:
                 )
         mime_type = resource.mime_type or "text/plain"
         common: dict[str, Any] = {
-            "name": resource.name or name,
+            "name": resource.name or (uri if name == "<lambda>" else name),
             "title": resource.title,
             "description": resource.description or doc or None,
             "mime_type": mime_type,
@@ -241,34 +249,33 @@ class _Binder:
             "_meta": {**(resource.meta or {}), **self._meta},
         }
         served: dict[str, Any] = {
-            "name": resource.uri,
+            "name": uri,
             "plugin": self._plugin,
             "timeout": self._timeout(resource.timeout),
-            "scopes": frozenset(resource.scopes),
+            "scopes": _scopes(resource),
             "bound": bound,
             "mime_type": mime_type,
         }
         if not variables:
-            return ServedResource(wire=types.Resource(uri=resource.uri, **common), **served)
+            return ServedResource(wire=types.Resource(uri=uri, **common), **served)
         return ServedTemplate(
-            wire=types.ResourceTemplate(uri_template=resource.uri, **common),
+            wire=types.ResourceTemplate(uri_template=uri, **common),
             template=template,
             security=resource.security or DEFAULT_RESOURCE_SECURITY,
             **served,
         )
 
-    def _prompt(self, prompt: Prompt) -> ServedPrompt:
-        bound, name, doc = self._bound(prompt.fn)
+    def _prompt(self, name: str, prompt: Prompt) -> ServedPrompt:
+        bound, _, doc = self._bound(prompt.fn)
         schema = bound.metadata.arg_model.model_json_schema(by_alias=True)
-        served_name = self._plugin.section.prefix + (prompt.name or name)
         return ServedPrompt(
-            name=served_name,
+            name=name,
             plugin=self._plugin,
             timeout=self._timeout(prompt.timeout),
-            scopes=frozenset(prompt.scopes),
+            scopes=_scopes(prompt),
             bound=bound,
             wire=types.Prompt(
-                name=served_name,
+                name=name,
                 title=prompt.title,
                 description=prompt.description or doc or None,
                 arguments=[
@@ -300,81 +307,91 @@ class _Binder:
     ) -> tuple[Mapping[tuple[str, str], Completer], Completion | None]:
         """Tie each completion to what it completes; one whose prompt or template was filtered out goes with it."""
         prefix = self._plugin.section.prefix
-        every = {prompt.name or inspect_function(prompt.fn).name for prompt in self._plugin.contributions.prompts}
-        every |= {resource.uri for resource in self._plugin.contributions.resources}
+        uris = {resource.uri for resource in self._plugin.contributions.resources}
+        every = uris | {_author_name(prompt) for prompt in self._plugin.contributions.prompts}
         arguments = {prompt.name: {a.name for a in prompt.wire.arguments or ()} for prompt in kept.prompts}
         arguments |= {template.name: set(template.template.variable_names) for template in kept.templates}
+        arguments |= {resource.name: set() for resource in kept.resources}
         completers: dict[tuple[str, str], Completer] = {}
         server_completion: Completion | None = None
         for completion in completions:
             if isinstance(completion, ServerCompletion):
                 server_completion = completion
                 continue
+            what = f"completion of {completion.ref!r}"
             if completion.ref not in every:
                 raise HostError(
-                    f"completion of {completion.ref!r}: the plugin has no such prompt or template"
-                    f"{did_you_mean(completion.ref, every)}",
+                    f"{what}: the plugin has no such prompt or template{did_you_mean(completion.ref, every)}",
                     where=self._plugin.where,
                 )
-            ref = completion.ref if has_scheme(completion.ref) else prefix + completion.ref
+            ref = completion.ref if completion.ref in uris else prefix + completion.ref
             if ref not in arguments:
                 continue
             if completion.argument not in arguments[ref]:
                 raise HostError(
-                    f"completion of {completion.ref!r}: it has no argument {completion.argument!r}"
+                    f"{what}: it has no argument {completion.argument!r}"
                     f"{did_you_mean(completion.argument, arguments[ref])}",
                     where=self._plugin.where,
                 )
-            completers[ref, completion.argument] = self._guard("completion", completion, self._completer, completion)
+            if (ref, completion.argument) in completers:
+                raise HostError(f"{what}: {completion.argument!r} has two completers", where=self._plugin.where)
+            completers[ref, completion.argument] = self._guard(
+                "completion", completion.ref, completion, self._completer
+            )
         return completers, server_completion
 
-    def _completer(self, completion: Completion) -> Completer:
+    def _completer(self, _: str, completion: Completion) -> Completer:
         function = inspect_function(completion.fn)
         run = as_async(function, self._plugin.threads)
         context_parameter = find_context_parameter(run)
         names = [name for name in function.signature.parameters if name != context_parameter]
-        if not 1 <= len(names) <= 2:
+        # Beyond the value, a parameter with a default is the author's own business, unless it is `arguments`.
+        value, *rest = [
+            name
+            for index, name in enumerate(names)
+            if index == 0
+            or name == "arguments"
+            or function.signature.parameters[name].default is inspect.Parameter.empty
+        ] or [""]
+        if not value or len(rest) > 1:
             raise HostError("a completer takes the value typed so far, and may take the other arguments and a Context")
-        value, *rest = names
         return Completer(self._plugin, run, rest[0] if rest else None, value, context_parameter)
 
     # Filters
 
-    def _filtered(self, parts: Parts, prefix: str) -> Parts:
-        section = self._plugin.section
-        return replace(
-            parts,
-            tools=self._matching("tools", section.tools, parts.tools, prefix),
-            resources=self._matching("resources", section.resources, parts.resources, "", also=parts.templates),
-            templates=self._matching("resources", section.resources, parts.templates, "", also=parts.resources),
-            prompts=self._matching("prompts", section.prompts, parts.prompts, prefix),
-        )
-
-    def _matching(self, key: str, name_filter: Any, items: Sequence[Any], prefix: str, also: Sequence[Any] = ()) -> Any:
+    def _kept(
+        self, key: FilterKey, name_filter: NameFilter, parts: Sequence[tuple[str, _PartT]]
+    ) -> list[tuple[str, _PartT]]:
         """Keep what `allow` names and `deny` does not; globs match the name as served or as the author wrote it."""
+        prefix = "" if key == "resources" else self._plugin.section.prefix
 
-        def matches(item: Served, pattern: str) -> bool:
-            return (
-                item.name == pattern
-                or fnmatchcase(item.name, pattern)
-                or fnmatchcase(item.name.removeprefix(prefix), pattern)
-            )
+        def matches(name: str, pattern: str) -> bool:
+            return name == pattern or fnmatchcase(name, pattern) or fnmatchcase(name.removeprefix(prefix), pattern)
 
         for list_name, patterns in (("allow", name_filter.allow or ()), ("deny", name_filter.deny)):
             for pattern in patterns:
-                if not any(matches(item, pattern) for item in (*items, *also)):
-                    names = [item.name for item in items]
-                    self._plugin.warn(f"{key}.{list_name}: {pattern!r} matches nothing{did_you_mean(pattern, names)}")
-        return tuple(
-            item
-            for item in items
-            if (name_filter.allow is None or any(matches(item, pattern) for pattern in name_filter.allow))
-            and not any(matches(item, pattern) for pattern in name_filter.deny)
-        )
+                if not any(matches(name, pattern) for name, _ in parts):
+                    self._warn_about(f"{key}.{list_name}", pattern, [name for name, _ in parts])
+        return [
+            (name, part)
+            for name, part in parts
+            if (name_filter.allow is None or any(matches(name, pattern) for pattern in name_filter.allow))
+            and not any(matches(name, pattern) for pattern in name_filter.deny)
+        ]
 
-    def _hints_match(self, tool: ServedTool) -> bool:
+    def _warn_about_timeouts(self, names: Sequence[str]) -> None:
+        prefix = self._plugin.section.prefix
+        for key in self._plugin.section.tools.timeouts:
+            if key not in names and prefix + key not in names:
+                self._warn_about("tools.timeouts", key, names)
+
+    def _warn_about(self, key: str, pattern: str, names: Sequence[str]) -> None:
+        self._plugin.warn(f"{key}: {pattern!r} matches nothing{did_you_mean(pattern, names)}")
+
+    def _hints_match(self, tool: Tool) -> bool:
         wanted = self._plugin.section.tools
-        hints = tool.sdk.annotations or types.ToolAnnotations()
+        prepared = tool.sdk if isinstance(tool, PreparedTool) else None
+        hints = (prepared.annotations if prepared else _annotations(tool)) or types.ToolAnnotations()
         pairs = (
             (wanted.read_only, hints.read_only_hint),
             (wanted.destructive, hints.destructive_hint),
@@ -386,21 +403,24 @@ class _Binder:
 
     # Helpers
 
-    def _guard(self, kind: str, part: Any, build: Callable[[Any], Any], argument: Any) -> Any:
+    def _guard(self, kind: str, name: str, part: _PartT, build: Callable[[str, _PartT], Any]) -> Any:
         """Run one binding step; what goes wrong is put down to the part by its name."""
-        label = getattr(part, "name", None) or getattr(part, "uri", None) or getattr(part, "ref", None)
-        label = label or getattr(part.fn, "__name__", type(part.fn).__name__)
+        deny = deny_line(self._plugin, _FILTERS[kind], name) if kind in _FILTERS else ""
         try:
-            return build(argument)
+            return build(name, part)
         except HostError as error:
-            raise HostError(f"{kind} {label!r}: {error.what}", where=self._plugin.where, mend=error.mend) from error
-        except _BAD_SIGNATURE as error:
-            text = str(error).splitlines()[0]
-            raise HostError(f"{kind} {label!r}: {text}", where=self._plugin.where) from error
+            what, mend = error.what, error.mend
+            raise HostError(f"{kind} {name!r}: {what}", where=self._plugin.where, mend=mend or deny) from error
+        except BaseException as error:
+            # Annotations are evaluated and schemas asked for here, which may run any code of the plugin's.
+            raise HostError(f"{kind} {name!r}: {_explained(error)}", where=self._plugin.where, mend=deny) from error
 
     def _timeout(self, own: float | None, by_name: Mapping[str, float] | None = None, name: str = "") -> float | None:
         """The most specific deadline: the TOML's for this tool, the TOML's for the plugin, the author's, the host's."""
         section = self._plugin.section
+        given: object = own  # what an author wrote, whatever the annotation says
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or not given > 0):
+            raise HostError(f"its timeout is {own!r}, not a number of seconds above 0")
         if by_name:
             for key in (name, name.removeprefix(section.prefix)):
                 if key in by_name:
@@ -409,6 +429,30 @@ class _Binder:
             if timeout is not None:
                 return timeout
         return self._default_timeout
+
+
+def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:
+    """Return the table and the line for it that leave out one part of a plugin, besides those left out already."""
+    names = dict.fromkeys((*getattr(plugin.section, key).deny, name))
+    listed = ", ".join(json.dumps(denied, ensure_ascii=False).replace("\x7f", "\\u007f") for denied in names)
+    return f"{plugin.table} {key}.deny = [{listed}]"
+
+
+def _author_name(part: Tool | Prompt) -> str:
+    return part.name or function_name(part.fn)
+
+
+def _scopes(part: Tool | Resource | Prompt) -> frozenset[str]:
+    if isinstance(part.scopes, str):
+        raise HostError(f"its scopes are the text {part.scopes!r}", mend=f'write a list: scopes=["{part.scopes}"]')
+    return frozenset(part.scopes)
+
+
+def _explained(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
+    return text_of(error)
 
 
 def _annotations(tool: Tool) -> types.ToolAnnotations | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import mcp.types as types
 from starlette.routing import BaseRoute
@@ -20,8 +20,9 @@ from mcp_host.binding import (
     ServedTemplate,
     ServedTool,
     bind,
+    deny_line,
 )
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, text_of
 from mcp_host.loader import LoadedPlugin
 from mcp_host.records import Contributed
 from mcp_host.uris import overlap
@@ -35,7 +36,7 @@ NAME_BUDGET = 60
 """Characters of a tool name past which known clients cut, refuse or hide it once they add their own prefix."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalog:
     """An immutable generation of what is served. Mappings are in served order: the TOML's, then the plugin's own."""
 
@@ -100,6 +101,9 @@ def build_catalog(
             builder.add(plugin, parts)
         except HostError as error:
             plugin.fail(error)
+        except BaseException as error:
+            # A route is an object of the plugin's own, whose attributes may raise anything.
+            plugin.fail(HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where))
     return Catalog(
         generation=previous.generation + 1 if previous is not None else 1,
         plugins=tuple(plugins),
@@ -129,11 +133,11 @@ class _Builder:
         self.parts: dict[LoadedPlugin, Parts] = {}
 
     def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
-        tools = self._named("tool", parts.tools, self.tools)
-        prompts = self._named("prompt", parts.prompts, self.prompts)
+        tools = self._named("tool", parts.tools, self.tools, parts)
+        prompts = self._named("prompt", parts.prompts, self.prompts, parts)
         resources = self._unique(parts.resources, self.resources)
         templates = self._unique(parts.templates, self.templates)
-        self._refuse_overlaps(plugin, parts)
+        self._refuse_overlaps(parts)
         paths = self._route_paths(plugin)
 
         self.tools |= tools
@@ -152,33 +156,55 @@ class _Builder:
             ),
         )
 
-    def _named(self, kind: str, items: Sequence[_ServedT], taken: Mapping[str, Served]) -> dict[str, _ServedT]:
+    def _named(
+        self, kind: Literal["tool", "prompt"], items: Sequence[_ServedT], taken: Mapping[str, Served], parts: Parts
+    ) -> dict[str, _ServedT]:
         added: dict[str, _ServedT] = {}
         for item in items:
+            plugin = item.plugin
+            deny = deny_line(plugin, "tools" if kind == "tool" else "prompts", item.name)
             if not NAME.fullmatch(item.name):
                 raise HostError(
                     f"{kind} name {item.name!r} is not made of 1 to 128 of A-Z a-z 0-9 . _ -",
-                    where=item.plugin.where,
-                    mend=f'[plugins.{item.plugin.name}] {kind}s.deny = ["{item.name}"], or have it renamed',
+                    where=plugin.where,
+                    mend=deny,
                 )
-            other = taken.get(item.name) or added.get(item.name)
-            if other is not None:
-                raise _conflict(f"{kind} {item.name!r}", item, other, f'prefix = "{_prefix(item.plugin)}"')
+            if item.name in added:
+                raise _conflict(f"{kind} {item.name!r}", item, added[item.name], deny)
+            if item.name in taken:
+                prefix = self._free_prefix(plugin, parts)
+                mend = f'{plugin.table} prefix = "{prefix}"' if prefix else deny
+                raise _conflict(f"{kind} {item.name!r}", item, taken[item.name], mend)
             if kind == "tool" and len(item.name) > NAME_BUDGET:
-                item.plugin.warn(
+                plugin.warn(
                     f"tool name {item.name!r} has {len(item.name)} characters; "
                     f"some clients refuse more than {NAME_BUDGET}",
-                    mend=f'[plugins.{item.plugin.name}] prefix = "..."   (a shorter one)',
+                    mend=f'{plugin.table} prefix = "..."   (a shorter one)',
                 )
             added[item.name] = item
         return added
 
+    def _free_prefix(self, plugin: LoadedPlugin, parts: Parts) -> str | None:
+        """Return a prefix under which every name of the plugin is free and allowed, or None when none comes to mind."""
+        given = plugin.section.prefix
+        base = re.sub(r"[^A-Za-z0-9_-]", "_", plugin.name)
+        for prefix in (f"{base}_", *(f"{base}_{number}_" for number in range(2, 10))):
+            renamed = [
+                (prefix + item.name.removeprefix(given), taken)
+                for items, taken in ((parts.tools, self.tools), (parts.prompts, self.prompts))
+                for item in items
+            ]
+            if all(name not in taken and NAME.fullmatch(name) for name, taken in renamed):
+                return prefix
+        return None
+
     def _unique(self, items: Sequence[_ServedT], taken: Mapping[str, Served]) -> dict[str, _ServedT]:
         added: dict[str, _ServedT] = {}
         for item in items:
-            other = taken.get(item.name) or added.get(item.name)
+            other = added.get(item.name) or taken.get(item.name)
             if other is not None:
-                raise _conflict(f"resource {item.name!r}", item, other, f'resources.deny = ["{item.name}"]')
+                mend = deny_line(item.plugin, "resources", item.name)
+                raise _conflict(f"resource {item.name!r}", item, other, mend)
             added[item.name] = item
         return added
 
@@ -195,14 +221,14 @@ class _Builder:
                 raise HostError(
                     f"route {path!r} of plugin {plugin.name!r} ({plugin.record.source}) is taken by {owner}",
                     where=plugin.where,
-                    mend=f"[plugins.{plugin.name}] enabled = false"
+                    mend=f"{plugin.table} enabled = false"
                     if other
                     else '[transport] path = "..."   (another endpoint)',
                 )
             paths[path] = plugin
         return paths
 
-    def _refuse_overlaps(self, plugin: LoadedPlugin, parts: Parts) -> None:
+    def _refuse_overlaps(self, parts: Parts) -> None:
         """Refuse templates of two plugins that could claim one URI: which of them is read must not depend on order."""
         pairs: list[tuple[Served, Served]] = [
             (mine, other) for mine in parts.templates for other in (*self.templates.values(), *self.resources.values())
@@ -210,26 +236,17 @@ class _Builder:
         pairs += [(mine, other) for mine in parts.resources for other in self.templates.values()]
         for mine, other in pairs:
             if overlap(mine.name, other.name):
-                raise _conflict(
-                    f"resource {mine.name!r}",
-                    mine,
-                    other,
-                    f'resources.deny = ["{mine.name}"]',
-                    verb=f"overlaps {other.name!r}",
-                )
+                mend = deny_line(mine.plugin, "resources", mine.name)
+                raise _conflict(f"resource {mine.name!r}", mine, other, mend, verb=f"overlaps {other.name!r}")
 
 
-def _conflict(what: str, mine: Served, other: Served, line: str, *, verb: str = "is contributed twice") -> HostError:
+def _conflict(what: str, mine: Served, other: Served, mend: str, *, verb: str = "is contributed twice") -> HostError:
     plugin = mine.plugin
     if other.plugin is plugin:
-        return HostError(f"{what} {verb} by plugin {plugin.name!r} itself", where=plugin.where)
-    return HostError(
-        f"{what} of plugin {plugin.name!r} ({plugin.record.source}) {verb}: "
-        f"plugin {other.plugin.name!r} ({other.plugin.record.source}) has it already",
-        where=plugin.where,
-        mend=f"[plugins.{plugin.name}] {line}",
-    )
-
-
-def _prefix(plugin: LoadedPlugin) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "_", plugin.name) + "_"
+        what = f"{what} {verb} by plugin {plugin.name!r} ({plugin.record.source}) itself"
+    else:
+        what = (
+            f"{what} of plugin {plugin.name!r} ({plugin.record.source}) {verb}: "
+            f"plugin {other.plugin.name!r} ({other.plugin.record.source}) has it already"
+        )
+    return HostError(what, where=plugin.where, mend=mend)

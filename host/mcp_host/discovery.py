@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from mcp_host._version import __version__
-from mcp_host.errors import HostError, did_you_mean
 from mcp_host.config.origins import dotted
+from mcp_host.errors import HostError, did_you_mean
 
 GROUP = "mcp.plugins"
 """The entry-point group whose names are plugin names."""
@@ -99,13 +99,12 @@ def _version(distribution: Any) -> str:
         return "0"
 
 
-def _plugins(name: str, distribution: Any) -> Iterable[InstalledPlugin]:
+def _plugins(name: str, distribution: Any) -> Sequence[InstalledPlugin]:
     try:
         entry_points: Iterable[EntryPoint] = distribution.entry_points.select(group=GROUP)
-    except Exception:  # a mangled entry_points.txt belongs to somebody else, and hides only itself
-        return
-    for entry_point in entry_points:
-        yield _plugin(entry_point.name, entry_point.value, name, distribution)
+        return [_plugin(entry_point.name, entry_point.value, name, distribution) for entry_point in entry_points]
+    except Exception:  # mangled metadata belongs to somebody else, and hides only itself
+        return ()
 
 
 def _plugin(name: str, value: str, distribution_name: str, distribution: Any) -> InstalledPlugin:

@@ -101,8 +101,15 @@ def mcp_completions(plugin: PluginContext[Any]) -> Iterable[Completion] | None:
     ```python
     from mcp_host import Completion, hookimpl
 
+    def review(code: str, language: str) -> str:
+        return f"Please review this {language} code:\\n{code}"
+
     def languages(value: str) -> list[str]:
         return [name for name in ("python", "rust") if name.startswith(value)]
+
+    @hookimpl
+    def mcp_prompts(plugin):
+        return [review]
 
     @hookimpl
     def mcp_completions(plugin):

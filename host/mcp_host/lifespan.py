@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
+
+import anyio
 
 from mcp_host.errors import HostError, text_of
 from mcp_host.loader import LoadedPlugin
@@ -29,27 +31,38 @@ class Lifespans:
         self._running: list[_Running] = []
 
     async def start(self, plugins: Sequence[LoadedPlugin]) -> None:
-        """Start the plugins still alive, one after another. One that cannot start fails; the rest go on."""
-        for plugin in plugins:
-            if not plugin.alive:
-                continue
-            try:
-                lifespan = plugin.contributions.lifespan()
-                if lifespan is not None:
-                    running = _Running(plugin, lifespan)
-                    plugin.state = await running.start(self._start_timeout, self._stop_timeout)
-                    self._running.append(running)
-            except HostError as error:
-                plugin.fail(error)
-            else:
-                plugin.reach(Stage.STARTED)
+        """Start the plugins still alive, one after another. One that cannot start fails; the rest go on.
 
-    async def stop(self) -> None:
-        """Leave every lifespan, the last one started first, whatever the others do."""
-        while self._running:
-            running = self._running.pop()
-            await running.stop(self._stop_timeout)
-            running.plugin.state = None
+        When this is cancelled, what has started is stopped.
+        """
+        try:
+            for plugin in plugins:
+                if plugin.alive:
+                    await self._start(plugin)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop()
+            raise
+
+    async def _start(self, plugin: LoadedPlugin) -> None:
+        try:
+            lifespan = plugin.contributions.lifespan()
+            if lifespan is not None:
+                running = _Running(plugin, lifespan)
+                plugin.state = await running.start(self._start_timeout, self._stop_timeout)
+                self._running.append(running)
+        except HostError as error:
+            plugin.fail(error)
+        else:
+            plugin.reach(Stage.STARTED)
+
+    async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
+        """Leave every lifespan, or those of the given plugins: the last one started first, whatever the others do."""
+        for running in list(reversed(self._running)):
+            if plugins is None or running.plugin in plugins:
+                self._running.remove(running)
+                await running.stop(self._stop_timeout)
+                running.plugin.state = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,7 @@ class _Running:
         self._task = asyncio.create_task(self._live(), name=f"lifespan of plugin {plugin.name}")
 
     async def _live(self) -> None:
+        failure: BaseException | None = None
         try:
             async with self._lifespan as state:
                 self._entered.set_result(_Outcome(state))
@@ -78,17 +92,23 @@ class _Running:
                 with suppress(asyncio.CancelledError):
                     await self._stop.wait()
         except BaseException as error:
-            cancelled = isinstance(error, asyncio.CancelledError)
-            if not self._entered.done():
-                self._entered.set_result(_Outcome(error=error))
-            elif self._stop.is_set() and not cancelled:
-                logger.error("the lifespan of plugin %s failed to stop", self.plugin.name, exc_info=error)
-            elif not cancelled:
-                # Something the lifespan runs in the background crashed while the plugin was serving.
-                logger.debug("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=error)
-                self.plugin.warn(f"its lifespan ended by itself: {text_of(error)}", mend="restart the host")
-            if cancelled:
-                raise
+            failure = error
+        if not self._entered.done():
+            self._entered.set_result(_Outcome(error=failure))
+        elif self._stop.is_set():
+            if failure is not None and not isinstance(failure, asyncio.CancelledError):
+                logger.error("the lifespan of plugin %s failed to stop", self.plugin.name, exc_info=failure)
+        elif not self._cancelled_from_outside():
+            # Something the lifespan runs in the background crashed, or cancelled it, while the plugin was serving.
+            logger.debug("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=failure)
+            why = f": {text_of(failure)}" if failure is not None else ""
+            self.plugin.warn(f"its lifespan ended by itself{why}", mend="restart the host")
+
+    @staticmethod
+    def _cancelled_from_outside() -> bool:
+        """Whether whoever cancelled the task is not the lifespan itself, whose scopes take their requests back."""
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
 
     async def start(self, timeout: float, stop_timeout: float) -> Any:
         """Wait until it is entered and return what it yielded.
@@ -99,10 +119,10 @@ class _Running:
         try:
             done, _ = await asyncio.wait([self._entered], timeout=timeout)
         except BaseException:
-            self._task.cancel()
+            self._abandon()
             raise
         if not done:
-            self._task.cancel()
+            self._abandon()
             await asyncio.wait([self._task], timeout=stop_timeout)
             raise HostError(
                 f"its lifespan did not start within {timeout:g} s",
@@ -125,3 +145,8 @@ class _Running:
         if not done:
             logger.error("the lifespan of plugin %s did not stop within %g s; left behind", self.plugin.name, timeout)
             self._task.cancel()
+
+    def _abandon(self) -> None:
+        """Cancel it, and have it leave at once should it be entered all the same."""
+        self._stop.set()
+        self._task.cancel()

@@ -19,11 +19,11 @@ from pydantic import BaseModel
 from mcp_host import hookspecs
 from mcp_host.api import PROJECT, Check, Completion, HostFacts, Middleware, PluginContext, Prompt, Resource, Tool
 from mcp_host.config import HostConfig, PluginSection
+from mcp_host.config.origins import dotted
+from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.discovery import InstalledPlugin, check_compatible, find, installed_from
 from mcp_host.errors import HostError, did_you_mean, text_of
 from mcp_host.records import PluginRecord, Problem, Stage
-from mcp_host.schema import dotted
-from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.stdout import stdout_to_stderr
 
 if TYPE_CHECKING:
@@ -167,6 +167,23 @@ class Loader:
             plugin.fail(error)
         return plugin
 
+    def is_same(self, plugin: LoadedPlugin, section: PluginSection) -> bool:
+        """Whether loading this table now would give what `plugin`, which is served, already is."""
+        if not plugin.alive or plugin.section != section:
+            return False
+        if plugin.name in self._objects or section.object is not None:
+            return True
+        try:
+            installed = find(plugin.name, self._installed)
+        except HostError:
+            return False
+        record = plugin.record
+        return (installed.distribution, installed.version, installed.value) == (
+            record.distribution,
+            record.version,
+            record.value,
+        )
+
     def settings_model(self, name: str, section: PluginSection) -> type[BaseModel] | None:
         """Import a plugin only to ask for its settings model.
 
@@ -235,7 +252,7 @@ class Loader:
         distribution = plugin.record.distribution
         missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
         off = f"{plugin.table} enabled = false"
-        if missing and f"{module_name}.".startswith(f"{missing}."):
+        if missing and (f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")):
             package = missing.partition(".")[0].replace("_", "-")
             mend = f"pip install {f'--force-reinstall {distribution}' if distribution else package}"
         elif missing:
@@ -458,7 +475,9 @@ def _refuse_unmarked(found: object, name: str, where: str) -> None:
         if inspect.isroutine(value) and not (inspect.ismodule(found) and home != found.__name__):
             raise _unknown_hook(name, where)
     elif home != hookspecs.__name__:
-        kind = "not marked as a hook implementation" if inspect.isroutine(value) else f"{_article(value)}, no function"
+        marked = getattr(value, f"{PROJECT}_impl", None) is not None
+        plain = inspect.isroutine(value) and not marked
+        kind = "not marked as a hook implementation" if plain else f"{_article(value)}, no function"
         raise HostError(
             f"{name} is {kind}",
             where=where,

@@ -10,10 +10,18 @@ from typing import TextIO
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+    # sys.__stdout__ as well: a test runner or a notebook may have put another stream in its place.
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
         if stream is not None:
             with suppress(ValueError, OSError):
                 stream.flush()
+
+
+def _open_closed_descriptors() -> None:
+    """Open on nothing those of the three standard descriptors that the parent process closed."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(null)
 
 
 @contextmanager
@@ -23,6 +31,7 @@ def own_stdout() -> Iterator[TextIO]:
     Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well.
     """
     _flush()
+    _open_closed_descriptors()
     saved = os.dup(1)
     os.set_inheritable(saved, False)
     os.dup2(2, 1)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-_EXPRESSION = re.compile(r"\{([+#./;?&]?)([^}]*)\}")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_EXPRESSION: Final = re.compile(r"\{([+#./;?&]?)([^}]*)\}")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 # What a variable's value cannot contain, by operator, as the SDK's matcher has it.
-_STOPS = {"": "/?#&,", "+": "?#", "#": "", ".": "./?#", "/": "/?#", ";": ";/?#"}
-_SEPARATORS = {"": ",", "+": ",", "#": ",", ".": ".", "/": "/", ";": ";"}
+_STOPS: Final = {"": "/?#&,", "+": "?#", "#": "", ".": "./?#", "/": "/?#", ";": ";/?#", "?": "&#", "&": "&#"}
+_LEADS: Final = {"": "", "+": ""}
+_SEPARATORS: Final = {"": ",", "+": ",", "#": ",", "?": "&"}
 
-# A token is one literal character, or the set of characters that a value (of any length) cannot contain.
-_Token = str | frozenset[str]
+# One literal character; the set of characters that a run (of any length, also none) cannot contain; or the number of
+# tokens after this one that may be left out.
+_Token = str | frozenset[str] | int
 
 
 def has_scheme(uri: str) -> bool:
@@ -24,10 +27,9 @@ def has_scheme(uri: str) -> bool:
 def overlap(first: str, second: str) -> bool:
     """Return True if some URI may match both templates (or equals one of them, where that is a plain URI).
 
-    Query expressions are left out: they are optional, so that two templates overlap if and only if their
-    paths do. Values count as possibly empty, which errs on the side of saying True.
+    Values count as possibly empty and as free of the scan's own tie-breaks, which errs on the side of saying True.
     """
-    a, b = _tokens(first), _tokens(second)
+    a, b = list(_tokens(first)), list(_tokens(second))
     # Reachability in the product of the two patterns: a state is a position in each.
     seen: set[tuple[int, int]] = set()
     todo = [(0, 0)]
@@ -39,37 +41,69 @@ def overlap(first: str, second: str) -> bool:
         i, j = state
         if i == len(a) and j == len(b):
             return True
+        todo.extend((position, j) for position in _without_reading(a, i))
+        todo.extend((i, position) for position in _without_reading(b, j))
         x = a[i] if i < len(a) else None
         y = b[j] if j < len(b) else None
-        if isinstance(x, frozenset):
-            todo.append((i + 1, j))
-            if isinstance(y, str) and y not in x:
-                todo.append((i, j + 1))
-        if isinstance(y, frozenset):
-            todo.append((i, j + 1))
-            if isinstance(x, str) and x not in y:
-                todo.append((i + 1, j))
         if isinstance(x, str) and x == y:
             todo.append((i + 1, j + 1))
+        elif isinstance(x, str) and isinstance(y, frozenset) and x not in y:
+            todo.append((i + 1, j))
+        elif isinstance(x, frozenset) and isinstance(y, str) and y not in x:
+            todo.append((i, j + 1))
     return False
 
 
-def _tokens(template: str) -> Sequence[_Token]:
-    tokens: list[_Token] = []
+def _without_reading(tokens: Sequence[_Token], position: int) -> Iterator[int]:
+    """Yield the positions that a pattern may go on to without a character of the URI."""
+    token = tokens[position] if position < len(tokens) else None
+    if isinstance(token, frozenset):
+        yield position + 1
+    elif isinstance(token, int):
+        yield position + 1
+        yield position + 1 + token
+
+
+def _tokens(template: str) -> Iterator[_Token]:
+    expressions = list(_EXPRESSION.finditer(template))
+    path_end = _query_start(template, expressions)
     end = 0
-    for match in _EXPRESSION.finditer(template):
-        tokens.extend(template[end : match.start()])
-        end = match.end()
-        operator, names = match[1], match[2].split(",")
-        if operator in ("?", "&"):
+    for expression in expressions:
+        if expression.start() >= path_end:
+            break
+        yield from template[end : expression.start()]
+        yield from _expression(expression[1], expression[2].split(","))
+        end = expression.end()
+    yield from template[end:path_end]
+    if path_end < len(template):
+        # The parameters come in any order, or not at all, with others among them, and a fragment is passed over.
+        yield from (2, "?", frozenset[str](), 2, "#", frozenset[str]())
+
+
+def _query_start(template: str, expressions: Sequence[re.Match[str]]) -> int:
+    """Return where the `{?...}{&...}` at the end begins that the SDK matches as a query, or the template's length."""
+    start = len(template)
+    for expression in reversed(expressions):
+        if expression[1] not in ("?", "&") or expression.end() != start:
+            break
+        start = expression.start()
+    path = template[:start]
+    literals = _EXPRESSION.sub("", path)
+    is_query = template.startswith("{?", start) and not re.search(r"[?#]", literals) and "{#" not in path
+    return start if is_query else len(template)
+
+
+def _expression(operator: str, names: Sequence[str]) -> Iterator[_Token]:
+    for index, name in enumerate(names):
+        lead = _LEADS.get(operator, operator) if index == 0 else _SEPARATORS.get(operator, operator)
+        if name.endswith("*"):
+            # It runs over its own separators, and emits nothing when it is empty.
+            yield from (2, lead, frozenset("?#"))
             continue
-        for index, name in enumerate(names):
-            lead = operator if operator in "#./;" else ""
-            tokens.extend(lead if index == 0 else _SEPARATORS[operator])
-            if operator == ";":
-                tokens.extend(name.removesuffix("*"))
-            # An exploded variable runs over its own separators.
-            stops = "?#" if name.endswith("*") else _STOPS[operator]
-            tokens.append(frozenset(stops))
-    tokens.extend(template[end:])
-    return tokens
+        yield from lead
+        if operator in ("?", "&"):
+            yield from f"{name}="
+        if operator == ";":
+            # ";name=value", or ";name" for an empty value.
+            yield from (*name, 2, "=")
+        yield frozenset(_STOPS[operator])

@@ -17,7 +17,9 @@ from mcp_host.testing import make_host
 pytestmark = pytest.mark.anyio
 
 
-def recording(events: list[str], *, gate: anyio.Event | None = None) -> Callable[..., AbstractAsyncContextManager[None]]:
+def recording(
+    events: list[str], *, gate: anyio.Event | None = None
+) -> Callable[..., AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(context: PluginContext) -> AsyncIterator[None]:
         events.append(f"start {context.name}")

@@ -101,8 +101,8 @@ async def test_a_configuration_or_its_file_is_connected_to(tmp_path: Path) -> No
             assert "reconcile" in [tool.name for tool in (await client.list_tools()).tools]
 
 
-def test_nothing_that_is_installed_is_looked_at() -> None:
-    sys.modules.pop("mcp_plugin_stats", None)
+def test_nothing_that_is_installed_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mcp_plugin_stats", raising=False)
     host = make_host(speaking())
     assert [record.name for record in host.records] == ["plugin"]
     assert "mcp_plugin_stats" not in sys.modules
