@@ -51,10 +51,16 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
 
     _plugin: PluginContext[Any] | None = PrivateAttr(default=None)
     _state: Any = PrivateAttr(default=None)
+    _catalog: Any = PrivateAttr(default=None)
 
     @classmethod
-    def scoped(cls, parent: SDKContext[Any, Any], plugin: PluginContext[Any], state: Any) -> Context[Any, Any]:
-        """The context of `parent`'s request as `plugin` may see it."""
+    def scoped(
+        cls, parent: SDKContext[Any, Any], plugin: PluginContext[Any], state: Any, catalog: object = None
+    ) -> Context[Any, Any]:
+        """The context of `parent`'s request as `plugin` may see it.
+
+        `catalog` is the generation the request is served from; what it reads in turn comes from the same one.
+        """
         request = parent._request_context
         if request is not None:
             request = replace(request, lifespan_context=state)
@@ -67,7 +73,18 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         )
         context._plugin = plugin
         context._state = state
+        context._catalog = catalog
         return cast("Context[Any, Any]", context)
+
+    def _nested_invocation(self) -> Context[SettingsT, StateT]:
+        # The SDK's own forgets what is not its: the nested read would be served from another generation.
+        nested = Context.scoped(super()._nested_invocation(), self.plugin, self._state, self._catalog)
+        return cast("Context[SettingsT, StateT]", nested)
+
+    @property
+    def catalog(self) -> object:
+        """The host's own: the generation this request is served from."""
+        return self._catalog
 
     @property
     def plugin(self) -> PluginContext[SettingsT]:

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import anyio
 import mcp.types as types
@@ -33,8 +33,10 @@ from pydantic import BaseModel, ValidationError
 from mcp_host.api import Call, Middleware
 from mcp_host.binding import Bound, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog import Catalog
+from mcp_host.config.secrets import Redactor
 from mcp_host.context import Context
 from mcp_host.errors import did_you_mean, text_of
+from mcp_host.generations import Generations
 from mcp_host.loader import LoadedPlugin
 
 logger = logging.getLogger(__name__)
@@ -57,12 +59,15 @@ class BadArgumentsError(Exception):
 class Dispatcher:
     """Runs what a catalog serves: find the owner, authorize, deadline, middleware, scoped Context, run, mask.
 
-    `catalog` returns the generation to serve; a call keeps the one it started with. With `debug`, callers see
+    A call keeps the generation it started with, for what it reads in turn, too. With `debug`, callers see
     the text of crashes. `authorize` turns on the check of scopes against the request's token.
     """
 
-    def __init__(self, catalog: Callable[[], Catalog], *, debug: bool = False, authorize: bool = False) -> None:
-        self._catalog = catalog
+    def __init__(
+        self, generations: Generations, *, redactor: Redactor, debug: bool = False, authorize: bool = False
+    ) -> None:
+        self._generations = generations
+        self._redactor = redactor
         self._debug = debug
         self._authorize = authorize
 
@@ -74,7 +79,7 @@ class Dispatcher:
         Anything that goes wrong in the tool is a result with `is_error`, for the model to read. An `MCPError`
         of the tool's own, and a name that is not served (-32602), are protocol errors.
         """
-        catalog = self._catalog()
+        catalog = self._catalog_of(context)
         tool = catalog.tools.get(name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
@@ -101,7 +106,7 @@ class Dispatcher:
             ResourceError: Reading failed; the text is for the caller.
             MCPError: Raised by the resource's own function.
         """
-        catalog = self._catalog()
+        catalog = self._catalog_of(context)
         served, arguments = _find_resource(catalog, uri)
 
         async def invoke(call: Call) -> _Contents:
@@ -125,7 +130,7 @@ class Dispatcher:
         Raises:
             MCPError: -32602 for an unknown prompt, a missing or unfit argument or a `ToolError`; -32603 otherwise.
         """
-        catalog = self._catalog()
+        catalog = self._catalog_of(context)
         prompt = catalog.prompts.get(name)
         if prompt is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
@@ -161,7 +166,7 @@ class Dispatcher:
         Raises:
             MCPError: -32602 for a prompt or template that is not served; -32603 when the completer fails.
         """
-        catalog = self._catalog()
+        catalog = self._catalog_of(context)
         served: Served | None
         if isinstance(ref, types.PromptReference):
             name, served = ref.name, catalog.prompts.get(ref.name)
@@ -172,7 +177,7 @@ class Dispatcher:
         plugin = served.plugin
         completer = catalog.completers.get((name, argument.name))
         everything = catalog.parts[plugin].server_completion
-        scoped = Context.scoped(context, plugin.own_context, plugin.state)
+        scoped = Context.scoped(context, plugin.own_context, plugin.state, catalog)
 
         async def run() -> types.Completion:
             if completer is not None:
@@ -192,7 +197,8 @@ class Dispatcher:
 
         try:
             self._check_scopes(served)
-            return await _within(served, f"completing {argument.name}", run())
+            with self._generations.call(catalog):
+                return await _within(served, f"completing {argument.name}", run())
         except MCPError:
             raise
         except RefusedError as error:
@@ -203,6 +209,12 @@ class Dispatcher:
             raise MCPError(INTERNAL_ERROR, self._explain(error, f"completion of {argument.name}", plugin)) from None
 
     # The pipeline
+
+    def _catalog_of(self, context: SDKContext[Any, Any]) -> Catalog:
+        """The generation a request belongs to: that of the call it is part of, or the current one."""
+        if isinstance(context, Context) and context.catalog is not None:
+            return cast("Catalog", context.catalog)
+        return self._generations.current
 
     async def _run(
         self,
@@ -216,12 +228,15 @@ class Dispatcher:
     ) -> _T:
         plugin = served.plugin
         self._check_scopes(served)
-        call = Call(kind, plugin.name, name, arguments, Context.scoped(context, plugin.own_context, plugin.state))
+        call = Call(
+            kind, plugin.name, name, arguments, Context.scoped(context, plugin.own_context, plugin.state, catalog)
+        )
         # The middleware of all plugins, the TOML's first plugin outermost.
         step: Callable[[Call], Awaitable[Any]] = invoke
         for _, middleware in reversed(catalog.middleware):
             step = partial(_through, middleware, step)
-        result: _T = await _within(served, f"{kind} {name}", step(call))
+        with self._generations.call(catalog):
+            result: _T = await _within(served, f"{kind} {name}", step(call))
         return result
 
     def _check_scopes(self, served: Served) -> None:
@@ -238,13 +253,13 @@ class Dispatcher:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
         if _anticipated(error):
             logger.info("%s of plugin %s failed: %r", what, plugin.name, str(error))
-            return str(error)
+            return self._redactor.redact(str(error))
         error_id = secrets.token_hex(4)
         logger.error("%s of plugin %s crashed (error %s)", what, plugin.name, error_id, exc_info=error)
         text = f"{what} failed unexpectedly (error {error_id}; the server's log has the details)"
         if self._debug:
             text += f": {text_of(error)}"
-        return text[0].upper() + text[1:]
+        return self._redactor.redact(text[0].upper() + text[1:])
 
 
 async def _through(middleware: Middleware, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from mcp_host._version import __version__
 from mcp_host.api import HostFacts
@@ -17,13 +18,14 @@ from mcp_host.builtin import NAME as BUILTIN
 from mcp_host.builtin import builtin_plugin, failure_notice
 from mcp_host.catalog import Catalog, build_catalog
 from mcp_host.config import HostConfig, PluginSection
+from mcp_host.config.secrets import Redactor
 from mcp_host.discovery import InstalledPlugin
 from mcp_host.dispatch import Dispatcher
 from mcp_host.errors import HostError
+from mcp_host.generations import Generations
 from mcp_host.lifespan import Lifespans
 from mcp_host.loader import Adopt, LoadedPlugin, Loader
-from mcp_host.records import PluginRecord, Stage
-from mcp_host.config.secrets import Redactor
+from mcp_host.records import Contributed, PluginRecord, Problem, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,26 @@ class Host:
     ) -> None:
         self.config = config
         self.redactor = redactor if redactor is not None else Redactor()
+        self.reload_problem: Problem | None = None
+        self._objects = dict(objects or {})
+        self._adopt = adopt
+        self._environ = environ
+        loader = self._loader(config, installed)
+        self._builtin = loader.load(BUILTIN, PluginSection())
+        self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
+        self.generations = Generations(self._build(config, self.plugins, None))
+        self.dispatcher = Dispatcher(
+            self.generations,
+            redactor=self.redactor,
+            debug=config.host.debug,
+            authorize=config.auth is not None,
+        )
+        self._lifespans = Lifespans(start_timeout=config.host.start_timeout, stop_timeout=config.host.stop_timeout)
+        self._users = 0
+        self._changing = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def _loader(self, config: HostConfig, installed: Sequence[InstalledPlugin]) -> Loader:
         facts = HostFacts(
             name=config.host.name,
             version=__version__,
@@ -58,23 +80,21 @@ class Host:
             base_dir=config.base_dir,
             debug=config.host.debug,
         )
-        builtin = builtin_plugin(lambda: self.records)
-        loader = Loader(
+        builtin = builtin_plugin(lambda: self.records, lambda: self.reload_problem)
+        return Loader(
             config,
             installed=installed,
-            objects={**(objects or {}), BUILTIN: builtin},
-            adopt=adopt,
+            objects={**self._objects, BUILTIN: builtin},
+            adopt=self._adopt,
             facts=facts,
             redactor=self.redactor,
-            environ=environ,
+            environ=self._environ,
         )
-        self._builtin = loader.load(BUILTIN, PluginSection())
-        self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
-        self.catalog = self._build(None)
-        self.dispatcher = Dispatcher(lambda: self.catalog, debug=config.host.debug, authorize=config.auth is not None)
-        self._lifespans = Lifespans(start_timeout=config.host.start_timeout, stop_timeout=config.host.stop_timeout)
-        self._users = 0
-        self._changing = asyncio.Lock()
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is served now."""
+        return self.generations.current
 
     @property
     def records(self) -> tuple[PluginRecord, ...]:
@@ -123,21 +143,87 @@ class Host:
         finally:
             self._users -= 1
             if self._users == 0:
-                await self._finish(self._lifespans.stop())
+                await self._finish(self._stop())
 
     async def _start(self) -> None:
         self.require()
         await self._lifespans.start((self._builtin, *self.plugins))
         if any(plugin.record.failed and plugin in self.catalog.parts for plugin in self.plugins):
-            self.catalog = self._build(self.catalog)
+            self.generations.swap(self._build(self.config, self.plugins, self.catalog))
         try:
             self.require()
         except StartRefusedError:
             await self._lifespans.stop()
             raise
+        self._serving()
+
+    async def _stop(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+        await self._lifespans.stop()
+
+    def _serving(self) -> None:
         for plugin in self.plugins:
             if plugin.alive:
                 plugin.reach(Stage.SERVING)
+
+    async def reload(
+        self, config: HostConfig, *, installed: Sequence[InstalledPlugin] = (), changed: Collection[str] = ()
+    ) -> Catalog:
+        """Serve another configuration from now on, and return its catalog; or keep the old one whole.
+
+        Plugins whose table and distribution are the same are left alone, unless `changed` names them: they are not
+        loaded or started again. The others are loaded and started before anything changes. Then the catalog is
+        swapped; a plugin that is gone is stopped when the last call that began before has ended.
+
+        Raises:
+            HostError: A plugin that is new or different failed. Nothing has changed, and `reload_problem` says why.
+        """
+        async with self._changing:
+            current = {plugin.name: plugin for plugin in self.plugins}
+            before = {plugin: plugin.record for plugin in self.plugins}
+            # What failed before may go on failing: the new configuration makes it no worse.
+            tolerated = {record.name for record in before.values() if record.failed}
+            loader = self._loader(config, installed)
+            plugins = []
+            for name, section in config.plugins.items():
+                if section.enabled:
+                    old = current.get(name)
+                    kept = old is not None and name not in changed and loader.is_same(old, section)
+                    # Imports may take their time; calls go on meanwhile.
+                    plugins.append(old if old and kept else await anyio.to_thread.run_sync(loader.load, name, section))
+            fresh = [plugin for plugin in plugins if plugin not in before]
+            catalog = self._build(config, plugins, self.catalog)
+            try:
+                _refuse_failed(plugins, tolerated)
+                if self._users:
+                    await self._lifespans.start(fresh)
+                    _refuse_failed(plugins, tolerated)
+            except BaseException as error:
+                await self._lifespans.stop(fresh)
+                for plugin, record in before.items():
+                    plugin.record = record
+                if isinstance(error, HostError):
+                    self.reload_problem = Problem.of(error)
+                raise
+            gone = [plugin for plugin in self.plugins if plugin not in plugins]
+            last = self.catalog.generation
+            self.config, self.plugins, self.reload_problem = config, tuple(plugins), None
+            self.generations.swap(catalog)
+            if self._users:
+                self._serving()
+                self._retire(gone, last)
+            return catalog
+
+    def _retire(self, plugins: Sequence[LoadedPlugin], generation: int) -> None:
+        async def stop_when_unused() -> None:
+            await self.generations.drained(generation)
+            await self._lifespans.stop(plugins)
+
+        if plugins:
+            task = asyncio.create_task(stop_when_unused(), name="stopping plugins of an older generation")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
     @staticmethod
     async def _finish(leaving: Coroutine[Any, Any, None]) -> None:
@@ -155,14 +241,25 @@ class Host:
         if cancelled is not None:
             raise cancelled
 
-    def _build(self, previous: Catalog | None) -> Catalog:
+    def _build(self, config: HostConfig, plugins: Sequence[LoadedPlugin], previous: Catalog | None) -> Catalog:
         catalog = build_catalog(
-            (self._builtin, *self.plugins),
+            (self._builtin, *plugins),
             previous=previous,
-            default_timeout=self.config.host.call_timeout,
-            endpoint=self.config.transport.path,
+            default_timeout=config.host.call_timeout,
+            endpoint=config.transport.path,
         )
-        for plugin in self.plugins:
+        for plugin in plugins:
             if not plugin.alive:
-                plugin.record = replace(plugin.record, contributed=type(plugin.record.contributed)())
+                plugin.record = replace(plugin.record, contributed=Contributed())
         return catalog
+
+
+def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) -> None:
+    for plugin in plugins:
+        problem = plugin.record.problem
+        if problem is not None and plugin.name not in tolerated:
+            raise HostError(
+                f"the new configuration is not served, because plugin {plugin.name} failed: {problem.what}",
+                where=problem.where,
+                mend=problem.mend,
+            )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from mcp_host.api import Plugin
-from mcp_host.records import PluginRecord
+from mcp_host.records import PluginRecord, Problem
 
 NAME = "mcp-host"
 PLUGINS_URI = "mcp-host://plugins"
 
 
-def builtin_plugin(records: Callable[[], Sequence[PluginRecord]]) -> Plugin:
-    """Return the host's own plugin. `records` gives the state of all plugins at the moment it is called."""
+def builtin_plugin(
+    records: Callable[[], Sequence[PluginRecord]], reload_problem: Callable[[], Problem | None]
+) -> Plugin:
+    """Return the host's own plugin. Its arguments give the state of things at the moment they are called."""
     plugin = Plugin()
 
     @plugin.resource(
@@ -24,7 +27,13 @@ def builtin_plugin(records: Callable[[], Sequence[PluginRecord]]) -> Plugin:
     )
     async def plugins() -> str:
         """Every plugin of this server: what it contributes and, if it failed, why and how to mend it."""
-        return json.dumps({"plugins": [record.to_json() for record in records()]}, indent=2)
+        problem = reload_problem()
+        state = {
+            "plugins": [record.to_json() for record in records()],
+            # Why an edited configuration is not the one that is served.
+            "reload_problem": asdict(problem) if problem else None,
+        }
+        return json.dumps(state, indent=2)
 
     return plugin
 

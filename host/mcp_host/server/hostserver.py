@@ -34,11 +34,12 @@ class HostServer(MCPServer[None]):
     """An `MCPServer` whose tools, resources and prompts are the catalog's, and whose calls go to the dispatcher.
 
     It also serves what `MCPServer` leaves out for clients of the handshake versions: `logging/setLevel`,
-    `resources/subscribe`, and list changes.
+    `resources/subscribe`, and list changes. `reloads` says that the configuration may change while it serves.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, *, reloads: bool = False) -> None:
         self.host = host
+        self._reloads = reloads
         self.bus = EventBus()
         auth, verifier = _auth(host)
         settings = host.config.host
@@ -177,7 +178,8 @@ class HostServer(MCPServer[None]):
             ("prompts", bool(catalog.prompts), {"listChanged": notifies}),
             ("completions", catalog.has_completion, {}),
         ):
-            if there:
+            # A client asks once: what a reload may bring has to be said before it is there.
+            if there or self._reloads:
                 capabilities[name] = value
             else:
                 capabilities.pop(name, None)

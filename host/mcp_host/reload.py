@@ -1,0 +1,70 @@
+"""Applies an edited configuration to a running server, and tells its clients what changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ServerEvent, ToolsListChanged
+
+from mcp_host.catalog import Catalog
+from mcp_host.config import HostConfig
+from mcp_host.discovery import InstalledPlugin, discover
+from mcp_host.errors import HostError
+from mcp_host.records import Problem
+from mcp_host.server.hostserver import HostServer
+
+logger = logging.getLogger(__name__)
+
+
+class Reloader:
+    """Reloads one server. `read` reads the configuration anew; `find` discovers what is installed now."""
+
+    def __init__(
+        self,
+        server: HostServer,
+        read: Callable[[], HostConfig],
+        find: Callable[[], Sequence[InstalledPlugin]] = discover,
+    ) -> None:
+        self._server = server
+        self._read = read
+        self._find = find
+
+    async def reload(self, changed: Collection[str] = ()) -> bool:
+        """Serve what the configuration says now. `changed` names plugins whose code is new.
+
+        Returns True when it is served, and False when the old one was kept: the log and `mcp-host://plugins` say why.
+        Each client hears once of each kind of list that is different.
+        """
+        host = self._server.host
+        before = host.catalog
+        try:
+            config = self._read()
+            self._warn_of_what_needs_a_restart(config)
+            after = await host.reload(config, installed=self._find(), changed=changed)
+        except HostError as error:
+            host.reload_problem = Problem.of(error)
+            logger.error("not reloaded, the old configuration is still served: %s", error)
+            return False
+        for event in changes(before, after):
+            await self._server.bus.publish(event)
+        logger.info("reloaded: %s", ", ".join(plugin.name for plugin in host.plugins if plugin.alive) or "no plugins")
+        return True
+
+    def _warn_of_what_needs_a_restart(self, config: HostConfig) -> None:
+        now = self._server.host.config
+        for name in ("transport", "auth"):
+            if getattr(config, name) != getattr(now, name):
+                logger.warning("[%s] has changed: it takes effect at the next start", name)
+
+
+def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
+    """Return one event for each kind of list in which the two differ."""
+    events: list[ServerEvent] = []
+    if before.tool_list != after.tool_list:
+        events.append(ToolsListChanged())
+    if before.prompt_list != after.prompt_list:
+        events.append(PromptsListChanged())
+    if (before.resource_list, before.template_list) != (after.resource_list, after.template_list):
+        events.append(ResourcesListChanged())
+    return events
