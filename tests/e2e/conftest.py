@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from typing import IO, Any
 
 import pytest
 
+from sites import Site
+
 LONGEST = 60.0
 """Seconds after which a test stops waiting for a process and fails."""
 
@@ -24,6 +27,7 @@ GOOD = '''
 """A bit of everything that works."""
 import os
 from contextlib import asynccontextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,6 +41,11 @@ from mcp_host import Context, Plugin, ToolError
 
 class Settings(BaseModel, extra="forbid"):
     greeting: str = Field("Hello", description="The word to greet with.")
+
+
+class Level(Enum):
+    LOW = "1"
+    HIGH = "2"
 
 
 class Place(BaseModel):
@@ -153,9 +162,11 @@ def link() -> ResourceLink:
 
 @plugin.tool
 def kinds(text: str = "", number: float = 0, flag: bool = False, maybe: str | None = None,
-          choice: Literal["a", "b"] = "a", items: list[int] | None = None) -> dict[str, object]:
+          choice: Literal["a", "b"] = "a", items: list[int] | None = None, level: Level = Level.LOW
+          ) -> dict[str, object]:
     """Show what came in."""
-    return {"text": text, "number": number, "flag": flag, "maybe": maybe, "choice": choice, "items": items}
+    return {"text": text, "number": number, "flag": flag, "maybe": maybe, "choice": choice, "items": items,
+            "level": level.value}
 
 
 @plugin.tool
@@ -177,12 +188,55 @@ async def dye(thing: str, answer: Annotated[Answer, Resolve(which_colour)]) -> s
     return f"{thing}: {answer.colour}"
 
 
+class Order(BaseModel):
+    sizes: list[Literal["s", "m", "l"]]
+    weight: float
+    note: str | None = None
+    tier: Literal["free", "paid"] = "free"
+
+
+@plugin.tool(structured_output=False)
+async def order(ctx: Context) -> str:
+    """Ask for one field of each kind."""
+    await ctx.report_progress(1, 2)
+    return (await ctx.elicit("What shall it be?", Order)).data.model_dump_json(exclude_none=True)
+
+
+@plugin.tool
+async def sign_in(ctx: Context) -> str:
+    """Send the person elsewhere."""
+    return (await ctx.elicit_url("Sign in, please.", "https://login.example/", "1")).action
+
+
+@plugin.tool
+async def talk_and_work(ctx: Context) -> str:
+    """Report progress and log."""
+    await ctx.report_progress(1, 2)
+    await ctx.info("half of it")
+    await ctx.report_progress(2, 2)
+    return "done"
+
+
+@plugin.tool(description="\x1b[2J wiped")
+def evil() -> str:
+    return "\x1b[2J"
+
+
 @plugin.tool
 async def hold(ctx: Context) -> str:
-    """Say so on the log, then wait for ever."""
+    """Say so, then wait for ever."""
     import asyncio
-    ctx.plugin.log.info("holding")
+    await ctx.report_progress(0, message="holding")
     await asyncio.Event().wait()
+    return ""
+
+
+@plugin.tool
+def hang() -> str:
+    """Hang in a thread, where nothing can stop it."""
+    import threading
+    trace("hanging")
+    threading.Event().wait()
     return ""
 
 
@@ -287,6 +341,7 @@ def noisy() -> str:
 VAULT = '''
 """Knows secrets and does not keep them."""
 import os
+from contextlib import asynccontextmanager
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -298,7 +353,14 @@ class Settings(BaseModel, extra="forbid"):
     password: str = Field("", description="From a file.")
 
 
-plugin = Plugin(settings=Settings)
+@asynccontextmanager
+async def lifespan(plugin):
+    if "VAULT_FRAIL" in os.environ:
+        raise ConnectionError(spill(plugin))
+    yield
+
+
+plugin = Plugin(settings=Settings, lifespan=lifespan)
 
 
 def spill(ctx):
@@ -309,7 +371,6 @@ def spill(ctx):
 def log_it(ctx: Context) -> str:
     """Log the secrets."""
     ctx.plugin.log.warning("the secrets are %s", spill(ctx))
-    print("printed:", spill(ctx))
     return "logged"
 
 
@@ -346,7 +407,64 @@ def query() -> str:
     return ""
 '''
 
+DOUBTS = '''
+"""Asks itself questions."""
+import asyncio
+import threading
+
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.check
+async def all_is_well():
+    return None
+
+
+@plugin.check("the plugin's name")
+async def name(plugin):
+    return f"it is {plugin.name}"
+
+
+@plugin.check
+def does_it_raise():
+    raise SystemExit("it does")
+
+
+@plugin.check
+async def does_it_end():
+    await asyncio.Event().wait()
+
+
+@plugin.check
+def does_it_end_in_a_thread():
+    threading.Event().wait()
+'''
+
+STOPPER = '''
+"""Asks its own process to end while it starts, and never starts."""
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+
+from mcp_host import Plugin
+
+
+@asynccontextmanager
+async def lifespan(plugin):
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+    yield
+
+
+plugin = Plugin(lifespan=lifespan)
+'''
+
 DISTRIBUTIONS = {
+    "stopper": STOPPER,
+    "doubts": DOUBTS,
     "good": GOOD,
     "noisy": NOISY,
     "vault": VAULT,
@@ -356,24 +474,20 @@ DISTRIBUTIONS = {
 }
 
 
-def write_distribution(site: Path, name: str, source: str, *, version: str = "1.0", requires: str = "mcp-host") -> None:
-    """Install the distribution `mcp-plugin-NAME` with one module and the entry point NAME of `mcp.plugins`."""
-    (site / f"mcp_plugin_{name}.py").write_text(dedent(source), encoding="utf-8")
-    info = site / f"mcp_plugin_{name}-{version}.dist-info"
-    info.mkdir()
-    metadata = f"Metadata-Version: 2.1\nName: mcp-plugin-{name}\nVersion: {version}\nRequires-Dist: {requires}\n"
-    (info / "METADATA").write_text(metadata, encoding="utf-8")
-    entry_points = f"[mcp.plugins]\n{name} = mcp_plugin_{name}:plugin\n"
-    (info / "entry_points.txt").write_text(entry_points, encoding="utf-8")
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The backend of every test, in a scope that lets a module share a connected client."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site directory with the plugins above installed."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A site directory with the plugins above installed; `cli` and `invoke` have it on their path."""
     folder = tmp_path_factory.mktemp("site")
+    site = Site(folder, tmp_path_factory.mktemp("wheels"))
     for name, source in DISTRIBUTIONS.items():
-        write_distribution(folder, name, source, requires="mcp-host>=99" if name == "future" else "mcp-host")
-    return folder
+        site.plugin(name, source, requires=("mcp-host>=99" if name == "future" else "mcp-host",))
+    return site
 
 
 @dataclass(frozen=True)
@@ -492,29 +606,69 @@ class Cli:
     def serve(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Process]:
         """Serve over HTTP on a free port; the block runs once connections are accepted."""
         with self.start("run", "--transport", "http", "--port", "0", *args, env=env) as process:
+            process.stdin.close()
             process.url = process.until("Serving ").split(" at ")[1].strip()
             process.until("Ctrl+C")
             yield process
 
 
-def _environment(site: Path, home: Path) -> dict[str, str]:
-    """The environment of this process without anything that configures mcp-host, the plugins of `site` on its path."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "GOOD_", "PYTHONPATH"))}
-    # Coverage, when it runs, names its data file relative to the folder it was started in.
-    return {**env, "PYTHONPATH": str(site), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+class Invoke:
+    """Commands run in this process, which has the SDK imported already: quicker, where a process is not the matter."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capture = capture
+
+    def config(self, text: str, name: str = "mcp-host.toml") -> Path:
+        path = self.folder / name
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    def __call__(self, *args: str) -> Done:
+        from mcp_host.__main__ import main
+
+        self._capture.readouterr()
+        code = main(args)
+        captured = self._capture.readouterr()
+        return Done(code, captured.out, captured.err)
 
 
 @pytest.fixture
-def cli(site: Path, tmp_path: Path) -> Cli:
+def invoke(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Invoke]:
+    """Commands in an empty folder of the test's own, in this process."""
+    for name in [name for name in os.environ if name.startswith(("MCP_", "GOOD_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.syspath_prepend(str(site.folder))
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")}
+    yield Invoke(tmp_path, capfd)
+    root.handlers[:], root.level = handlers, level
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def _environment(site: Site, home: Path) -> dict[str, str]:
+    """The environment of this process without anything that configures mcp-host, the plugins of `site` on its path."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "GOOD_", "PYTHONPATH"))}
+    return {**env, "PYTHONPATH": str(site.folder), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def cli(site: Site, tmp_path: Path) -> Cli:
     """Commands in an empty folder of the test's own."""
     return Cli(tmp_path, _environment(site, tmp_path))
 
 
 @pytest.fixture(scope="module")
-def module_cli(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
+def module_cli(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Commands in an empty folder that the tests of one module share."""
     folder = tmp_path_factory.mktemp("shared")
     return Cli(folder, _environment(site, folder))
 
 
-__all__ = ["Cli", "Done", "Process"]
+__all__ = ["Cli", "Done", "Invoke", "Process"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from mcp_host.cli import inspecting, plugins, requests, serving, setup
+from mcp_host.cli import creating, editing, inspecting, installing, plugins, requests, serving, setup
 from mcp_host.cli.output import print_error
 from mcp_host.errors import HostError, did_you_mean
 
@@ -55,7 +55,17 @@ _COMMANDS: dict[Callable[..., Any], str] = {
     requests.read: "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
     requests.prompt: "Example: mcp-host prompt analyze_dataset dataset=penguins\n\n"
     "Exit codes: 0 done; 2 it could not be rendered.",
+    creating.new: "Example: mcp-host new weather --license apache-2.0",
     setup.init: "Example: mcp-host init stats --http",
+    installing.install: "Examples: mcp-host install claude-desktop; mcp-host install cursor -f .env --dry-run; "
+    "mcp-host install --list",
+    installing.uninstall: "Example: mcp-host uninstall claude-desktop",
+    editing.add: 'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
+    editing.remove: "Example: mcp-host remove stats",
+    editing.enable: "Example: mcp-host enable stats",
+    editing.disable: "Example: mcp-host disable stats",
+    editing.sync: "Example: mcp-host sync --check\n\n"
+    "Exit codes: 0 all is installed; 1 something is missing; 2 it could not be installed.",
     setup.schema: "Example: mcp-host schema --output -",
 }
 for _command, _epilog in _COMMANDS.items():
@@ -78,7 +88,10 @@ def run_cli(argv: Sequence[str]) -> int:
         return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # Typer makes an exit of a broken pipe.
+        if not isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
+            raise
         # Who reads the output has gone (`mcp-host inspect | head`): be quiet, also when Python flushes at the end.
         with open(os.devnull, "w") as null:
             os.dup2(null.fileno(), 1)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcp_host.config import HostConfig, find_config, load_config
+from mcp_host.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from mcp_host.host import Host
@@ -37,10 +42,16 @@ def read_config(
     path: Path | None, *, flags: Mapping[str, Any] | None = None, disable: list[str] | None = None
 ) -> HostConfig:
     """Read the configuration a command is asked to use, with its flags on top."""
-    overrides: dict[str, Any] = {section: dict(values) for section, values in (flags or {}).items()}
-    if disable:
-        overrides["plugins"] = {name: {"enabled": False} for name in disable}
-    return load_config(find_config(path, os.environ, Path.cwd()), overrides=overrides)
+    file = find_config(path, os.environ, Path.cwd())
+    config = load_config(file, overrides=flags)
+    if not disable:
+        return config
+    for name in disable:
+        if name not in config.plugins:
+            what = f"there is no plugin {name!r} to disable{did_you_mean(name, config.plugins)}"
+            raise ConfigError(what, where="command line: --disable", mend="mcp-host plugins   (lists them)")
+    plugins = {name: {"enabled": False} for name in disable}
+    return load_config(file, overrides={**(flags or {}), "plugins": plugins})
 
 
 def load_host(config: HostConfig, *, log_level: str | None = None) -> Host:
@@ -55,4 +66,30 @@ def load_host(config: HostConfig, *, log_level: str | None = None) -> Host:
     from mcp_host.host import Host
     from mcp_host.server.adopt import adopt
 
-    return Host(config, installed=discover(), adopt=adopt, redactor=redactor)
+    with _ctrl_c_counts():
+        return Host(config, installed=discover(), adopt=adopt, redactor=redactor)
+
+
+@contextmanager
+def _ctrl_c_counts() -> Iterator[None]:
+    """Let Ctrl+C end the command even when it comes while a plugin is loading.
+
+    The loader holds every exception of a plugin to be the plugin's own, KeyboardInterrupt too; the user's is not.
+    """
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt

@@ -49,22 +49,25 @@ def inspect(
     Tools, resources, templates and prompts, as a client sees them; with NAME, all there is about one of them.
     """
     with own_stdout() as stdout:
-        served = asyncio.run(_served(config, url, disable))
-        contents: dict[str, list[dict[str, Any]]] = served["contents"]
-        if name is not None:
-            found = [(kind, item) for kind, items in contents.items() for item in items if name in _names(item)]
-            if not found:
-                names = [_key(item) for items in contents.values() for item in items]
-                raise HostError(f"nothing is served as {name!r}{did_you_mean(name, names)}", mend="mcp-host inspect")
-            if as_json:
-                items = [item for _, item in found]
-                print_json(items[0] if len(items) == 1 else items, stdout)
-                return
-            write("\n\n".join("\n".join(_one(kind, item, stdout)) for kind, item in found), stdout)
-        elif as_json:
-            print_json({**served["server"], **contents}, stdout)
+        _show(asyncio.run(_served(config, url, disable)), name, as_json, stdout)
+
+
+def _show(served: Mapping[str, Any], name: str | None, as_json: bool, out: TextIO) -> None:
+    contents: dict[str, list[dict[str, Any]]] = served["contents"]
+    if name is not None:
+        found = [(kind, item) for kind, items in contents.items() for item in items if name in _names(item)]
+        if not found:
+            names = [_key(item) for items in contents.values() for item in items]
+            raise HostError(f"nothing is served as {name!r}{did_you_mean(name, names)}", mend="mcp-host inspect")
+        if as_json:
+            items = [item for _, item in found]
+            print_json(items[0] if len(items) == 1 else items, out)
         else:
-            write("\n\n".join(_everything(served["server"], contents, stdout)), stdout)
+            write("\n\n".join("\n".join(_one(kind, item, out)) for kind, item in found), out)
+    elif as_json:
+        print_json({**served["server"], **contents}, out)
+    else:
+        write("\n\n".join(_everything(served["server"], contents, out)), out)
 
 
 async def _served(config: Path | None, url: str | None, disable: list[str] | None) -> dict[str, Any]:
@@ -159,10 +162,10 @@ def _one(kind: str, item: Mapping[str, Any], out: TextIO) -> Iterator[str]:
             for name, required, field in parameters
         ]
         yield "\n" + table(("argument", "type", "needed", "about"), rows, out)
-    if "outputSchema" in item:
+    if results := item.get("outputSchema", {}).get("properties"):
         yield "\n" + table(
             ("result", "type", "about"),
-            [(name, _type(field), _about(field)) for name, field in item["outputSchema"].get("properties", {}).items()],
+            [(name, _type(field), _about(field)) for name, field in results.items()],
             out,
         )
     example = " ".join(f"{name}=..." for name, required, _ in parameters if required)

@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, TextIO
 
 from mcp_host.errors import HostError
@@ -15,8 +16,8 @@ from mcp_host.logs import printable
 from mcp_host.records import PluginRecord, Problem
 
 _GAP = "  "
-_NARROWEST = 24
-"""Columns of text that the last column of a table gets, however narrow the terminal is."""
+_NARROWEST = 16
+"""Characters that a column of a table keeps, however narrow the terminal is."""
 
 
 def print_json(data: Any, out: TextIO | None = None) -> None:
@@ -59,25 +60,27 @@ def bold(text: str, out: TextIO) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
-    """Return a table as text: one line a row, except that a terminal has the last column wrapped to its width.
+    """Return a table as text: one line a row, except that a terminal has cells wrapped to fit its width.
 
-    Columns without any text are left out.
+    Columns without any text are left out; the first, which has the names, is never wrapped.
     """
-    cells = [[printable(cell).replace("\n", " ") for cell in row] for row in rows]
-    filled = [number for number in range(len(columns)) if any(row[number] for row in cells)]
+    cells = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
+    filled = [number for number in range(len(columns)) if number == 0 or any(row[number] for row in cells)]
     columns, cells = [columns[number] for number in filled], [[row[number] for number in filled] for row in cells]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    last = max(_NARROWEST, _width(out) - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1))
-    widths[-1] = min(widths[-1], last)
-    indent = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
+    while sum(widths) + len(_GAP) * (len(widths) - 1) > _width(out):
+        widest = max(range(1, len(widths)), key=lambda number: widths[number], default=0)
+        if widest == 0 or widths[widest] <= _NARROWEST:
+            break
+        widths[widest] -= 1
 
-    def line(row: Sequence[str]) -> str:
-        first, *more = textwrap.wrap(row[-1], last) or [""]
-        start = _GAP.join(cell.ljust(width) for cell, width in zip((*row[:-1], first), widths, strict=True))
-        return "\n".join([start.rstrip(), *(indent + part for part in more)])
+    def lines(row: Sequence[str]) -> Iterator[str]:
+        wrapped = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for parts in zip_longest(*wrapped, fillvalue=""):
+            yield _GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
 
-    rule = _GAP.join("-" * width for width in widths)
-    return "\n".join([bold(line(columns), out), rule, *map(line, cells)])
+    header, rule = next(lines(columns)), _GAP.join("-" * width for width in widths)
+    return "\n".join([bold(header, out), rule, *(line for row in cells for line in lines(row))])
 
 
 def _width(out: TextIO) -> int:

@@ -134,8 +134,7 @@ def check(
         else:
             text = "\n".join(_report(records, results, refusal, stdout))
             text += "\n\nSomething is wrong." if failed else "\n\nAll is well."
-        # A plugin's answer may quote its settings.
-        write(host.redactor.redact(text), stdout)
+        write(text, stdout)
         return 2 if failed else 0
 
 
@@ -188,7 +187,9 @@ async def _ask(host: Host) -> list[CheckResult]:
                 if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                     raise
                 answer = text_of(error)
-            results.append(CheckResult(plugin.name, question.name, answer))
+            # It may quote the plugin's settings.
+            problem = None if answer is None else host.redactor.redact(answer)
+            results.append(CheckResult(plugin.name, question.name, problem))
     return results
 
 

@@ -7,8 +7,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import which
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -16,7 +18,7 @@ import typer
 
 from mcp_host.cli.common import ConfigOption, DebugOption, DisableOption, LogLevelOption, load_host, read_config
 from mcp_host.cli.output import records_table, write
-from mcp_host.cli.stdin import own_stdin
+from mcp_host.cli.stdin import OwnStdin, own_stdin
 from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
@@ -43,8 +45,8 @@ def run(
 ) -> None:
     """Serve the enabled plugins over stdio or HTTP.
 
-    Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG stand for the options of
-    these names; options win.
+    Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and
+    MCP_DEBUG stand for the options of these names; options win.
     """
     settings = read_config(
         config,
@@ -69,14 +71,16 @@ def run(
                 from mcp_host.server.hostserver import HostServer
                 from mcp_host.server.stdio import serve_stdio
 
-                server = HostServer(loaded)
                 stdin.give_back()
-                if stdin.is_terminal:
-                    write(
-                        "Waiting for an MCP client on stdin. Ctrl+C ends; --transport http serves over HTTP.",
-                        sys.stderr,
-                    )
-                asyncio.run(_until_stopped(serve_stdio(server, stdout), _Stop(stdin.end)))
+                serving = _with_hint(serve_stdio(HostServer(loaded), stdout), stdin)
+                asyncio.run(_until_stopped(serving, _Stop(stdin.end)))
+
+
+async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
+    """Tell a person at the terminal why nothing happens."""
+    if stdin.is_terminal:
+        write("Waiting for an MCP client on stdin. Ctrl+C ends; --transport http serves over HTTP.", sys.stderr)
+    await serving
 
 
 def _run_http(loaded: Host, stdout: TextIO) -> None:
@@ -105,32 +109,40 @@ class _Stop:
         self.by_server = False
         self._end = end
 
-    def arm(self) -> None:
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        """Handle the signals for the block."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         end = self._end or task.cancel
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def handle(number: int, frame: FrameType | None) -> None:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            restore()
             self.asked = True
             # uvicorn sends itself the signal that stopped it once more when all is done: nothing is left to stop.
             if not self.by_server:
                 loop.call_soon_threadsafe(end)
 
-        for number in before:
-            signal.signal(number, handle)
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        try:
+            yield
+        finally:
+            restore()
 
 
 async def _until_stopped(serving: Coroutine[Any, Any, None], stop: _Stop) -> None:
     """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
-    stop.arm()
-    try:
-        await serving
-    except asyncio.CancelledError:
-        if not stop.asked:
-            raise
+    with stop.armed():
+        try:
+            await serving
+        except asyncio.CancelledError:
+            if not stop.asked:
+                raise
 
 
 def _announce(host: Host, stdout: TextIO, url: str) -> None:
@@ -150,8 +162,6 @@ def _announce(host: Host, stdout: TextIO, url: str) -> None:
 
 def _program() -> str:
     """How this program can be called again from here: by its name when that is on PATH, else by its path."""
-    from shutil import which
-
     called = Path(sys.argv[0])
     found = which("mcp-host")
     if called.stem != "mcp-host":

@@ -114,7 +114,7 @@ async def _fill_in(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _question(name: str, field: Mapping[str, Any], required: bool) -> str:
-    about = [str(field["description"])] if field.get("description") else []
+    about = [str(field["description"]).rstrip(".")] if field.get("description") else []
     if choices := _choices(field):
         about.append("one of " + ", ".join(choices) if field.get("type") != "array" else "any of " + ", ".join(choices))
     elif field.get("type") in ("integer", "number"):

@@ -183,6 +183,11 @@ class HostSection(Section):
     import_warning: Duration = Field(
         default=0.5, description="Warn about a plugin whose import takes longer than this."
     )
+    requires: list[str] = Field(
+        default=[],
+        description="Distributions to install here, as pip takes them: `mcp-host add` writes it, `mcp-host sync` "
+        "installs what is missing. Paths are relative to this file.",
+    )
 
 
 class TransportSection(Section):

@@ -1,0 +1,149 @@
+"""What becomes of a failing plugin: the others go on, unless the configuration insists on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli, Invoke
+
+FAILURES = {
+    "broken": "importing mcp_plugin_broken failed: RuntimeError: no such engine",
+    "future": "mcp-plugin-future 1.0 needs mcp-host>=99",
+    "frail": "its lifespan failed to start: ConnectionError: the database is down",
+    "absent": "plugin 'absent' is not installed",
+}
+
+
+@pytest.mark.parametrize(("plugin", "transport"), [("broken", "stdio"), ("frail", "http")])
+def test_a_required_plugin_that_fails_lets_nothing_start(cli: Cli, plugin: str, transport: str) -> None:
+    cli.config(f"[transport]\nport = 0\n[plugins.good]\n[plugins.{plugin}]\nrequired = true")
+    trace = cli.folder / "trace"
+    done = cli.run("run", "--transport", transport, env={"GOOD_TRACE": str(trace)})
+    assert done.code == 2
+    assert done.out == ""
+    assert f"error: plugin {plugin} failed, and [plugins.{plugin}] required = true" in done.err
+    assert FAILURES[plugin] in done.err
+    assert "Traceback" not in done.err
+    if trace.exists():
+        # What had been started is stopped again.
+        assert trace.read_text() == "start\nstop\n"
+
+
+@pytest.mark.parametrize("plugin", FAILURES)
+def test_on_error_fail_lets_nothing_start_without_every_plugin(invoke: Invoke, plugin: str) -> None:
+    invoke.config(f'[host]\non_error = "fail"\n[plugins.good]\n[plugins.{plugin}]')
+    done = invoke("run")
+    assert done.code == 2
+    assert done.out == ""
+    assert f'error: plugin {plugin} failed, and [host] on_error = "fail"' in done.err
+    assert FAILURES[plugin] in done.err
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["call", "add", "a=1", "b=2"], ["read", "note://today"]])
+def test_a_request_from_the_shell_insists_on_required_plugins_too(invoke: Invoke, command: list[str]) -> None:
+    invoke.config("[plugins.good]\n[plugins.frail]\nrequired = true")
+    done = invoke(*command)
+    assert done.code == 2
+    assert done.out == ""
+    assert "required = true" in done.err
+
+
+def test_a_required_plugin_that_is_switched_off_is_not_missed(invoke: Invoke) -> None:
+    invoke.config("[plugins.good]\n[plugins.broken]\nrequired = true\nenabled = false")
+    assert invoke("check").code == 0
+    invoke.config("[plugins.good]\n[plugins.broken]\nrequired = true")
+    assert invoke("check", "--disable", "broken").code == 0
+
+
+def test_check_tells_every_failure_with_its_mend_and_exits_with_2(invoke: Invoke) -> None:
+    invoke.config("\n".join(f"[plugins.{plugin}]" for plugin in ("good", *FAILURES)))
+    done = invoke("check")
+    assert done.code == 2
+    for plugin, why in FAILURES.items():
+        assert f"error in plugin {plugin}: {why}" in done.out
+    for mend in ("pip install --upgrade mcp-plugin-broken", "pip install --upgrade mcp-plugin-future"):
+        assert mend in done.out
+    assert "Something is wrong." in done.out
+    assert done.err == ""  # said once
+
+
+def test_check_as_json_holds_the_records_of_all_plugins(invoke: Invoke) -> None:
+    invoke.config("[plugins.good]\n[plugins.frail]\n[plugins.noisy]\nenabled = false")
+    done = invoke("check", "--json")
+    assert done.code == 2
+    assert done.json["ok"] is False
+    assert done.json["config"] == str(invoke.folder / "mcp-host.toml")
+    plugins = {plugin["name"]: plugin for plugin in done.json["plugins"]}
+    assert plugins["good"]["stage"] == "serving"
+    assert "add" in plugins["good"]["contributed"]["tools"]
+    assert plugins["frail"]["stage"] == "collected"
+    assert plugins["frail"]["problem"]["what"] == FAILURES["frail"]
+    assert plugins["noisy"]["enabled"] is False
+    assert done.json["checks"] == [{"plugin": "good", "name": "is ready", "problem": None}]
+    assert done.json["refusal"] is None
+
+
+def test_check_says_that_run_would_refuse(invoke: Invoke) -> None:
+    invoke.config("[plugins.frail]\nrequired = true")
+    assert "mcp-host run would refuse to start: plugin frail failed" in invoke("check").out
+    refusal = invoke("check", "--json").json["refusal"]
+    assert refusal.startswith("plugin frail failed, and [plugins.frail] required = true")
+
+
+def test_check_says_that_an_address_needs_names(invoke: Invoke) -> None:
+    invoke.config('[transport]\nkind = "http"\nhost = "0.0.0.0"')
+    done = invoke("check")
+    assert done.code == 2
+    assert "allowed_hosts" in done.out
+
+
+def test_check_asks_the_plugins_own_questions(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke.config("[plugins.good]")
+    done = invoke("check")
+    assert done.code == 0
+    assert "All is well." in done.out
+    monkeypatch.setenv("GOOD_TROUBLE", "the disk is full")
+    done = invoke("check")
+    assert done.code == 2
+    assert "NO: the disk is full" in done.out
+
+
+def test_a_check_that_raises_or_never_answers_is_a_problem_and_not_the_end(cli: Cli) -> None:
+    cli.config('[host]\nstart_timeout = "200ms"\n[plugins.doubts]')
+    done = cli.run("check", "--json")
+    assert done.code == 2
+    assert [(check["name"], check["problem"]) for check in done.json["checks"]] == [
+        ("all is well", None),
+        ("the plugin's name", "it is doubts"),
+        ("does it raise", "SystemExit: it does"),
+        ("does it end", "no answer within 0.2 s"),
+        ("does it end in a thread", "no answer within 0.2 s"),
+    ]
+
+
+def test_check_at_level_debug_shows_the_tracebacks(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    invoke.config("[plugins.broken]\n[plugins.frail]")
+    assert "Traceback" in invoke("check", "--log-level", "debug").err
+    # As the mend of the failure says.
+    monkeypatch.setenv("MCP_LOG_LEVEL", "debug")
+    done = invoke("check")
+    assert "MCP_LOG_LEVEL=debug mcp-host check" in done.out
+    assert "raise ConnectionError" in done.err
+
+
+def test_nothing_enabled_is_said_and_is_no_failure(invoke: Invoke) -> None:
+    done = invoke("check")
+    assert done.code == 0
+    assert "No plugins are enabled" in done.out
+
+
+def test_a_plugin_that_prints_cannot_break_the_json_of_a_command(invoke: Invoke) -> None:
+    invoke.config("[plugins.noisy]")
+    assert invoke("check", "--json").json["ok"] is True
+    assert invoke("inspect", "--json").json["tools"][0]["name"] == "noise"
+    done = invoke("call", "noise", "--json")
+    assert done.json["structuredContent"] == {"result": "quiet"}
+    assert "NOISE raw in a thread" in done.err

@@ -1,0 +1,171 @@
+"""`mcp-host run --transport http` as a process: who is let in, in which form, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from mcp import Client
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli, Process
+
+LONGEST = 60.0
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+}
+
+
+@pytest.fixture(scope="module")
+def served(module_cli: Cli) -> Iterator[Process]:
+    module_cli.config('[transport]\ncors = ["https://app.example"]\n[plugins.good]\n')
+    with module_cli.serve() as process:
+        yield process
+
+
+def health(process: Process) -> str:
+    return process.url.replace("/mcp", "/good/health")
+
+
+def test_only_requests_for_a_host_of_this_machine_are_answered(served: Process) -> None:
+    evil = {**ACCEPT, "Host": "evil.example"}
+    assert httpx2.post(served.url, json=INITIALIZE, headers=evil).status_code == 421
+    assert httpx2.get(health(served), headers={"Host": "evil.example"}).status_code == 421
+    assert httpx2.post(served.url, json=INITIALIZE, headers=ACCEPT).status_code == 200
+    assert httpx2.get(health(served)).text == "well"
+
+
+def test_only_pages_of_known_origins_may_ask(served: Process) -> None:
+    for origin, status in (("https://evil.example", 403), ("http://localhost:3000", 200), ("https://app.example", 200)):
+        headers = {**ACCEPT, "Origin": origin}
+        assert httpx2.post(served.url, json=INITIALIZE, headers=headers).status_code == status
+        assert httpx2.get(health(served), headers={"Origin": origin}).status_code == status
+
+
+def test_a_page_of_a_cors_origin_may_ask_and_sees_the_session_id(served: Process) -> None:
+    preflight = httpx2.options(
+        served.url,
+        headers={
+            "Origin": "https://app.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type, mcp-session-id",
+        },
+    )
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+    assert "POST" in preflight.headers["access-control-allow-methods"]
+    answer = httpx2.post(served.url, json=INITIALIZE, headers={**ACCEPT, "Origin": "https://app.example"})
+    assert "Mcp-Session-Id" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["mcp-session-id"]
+
+
+def test_a_page_of_any_other_origin_gets_no_leave_to_ask(served: Process) -> None:
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    preflight = httpx2.options(served.url, headers=headers)
+    assert preflight.status_code == 403
+    assert "access-control-allow-origin" not in preflight.headers
+
+
+def test_answers_are_event_streams_and_sessions_are_kept_unless_told_otherwise(served: Process) -> None:
+    answer = httpx2.post(served.url, json=INITIALIZE, headers=ACCEPT)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    unknown = {**ACCEPT, "Mcp-Session-Id": "nobodys"}
+    ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
+    assert httpx2.post(served.url, json=ping, headers=unknown).status_code == 404
+
+
+def test_json_answers_without_sessions_are_a_setting(cli: Cli) -> None:
+    cli.config("[transport]\njson_response = true\nstateless = true\npath = '/tools'\n[plugins.good]\n")
+    with cli.serve() as process:
+        assert process.url.endswith("/tools")
+        answer = httpx2.post(process.url, json=INITIALIZE, headers=ACCEPT)
+        assert answer.headers["content-type"].startswith("application/json")
+        assert answer.json()["result"]["serverInfo"]["name"] == "mcp-host"
+        assert "mcp-session-id" not in answer.headers
+        call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "state", "arguments": {}}}
+        assert httpx2.post(process.url, json=call, headers=ACCEPT).json()["result"]["structuredContent"] == {
+            "result": "the state"
+        }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.anyio
+async def test_a_signal_stops_the_plugins_and_ends_the_server_with_0_also_while_a_client_listens(
+    cli: Cli, number: signal.Signals
+) -> None:
+    cli.config("[plugins.good]")
+    trace = cli.folder / "trace"
+    with cli.serve(env={"GOOD_TRACE": str(trace)}) as process:
+        async with Client(process.url) as client, client.listen(tools_list_changed=True):
+            process.signal(number)
+            assert process.wait() == 0
+        assert "Traceback" not in process.err
+    assert trace.read_text() == "start\nstop\n"
+
+
+def test_a_signal_while_the_plugins_start_stops_those_that_did_and_ends_the_process_with_0(cli: Cli) -> None:
+    cli.config("[plugins.good]\n[plugins.stopper]")
+    trace = cli.folder / "trace"
+    done = cli.run("run", "--transport", "http", "--port", "0", env={"GOOD_TRACE": str(trace)})
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert trace.read_text() == "start\nstop\n"
+
+
+def test_a_second_signal_ends_a_server_that_waits_for_a_call_at_once(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    with cli.serve() as process:
+        address = urlsplit(process.url)
+        params = {"name": "hold", "arguments": {}, "_meta": {"progressToken": 7}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params})
+        headers = "".join(f"{name}: {value}\r\n" for name, value in ACCEPT.items())
+        session = httpx2.post(process.url, json=INITIALIZE, headers=ACCEPT).headers["mcp-session-id"]
+        request = (
+            f"POST /mcp HTTP/1.1\r\nHost: {address.netloc}\r\n{headers}Mcp-Session-Id: {session}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        )
+        with socket.create_connection((address.hostname or "", address.port or 0), LONGEST) as connection:
+            connection.sendall(request.encode())
+            answer = connection.makefile("r", encoding="utf-8")
+            assert any("holding" in line for line in answer)
+            process.signal(signal.SIGINT)
+            process.signal(signal.SIGINT)
+            assert process.wait() in (0, 130, -signal.SIGINT)
+
+
+def test_a_bind_address_that_others_reach_needs_the_names_they_use(cli: Cli) -> None:
+    done = cli.run("run", "--transport", "http", "--host", "0.0.0.0", "--port", "0")
+    assert done.code == 2
+    assert done.out == ""
+    assert "DNS rebinding" in done.err
+    assert '[transport] allowed_hosts = ["mcp.example.com"]' in done.err
+
+
+def test_a_port_in_use_is_said_with_how_to_take_another(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    trace = cli.folder / "trace"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = cli.run("run", "-t", "http", "--port", str(port), env={"GOOD_TRACE": str(trace)})
+    assert done.code == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in done.err
+    assert "--port" in done.err
+    assert "Traceback" not in done.err
+    assert not trace.exists()  # found out before any plugin was started
+
+
+def test_the_first_lines_say_what_is_served_and_how_to_connect(served: Process) -> None:
+    said: Any = "".join(served.lines)
+    assert "mcp-plugin-good 1.0" in said
+    assert f"Serving mcp-host at {served.url}" in said
+    assert f"claude mcp add --transport http mcp-host {served.url}" in said
+    assert f"inspect --url {served.url}" in said

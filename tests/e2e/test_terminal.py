@@ -1,0 +1,241 @@
+"""What a person at a terminal sees and is asked: the commands run on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli
+
+LONGEST = 60.0
+TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl+C reaches the command
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Screen:
+    """A process on a pseudo-terminal, and what it has shown so far."""
+
+    def __init__(self, args: list[str], cli: Cli, columns: int, env: Mapping[str, str]) -> None:
+        self._master, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        environment = {key: value for key, value in cli.environment(env).items() if key not in ("COLUMNS", "LINES")}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_TERMINAL, *args],
+            cwd=cli.folder,
+            env={**environment, "TERM": "xterm-256color"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self._watchdog = threading.Timer(LONGEST, self._process.kill)
+        self._watchdog.start()
+        self.shown = ""
+
+    def until(self, text: str) -> None:
+        """Read until the text is shown."""
+        while text not in self.shown:
+            more = self._read()
+            assert more, f"no {text!r} in {self.shown!r}"
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def wait(self) -> int:
+        """Read to the end and return the exit code."""
+        while self._read():
+            pass
+        return self._process.wait(LONGEST)
+
+    def close(self) -> None:
+        self._watchdog.cancel()
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._master)
+
+    def _read(self) -> str:
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # how Linux says that nobody has the terminal open any more
+            return ""
+        text = data.decode(errors="replace").replace("\r\n", "\n")
+        self.shown += text
+        return text or "\n"
+
+
+@contextmanager
+def screen(cli: Cli, *args: str, columns: int = 100, env: Mapping[str, str] | None = None) -> Iterator[Screen]:
+    started = Screen([*cli.command, *args], cli, columns, env or {})
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+@pytest.fixture
+def good(cli: Cli) -> Cli:
+    cli.config("[plugins.good]")
+    return cli
+
+
+def test_progress_is_a_bar_that_is_gone_at_the_end(good: Cli) -> None:
+    with screen(good, "call", "work", "steps=3") as shown:
+        assert shown.wait() == 0
+        assert "step 3" in shown.shown
+        assert "100%" in shown.shown
+        assert shown.shown.endswith("worked\n")
+        assert "progress 1/3" not in shown.shown
+
+
+def test_log_messages_are_shown_above_the_bar(good: Cli) -> None:
+    with screen(good, "call", "talk_and_work") as shown:
+        assert shown.wait() == 0
+        assert "info: half of it" in shown.shown
+
+
+def test_a_tool_asks_the_person_until_the_answers_fit(good: Cli) -> None:
+    with screen(good, "call", "paint", "thing=wall") as shown:
+        shown.until("colour (The colour to paint it in; one of red, blue): ")
+        assert "How shall wall be painted?" in shown.shown
+        shown.type("green\n")
+        shown.until("not so: one of red, blue")
+        shown.type("\n")
+        shown.until("not so: an answer is needed")
+        shown.type("red\n")
+        shown.until("coats (a whole number; Enter: 1): ")
+        for wrong, why in (("many", "a whole number"), ("7", "a number from 1 to 3")):
+            shown.type(wrong + "\n")
+            shown.until(f"not so: {why}")
+        shown.type("\n")
+        shown.until("glossy (y or n; Enter: false): ")
+        shown.type("perhaps\n")
+        shown.until("not so: y or n")
+        shown.type("y\n")
+        assert shown.wait() == 0
+        assert shown.shown.endswith("wall: 1 x red, glossy\n")
+
+
+def test_the_end_of_the_input_leaves_the_question_unanswered(good: Cli) -> None:
+    with screen(good, "call", "paint", "thing=wall") as shown:
+        shown.until("Ctrl+D: no answer")
+        shown.until("colour")
+        shown.type("\x04")
+        assert shown.wait() == 0
+        assert shown.shown.endswith("cancel: left as it is\n")
+
+
+def test_every_kind_of_field_can_be_filled_in(good: Cli) -> None:
+    with screen(good, "call", "order") as shown:
+        for question, answer in (
+            ("sizes (any of s, m, l", "s, x"),
+            ("not so: 'x' is not one of s, m, l", "s, m"),
+            ("weight (a number", "1.5"),
+            ("note (Enter: leave out)", ""),
+            ("tier (one of free, paid", "paid"),
+        ):
+            shown.until(question)
+            shown.type(answer + "\n")
+        assert shown.wait() == 0
+        assert '"sizes":["s","m"]' in re.sub(r"\s", "", shown.shown)
+        assert '"note"' not in shown.shown
+
+
+@pytest.mark.parametrize(("answer", "action"), [("y", "accept"), ("n", "decline")])
+def test_a_tool_can_send_the_person_to_an_address(good: Cli, answer: str, action: str) -> None:
+    with screen(good, "call", "sign_in") as shown:
+        shown.until("https://login.example/")
+        shown.until("[y/n]")
+        shown.type(answer + "\n")
+        assert shown.wait() == 0
+        assert shown.shown.endswith(f"{action}\n")
+
+
+def test_ctrl_c_ends_a_call_quietly(good: Cli) -> None:
+    with screen(good, "call", "hold") as shown:
+        shown.until("holding")
+        shown.type("\x03")
+        assert shown.wait() == 130
+        assert "Traceback" not in shown.shown
+
+
+def test_run_says_that_it_waits_for_a_client_and_ctrl_c_ends_it_quietly(good: Cli) -> None:
+    with screen(good, "run") as shown:
+        shown.until("Waiting for an MCP client on stdin. Ctrl+C ends")
+        shown.type("\x03")
+        assert shown.wait() == 0
+        assert "Traceback" not in shown.shown
+
+
+@pytest.mark.parametrize(("command", "columns"), [("plugins", 80), ("check", 80), ("inspect", 80), ("inspect", 120)])
+def test_tables_fit_the_terminal(cli: Cli, command: str, columns: int) -> None:
+    cli.config("[plugins.good]\n[plugins.noisy]\nenabled = false\n")
+    with screen(cli, command, columns=columns) as shown:
+        assert shown.wait() == 0
+        tables = [line for line in shown.shown.splitlines() if "  " in line]
+        assert tables
+        assert max(map(len, tables)) <= columns
+
+
+def test_a_terminal_too_narrow_for_a_table_still_gets_it(good: Cli) -> None:
+    with screen(good, "plugins", columns=30) as shown:
+        assert shown.wait() == 0
+        assert "mcp-plugin-good" in shown.shown
+
+
+def test_headings_are_bold_unless_no_color_is_set(good: Cli) -> None:
+    with screen(good, "plugins", env={"NO_COLOR": ""}) as shown:
+        shown.wait()
+        assert "\x1b[1mplugin " in shown.shown
+    with screen(good, "plugins", env={"NO_COLOR": "1"}) as shown:
+        shown.wait()
+        assert "\x1b" not in shown.shown
+
+
+def test_a_plugin_cannot_rewrite_the_terminal(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    with screen(cli, "inspect", "evil") as shown:
+        assert shown.wait() == 0
+        assert "\\x1b[2J" in shown.shown
+        assert "\x1b[2J" not in shown.shown
+
+
+def test_a_reader_that_leaves_early_is_no_error(good: Cli) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*good.command, "inspect", "--json"],
+        cwd=good.folder,
+        env=good.environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_process_without_standard_streams_still_works(good: Cli) -> None:
+    command = " ".join([*good.command, "inspect --json >inspected 0<&- 2>&-"])
+    done = subprocess.run(["sh", "-c", command], cwd=good.folder, env=good.environment(), timeout=LONGEST, check=False)
+    assert done.returncode == 0
+    assert '"add"' in (good.folder / "inspected").read_text()
