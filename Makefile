@@ -10,7 +10,7 @@ EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers tests bench clean
+.PHONY: run test lint types layers tests clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -29,7 +29,7 @@ layers: $(VENV)/.test
 
 tests: $(VENV)/.test
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
 

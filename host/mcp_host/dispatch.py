@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
@@ -413,7 +414,9 @@ def _anticipated(error: BaseException) -> bool:
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    return isinstance(error, anyio.get_cancelled_exc_class())
+    """Whether this call is being cancelled; a function that raises the exception by itself has crashed."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _validated(metadata: FuncMetadata, given: Mapping[str, Any], what: str) -> dict[str, Any]:

@@ -141,9 +141,7 @@ class Host:
         try:
             yield
         finally:
-            self._users -= 1
-            if self._users == 0:
-                await self._finish(self._stop())
+            await self._finish(self._leave())
 
     async def _start(self) -> None:
         self.require()
@@ -156,6 +154,12 @@ class Host:
             await self._lifespans.stop()
             raise
         self._serving()
+
+    async def _leave(self) -> None:
+        async with self._changing:
+            self._users -= 1
+            if self._users == 0:
+                await self._stop()
 
     async def _stop(self) -> None:
         for task in self._retiring:

@@ -275,7 +275,7 @@ def toml_documents(draw: st.DrawFn) -> str:
     data = draw(TOML_TABLES)
     if draw(st.booleans()):
         data["mcp_servers"] = draw(st.dictionaries(TOML_KEYS, TOML_TABLES, max_size=3))
-    lines = tomli_w.dumps(data).splitlines()
+    lines = tomli_w.dumps(data).removesuffix("\n").split("\n")
     commented = [line for each in lines for line in (each, *draw(st.sampled_from([(), ("# a [comment",), ("",)])))]
     # A comment inside a value of many lines may be none; tomllib says what is valid.
     text = "\n".join(commented if _is_toml("\n".join(commented)) else lines) + draw(st.sampled_from(["", "\n", "\n\n"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.server.mcpserver import MCPServer
 
-import mcp_host
 from mcp_host import Plugin
 from mcp_host.cli.contract import check_contract, report_lines, run_contract
 from mcp_host.config import parse_config
@@ -778,8 +776,3 @@ def test_a_schema_is_json_schema_2020_12_and_refers_only_to_itself(schema: dict[
 
 def test_an_output_schema_may_describe_anything() -> None:
     assert list(faults({"type": "string"}, of_arguments=False)) == []
-
-
-def test_the_contract_is_asked_for_without_being_part_of_the_author_s_own_imports() -> None:
-    assert "contract" not in mcp_host.__all__
-    assert "mcp_host.contract" in sys.modules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import threading
@@ -233,6 +234,10 @@ def failing_plugin() -> Plugin:
         raise KeyboardInterrupt
 
     @plugin.tool
+    async def cancelled() -> str:
+        raise asyncio.CancelledError
+
+    @plugin.tool
     def wordless() -> str:
         raise WordlessError
 
@@ -288,7 +293,9 @@ async def test_the_text_of_a_tool_error_reaches_the_model_as_it_is(mode: str) ->
 
 
 @each_era
-@pytest.mark.parametrize("tool", ["crashed", "left", "left_async", "interrupted", "wordless", "odd_result"])
+@pytest.mark.parametrize(
+    "tool", ["crashed", "left", "left_async", "interrupted", "cancelled", "wordless", "odd_result"]
+)
 async def test_a_crash_is_masked_with_an_id_that_is_in_the_log(
     mode: str, tool: str, caplog: pytest.LogCaptureFixture
 ) -> None:
