@@ -317,11 +317,12 @@ class _File:
             self.parts[index] = replace(part, text=text)
             return
         self.parts = kept
-        around = self.parts[index - 1 : index + 1]
-        below_it = any(len(other.path) > 2 and other.path[:2] == ("plugins", name) for other in kept[index:])
-        if [other.kind for other in around] == [_Kind.HEADER, _Kind.BLANK] and below_it:
+        around = [other.kind for other in kept[index - 1 : index + 1]]
+        following = next((other for other in kept[index:] if other.kind in (_Kind.HEADER, _Kind.VALUE)), part)
+        is_below = following.kind is _Kind.HEADER and following.path[:2] == ("plugins", name)
+        if around == [_Kind.HEADER, _Kind.BLANK] and is_below:
             # The header that switch_off put above the plugin's other tables.
-            del self.parts[index - 1 : index + 1]
+            del kept[index - 1 : index + 1]
 
     def switch_off(self, name: str) -> None:
         path = ("plugins", name, "enabled")

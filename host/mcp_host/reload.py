@@ -1,9 +1,13 @@
-"""Applies an edited configuration to a running server, and tells its clients what changed."""
+"""Applies an edited configuration to a running server, tells its clients what changed, and notices when to do so."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+import signal
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ServerEvent, ToolsListChanged
 
@@ -68,3 +72,42 @@ def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
     if (before.resource_list, before.template_list) != (after.resource_list, after.template_list):
         events.append(ResourcesListChanged())
     return events
+
+
+@asynccontextmanager
+async def following(reloader: Reloader, file: Path | None) -> AsyncIterator[None]:
+    """Reload on SIGHUP and, when `file` is given, each time it is written, for the length of the block."""
+    wanted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None:
+        loop.add_signal_handler(hangup, wanted.set)
+    # Tasks and not a task group: an error of the server's is to come out as it is.
+    followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
+    if file is not None:
+        followers.append(asyncio.create_task(_watch(file, wanted), name=f"watching {file.name}"))
+    try:
+        yield
+    finally:
+        if hangup is not None:
+            loop.remove_signal_handler(hangup)
+        for follower in followers:
+            follower.cancel()
+        await asyncio.wait(followers)
+
+
+async def _reload_when(wanted: asyncio.Event, reloader: Reloader) -> None:
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        await reloader.reload()
+
+
+async def _watch(file: Path, wanted: asyncio.Event) -> None:
+    from watchfiles import awatch
+
+    # The folder, because editors put a new file in the place of the old one. What a link points to may be elsewhere.
+    names = {file.absolute(), file.resolve()}
+    async for changes in awatch(*{name.parent for name in names}, recursive=False):
+        if any(Path(path) in names for _, path in changes):
+            wanted.set()

@@ -10,13 +10,14 @@ from typing import Any, Literal
 from mcp import Client
 
 from mcp_host.config import HostConfig, load_config, parse_config
+from mcp_host.contract import contract
 from mcp_host.discovery import discover
 from mcp_host.errors import HostError
 from mcp_host.host import Host
 from mcp_host.server.adopt import adopt
 from mcp_host.server.hostserver import HostServer
 
-__all__ = ["Mode", "connect", "make_host"]
+__all__ = ["Mode", "connect", "contract", "make_host"]
 
 Mode = Literal["auto", "legacy"] | str
 """`auto` speaks 2026-07-28, `legacy` the handshake versions; a version pins one."""

@@ -262,7 +262,8 @@ def _settings(tools: Path, home: Path) -> dict[str, str]:
     env.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     env.setdefault("UV_CACHE_DIR", subprocess.check_output([tools / "uv", "cache", "dir"], text=True).strip())
     # Constraints of who runs the tests are not for what the tests install.
-    env.pop("PIP_CONSTRAINT", None)
+    for variable in ("PIP_CONSTRAINT", "UV", "UV_CONSTRAINT"):
+        env.pop(variable, None)
     return {
         **env,
         "HOME": str(home),
@@ -332,6 +333,14 @@ def each_world(
 ) -> Iterator[World]:  # fmt: skip
     """An environment of each kind, without plugins, and an empty folder."""
     yield from _world(request.param, worlds, tools, tmp_path_factory, tmp_path)
+
+
+@pytest.fixture
+def pipx_world(
+    worlds: dict[str, World], tools: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Iterator[World]:
+    """An environment that pipx made, without plugins, and an empty folder."""
+    yield from _world("pipx", worlds, tools, tmp_path_factory, tmp_path)
 
 
 @pytest.fixture
@@ -562,3 +571,55 @@ def test_an_upgrade_and_a_range_replace_what_was_asked_for(world: World) -> None
     assert "missing: mcp-plugin-tiny>=3 (2.0 is installed)" in world("sync", "--check").out
     assert world("sync", **index).code == 0
     assert world("sync", "--check").code == 0
+
+
+@pytest.mark.network
+def test_what_pipx_knows_already_is_replaced_and_pipx_still_removes_it(pipx_world: World) -> None:
+    world = pipx_world
+    for number in ("1.0", "2.0"):
+        wheel(world.folder, "tiny", version=number)
+    index = {"UV_FIND_LINKS": str(world.folder), "UV_NO_INDEX": "1"}
+    (world.folder / "mcp-host.toml").write_text('[host]\nrequires = ["mcp-plugin-tiny==1.0"]\n')
+    assert world("sync", **index).code == 0
+    (world.folder / "mcp-host.toml").write_text('[host]\nrequires = ["mcp-plugin-tiny==2.0"]\n\n[plugins.tiny]\n')
+    done = world("sync", **index)
+    assert done.code == 0, done.err
+    assert len(list(world.prefix.glob("**/mcp_plugin_tiny-2.0.dist-info"))) == 1
+    done = world("remove", "tiny")
+    assert done.code == 0, done.err
+    assert not world.has("mcp-plugin-tiny")
+
+
+@pytest.mark.network
+def test_without_the_tool_that_made_the_environment_another_installs_or_it_is_said(
+    world: World, pipx_world: World, tools: Path
+) -> None:
+    built = wheel(world.folder, "tiny")
+    done = world("add", built, PATH="/nowhere")
+    assert done.code == 2
+    assert "uv made this environment and is not on PATH, nor is there pip in it" in done.err
+    assert "mend:  put uv on PATH\n" in done.err
+    only_uv = world.folder / "only uv"
+    only_uv.mkdir()
+    (only_uv / "uv").symlink_to(tools / "uv")
+    done = pipx_world("add", built, PATH=str(only_uv))
+    assert done.code == 0, done.err
+    assert "Note: pipx is not on PATH and does not know of this" in done.out
+    assert pipx_world("remove", "tiny").code == 0  # pipx is back, and does not know of it
+    assert not pipx_world.has("mcp-plugin-tiny")
+
+
+@pytest.mark.network
+def test_an_object_s_distribution_is_removed_when_the_file_asked_for_it(world: World) -> None:
+    built = wheel(world.folder, "odd", plugins={})
+    plugin = '[plugins.odd]\nobject = "mcp_plugin_odd:plugin"\n'
+    path = world.folder / "mcp-host.toml"
+    path.write_text(f'[host]\nrequires = ["./{built.name}"]\n\n{plugin}')
+    assert world("sync").code == 0
+    assert world("remove", "odd", "--dry-run").out.endswith("Would have uninstalled mcp-plugin-odd.\n")
+    path.write_text(plugin)
+    assert "ninstalled" not in world("remove", "odd", "--dry-run").out
+    path.write_text(f'[host]\nrequires = ["./{built.name}"]\n\n{plugin}')
+    assert world("remove", "odd").code == 0
+    assert not world.has("mcp-plugin-odd")
+    assert path.read_text() == "[host]\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,3 +149,20 @@ def test_a_plugin_that_prints_cannot_break_the_json_of_a_command(invoke: Invoke)
     done = invoke("call", "noise", "--json")
     assert done.json["structuredContent"] == {"result": "quiet"}
     assert "NOISE raw in a thread" in done.err
+
+
+def test_ctrl_c_while_a_plugin_is_loading_ends_the_command(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "slow_import.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nsignal.pause()\n", encoding="utf-8"
+    )
+    cli.config('[plugins.slow]\nobject = "slow_import:plugin"\n')
+    path = os.pathsep.join((str(tmp_path), cli.env["PYTHONPATH"]))
+    done = cli.run("check", env={"PYTHONPATH": path})
+    assert done.code == 130
+    assert "Traceback" not in done.err
+
+
+def test_check_holds_a_project_against_the_authors_contract(invoke: Invoke) -> None:
+    done = invoke("check", "--plugin", str(Path(__file__).parents[2] / "plugins/mcp-plugin-stats"))
+    assert done.code == 0, done.err
+    assert done.out.rstrip().endswith("The contract is kept.")

@@ -19,16 +19,24 @@ from mcp_host.errors import HostError
 from sites import build_wheel
 
 ROOT = Path(__file__).parents[2]
-DESCRIBE = """
+MEASURED = """
+import os
+if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    import coverage
+    coverage.process_startup()
+"""
+"""What a Python without coverage's own start does to be measured as this process is."""
+
+DESCRIBE = f"""{MEASURED}
 import json, sys
 from mcp_host.environment import detect
 from mcp_host.errors import HostError
 try:
     found = detect()
 except HostError as error:
-    print(json.dumps({"what": error.what, "where": error.where, "mend": error.mend}))
+    print(json.dumps({{"what": error.what, "where": error.where, "mend": error.mend}}))
 else:
-    print(json.dumps({"kind": found.kind, "prefix": str(found.prefix), "tool": found.tool, "note": found.note}))
+    print(json.dumps({{"kind": found.kind, "prefix": str(found.prefix), "tool": found.tool, "note": found.note}}))
 """
 
 
@@ -99,14 +107,14 @@ def test_the_python_of_the_operating_system_is_left_alone(libraries: Path, tmp_p
     assert "no pip" in said["what"]
 
 
-PLAIN = """
+PLAIN = f"""{MEASURED}
 import sys
 from pathlib import Path
 from mcp_host.environment import detect, held, run
 from mcp_host.requirements import installed_now
 
 environment = detect()
-with held({"mcp-host": "0.1.0"}) as constraints:
+with held({{"mcp-host": "0.1.0"}}) as constraints:
     run(environment.install([([sys.argv[1]], None)], constraints=constraints))
 assert installed_now("mcp.plugins")["mcp-plugin-tiny"].plugins == ("tiny",)
 run(environment.uninstall(["mcp-plugin-tiny"]))

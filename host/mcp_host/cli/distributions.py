@@ -170,11 +170,11 @@ class Installation:
             raise
 
 
-# --- Loading, which is another process's work: this one has the modules of before the installation
-
-
 def load(file: EditedFile, names: Sequence[str]) -> list[PluginRecord] | None:
-    """Have `mcp-host check` load these plugins and no other; None when it gave no answer."""
+    """Have `mcp-host check` load these plugins and no other; None when it gave no answer.
+
+    In a process of its own, because this one has the modules of before the installation.
+    """
     others = [name for name, section in file.config.plugins.items() if section.enabled and name not in names]
     command = [sys.executable, "-P", "-m", "mcp_host", "check", "--json", "--config", str(file.path)]
     command += [word for name in others for word in ("--disable", name)]
@@ -201,9 +201,6 @@ def _record(data: Mapping[str, Any]) -> PluginRecord:
     )
 
 
-# --- Removing
-
-
 @dataclass(frozen=True)
 class Leaving:
     """What `remove` takes away: plugins of the file, entries of `[host] requires`, distributions; and what stays."""
@@ -225,14 +222,14 @@ class Leaving:
 
         from mcp_host.requirements import find_wanted, needed_by
 
-        required = {each: find_wanted(each, distributions) for each in required(file)}
+        known_as = {each: find_wanted(each, distributions) for each in required(file)}
         homes: dict[str, set[str]] = {}
         for plugin in installed:
             homes.setdefault(plugin.name, set()).add(canonicalize_name(plugin.distribution))
         for name, section in file.config.plugins.items():
             if section.object is not None:
                 homes[name] = _home_of(name, section.object, file)
-        asked_for = {each.name for each in required} | {found.key for found in required.values() if found}
+        asked_for = {each.name for each in known_as} | {found.key for found in known_as.values() if found}
         known = set(file.config.plugins) | set(homes)
         plugins: list[str] = []
         leaving: set[str] = set()
@@ -273,7 +270,7 @@ class Leaving:
         uninstall = [key for key in sorted(leaving) if key in distributions and key not in kept]
         requires = [
             each.text
-            for each, found in required.items()
+            for each, found in known_as.items()
             if (found.key if found is not None else each.name) not in leaving
         ]
         return cls(plugins, requires, uninstall, kept)

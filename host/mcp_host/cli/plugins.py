@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, LogLevelOption, load_host, read_config
+from mcp_host.cli.contract import PluginOption, check_contract
 from mcp_host.cli.output import json_text, print_json, problem_lines, problem_text, records_table, table, write
 from mcp_host.errors import HostError, text_of
 from mcp_host.logs import printable
@@ -107,15 +108,19 @@ class CheckResult:
 
 def check(
     config: ConfigOption = None,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
     log_level: LogLevelOption = None,
     disable: DisableOption = None,
 ) -> int:
     """Load and start all plugins, and show what is wrong.
 
-    Does what `run` does up to serving, then asks each plugin for its own checks.
+    Does what `run` does up to serving, then asks each plugin for its own checks. With --plugin it holds one plugin,
+    installed or the project you are in, against the contract that its author should keep.
     """
     settings = read_config(config, disable=disable)
+    if plugin is not None:
+        return check_contract(plugin, settings, as_json=as_json)
     with own_stdout() as stdout:
         # Every problem is shown once, at the end; the log would only say it twice.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")

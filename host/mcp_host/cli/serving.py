@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shutil import which
 from types import FrameType
@@ -22,7 +23,9 @@ from mcp_host.cli.stdin import OwnStdin, own_stdin
 from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
+    from mcp_host.config import HostConfig
     from mcp_host.host import Host
+    from mcp_host.server.hostserver import HostServer
 
 
 def run(
@@ -39,6 +42,9 @@ def run(
     port: Annotated[
         int | None, typer.Option("--port", "-p", metavar="N", help="The port, for http. 0 takes any free one.")
     ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Apply mcp-host.toml anew each time it is written. SIGHUP always does.")
+    ] = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = None,
     disable: DisableOption = None,
@@ -48,21 +54,19 @@ def run(
     Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and
     MCP_DEBUG stand for the options of these names; options win.
     """
-    settings = read_config(
-        config,
-        flags={
-            "transport": {"kind": transport, "host": host, "port": port},
-            "host": {"log_level": log_level, "debug": debug},
-        },
-        disable=disable,
-    )
+    flags = {
+        "transport": {"kind": transport, "host": host, "port": port},
+        "host": {"log_level": log_level, "debug": debug},
+    }
+    read = partial(read_config, config, flags=flags, disable=disable)
+    settings = read()
     # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
     with own_stdout() as stdout:
         if settings.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 
             guard_settings(settings.transport)  # refuses an unsafe address before anything is loaded
-            _run_http(load_host(settings), stdout)
+            _run_http(load_host(settings), stdout, read, reload)
         else:
             with own_stdin() as stdin:
                 loaded = load_host(settings)
@@ -72,8 +76,9 @@ def run(
                 from mcp_host.server.stdio import serve_stdio
 
                 stdin.give_back()
-                serving = _with_hint(serve_stdio(HostServer(loaded), stdout), stdin)
-                asyncio.run(_until_stopped(serving, _Stop(stdin.end)))
+                server = HostServer(loaded, reloads=True)
+                serving = _following(server, serve_stdio(server, stdout), read, reload)
+                asyncio.run(_until_stopped(_with_hint(serving, stdin), _Stop(stdin.end)))
 
 
 async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
@@ -83,30 +88,35 @@ async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> Non
     await serving
 
 
-def _run_http(loaded: Host, stdout: TextIO) -> None:
+async def _following(
+    server: HostServer, serving: Coroutine[Any, Any, None], read: Callable[[], HostConfig], watch: bool
+) -> None:
+    """Serve, and apply the configuration anew on SIGHUP and, if asked to, whenever its file is written."""
+    from mcp_host.reload import Reloader, following
+
+    async with following(Reloader(server, read), server.host.config.path if watch else None):
+        await serving
+
+
+def _run_http(loaded: Host, stdout: TextIO, read: Callable[[], HostConfig], watch: bool) -> None:
     loaded.require()
 
     from mcp_host.server.hostserver import HostServer
     from mcp_host.server.http import serve_http
 
-    stop = _Stop()
-
-    def ready(url: str) -> None:
-        stop.by_server = True
-        _announce(loaded, stdout, url)
-
-    asyncio.run(_until_stopped(serve_http(HostServer(loaded), ready), stop))
+    server = HostServer(loaded, reloads=True)
+    serving = serve_http(server, partial(_announce, loaded, stdout))
+    asyncio.run(_until_stopped(_following(server, serving, read, watch), _Stop()))
 
 
 class _Stop:
     """What SIGINT and SIGTERM do: the first stops the server in order, a second one ends the process at once.
 
-    `end` is how to stop; the default is to cancel. `by_server` says that the server has handlers of its own now.
+    `end` is how to stop; the default is to cancel. While uvicorn runs, its own handlers take the place of these.
     """
 
     def __init__(self, end: Callable[[], None] | None = None) -> None:
         self.asked = False
-        self.by_server = False
         self._end = end
 
     @contextmanager
@@ -119,9 +129,7 @@ class _Stop:
         def handle(number: int, frame: FrameType | None) -> None:
             restore()
             self.asked = True
-            # uvicorn sends itself the signal that stopped it once more when all is done: nothing is left to stop.
-            if not self.by_server:
-                loop.call_soon_threadsafe(end)
+            loop.call_soon_threadsafe(end)
 
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,0 +1,74 @@
+"""`mcp-host run` applies an edited mcp-host.toml while it serves: on SIGHUP, and by itself with --reload."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from mcp import Client
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli, Process
+
+pytestmark = pytest.mark.anyio
+
+ONE = "[plugins.good]\n"
+RENAMED = '[plugins.good]\nprefix = "new_"\n'
+
+
+async def names_after(process: Process, change: Callable[[], None]) -> set[str]:
+    """Make a change, wait until the client hears that the tools are others, and list them."""
+    async with Client(process.url) as client, client.listen(tools_list_changed=True) as events:
+        change()
+        with anyio.fail_after(30):
+            async for _ in events:
+                break
+        return {tool.name for tool in (await client.list_tools()).tools}
+
+
+async def test_sighup_applies_the_edited_file(cli: Cli) -> None:
+    cli.config(ONE)
+    with cli.serve() as process:
+
+        def change() -> None:
+            cli.config(RENAMED)
+            process.signal(signal.SIGHUP)
+
+        names = await names_after(process, change)
+        assert names
+        assert all(name.startswith("new_") for name in names)
+
+
+@pytest.mark.parametrize("by_rename", [False, True])
+async def test_with_reload_writing_the_file_is_enough(cli: Cli, by_rename: bool) -> None:
+    cli.config(ONE)
+    with cli.serve("--reload") as process:
+
+        def change() -> None:
+            if by_rename:
+                cli.config(RENAMED, "mcp-host.toml.new").replace(cli.folder / "mcp-host.toml")
+            else:
+                cli.config(RENAMED)
+
+        names = await names_after(process, change)
+        assert names
+        assert all(name.startswith("new_") for name in names)
+
+
+async def test_a_file_that_cannot_be_served_leaves_the_server_as_it_was(cli: Cli) -> None:
+    cli.config(ONE)
+    with cli.serve("--reload") as process:
+        async with Client(process.url) as client:
+            before = [tool.name for tool in (await client.list_tools()).tools]
+            cli.config("[plugins.good")
+            process.signal(signal.SIGHUP)
+            with anyio.fail_after(30):
+                while (
+                    "invalid TOML"
+                    not in (await client.read_resource("mcp-host://plugins")).contents[0].model_dump()["text"]
+                ):
+                    await anyio.lowlevel.checkpoint()
+            assert [tool.name for tool in (await client.list_tools(cache_mode="refresh")).tools] == before
