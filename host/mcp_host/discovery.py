@@ -145,6 +145,12 @@ def _holds(distribution: Any, module: str) -> bool:
     return False
 
 
+def with_extra(installed: Iterable[InstalledPlugin], extra: Sequence[InstalledPlugin]) -> tuple[InstalledPlugin, ...]:
+    """Return what is installed, with the extra ones in the place of those of the same name."""
+    names = {each.name for each in extra}
+    return (*(each for each in installed if each.name not in names), *extra)
+
+
 def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
     """Return the one installed plugin of this name.
 

@@ -15,8 +15,10 @@ from mcp_host.catalog import Catalog
 from mcp_host.config import HostConfig
 from mcp_host.discovery import InstalledPlugin, discover
 from mcp_host.errors import HostError
+from mcp_host.loader import LoadedPlugin
 from mcp_host.records import Problem
 from mcp_host.server.hostserver import HostServer
+from mcp_host.sources import forget_modules, restore_modules, source_roots
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Reloader:
         self._server = server
         self._read = read
         self._find = find
+        self._done = asyncio.Event()
 
     async def reload(self, changed: Collection[str] = ()) -> bool:
         """Serve what the configuration says now. `changed` names plugins whose code is new.
@@ -42,18 +45,33 @@ class Reloader:
         """
         host = self._server.host
         before = host.catalog
+        roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
+        forgotten = forget_modules(roots)
         try:
             config = self._read()
             self._warn_of_what_needs_a_restart(config)
             after = await host.reload(config, installed=self._find(), changed=changed)
         except HostError as error:
+            # What is served still imports from the modules it came with.
+            restore_modules(forgotten)
             host.reload_problem = Problem.of(error)
             logger.error("not reloaded, the old configuration is still served: %s", error)
             return False
+        self._done.set()
+        self._done = asyncio.Event()
         for event in changes(before, after):
             await self._server.bus.publish(event)
         logger.info("reloaded: %s", ", ".join(plugin.name for plugin in host.plugins if plugin.alive) or "no plugins")
         return True
+
+    @property
+    def plugins(self) -> Sequence[LoadedPlugin]:
+        """The plugins that are served now."""
+        return self._server.host.plugins
+
+    async def reloaded(self) -> None:
+        """Wait for the next reload that is served."""
+        await self._done.wait()
 
     def _warn_of_what_needs_a_restart(self, config: HostConfig) -> None:
         now = self._server.host.config
@@ -75,8 +93,11 @@ def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
 
 
 @asynccontextmanager
-async def following(reloader: Reloader, file: Path | None) -> AsyncIterator[None]:
-    """Reload on SIGHUP and, when `file` is given, each time it is written, for the length of the block."""
+async def following(reloader: Reloader, file: Path | None, *, code: bool = False) -> AsyncIterator[None]:
+    """Reload on SIGHUP and, when `file` is given, each time it is written, for the length of the block.
+
+    With `code`, also load plugins again whose source changes.
+    """
     wanted = asyncio.Event()
     loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)
@@ -86,6 +107,8 @@ async def following(reloader: Reloader, file: Path | None) -> AsyncIterator[None
     followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
     if file is not None:
         followers.append(asyncio.create_task(_watch(file, wanted), name=f"watching {file.name}"))
+    if code:
+        followers.append(asyncio.create_task(_watch_code(reloader), name="watching the code of plugins"))
     try:
         yield
     finally:
@@ -111,3 +134,26 @@ async def _watch(file: Path, wanted: asyncio.Event) -> None:
     async for changes in awatch(*{name.parent for name in names}, recursive=False):
         if any(Path(path) in names for _, path in changes):
             wanted.set()
+
+
+async def _watch_code(reloader: Reloader) -> None:
+    from watchfiles import awatch
+
+    while True:
+        roots = source_roots(reloader.plugins)
+        if not roots:
+            # Nothing to watch until another configuration brings a plugin with code in files.
+            await reloader.reloaded()
+            continue
+        async for changes in awatch(*roots, yield_on_timeout=True, rust_timeout=500):
+            files = [Path(path) for _, path in changes]
+            changed = {name for root, names in roots.items() for name in names if any(_is_in(f, root) for f in files)}
+            if changed:
+                logger.info("changed: %s", ", ".join(sorted({str(file) for file in files})))
+                await reloader.reload(changed)
+            if source_roots(reloader.plugins) != roots:
+                break
+
+
+def _is_in(file: Path, root: Path) -> bool:
+    return root == file or root in file.parents

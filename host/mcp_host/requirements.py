@@ -151,7 +151,7 @@ def _is_path(text: str, base: Path) -> bool:
 
 
 def _from_path(place: str, extras: str, editable: bool, base: Path, written: Path) -> Wanted:
-    path = Path(os.path.abspath(base / Path(place).expanduser()))
+    path = Path(os.path.abspath(base / os.path.expanduser(place)))
     if not path.exists():
         raise HostError(f"there is nothing at {path}", mend="name a folder with a pyproject.toml, or a wheel")
     if path.is_dir() and not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):

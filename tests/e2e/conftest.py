@@ -528,6 +528,10 @@ class Process:
         return self._process.stdout
 
     @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
     def err(self) -> str:
         return self.errors.read_text(encoding="utf-8")
 

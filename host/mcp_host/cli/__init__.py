@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from mcp_host.cli import creating, editing, inspecting, installing, plugins, requests, serving, setup
+from mcp_host.cli import creating, developing, editing, inspecting, installing, plugins, requests, serving, setup
 from mcp_host.cli.output import print_error
 from mcp_host.errors import HostError, did_you_mean
 
@@ -45,6 +45,7 @@ def _root(
 _COMMANDS: dict[Callable[..., Any], str] = {
     serving.run: "Example: mcp-host run --transport http --port 8000\n\n"
     "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
+    developing.dev: "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
     plugins.check: "Example: mcp-host check --json\n\n"
     "Exit codes: 0 all is well, warnings allowed; 2 something is wrong.",
     plugins.plugins: "Example: mcp-host plugins",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ from mcp_host.config import HostConfig, find_config, load_config
 from mcp_host.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from mcp_host.discovery import InstalledPlugin
     from mcp_host.host import Host
 
 ConfigOption = Annotated[
@@ -54,20 +55,23 @@ def read_config(
     return load_config(file, overrides={**(flags or {}), "plugins": plugins})
 
 
-def load_host(config: HostConfig, *, log_level: str | None = None) -> Host:
-    """Set up logging and load the plugins of a configuration. Their stdout goes to stderr."""
+def load_host(config: HostConfig, *, log_level: str | None = None, extra: Sequence[InstalledPlugin] = ()) -> Host:
+    """Set up logging and load the plugins of a configuration. Their stdout goes to stderr.
+
+    The `extra` ones count as installed, in the place of those of the same name.
+    """
     from mcp_host.config.secrets import Redactor
     from mcp_host.logs import configure_logging
 
     redactor = Redactor()
     configure_logging(log_level or config.host.log_level, redactor)
 
-    from mcp_host.discovery import discover
+    from mcp_host.discovery import discover, with_extra
     from mcp_host.host import Host
     from mcp_host.server.adopt import adopt
 
     with _ctrl_c_counts():
-        return Host(config, installed=discover(), adopt=adopt, redactor=redactor)
+        return Host(config, installed=with_extra(discover(), extra), adopt=adopt, redactor=redactor)
 
 
 @contextmanager

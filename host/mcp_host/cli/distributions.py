@@ -238,7 +238,7 @@ class Leaving:
             key: str = canonicalize_name(name)
             if name in known:
                 plugins.append(name)
-                leaving |= homes.get(name) or {canonicalize_name(guess(name))}
+                leaving |= homes.get(name, {canonicalize_name(guess(name))})
             elif key in asked_for or any(key in home for home in homes.values()):
                 plugins += [plugin for plugin, home in homes.items() if key in home]
                 leaving.add(key)

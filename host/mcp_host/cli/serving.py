@@ -78,7 +78,7 @@ def run(
                 stdin.give_back()
                 server = HostServer(loaded, reloads=True)
                 serving = _following(server, serve_stdio(server, stdout), read, reload)
-                asyncio.run(_until_stopped(_with_hint(serving, stdin), _Stop(stdin.end)))
+                asyncio.run(until_stopped(_with_hint(serving, stdin), Stop(stdin.end)))
 
 
 async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
@@ -105,11 +105,11 @@ def _run_http(loaded: Host, stdout: TextIO, read: Callable[[], HostConfig], watc
     from mcp_host.server.http import serve_http
 
     server = HostServer(loaded, reloads=True)
-    serving = serve_http(server, partial(_announce, loaded, stdout))
-    asyncio.run(_until_stopped(_following(server, serving, read, watch), _Stop()))
+    serving = serve_http(server, partial(announce, loaded, stdout))
+    asyncio.run(until_stopped(_following(server, serving, read, watch), Stop()))
 
 
-class _Stop:
+class Stop:
     """What SIGINT and SIGTERM do: the first stops the server in order, a second one ends the process at once.
 
     `end` is how to stop; the default is to cancel. While uvicorn runs, its own handlers take the place of these.
@@ -143,7 +143,7 @@ class _Stop:
             restore()
 
 
-async def _until_stopped(serving: Coroutine[Any, Any, None], stop: _Stop) -> None:
+async def until_stopped(serving: Coroutine[Any, Any, None], stop: Stop) -> None:
     """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
     with stop.armed():
         try:
@@ -153,7 +153,7 @@ async def _until_stopped(serving: Coroutine[Any, Any, None], stop: _Stop) -> Non
                 raise
 
 
-def _announce(host: Host, stdout: TextIO, url: str) -> None:
+def announce(host: Host, stdout: TextIO, url: str) -> None:
     """Say what is served, where, and how a client gets there. What is wrong with a plugin is in the log."""
     name, program = host.config.host.name, _program()
     served = records_table(host.records, stdout) if host.records else "No plugins are enabled: add [plugins.NAME]"
