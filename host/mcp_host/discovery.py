@@ -166,7 +166,8 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
         raise HostError(
             f"plugin {name!r} is not installed{suggestion or installed_text}",
             where=where,
-            mend=f"pip install mcp-plugin-{name}",
+            # Of a misspelt name there may be a distribution all the same, and somebody else's.
+            mend=f"{'correct the name, or ' if suggestion else ''}pip install mcp-plugin-{name}",
         )
     first, *more = {plugin.distribution: plugin for plugin in claims}.values()
     if more:

@@ -14,6 +14,8 @@ def source_roots(plugins: Sequence[LoadedPlugin]) -> dict[Path, set[str]]:
     """Return the folder of each plugin's top-level package, or its one file, with the plugins whose code is there."""
     roots: dict[Path, set[str]] = {}
     for plugin in plugins:
+        if plugin.record.import_ms is None:
+            continue  # an object that was handed over: its module is somebody else's
         top = (plugin.record.value or "").partition(":")[0].partition(".")[0]
         module = sys.modules.get(top)
         file = getattr(module, "__file__", None)

@@ -127,7 +127,7 @@ def test_a_plugin_that_is_not_installed_gets_a_suggestion_and_the_line_that_inst
         find("wether", site.discover())
     assert str(caught.value) == (
         "plugins.wether: plugin 'wether' is not installed (did you mean 'weather'?)\n"
-        "  mend: pip install mcp-plugin-wether"
+        "  mend: correct the name, or pip install mcp-plugin-wether"
     )
 
 
