@@ -10,12 +10,12 @@ EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 export PIP_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers tests clean
+.PHONY: run test lint types layers tests docs clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
 
-test: lint types layers tests
+test: lint types layers docs tests
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -33,10 +33,13 @@ tests: $(VENV)/.test
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
 
+docs: $(VENV)/.test
+	PYTHONPATH=tools/docs $(BIN)/zensical build --strict --clean
+
 $(VENV)/.venv:
-	$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv $(PROJECTS)
@@ -49,4 +52,4 @@ $(VENV)/.test: $(VENV)/.venv $(PROJECTS)
 	@touch $@ $(VENV)/.run
 
 clean:
-	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site .cache

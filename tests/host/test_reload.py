@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,9 +17,11 @@ from mcp.types import TextContent, TextResourceContents
 from pydantic import BaseModel
 
 from mcp_host import Context, Plugin, PluginContext
+from mcp_host.catalog import Catalog
 from mcp_host.config import HostConfig, parse_config
 from mcp_host.errors import ConfigError
 from mcp_host.host import Host
+from mcp_host.loader import LoadedPlugin
 from mcp_host.reload import Reloader
 from mcp_host.server.adopt import adopt
 from mcp_host.server.hostserver import HostServer
@@ -266,8 +269,8 @@ async def test_a_storm_of_reloads_loses_no_call_and_leaks_nothing() -> None:
             calls += 1
 
     async with world.host.running(), Client(world.server) as modern, Client(world.server, mode="legacy") as legacy:
-        gc.collect()
-        tasks = len(asyncio.all_tasks())
+        tasks, files = len(asyncio.all_tasks()), open_files()
+        catalogs, plugins = alive(Catalog), alive(LoadedPlugin)
         async with anyio.create_task_group() as group:
             for client in (modern, legacy, modern, legacy):
                 group.start_soon(hammer, client)
@@ -279,11 +282,25 @@ async def test_a_storm_of_reloads_loses_no_call_and_leaks_nothing() -> None:
             await anyio.lowlevel.checkpoint()
         assert calls > 0
         assert len(asyncio.all_tasks()) <= tasks
+        assert open_files() == files
+        # Each reload made a catalog, and every other one a plugin; none but those that are served are left in memory.
+        await tools(modern)
+        assert alive(Catalog) <= catalogs
+        assert alive(LoadedPlugin) <= plugins
         assert world.host.catalog.generation == 201
     starts = [event for event in world.events if event.startswith("start b")]
     stops = [event for event in world.events if event.startswith("stop b")]
     assert len(starts) == len(stops) == 100
     assert world.events.count("start a one") == 1, "an unchanged plugin is not started again"
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(1 for found in gc.get_objects() if type(found) is kind)
 
 
 def test_reading_errors_are_config_errors() -> None:
