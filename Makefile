@@ -7,10 +7,10 @@ PLUGINS := $(wildcard plugins/*)
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml) constraints.txt
 EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 
-export PIP_CONSTRAINT := constraints.txt
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers tests docs clean
+.PHONY: run test lint types layers programs tests docs clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -27,7 +27,10 @@ types: $(VENV)/.test
 layers: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 
-tests: $(VENV)/.test
+programs:
+	@sh tools/programs.sh
+
+tests: $(VENV)/.test programs
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto $(ARGS)
 	$(BIN)/coverage combine -q

@@ -6,11 +6,24 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import typer
 
-from mcp_host.cli import creating, developing, editing, inspecting, installing, plugins, requests, serving, setup
+from mcp_host.cli import (
+    checking,
+    completion,
+    creating,
+    developing,
+    editing,
+    inspecting,
+    installing,
+    plugins,
+    requests,
+    serving,
+    setup,
+)
 from mcp_host.cli.output import print_error
 from mcp_host.errors import HostError, did_you_mean
 
@@ -19,6 +32,7 @@ PROGRAM = "mcp-host"
 app = typer.Typer(
     name=PROGRAM,
     epilog="Start with: mcp-host plugins, mcp-host init PLUGIN, mcp-host check, mcp-host run.\n\n"
+    "Completion with Tab: mcp-host --install-completion, once, in bash, zsh, fish or PowerShell.\n\n"
     "Exit codes: 0 done; 1 the request was made and failed; 2 it could not be made, or something is wrong.",
     # Plain help: the same at every width, in a pipe, and where colours or boxes cannot be shown.
     rich_markup_mode=None,
@@ -46,8 +60,8 @@ _COMMANDS: dict[Callable[..., Any], str] = {
     serving.run: "Example: mcp-host run --transport http --port 8000\n\n"
     "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
     developing.dev: "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
-    plugins.check: "Example: mcp-host check --json\n\n"
-    "Exit codes: 0 all is well, warnings allowed; 2 something is wrong.",
+    checking.check: "Examples: mcp-host check; mcp-host check --strict --config elsewhere/mcp-host.toml\n\n"
+    "Exit codes: 0 nothing is wrong; 1 there are warnings, with --strict; 2 something is wrong.",
     plugins.plugins: "Example: mcp-host plugins",
     inspecting.inspect: "Example: mcp-host inspect describe_dataset",
     requests.call: "Examples: mcp-host call describe_dataset dataset=penguins; "
@@ -79,6 +93,8 @@ def run_cli(argv: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A character that the terminal cannot show is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    if os.environ.get(completion.VARIABLE):
+        return completion.answer(partial(app, prog_name=PROGRAM))
     try:
         if argv:
             _refuse_unknown(argv[0])

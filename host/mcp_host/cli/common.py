@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mcp_host.cli import completion
+from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config
 from mcp_host.errors import ConfigError, did_you_mean
 
@@ -31,7 +33,13 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 DisableOption = Annotated[
-    list[str] | None, typer.Option("--disable", metavar="NAME", help="Leave this plugin out. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--disable",
+        metavar="NAME",
+        help="Leave this plugin out. May be repeated.",
+        autocompletion=completion.enabled_plugins,
+    ),
 ]
 LogLevelOption = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
@@ -70,8 +78,12 @@ def load_host(config: HostConfig, *, log_level: str | None = None, extra: Sequen
     from mcp_host.host import Host
     from mcp_host.server.adopt import adopt
 
+    installed = discover()
     with _ctrl_c_counts():
-        return Host(config, installed=with_extra(discover(), extra), adopt=adopt, redactor=redactor)
+        host = Host(config, installed=with_extra(installed, extra), adopt=adopt, redactor=redactor)
+    if not extra:
+        remember(host, installed)
+    return host
 
 
 @contextmanager

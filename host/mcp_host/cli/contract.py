@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from mcp_host.cli import completion
 from mcp_host.cli.output import json_text, problem_text, table, write
 from mcp_host.stdout import own_stdout
 
@@ -21,25 +22,29 @@ PluginOption = Annotated[
         "--plugin",
         metavar="DIR_OR_NAME",
         help="Hold one plugin against the contract instead: the folder of its project, or its name.",
+        autocompletion=completion.plugins,
     ),
 ]
 
 
-def check_contract(plugin: str, config: HostConfig, *, as_json: bool = False) -> int:
+def check_contract(plugin: str, config: HostConfig, *, strict: bool = False, as_json: bool = False) -> int:
     """Hold a plugin, or each one of a project, against the contract; print what comes of it and return the exit code.
 
-    Its settings are those of its table in the configuration, if it has one there; it need not be enabled.
+    Its settings are those of its table in the configuration, if it has one there; it need not be enabled. `strict` lets
+    warnings fail it too, with 1.
     """
     with own_stdout() as stdout:
         reports = run_contract(plugin, config)
         ok = not any(report.problems for report in reports)
+        warned = strict and any(report.warnings for report in reports)
         if as_json:
-            text = json_text({"ok": ok, "plugins": [report.to_json() for report in reports]})
+            text = json_text({"ok": ok and not warned, "plugins": [report.to_json() for report in reports]})
         else:
             text = "\n\n".join("\n".join(report_lines(report, stdout)) for report in reports)
             text += "\n\nThe contract is kept." if ok else "\n\nThe contract is broken."
+            text += " There are warnings, which --strict does not allow." if ok and warned else ""
         write(text, stdout)
-        return 0 if ok else 2
+        return 2 if not ok else 1 if warned else 0
 
 
 def run_contract(plugin: str | Path, config: HostConfig | None = None) -> tuple[ContractReport, ...]:

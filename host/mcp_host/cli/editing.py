@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mcp_host.cli import completion
 from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.distributions import Installation, Leaving, describe, load, run_installer, status
 from mcp_host.cli.editedfile import (
@@ -36,7 +37,9 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what 
 
 
 def enable(
-    names: Annotated[list[str], typer.Argument(metavar="PLUGIN", help="Installed plugins.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="PLUGIN", help="Installed plugins.", autocompletion=completion.other_plugins)
+    ],
     config: ConfigOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -76,7 +79,12 @@ def enable(
 
 
 def disable(
-    names: Annotated[list[str], typer.Argument(metavar="PLUGIN", help="Plugins that mcp-host.toml names.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PLUGIN", help="Plugins that mcp-host.toml names.", autocompletion=completion.enabled_plugins
+        ),
+    ],
     config: ConfigOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -172,7 +180,10 @@ def add(
 
 
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="PLUGIN", help="Plugins, or distributions.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="PLUGIN", help="Plugins, or distributions.", autocompletion=completion.plugins),
+    ],
     config: ConfigOption = None,
     verbose: VerboseOption = False,
     dry_run: DryRunOption = False,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from mcp_host.cli import completion
 from mcp_host.cli.clients import UrlOption, client
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption
 from mcp_host.cli.output import bold, print_json, table, write
@@ -37,7 +38,11 @@ _COMMANDS = {
 def inspect(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Show all of one tool, resource, template or prompt: its name or URI."),
+        typer.Argument(
+            metavar="NAME",
+            help="Show all of one tool, resource, template or prompt: its name or URI.",
+            autocompletion=completion.everything,
+        ),
     ] = None,
     config: ConfigOption = None,
     url: UrlOption = None,

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from mcp_host.errors import HostError
 from mcp_host.logs import printable
@@ -55,8 +55,17 @@ def problem_text(problem: Problem, label: str) -> str:
 
 def bold(text: str, out: TextIO) -> str:
     """Return the text in bold where `out` is a terminal that shows it and `NO_COLOR` is not set (no-color.org)."""
+    return _styled(text, "1", out)
+
+
+def coloured(text: str, colour: Literal["red", "yellow", "green"], out: TextIO) -> str:
+    """Return the text in a colour, bold, where `bold` would."""
+    return _styled(text, {"red": "1;31", "yellow": "1;33", "green": "1;32"}[colour], out)
+
+
+def _styled(text: str, style: str, out: TextIO) -> str:
     plain = not out.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain else f"\x1b[1m{text}\x1b[0m"
+    return text if plain else f"\x1b[{style}m{text}\x1b[0m"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
@@ -89,10 +98,11 @@ def _width(out: TextIO) -> int:
 
 def records_table(records: Sequence[PluginRecord], out: TextIO) -> str:
     """Return the table of plugins that `run` and `check` print."""
-    return table(("plugin", "from", "stage", "contributes"), map(_row, records), out)
+    return table(("plugin", "from", "stage", "contributes"), map(records_row, records), out)
 
 
-def _row(record: PluginRecord) -> tuple[str, str, str, str]:
+def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
+    """Return one plugin's cells of that table."""
     if not record.enabled:
         return record.name, "-", "disabled", "-"
     if record.problem is not None:

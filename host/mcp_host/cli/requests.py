@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from mcp_host.cli import completion
 from mcp_host.cli.clients import UrlOption, client
 from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.output import json_text, print_json, write
@@ -32,7 +33,7 @@ OutputOption = Annotated[
 
 
 def call(
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool's name.")],
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="The tool's name.", autocompletion=completion.tools)],
     arguments: ArgumentsArgument = None,
     input_json: Annotated[
         str | None,
@@ -54,7 +55,7 @@ def call(
 
 
 def read(
-    uri: Annotated[str, typer.Argument(metavar="URI", help="The resource's URI.")],
+    uri: Annotated[str, typer.Argument(metavar="URI", help="The resource's URI.", autocompletion=completion.resources)],
     config: ConfigOption = None,
     url: UrlOption = None,
     as_json: JsonOption = False,
@@ -66,7 +67,9 @@ def read(
 
 
 def prompt(
-    name: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt's name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="The prompt's name.", autocompletion=completion.prompts)
+    ],
     arguments: ArgumentsArgument = None,
     config: ConfigOption = None,
     url: UrlOption = None,

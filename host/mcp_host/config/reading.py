@@ -23,12 +23,12 @@ FILE_NAME: Final = "mcp-host.toml"
 
 
 def user_dir(
-    kind: Literal["config", "data"], environ: Mapping[str, str], *, platform: str = sys.platform
+    kind: Literal["config", "data", "cache"], environ: Mapping[str, str], *, platform: str = sys.platform
 ) -> Path | None:
-    """Return mcp-host's folder in the user's configuration or data directory, or None when the user has no home.
+    """Return mcp-host's folder in the user's configuration, data or cache directory, or None when there is no home.
 
-    On Linux and its like the XDG base directories, on macOS `~/Library/Application Support`, on Windows `%APPDATA%`
-    for configuration and `%LOCALAPPDATA%` for data.
+    On Linux and its like the XDG base directories, on macOS `~/Library/Application Support` and `~/Library/Caches`, on
+    Windows `%APPDATA%` for configuration and `%LOCALAPPDATA%` for the others.
     """
     try:
         home = Path(environ["HOME"]) if environ.get("HOME") and platform != "win32" else Path.home()
@@ -38,10 +38,10 @@ def user_dir(
         named = environ.get("APPDATA" if kind == "config" else "LOCALAPPDATA")
         default = home / "AppData" / ("Roaming" if kind == "config" else "Local")
     elif platform == "darwin":
-        named, default = None, home / "Library" / "Application Support"
+        named, default = None, home / "Library" / ("Caches" if kind == "cache" else "Application Support")
     else:
-        named = environ.get("XDG_CONFIG_HOME" if kind == "config" else "XDG_DATA_HOME")
-        default = home / (".config" if kind == "config" else ".local/share")
+        named = environ.get(f"XDG_{kind.upper()}_HOME")
+        default = home / {"config": ".config", "data": ".local/share", "cache": ".cache"}[kind]
         # The XDG specification has a relative path ignored.
         named = named if named and named.startswith("/") else None
     return (Path(named) if named else default) / "mcp-host"

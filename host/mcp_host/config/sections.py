@@ -183,6 +183,12 @@ class HostSection(Section):
     import_warning: Duration = Field(
         default=0.5, description="Warn about a plugin whose import takes longer than this."
     )
+    token_budget: StrictInt = Field(
+        default=10_000,
+        ge=1,
+        description="`mcp-host check` warns when the tools take more than this of a model's context, in tokens, as "
+        "estimated.",
+    )
     requires: list[str] = Field(
         default=[],
         description="Distributions to install here, as pip takes them: `mcp-host add` writes it, `mcp-host sync` "

@@ -1,0 +1,167 @@
+"""What Tab offers: the names of plugins, tools, prompts and resources. Nothing is loaded for it, and nothing is printed
+but names."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+VARIABLE: Final = "_MCP_HOST_COMPLETE"
+"""Set by the shell's completion script, to `complete_bash` and the like."""
+
+_PLAIN = re.compile(r"[\w.:/{}~,+%@=-]+", re.ASCII)
+"""What can be offered: the shell takes it as it is, without quotes."""
+
+_LONGEST_HELP = 60
+
+Offer = tuple[str, str]
+"""A word, and what the shells that show more say about it."""
+
+
+# Completers, one for each kind of argument
+
+
+def plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Every plugin that is installed or has a table."""
+    return _offer(ctx, incomplete, lambda: {**_installed(), **_tables(ctx)})
+
+
+def enabled_plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """The plugins that mcp-host.toml switches on."""
+    return _offer(ctx, incomplete, lambda: {name: "" for name, enabled in _tables(ctx).items() if enabled})
+
+
+def other_plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """The plugins that are there to be switched on."""
+
+    def names() -> dict[str, Any]:
+        tables = _tables(ctx)
+        off = {name: "disabled" for name, enabled in tables.items() if not enabled}
+        return {**{name: label for name, label in _installed().items() if name not in tables}, **off}
+
+    return _offer(ctx, incomplete, names)
+
+
+def tools(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """The tools served when the plugins were last loaded here."""
+    return _offer(ctx, incomplete, lambda: _served(ctx, "tools"))
+
+
+def prompts(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """The prompts served then."""
+    return _offer(ctx, incomplete, lambda: _served(ctx, "prompts"))
+
+
+def resources(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """The fixed URIs served then."""
+    return _offer(ctx, incomplete, lambda: _served(ctx, "resources"))
+
+
+def everything(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """All that was served then."""
+    return _offer(ctx, incomplete, lambda: _served(ctx, "tools", "prompts", "resources", "templates"))
+
+
+def _offer(ctx: typer.Context, incomplete: str, names: Callable[[], dict[str, Any]]) -> list[Offer]:
+    """Return the names that go on from `incomplete` and are not on the line yet; none when they cannot be had."""
+    try:
+        found = names()
+    except Exception:  # Tab is no place to complain: the command itself says what is wrong
+        return []
+    given = [word for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
+    return [
+        (name, _help(about))
+        for name, about in found.items()
+        if name.startswith(incomplete) and name not in given and _PLAIN.fullmatch(name)
+    ]
+
+
+def _help(about: object) -> str:
+    # It is somebody else's text, and goes through `eval` in one shell.
+    text = " ".join(re.sub(r"[^\w .,-]+", " ", about if isinstance(about, str) else "").split())
+    return text if len(text) <= _LONGEST_HELP else text[: _LONGEST_HELP - 3].rstrip() + "..."
+
+
+def _config_path(ctx: typer.Context) -> Path | None:
+    from mcp_host.config import find_config
+
+    return find_config(ctx.params.get("config"), os.environ, Path.cwd())
+
+
+def _tables(ctx: typer.Context) -> dict[str, bool]:
+    """Return the plugins that have a table, and whether it switches them on. The rest of the file may be wrong."""
+    path = _config_path(ctx)
+    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", {}) if path is not None else {}
+    return {name: table.get("enabled", True) is True for name, table in tables.items() if isinstance(table, dict)}
+
+
+def _installed() -> dict[str, str]:
+    from mcp_host.discovery import discover
+
+    return {plugin.name: plugin.label for plugin in discover()}
+
+
+def _served(ctx: typer.Context, *kinds: str) -> dict[str, str]:
+    from mcp_host.cli.remembering import recall
+    from mcp_host.discovery import discover
+
+    path = _config_path(ctx)
+    if path is None or ctx.params.get("url"):
+        return {}
+    names = recall(path, discover())
+    return {name: about for kind in kinds for name, about in names.get(kind, {}).items()}
+
+
+# The shell's side
+
+
+def answer(app: Callable[[], object]) -> int:
+    """Answer the completion script of a shell, which has set `VARIABLE`, and print nothing else, whatever happens."""
+    printed = io.StringIO()
+    prefix = _join_words(os.environ)
+    code: object = 1
+    try:
+        with redirect_stdout(printed), redirect_stderr(io.StringIO()):
+            app()
+    except SystemExit as end:
+        code = end.code or 0
+    except Exception:
+        return 1
+    for line in filter(None, printed.getvalue().splitlines()):
+        typer.echo(line.removeprefix(prefix))
+    return code if isinstance(code, int) else 1
+
+
+def _join_words(environ: MutableMapping[str, str]) -> str:
+    """Join the words that bash takes apart at `:` and `=`; return what bash has already of the word being typed.
+
+    Bash has `stats://data` as three words, and completes the last of them alone (COMP_WORDBREAKS).
+    """
+    if environ.get(VARIABLE) != "complete_bash" or not environ.get("COMP_CWORD", "").isdecimal():
+        return ""
+    words = environ.get("COMP_WORDS", "").split("\n")
+    last = int(environ["COMP_CWORD"])
+    joined = list(_joined(words[: last + 1]))
+    environ["COMP_WORDS"], environ["COMP_CWORD"] = "\n".join(joined), str(len(joined) - 1)
+    match = re.match(r".*[:=]", joined[-1])
+    return match[0] if match else ""
+
+
+def _joined(words: Iterable[str]) -> Iterator[str]:
+    word, glued = None, True
+    for part in words:
+        breaks = bool(re.fullmatch("[:=]+", part))
+        if word is not None and not (glued or breaks):
+            yield word
+            word = None
+        word, glued = (word or "") + part, breaks
+    if word is not None:
+        yield word

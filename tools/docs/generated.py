@@ -1,0 +1,188 @@
+"""Puts what the code says into the pages: a Markdown extension that replaces `{{ generated: NAME }}` while building.
+
+`configuration` is every key of mcp-host.toml, from the models; `variables` the environment variables with short names;
+`hooks` every hook, from the hookspecs; `commands` every command, from typer's help; `contract` the rules that
+`mcp-host check --plugin` asks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
+
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.preprocessors import Preprocessor
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+MARKER = re.compile(r"^\{\{ generated: (\w+) \}\}$", re.MULTILINE)
+
+
+def configuration() -> Iterator[str]:
+    """Yield a table of keys for each table of mcp-host.toml."""
+    from mcp_host.config import HostConfig
+
+    schema = HostConfig.model_json_schema()
+    for name, model in _tables(HostConfig):
+        keys = schema["$defs"][model.__name__]["properties"]
+        yield f"## `[{name}]`\n"
+        yield _sentence(model) + "\n"
+        yield "| key | type | default | what it does |\n|---|---|---|---|"
+        prefix = f"{name}."
+        for key, field in model.model_fields.items():
+            inner = _model(field.annotation)
+            if inner is None:
+                yield _row(key, field, keys[key])
+                continue
+            for inner_key, inner_field in inner.model_fields.items():
+                inner_keys = schema["$defs"][inner.__name__]["properties"]
+                yield _row(f"{key}.{inner_key}", inner_field, inner_keys[inner_key])
+        yield f"\nIn a variable: `{_variable(prefix, next(iter(model.model_fields)))}`.\n"
+
+
+def _tables(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for key, field in root.model_fields.items():
+        model = _model(field.annotation)
+        assert model is not None, f"{key} is not a table"
+        yield (f"{key}.NAME" if "dict" in str(field.annotation) else key), model
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is, or has as a part."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model(part))), None)
+
+
+def _sentence(model: type[BaseModel]) -> str:
+    text = inspect.cleandoc(model.__doc__ or "").partition(": ")[2]
+    return text[:1].upper() + text[1:]
+
+
+def _variable(prefix: str, key: str) -> str:
+    return "MCP_HOST__" + "__".join(part if part == "NAME" else part.upper() for part in f"{prefix}{key}".split("."))
+
+
+def _row(key: str, field: FieldInfo, schema: Mapping[str, Any]) -> str:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    shown = "required" if default is PydanticUndefined else "" if default is None else f"`{_toml(default, schema)}`"
+    return f"| `{key}` | {_type(schema)} | {shown} | {_cell(field.description or '')} |"
+
+
+def _toml(value: Any, schema: Mapping[str, Any]) -> str:
+    if isinstance(value, float) and "pattern" in json.dumps(schema):
+        return f'"{value:g}s"'
+    return json.dumps(value)
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """Say what a JSON schema takes, in a few words."""
+    if "enum" in schema:
+        return " or ".join(f'`"{value}"`' for value in schema["enum"])
+    if "const" in schema:
+        return f'`"{schema["const"]}"`'
+    parts = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
+    if any(part.get("examples") for part in _flat(parts)):
+        none = ', or `"none"`' if any(part.get("const") == "none" for part in _flat(parts)) else ""
+        return f'duration: seconds, or text such as `"500ms"`, `"30s"`, `"2m"`{none}'
+    if parts:
+        return " or ".join(dict.fromkeys(_type(part) for part in parts if "pattern" not in part or "type" in part))
+    match schema.get("type"):
+        case "array":
+            return f"list of {_type(schema['items'])}s"
+        case "object":
+            values = schema.get("additionalProperties")
+            return f"table of {_type(values)}" if isinstance(values, dict) else "table"
+        case "integer":
+            low, high = schema.get("minimum"), schema.get("maximum")
+            return "whole number" + (f", {low} to {high}" if high is not None else f", {low} or more")
+        case "boolean":
+            return "`true` or `false`"
+        case _:
+            return "path" if schema.get("format") == "path" else "text"
+
+
+def _flat(parts: Any) -> Iterator[Mapping[str, Any]]:
+    for part in parts:
+        yield part
+        yield from _flat(part.get("anyOf", ()))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def variables() -> Iterator[str]:
+    """Yield the variables that have a short name, with the keys they set."""
+    from mcp_host.config.layers import _SHORT_VARIABLES
+
+    yield "| variable | key |\n|---|---|"
+    for name, keys in _SHORT_VARIABLES.items():
+        yield f"| `{name}` | `{'.'.join(map(str, keys))}` |"
+
+
+def hooks() -> Iterator[str]:
+    """Yield every hook: its signature, what its specification says, and the example in it."""
+    from mcp_host import hookspecs
+
+    yield f"{inspect.cleandoc(hookspecs.__doc__ or '').partition(chr(10))[2].strip()}\n"
+    for name, spec in vars(hookspecs).items():
+        if name.startswith("mcp_"):
+            yield f"## `{name}`\n"
+            yield f"```python\ndef {name}{inspect.signature(spec)}\n```\n".replace("'", "")
+            yield f"{inspect.getdoc(spec)}\n"
+
+
+def commands() -> Iterator[str]:
+    """Yield every command with its help."""
+    from typer.main import get_command
+
+    from mcp_host.cli import PROGRAM, app
+
+    group: Any = get_command(app)
+    root = group.make_context(PROGRAM, [], resilient_parsing=True)
+    for name, command in group.commands.items():
+        context = type(root)(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
+        yield f"## `{name}`\n"
+        yield f"{inspect.cleandoc(command.help).splitlines()[0]}\n"
+        yield f"```text\n{command.get_help(context)}\n```\n"
+
+
+def contract() -> Iterator[str]:
+    """Yield the rules of the contract."""
+    from mcp_host.contract import RULES
+
+    yield "| rule | what it asks | if broken |\n|---|---|---|"
+    for rule in RULES:
+        yield f"| `{rule.id}` | {_cell(rule.sentence)} | {rule.severity} |"
+
+
+GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
+    each.__name__: each for each in (configuration, variables, hooks, commands, contract)
+}
+
+
+def generate(name: str) -> str:
+    """Return the Markdown of one generator. Raises `KeyError` for a name that there is none of."""
+    return "\n".join(GENERATORS[name]())
+
+
+class _Replace(Preprocessor):
+    def run(self, lines: list[str]) -> list[str]:
+        return MARKER.sub(lambda marker: generate(marker[1]), "\n".join(lines)).split("\n")
+
+
+class _Generated(Extension):
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+        # Before fenced code is taken out of the text.
+        md.preprocessors.register(_Replace(md), "generated", 200)
+
+
+def makeExtension(**options: Any) -> Extension:  # noqa: N802
+    """Return the extension; the name is Python-Markdown's."""
+    return _Generated(**options)
