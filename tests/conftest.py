@@ -40,6 +40,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     wheels.mkdir()
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    # Whatever another test imported under these names was another plugin.
+    for name in [name for name in sys.modules if name.startswith("mcp_plugin_")]:
+        monkeypatch.delitem(sys.modules, name)
     installed = Site(folder, wheels)
     yield installed
     installed.forget()

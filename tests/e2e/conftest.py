@@ -654,6 +654,8 @@ def invoke(
     root.handlers[:], root.level = handlers, level
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+    # Other tests have plugins of the same names.
+    site.forget()
 
 
 def _environment(site: Site, home: Path) -> dict[str, str]:
