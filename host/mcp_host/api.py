@@ -135,6 +135,7 @@ class Call:
     context: Context[Any, Any]
 
 
+Announce = Callable[[str], Awaitable[None]]
 CallNext = Callable[[Call], Awaitable[Any]]
 Middleware = Callable[[Call, CallNext], Awaitable[Any]]
 
@@ -159,12 +160,22 @@ class PluginContext(Generic[SettingsT]):
     log: logging.Logger
     host: HostFacts
     _data_dir: Path = field(repr=False)
+    _announce: Announce | None = field(default=None, repr=False, compare=False)
 
     @property
     def data_dir(self) -> Path:
         """A folder of the plugin's own, kept between runs and made when first asked for."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         return self._data_dir
+
+    async def notify_resource_updated(self, uri: str) -> None:
+        """Tell the clients that subscribed to one of the plugin's own resources that it has changed.
+
+        For what changes outside of a request, in a task of the lifespan; inside one, `ctx` has the same method.
+        A URI that the plugin does not serve is passed over.
+        """
+        if self._announce is not None:
+            await self._announce(uri)
 
 
 Lifespan = Callable[[PluginContext[Any]], AbstractAsyncContextManager[Any]]

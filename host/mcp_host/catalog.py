@@ -55,10 +55,10 @@ class Catalog:
     def has_completion(self) -> bool:
         return bool(self.completers) or any(parts.server_completion for parts in self.parts.values())
 
-    def has_resource(self, uri: str) -> bool:
-        """Whether a resource or a template answers for the URI."""
-        return uri in self.resources or any(
-            template.template.match(uri) is not None for template in self.templates.values()
+    def resource_at(self, uri: str) -> ServedResource | ServedTemplate | None:
+        """Return the resource or the template that answers for the URI."""
+        return self.resources.get(uri) or next(
+            (template for template in self.templates.values() if template.template.match(uri) is not None), None
         )
 
     @property

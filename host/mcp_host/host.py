@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from mcp_host._version import __version__
-from mcp_host.api import HostFacts
+from mcp_host.api import Announce, HostFacts
 from mcp_host.builtin import NAME as BUILTIN
 from mcp_host.builtin import builtin_plugin, failure_notice
 from mcp_host.catalog import Catalog, build_catalog
@@ -54,6 +54,7 @@ class Host:
         self.config = config
         self.redactor = redactor if redactor is not None else Redactor()
         self.reload_problem: Problem | None = None
+        self.on_resource_updated: Announce | None = None
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
@@ -87,9 +88,17 @@ class Host:
             objects={**self._objects, BUILTIN: builtin},
             adopt=self._adopt,
             facts=facts,
+            announce=self._announce,
             redactor=self.redactor,
             environ=self._environ,
         )
+
+    async def _announce(self, plugin: str, uri: str) -> None:
+        served = self.catalog.resource_at(uri)
+        if served is None or served.plugin.name != plugin:
+            logger.debug("plugin %s announces %s, which it does not serve", plugin, uri)
+        elif self.on_resource_updated is not None:
+            await self.on_resource_updated(uri)
 
     @property
     def catalog(self) -> Catalog:

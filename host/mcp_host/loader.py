@@ -6,7 +6,7 @@ import importlib
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -130,6 +130,7 @@ class Loader:
 
     `installed` is what discovery found; `objects` are plugin objects by name that take the place of an entry
     point (a test's, or one that is not installed). `adopt` is asked for objects that have no hooks.
+    `announce(plugin, uri)` is what a plugin's notice of a changed resource goes to.
     """
 
     def __init__(
@@ -140,6 +141,7 @@ class Loader:
         objects: Mapping[str, object] | None = None,
         adopt: Adopt | None = None,
         facts: HostFacts,
+        announce: Callable[[str, str], Awaitable[None]] | None = None,
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -148,6 +150,7 @@ class Loader:
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._facts = facts
+        self._announce = announce
         self._environ = environ
         self.redactor = redactor if redactor is not None else Redactor()
 
@@ -316,6 +319,7 @@ class Loader:
             log=logging.getLogger(f"mcp_host.plugin.{plugin.name}"),
             host=self._facts,
             _data_dir=self._config.data_dir / plugin.name,
+            _announce=partial(self._announce, plugin.name) if self._announce is not None else None,
         )
         plugin.reach(Stage.CONFIGURED)
 

@@ -207,9 +207,9 @@ def test_what_a_plugin_contributes_twice_itself_can_be_denied() -> None:
 def test_templates_of_one_plugin_may_overlap() -> None:
     host = serve("[plugins.a]", {"a": contributing(resources=["x://{n}", "x://{n}/b", "x://a"])})
     assert host.records[0].problem is None
-    assert host.catalog.has_resource("x://a")
-    assert host.catalog.has_resource("x://c")
-    assert not host.catalog.has_resource("y://c")
+    assert host.catalog.resource_at("x://a")
+    assert host.catalog.resource_at("x://c")
+    assert host.catalog.resource_at("y://c") is None
 
 
 # --- Routes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import anyio
 import pytest
 from mcp import Client, MCPError
-from mcp.client.subscriptions import ServerEvent
+from mcp.client.subscriptions import ResourceUpdated, ServerEvent
 from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.resolve import Elicit, Resolve
@@ -24,7 +26,7 @@ from mcp.types import (
 )
 from pydantic import BaseModel
 
-from mcp_host import Context, Plugin
+from mcp_host import Context, Plugin, PluginContext
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
 
@@ -259,6 +261,51 @@ async def test_handshake_clients_hear_of_list_changes_and_of_resources_they_subs
             await enough.wait()
     lists = [f"notifications/{kind}/list_changed" for kind in ("tools", "prompts", "resources")]
     assert sorted(received) == sorted([*lists * 3, "notifications/resources/updated data://a"])
+
+
+@each_era
+async def test_a_plugin_announces_its_changed_resource_outside_of_any_request(mode: Any) -> None:
+    asked = anyio.Event()
+
+    @asynccontextmanager
+    async def lifespan(plugin: PluginContext) -> AsyncIterator[None]:
+        async def announce() -> None:
+            await asked.wait()
+            await plugin.notify_resource_updated("other://b")
+            await plugin.notify_resource_updated("own://missing")
+            await plugin.notify_resource_updated("own://t/1")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(announce)
+            yield
+
+    own, other = Plugin(lifespan=lifespan), Plugin()
+    own.resource("own://t/{number}")(lambda number: number)
+    other.resource("other://b")(lambda: "b")
+    heard: list[str] = []
+    update = anyio.Event()
+
+    async def handle(message: Any) -> None:
+        if message.method == "notifications/resources/updated":
+            heard.append(str(message.params.uri))
+            update.set()
+
+    uris = ["other://b", "own://t/1"]
+    async with connect({"own": own, "other": other}, mode=mode, message_handler=handle) as client:
+        with anyio.fail_after(5):
+            if mode == "legacy":
+                for uri in uris:
+                    await client.subscribe_resource(uri)
+                asked.set()
+                await update.wait()
+            else:
+                async with client.listen(resource_subscriptions=uris) as subscription:
+                    asked.set()
+                    async for event in subscription:
+                        assert isinstance(event, ResourceUpdated)
+                        heard.append(event.uri)
+                        break
+    assert set(heard) == {"own://t/1"}
 
 
 async def test_a_session_that_ended_is_forgotten() -> None:

@@ -12,7 +12,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver import MCPServer
-from mcp.server.subscriptions import ListenHandler
+from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from mcp_types import methods
@@ -41,6 +41,7 @@ class HostServer(MCPServer[None]):
         self.host = host
         self._reloads = reloads
         self.bus = EventBus()
+        host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
         auth, verifier = _auth(host)
         settings = host.config.host
         with root_logger_untouched():
@@ -119,7 +120,7 @@ class HostServer(MCPServer[None]):
         self, ctx: ServerRequestContext[Any, Any], params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         uri = str(params.uri)
-        if not self.host.catalog.has_resource(uri):
+        if self.host.catalog.resource_at(uri) is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
         self.bus.subscribe_resource(ctx.session._connection, uri)
         return types.EmptyResult()
