@@ -125,7 +125,7 @@ class Parts:
     middleware: tuple[Middleware, ...] = ()
 
 
-def bind(plugin: LoadedPlugin, *, default_timeout: float | None) -> Parts:
+def bind(plugin: LoadedPlugin) -> Parts:
     """Bind everything a plugin contributed.
 
     Raises:
@@ -133,7 +133,7 @@ def bind(plugin: LoadedPlugin, *, default_timeout: float | None) -> Parts:
     """
     try:
         with stdout_to_stderr():
-            return _Binder(plugin, default_timeout).bind()
+            return _Binder(plugin).bind()
     except HostError:
         raise
     except BaseException as error:
@@ -141,9 +141,8 @@ def bind(plugin: LoadedPlugin, *, default_timeout: float | None) -> Parts:
 
 
 class _Binder:
-    def __init__(self, plugin: LoadedPlugin, default_timeout: float | None) -> None:
+    def __init__(self, plugin: LoadedPlugin) -> None:
         self._plugin = plugin
-        self._default_timeout = default_timeout
         self._meta = {
             PROVENANCE: {
                 "name": plugin.name,
@@ -183,14 +182,14 @@ class _Binder:
         if isinstance(tool, PreparedTool) and tool.sdk is not None:
             # The SDK has read the signature already, and accepts some that inspect_function refuses.
             function = Function(tool.sdk.fn, tool.sdk.name, "", inspect.Signature(), tool.sdk.is_async)
-            run = as_async(function, plugin.threads)
+            run = as_async(function, plugin.bulkhead)
             sdk = tool.sdk.model_copy(
                 update={"name": name, "fn": run, "is_async": True, "meta": {**(tool.sdk.meta or {}), **self._meta}}
             )
         else:
             function = inspect_function(tool.fn)
             sdk = SDKTool.from_function(
-                as_async(function, plugin.threads),
+                as_async(function, plugin.bulkhead),
                 name=name,
                 title=tool.title,
                 description=tool.description,
@@ -293,7 +292,7 @@ class _Binder:
 
     def _bound(self, fn: Callable[..., Any]) -> tuple[Bound, str, str]:
         function = inspect_function(fn)
-        run = as_async(function, self._plugin.threads)
+        run = as_async(function, self._plugin.bulkhead)
         context_parameter = find_context_parameter(run)
         skip = [context_parameter] if context_parameter else []
         return (
@@ -342,7 +341,7 @@ class _Binder:
 
     def _completer(self, _: str, completion: Completion) -> Completer:
         function = inspect_function(completion.fn)
-        run = as_async(function, self._plugin.threads)
+        run = as_async(function, self._plugin.bulkhead)
         context_parameter = find_context_parameter(run)
         names = [name for name in function.signature.parameters if name != context_parameter]
         # Beyond the value, a parameter with a default is the author's own business, unless it is `arguments`.
@@ -428,7 +427,7 @@ class _Binder:
         for timeout in (section.timeout, own):
             if timeout is not None:
                 return timeout
-        return self._default_timeout
+        return self._plugin.default_timeout
 
 
 def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:

@@ -82,13 +82,12 @@ def build_catalog(
     plugins: Sequence[LoadedPlugin],
     *,
     previous: Catalog | None = None,
-    default_timeout: float | None = None,
     endpoint: str = "/mcp",
 ) -> Catalog:
     """Bind every plugin that is still alive, in order, and refuse the ones that clash with an earlier one.
 
     A plugin that cannot be bound or that clashes fails whole: its record says why, and it serves nothing.
-    Plugins of the `previous` generation are not bound again. `default_timeout` is in seconds.
+    Plugins of the `previous` generation are not bound again.
     `endpoint` is the HTTP path that no plugin's route may take.
     """
     bound = previous.parts if previous is not None else {}
@@ -97,7 +96,7 @@ def build_catalog(
         if not plugin.alive:
             continue
         try:
-            parts = bound.get(plugin) or bind(plugin, default_timeout=default_timeout)
+            parts = bound.get(plugin) or bind(plugin)
             builder.add(plugin, parts)
         except HostError as error:
             plugin.fail(error)

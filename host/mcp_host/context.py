@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, cast
 
@@ -52,14 +53,22 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
     _plugin: PluginContext[Any] | None = PrivateAttr(default=None)
     _state: Any = PrivateAttr(default=None)
     _catalog: Any = PrivateAttr(default=None)
+    _on_progress: Any = PrivateAttr(default=None)
 
     @classmethod
     def scoped(
-        cls, parent: SDKContext[Any, Any], plugin: PluginContext[Any], state: Any, catalog: object = None
+        cls,
+        parent: SDKContext[Any, Any],
+        plugin: PluginContext[Any],
+        state: Any,
+        catalog: object = None,
+        *,
+        on_progress: Callable[[], None] | None = None,
     ) -> Context[Any, Any]:
         """The context of `parent`'s request as `plugin` may see it.
 
         `catalog` is the generation the request is served from; what it reads in turn comes from the same one.
+        `on_progress` is called each time the call reports progress.
         """
         request = parent._request_context
         if request is not None:
@@ -74,11 +83,14 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         context._plugin = plugin
         context._state = state
         context._catalog = catalog
+        context._on_progress = on_progress
         return cast("Context[Any, Any]", context)
 
     def _nested_invocation(self) -> Context[SettingsT, StateT]:
         # The SDK's own forgets what is not its: the nested read would be served from another generation.
-        nested = Context.scoped(super()._nested_invocation(), self.plugin, self._state, self._catalog)
+        nested = Context.scoped(
+            super()._nested_invocation(), self.plugin, self._state, self._catalog, on_progress=self._on_progress
+        )
         return cast("Context[SettingsT, StateT]", nested)
 
     @property
@@ -108,6 +120,15 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         """The authenticated client's id, or None when the request carried no token."""
         token = get_access_token()
         return token.client_id if token else None
+
+    async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell the client how far the call is, if it asked to be told; see the SDK's `Context.report_progress`.
+
+        With `progress_extends` in the limits of the TOML, it also gives the call its whole time again.
+        """
+        if self._on_progress is not None:
+            self._on_progress()
+        await super().report_progress(progress, total, message)
 
     async def log(self, level: LoggingLevel, data: Any, *, logger_name: str | None = None) -> None:
         """Send a log message to the client, if it asked for this level.

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
-import anyio
 import mcp.types as types
-import pydantic_core
 from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver.exceptions import (
     ResourceError,
@@ -23,58 +19,74 @@ from mcp.server.mcpserver.exceptions import (
     UnexpectedResourceError,
     UnexpectedToolError,
 )
-from mcp.server.mcpserver.prompts.base import Message, UserMessage, message_validator
-from mcp.server.mcpserver.resolve import resolve_arguments
-from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp.server.mcpserver.utilities.types import Audio, Image
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
-from pydantic import BaseModel, ValidationError
 
 from mcp_host.api import Call, Middleware
-from mcp_host.binding import Bound, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
+from mcp_host.binding import Served
+from mcp_host.bulkhead import Visit
 from mcp_host.catalog import Catalog
 from mcp_host.config.secrets import Redactor
 from mcp_host.context import Context
-from mcp_host.errors import did_you_mean, text_of
+from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, str_of, text_of
 from mcp_host.generations import Generations
+from mcp_host.invoking import (
+    Contents,
+    PromptResult,
+    ToolResult,
+    check_arguments,
+    find_resource,
+    invoke_completer,
+    invoke_prompt,
+    invoke_resource,
+    invoke_server_completion,
+    invoke_tool,
+)
 from mcp_host.loader import LoadedPlugin
+from mcp_host.tasks import Outcome, Work, run_apart
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["tool", "resource", "prompt"]
 _T = TypeVar("_T")
-_ToolResult = types.CallToolResult | types.InputRequiredResult
-_Contents = list[ReadResourceContents] | types.InputRequiredResult
-_PromptResult = types.GetPromptResult | types.InputRequiredResult
 
 
-class RefusedError(Exception):
-    """The host, not the plugin, ended the call; the text is for the caller."""
+class FailedError(Exception):
+    """A call that came to nothing, as its caller may see it: the text, and the code where the protocol has one."""
 
-
-class BadArgumentsError(Exception):
-    """The caller's arguments do not fit; the text names the fields and echoes no value."""
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.text = text
+        self.code = code
 
 
 class Dispatcher:
-    """Runs what a catalog serves: find the owner, authorize, deadline, middleware, scoped Context, run, mask.
+    """Runs what a catalog serves: find the owner, authorize, limit, deadline, middleware, scoped Context, run, mask.
 
     A call keeps the generation it started with, for what it reads in turn, too. With `debug`, callers see
-    the text of crashes. `authorize` turns on the check of scopes against the request's token.
+    the text of crashes. `authorize` turns on the check of scopes against the request's token. `after_call` is told
+    the plugin whose code has just run.
     """
 
     def __init__(
-        self, generations: Generations, *, redactor: Redactor, debug: bool = False, authorize: bool = False
+        self,
+        generations: Generations,
+        *,
+        redactor: Redactor,
+        debug: bool = False,
+        authorize: bool = False,
+        after_call: Callable[[LoadedPlugin], None] | None = None,
     ) -> None:
         self._generations = generations
         self._redactor = redactor
         self._debug = debug
         self._authorize = authorize
+        self._after_call = after_call
+        self.closing = False
 
     # Doors
 
-    async def call_tool(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> _ToolResult:
+    async def call_tool(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> ToolResult:
         """Call a tool.
 
         Anything that goes wrong in the tool is a result with `is_error`, for the model to read. An `MCPError`
@@ -84,22 +96,12 @@ class Dispatcher:
         tool = catalog.tools.get(name)
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
-
-        async def invoke(call: Call) -> _ToolResult:
-            return await _invoke_tool(tool, call)
-
         try:
-            return await self._run("tool", tool, name, arguments, context, invoke, catalog)
-        except MCPError:
-            raise
-        except (RefusedError, BadArgumentsError) as error:
-            return _tool_error(str(error))
-        except BaseException as error:
-            if _is_cancellation(error):
-                raise
-            return _tool_error(self._explain(error, f"tool {name}", tool.plugin))
+            return await self._call("tool", tool, name, arguments, context, catalog, partial(invoke_tool, tool))
+        except FailedError as error:
+            return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
 
-    async def read_resource(self, uri: str, context: SDKContext[Any, Any]) -> _Contents:
+    async def read_resource(self, uri: str, context: SDKContext[Any, Any]) -> Contents:
         """Read a resource, whoever asks: a client, or a plugin through `ctx.read_resource`.
 
         Raises:
@@ -108,24 +110,14 @@ class Dispatcher:
             MCPError: Raised by the resource's own function.
         """
         catalog = self._catalog_of(context)
-        served, arguments = _find_resource(catalog, uri)
-
-        async def invoke(call: Call) -> _Contents:
-            content = await _run_bound(served.bound, arguments, call.context)
-            return _contents(content, served)
-
+        served, arguments = find_resource(catalog, uri)
+        invoke = partial(invoke_resource, served, arguments)
         try:
-            return await self._run("resource", served, uri, arguments, context, invoke, catalog)
-        except (MCPError, ResourceNotFoundError):
-            raise
-        except (RefusedError, BadArgumentsError) as error:
-            raise ResourceError(str(error)) from None
-        except BaseException as error:
-            if _is_cancellation(error):
-                raise
-            raise ResourceError(self._explain(error, f"resource {uri}", served.plugin)) from None
+            return await self._call("resource", served, uri, arguments, context, catalog, invoke)
+        except FailedError as error:
+            raise ResourceError(error.text) from None
 
-    async def get_prompt(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> _PromptResult:
+    async def get_prompt(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> PromptResult:
         """Render a prompt.
 
         Raises:
@@ -135,23 +127,10 @@ class Dispatcher:
         prompt = catalog.prompts.get(name)
         if prompt is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
-
-        async def invoke(call: Call) -> _PromptResult:
-            return await _invoke_prompt(prompt, call)
-
         try:
-            return await self._run("prompt", prompt, name, arguments, context, invoke, catalog)
-        except MCPError:
-            raise
-        except BadArgumentsError as error:
-            raise MCPError(INVALID_PARAMS, str(error)) from None
-        except RefusedError as error:
-            raise MCPError(INTERNAL_ERROR, str(error)) from None
-        except BaseException as error:
-            if _is_cancellation(error):
-                raise
-            code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
-            raise MCPError(code, self._explain(error, f"prompt {name}", prompt.plugin)) from None
+            return await self._call("prompt", prompt, name, arguments, context, catalog, partial(invoke_prompt, prompt))
+        except FailedError as error:
+            raise MCPError(error.code, error.text) from None
 
     async def complete(
         self,
@@ -175,70 +154,133 @@ class Dispatcher:
             name, served = str(ref.uri), catalog.templates.get(str(ref.uri)) or catalog.resources.get(str(ref.uri))
         if served is None:
             raise MCPError(INVALID_PARAMS, f"Unknown completion reference: {name}")
-        plugin = served.plugin
         completer = catalog.completers.get((name, argument.name))
-        everything = catalog.parts[plugin].server_completion
-        scoped = Context.scoped(context, plugin.own_context, plugin.state, catalog)
+        handler = catalog.parts[served.plugin].server_completion
+        given = dict((chosen and chosen.arguments) or {})
+        work = self._work(served, f"completion of {argument.name} for {name}")
 
         async def run() -> types.Completion:
             if completer is not None:
-                given: dict[str, Any] = {completer.value_parameter: argument.value}
-                if completer.arguments_parameter:
-                    given[completer.arguments_parameter] = dict((chosen and chosen.arguments) or {})
-                if completer.context_parameter:
-                    given[completer.context_parameter] = scoped
-                values = await completer.run(**given)
-                return values if isinstance(values, types.Completion) else _completion(values)
-            if everything is not None:
-                found = everything.fn(_own_ref(ref, plugin), argument, chosen)
-                result = await found if inspect.isawaitable(found) else found
-                if isinstance(result, types.Completion):
-                    return result
+                scoped = self._scoped(context, work, catalog, served.timeout)
+                return await invoke_completer(completer, argument.value, given, scoped)
+            if handler is not None:
+                return await invoke_server_completion(handler.fn, ref, argument, chosen, served.plugin)
             return types.Completion(values=[])
 
         try:
-            self._check_scopes(served)
-            with self._generations.call(catalog):
-                return await _within(served, f"completing {argument.name}", run())
-        except MCPError:
-            raise
-        except RefusedError as error:
-            raise MCPError(INTERNAL_ERROR, str(error)) from None
-        except BaseException as error:
-            if _is_cancellation(error):
-                raise
-            raise MCPError(INTERNAL_ERROR, self._explain(error, f"completion of {argument.name}", plugin)) from None
+            return await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
+        except FailedError as error:
+            raise MCPError(INTERNAL_ERROR, error.text) from None
 
     # The pipeline
 
     def _catalog_of(self, context: SDKContext[Any, Any]) -> Catalog:
-        """The generation a request belongs to: that of the call it is part of, or the current one."""
+        """The generation a request belongs to: that of the call it is part of, or the current one.
+
+        Raises:
+            MCPError: -32603 for a new request when the host is about to stop.
+        """
         if isinstance(context, Context) and context.catalog is not None:
             return cast("Catalog", context.catalog)
+        if self.closing:
+            raise MCPError(INTERNAL_ERROR, "The server is shutting down")
         return self._generations.current
 
-    async def _run(
+    def _work(self, served: Served, what: str) -> Work:
+        deadline = None if served.timeout is None else asyncio.get_running_loop().time() + served.timeout
+        return Work(served.plugin, what, deadline)
+
+    @staticmethod
+    def _scoped(
+        context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
+    ) -> Context[Any, Any]:
+        plugin = work.plugin
+        extends = timeout is not None and plugin.limits.progress_extends
+        return Context.scoped(
+            context,
+            plugin.own_context,
+            plugin.state,
+            catalog,
+            on_progress=partial(work.extend, cast("float", timeout)) if extends else None,
+        )
+
+    async def _call(
         self,
         kind: Kind,
         served: Served,
         name: str,
         arguments: Mapping[str, Any],
         context: SDKContext[Any, Any],
-        invoke: Callable[[Call], Awaitable[_T]],
         catalog: Catalog,
+        invoke: Callable[[Call], Awaitable[_T]],
     ) -> _T:
-        plugin = served.plugin
-        self._check_scopes(served)
-        call = Call(
-            kind, plugin.name, name, arguments, Context.scoped(context, plugin.own_context, plugin.state, catalog)
-        )
-        # The middleware of all plugins, the TOML's first plugin outermost.
+        """Run what the middleware of all plugins is around, the TOML's first plugin outermost."""
+        work = self._work(served, f"{kind} {name}")
+        scoped = self._scoped(context, work, catalog, served.timeout)
+        call = Call(kind, served.plugin.name, name, arguments, scoped)
         step: Callable[[Call], Awaitable[Any]] = invoke
-        for _, middleware in reversed(catalog.middleware):
-            step = partial(_through, middleware, step)
-        with self._generations.call(catalog):
-            result: _T = await _within(served, f"{kind} {name}", step(call))
-        return result
+        inner = served.plugin
+        for plugin, middleware in reversed(catalog.middleware):
+            step = partial(_through, work, plugin, inner, middleware, step)
+            inner = plugin
+        return cast(
+            "_T", await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
+        )
+
+    async def _run(
+        self,
+        work: Work,
+        served: Served,
+        arguments: Mapping[str, Any],
+        catalog: Catalog,
+        run: Callable[[], Awaitable[_T]],
+    ) -> _T:
+        """Run one piece of work within its plugin's limits.
+
+        Raises:
+            FailedError: It came to nothing, for whatever reason but those below.
+            MCPError, ResourceNotFoundError: Raised by the plugin, for the caller.
+            asyncio.CancelledError: The caller left.
+        """
+        what, plugin = work.what, served.plugin
+        try:
+            self._check_scopes(served)
+            check_arguments(arguments, what, plugin)
+            with self._generations.call(catalog):
+                async with plugin.bulkhead.place(work.deadline) as visit:
+                    outcome = await run_apart(run(), work)
+                    self._note(visit, work, plugin, outcome, served.timeout)
+            if outcome.timed_out:
+                raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
+            return outcome.result()
+        except (MCPError, ResourceNotFoundError):
+            raise
+        except BadArgumentsError as error:
+            raise FailedError(str(error), INVALID_PARAMS) from None
+        except RefusedError as error:
+            raise FailedError(str(error), INTERNAL_ERROR) from None
+        except BaseException as error:
+            if _is_cancellation(error):
+                raise
+            code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
+            raise FailedError(self._explain(error, work), code) from None
+        finally:
+            if self._after_call is not None:
+                self._after_call(plugin)
+
+    @staticmethod
+    def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
+        """Tell the plugin's circuit breaker how it did, unless it was another plugin's middleware that failed."""
+        error = outcome.error
+        if outcome.timed_out:
+            failure = f"{work.what} did not finish within {timeout:g} s"
+        elif error is None or _anticipated(error) or isinstance(error, _ANSWERS):
+            visit.succeeded()
+            return
+        else:
+            failure = f"{work.what} raised {type(error).__name__}"
+        if work.plugin is plugin:
+            visit.failed(failure)
 
     def _check_scopes(self, served: Served) -> None:
         if not self._authorize or not served.scopes:
@@ -248,162 +290,47 @@ class Dispatcher:
         if missing:
             raise RefusedError(f"{served.name} needs the scope {', '.join(missing)}, which this token does not have")
 
-    # Failures
-
-    def _explain(self, error: BaseException, what: str, plugin: LoadedPlugin) -> str:
+    def _explain(self, error: BaseException, work: Work) -> str:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
         if _anticipated(error):
-            logger.info("%s of plugin %s failed: %r", what, plugin.name, str(error))
-            return self._redactor.redact(str(error))
+            text = str_of(error)
+            logger.info("%s failed: %r", work, text)
+            return self._redactor.redact(text)
         error_id = secrets.token_hex(4)
-        logger.error("%s of plugin %s crashed (error %s)", what, plugin.name, error_id, exc_info=error)
-        text = f"{what} failed unexpectedly (error {error_id}; the server's log has the details)"
+        logger.error("%s crashed (error %s)", work, error_id, exc_info=error)
+        text = f"{work.what} failed unexpectedly (error {error_id}; the server's log has the details)"
         if self._debug:
             text += f": {text_of(error)}"
         return self._redactor.redact(text[0].upper() + text[1:])
 
 
-async def _through(middleware: Middleware, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
-    return await middleware(call, step)
+_ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
+"""What a plugin that works may raise."""
 
 
-async def _within(served: Served, what: str, running: Awaitable[_T]) -> _T:
-    """Await under the deadline of what is served."""
-    if served.timeout is None:
-        return await running
-    with anyio.move_on_after(served.timeout) as scope:
-        return await running
-    assert scope.cancelled_caught
-    raise RefusedError(
-        f"{what} of plugin {served.plugin.name} did not finish within {served.timeout:g} s and was stopped"
-    )
+async def _outermost(work: Work, plugin: LoadedPlugin, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
+    work.plugin = plugin
+    return await step(call)
 
 
-# One door's own part of the pipeline: validate, run, convert
+async def _through(
+    work: Work,
+    plugin: LoadedPlugin,
+    inner: LoadedPlugin,
+    middleware: Middleware,
+    step: Callable[[Call], Awaitable[Any]],
+    call: Call,
+) -> Any:
+    """Run one middleware, with `work` naming its plugin while its own code runs. `inner` is whose turn is next."""
 
+    async def call_next(call: Call) -> Any:
+        work.plugin = inner
+        result = await step(call)
+        # Not when that raised: then it is the inner one that failed.
+        work.plugin = plugin
+        return result
 
-async def _invoke_tool(tool: ServedTool, call: Call) -> _ToolResult:
-    sdk = tool.sdk
-    metadata = sdk.fn_metadata
-    arguments = _validated(metadata, call.arguments, f"tool {tool.name}")
-    extra: dict[str, Any] = {}
-    if sdk.context_kwarg is not None:
-        extra[sdk.context_kwarg] = call.context
-    if sdk.resolved_params:
-        resolved = await resolve_arguments(sdk.resolved_params, sdk.resolver_plans, arguments, call.context)
-        if isinstance(resolved, types.InputRequiredResult):
-            return resolved
-        extra |= resolved
-    result = await sdk.fn(**arguments, **extra)
-    converted = metadata.convert_result(result)
-    if isinstance(converted, types.CallToolResult) and _is_plain_object(result):
-        # The SDK shows such an object as its repr; its text should say what its structured content says.
-        text = pydantic_core.to_json(converted.structured_content, indent=2).decode()
-        return converted.model_copy(update={"content": [types.TextContent(type="text", text=text)]})
-    return converted
-
-
-async def _invoke_prompt(prompt: ServedPrompt, call: Call) -> _PromptResult:
-    missing = sorted(prompt.required - set(call.arguments))
-    if missing:
-        raise BadArgumentsError(f"Prompt {prompt.name}: missing argument {', '.join(missing)}")
-    metadata = prompt.bound.metadata
-    arguments = _validated(metadata, call.arguments, f"prompt {prompt.name}")
-    rendered = await _run_bound(prompt.bound, arguments, call.context)
-    if isinstance(rendered, types.InputRequiredResult):
-        return rendered
-    return types.GetPromptResult(
-        description=prompt.wire.description,
-        messages=[types.PromptMessage(role=message.role, content=message.content) for message in _messages(rendered)],
-    )
-
-
-async def _run_bound(bound: Bound, arguments: Mapping[str, Any], context: Any) -> Any:
-    if bound.context_parameter is not None:
-        return await bound.run(**arguments, **{bound.context_parameter: context})
-    return await bound.run(**arguments)
-
-
-def _find_resource(catalog: Catalog, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]]:
-    """Return what serves the URI and the arguments it carries: fixed URIs first, then templates in order."""
-    fixed = catalog.resources.get(uri)
-    if fixed is not None:
-        return fixed, {}
-    for template in catalog.templates.values():
-        values = template.template.match(uri)
-        if values is None:
-            continue
-        if template.security.validate(values) is not None:
-            # Stop at the first template that refuses: a later, laxer one must not get what this one turned down.
-            break
-        metadata = template.bound.metadata
-        try:
-            return template, _validated(metadata, values, f"resource {uri}")
-        except BadArgumentsError as error:
-            raise ResourceNotFoundError(f"Unknown resource: {uri} ({error})") from None
-    raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, catalog.resources)}")
-
-
-# Conversions
-
-
-def _contents(content: Any, served: ServedResource | ServedTemplate) -> _Contents:
-    if isinstance(content, types.InputRequiredResult):
-        if isinstance(served, ServedResource):
-            raise TypeError("only a resource template can ask for input")
-        return content
-    if not isinstance(content, str | bytes):
-        content = pydantic_core.to_json(content, fallback=str, indent=2).decode()
-    return [ReadResourceContents(content=content, mime_type=served.mime_type, meta=served.wire.meta)]
-
-
-def _messages(rendered: Any) -> Iterable[Message]:
-    for item in rendered if isinstance(rendered, list | tuple) else [rendered]:
-        if isinstance(item, Message):
-            yield item
-        elif isinstance(item, dict):
-            yield message_validator.validate_python(item)
-        elif isinstance(item, str | types.ContentBlock | Image | Audio):
-            yield UserMessage(item)
-        else:
-            yield UserMessage(pydantic_core.to_json(item, fallback=str, indent=2).decode())
-
-
-_MOST_VALUES = 100
-
-
-def _completion(values: Iterable[str]) -> types.Completion:
-    candidates = [str(value) for value in values]
-    return types.Completion(
-        values=candidates[:_MOST_VALUES], total=len(candidates), has_more=len(candidates) > _MOST_VALUES
-    )
-
-
-def _own_ref(ref: Any, plugin: LoadedPlugin) -> Any:
-    """The reference under the name its author gave it, for an adopted server's one handler."""
-    prefix = plugin.section.prefix
-    if isinstance(ref, types.PromptReference) and prefix:
-        return ref.model_copy(update={"name": ref.name.removeprefix(prefix)})
-    return ref
-
-
-_PLAIN_TYPES = (BaseModel, dict, list, tuple, str, int, float, bool, bytes, types.CallToolResult, type(None))
-
-
-def _is_plain_object(result: Any) -> bool:
-    """Whether a tool returned an instance of an ordinary annotated class, which JSON alone cannot say."""
-    return (
-        not isinstance(result, (*_PLAIN_TYPES, Image, Audio, types.InputRequiredResult))
-        and not hasattr(result, "__dataclass_fields__")
-        and bool(getattr(type(result), "__annotations__", None))
-    )
-
-
-def _tool_error(text: str) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
-
-
-# What went wrong
+    return await middleware(call, call_next)
 
 
 def _anticipated(error: BaseException) -> bool:
@@ -417,25 +344,3 @@ def _is_cancellation(error: BaseException) -> bool:
     """Whether this call is being cancelled; a function that raises the exception by itself has crashed."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
-
-
-def _validated(metadata: FuncMetadata, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-    try:
-        return metadata.validate_arguments(dict(given))
-    except ValidationError as error:
-        lines = [describe_validation(error)]
-        # Arguments nobody takes are passed over when the rest fits; here they are likely what went wrong.
-        known = [field.alias or name for name, field in metadata.arg_model.model_fields.items()]
-        lines += [f"there is no argument {name!r}{did_you_mean(name, known)}" for name in given if name not in known]
-        raise BadArgumentsError(f"Invalid arguments for {what}: {'; '.join(lines)}") from None
-
-
-def describe_validation(error: ValidationError) -> str:
-    """Say which fields do not fit and why, without the values given and without addresses of the library's site."""
-    lines = []
-    for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        field = ".".join(str(part) for part in detail["loc"]) or "arguments"
-        # The messages of tagged unions are the ones that quote the input.
-        message = "the tag fits no variant" if detail["type"] == "union_tag_invalid" else detail["msg"]
-        lines.append(f"{field}: {message}")
-    return "; ".join(lines)

@@ -45,6 +45,14 @@ class InvalidConfigError(ConfigError):
         return "\n".join(str(problem) for problem in self.problems)
 
 
+class BadArgumentsError(Exception):
+    """The caller's arguments do not fit; the text names the fields and echoes no value."""
+
+
+class RefusedError(Exception):
+    """The host, not the plugin, ended a call or did not begin it; the text is for the caller."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -55,11 +63,16 @@ LONGEST_TEXT = 500
 """Characters of somebody else's text that an error repeats."""
 
 
+def str_of(error: BaseException) -> str:
+    """Return the exception's text, even if its `__str__` raises or returns none."""
+    try:
+        return str(error)
+    except BaseException:
+        return "(its text cannot be shown)"
+
+
 def text_of(error: BaseException) -> str:
     """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises."""
-    try:
-        lines = str(error).strip().splitlines() or ["(no text)"]
-    except BaseException:
-        lines = ["(its text cannot be shown)"]
+    lines = str_of(error).strip().splitlines() or ["(no text)"]
     text = lines[0] if len(lines[0]) <= LONGEST_TEXT else f"{lines[0][:LONGEST_TEXT]} ..."
     return f"{type(error).__name__}: {text}"

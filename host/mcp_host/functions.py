@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio.to_thread
-from anyio import CapacityLimiter
 from typing_extensions import get_type_hints
 
+from mcp_host.bulkhead import Bulkhead
 from mcp_host.errors import HostError, text_of
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -107,15 +103,6 @@ def _signature(fn: Callable[..., Any], target: Any, name: str) -> inspect.Signat
     )
 
 
-async def _in_thread(run: Callable[[], _T], threads: CapacityLimiter) -> _T:
-    # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
-    place = object()
-    await threads.acquire_on_behalf_of(place)
-    running = asyncio.ensure_future(anyio.to_thread.run_sync(run, limiter=CapacityLimiter(1)))
-    running.add_done_callback(lambda _: threads.release_on_behalf_of(place))
-    return await asyncio.shield(running)
-
-
 def _outcome(call: Callable[..., Any], arguments: Mapping[str, Any]) -> tuple[Any, BaseException | None]:
     """Call, and hand an exception back as a value: a `GeneratorExit` through a future closes all who await it."""
     try:
@@ -130,11 +117,9 @@ def _unwrapped(fn: Any) -> Any:
     return fn
 
 
-def as_async(function: Function, threads: CapacityLimiter, *, name: str | None = None) -> Callable[..., Any]:
-    """Return `async (**arguments)` that runs the function: on the loop if async, else in a thread of `threads`.
-
-    A thread whose caller has gone (timed out, cancelled) is left to finish by itself; it keeps its place in
-    `threads` until then. The wrapper carries the name, doc, signature and annotations the SDK reads.
+def as_async(function: Function, bulkhead: Bulkhead, *, name: str | None = None) -> Callable[..., Any]:
+    """Return `async (**arguments)` that runs the function: on the loop if async, else in a thread of `bulkhead`. The
+    wrapper carries the name, doc, signature and annotations the SDK reads.
     """
     call = function.call
 
@@ -146,7 +131,7 @@ def as_async(function: Function, threads: CapacityLimiter, *, name: str | None =
     else:
 
         async def wrapper(**arguments: Any) -> Any:
-            result, error = await _in_thread(functools.partial(_outcome, call, arguments), threads)
+            result, error = await bulkhead.in_thread(functools.partial(_outcome, call, arguments))
             if error is not None:
                 try:
                     raise error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ from mcp_host.generations import Generations
 from mcp_host.lifespan import Lifespans
 from mcp_host.loader import Adopt, LoadedPlugin, Loader
 from mcp_host.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.tasks import Tasks
+from mcp_host.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,8 @@ class Host:
             authorize=config.auth is not None,
         )
         self._lifespans = Lifespans(start_timeout=config.host.start_timeout, stop_timeout=config.host.stop_timeout)
+        self._tasks = Tasks()
+        self._loop = ExitStack()
         self._users = 0
         self._changing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -108,7 +112,7 @@ class Host:
     @property
     def records(self) -> tuple[PluginRecord, ...]:
         """One record for each plugin of the TOML, in its order, the disabled ones too."""
-        loaded = {plugin.name: plugin.record for plugin in self.plugins}
+        loaded = {plugin.name: plugin.record_now for plugin in self.plugins}
         return tuple(
             loaded.get(name) or PluginRecord(name=name, enabled=False, required=section.required)
             for name, section in self.config.plugins.items()
@@ -154,13 +158,19 @@ class Host:
 
     async def _start(self) -> None:
         self.require()
-        await self._lifespans.start((self._builtin, *self.plugins))
+        self._tasks = self._loop.enter_context(Tasks.installed())
+        self._loop.enter_context(Watchdog.watching(self._tasks.work, self.config.host.block_warning))
+        try:
+            await self._lifespans.start((self._builtin, *self.plugins))
+        except BaseException:
+            self._loop.close()
+            raise
         if any(plugin.record.failed and plugin in self.catalog.parts for plugin in self.plugins):
             self.generations.swap(self._build(self.config, self.plugins, self.catalog))
         try:
             self.require()
         except StartRefusedError:
-            await self._lifespans.stop()
+            await self._stop()
             raise
         self._serving()
 
@@ -173,7 +183,14 @@ class Host:
     async def _stop(self) -> None:
         for task in self._retiring:
             task.cancel()
-        await self._lifespans.stop()
+        # Also those of an older generation that were about to be stopped.
+        await self._stop_plugins(dict.fromkeys((self._builtin, *self.plugins, *self._lifespans.plugins)))
+        self._loop.close()
+
+    async def _stop_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
+        await self._lifespans.stop(plugins)
+        for plugin in plugins:
+            await self._tasks.cancel_left(plugin)
 
     def _serving(self) -> None:
         for plugin in self.plugins:
@@ -213,7 +230,8 @@ class Host:
                     await self._lifespans.start(fresh)
                     _refuse_failed(plugins, tolerated)
             except BaseException as error:
-                await self._lifespans.stop(fresh)
+                if self._users:
+                    await self._stop_plugins(fresh)
                 for plugin, record in before.items():
                     plugin.record = record
                 if isinstance(error, HostError):
@@ -231,7 +249,7 @@ class Host:
     def _retire(self, plugins: Sequence[LoadedPlugin], generation: int) -> None:
         async def stop_when_unused() -> None:
             await self.generations.drained(generation)
-            await self._lifespans.stop(plugins)
+            await self._stop_plugins(plugins)
 
         if plugins:
             task = asyncio.create_task(stop_when_unused(), name="stopping plugins of an older generation")
@@ -258,7 +276,6 @@ class Host:
         catalog = build_catalog(
             (self._builtin, *plugins),
             previous=previous,
-            default_timeout=config.host.call_timeout,
             endpoint=config.transport.path,
         )
         for plugin in plugins:

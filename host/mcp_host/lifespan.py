@@ -14,6 +14,7 @@ import anyio
 from mcp_host.errors import HostError, text_of
 from mcp_host.loader import LoadedPlugin
 from mcp_host.records import Stage
+from mcp_host.tasks import Work, owned
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,11 @@ class Lifespans:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._running: list[_Running] = []
+
+    @property
+    def plugins(self) -> list[LoadedPlugin]:
+        """Those whose lifespan is entered."""
+        return [running.plugin for running in self._running]
 
     async def start(self, plugins: Sequence[LoadedPlugin]) -> None:
         """Start the plugins still alive, one after another. One that cannot start fails; the rest go on.
@@ -81,7 +87,8 @@ class _Running:
         self._lifespan = lifespan
         self._entered: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
-        self._task = asyncio.create_task(self._live(), name=f"lifespan of plugin {plugin.name}")
+        with owned(Work(plugin, "lifespan")):
+            self._task = asyncio.create_task(self._live(), name=f"lifespan of plugin {plugin.name}")
 
     async def _live(self) -> None:
         failure: BaseException | None = None

@@ -13,12 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pluggy
-from anyio import CapacityLimiter
 from pydantic import BaseModel
 
 from mcp_host import hookspecs
 from mcp_host.api import PROJECT, Check, Completion, HostFacts, Middleware, PluginContext, Prompt, Resource, Tool
-from mcp_host.config import HostConfig, PluginSection
+from mcp_host.bulkhead import Bulkhead
+from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.discovery import InstalledPlugin, check_compatible, find, installed_from
@@ -35,9 +35,6 @@ logger = logging.getLogger(__name__)
 _TRACEBACK = "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
 
 HOOKS: frozenset[str] = frozenset(name for name in vars(hookspecs) if name.startswith("mcp_"))
-
-THREADS = 40
-"""Worker threads that the synchronous functions of one plugin share."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,8 @@ class Contributions:
 class LoadedPlugin:
     """A plugin from its table in the TOML to its served parts: the record, the object, the state of its lifespan.
 
+    `default_timeout` is the deadline, in seconds, of what has none of its own. `bulkhead` is what its calls go through,
+    `left_tasks` what still ran when it had stopped.
     Identity matters: a plugin that a reload leaves alone stays the same object.
     """
 
@@ -81,8 +80,14 @@ class LoadedPlugin:
     context: PluginContext[Any] | None = None
     contributions: Contributions = field(default_factory=Contributions)
     state: Any = None
-    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS))
     redactor: Redactor = field(default_factory=Redactor)
+    limits: Limits = field(default_factory=Limits)
+    default_timeout: float | None = None
+    left_tasks: list[str] = field(default_factory=list)
+    bulkhead: Bulkhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.name, self.limits)
 
     def reach(self, stage: Stage) -> None:
         self.record = replace(self.record, stage=stage)
@@ -103,6 +108,13 @@ class LoadedPlugin:
             self.record, warnings=(*self.record.warnings, Problem(what, dotted(("plugins", self.name)), mend))
         )
         logger.warning("plugin %s: %s", self.name, what)
+
+    @property
+    def record_now(self) -> PluginRecord:
+        """The record, with how the plugin fares at the moment if it serves."""
+        if self.record.stage != Stage.SERVING or self.record.failed:
+            return self.record
+        return replace(self.record, health=self.bulkhead.health)
 
     @property
     def alive(self) -> bool:
@@ -160,7 +172,14 @@ class Loader:
 
     def load(self, name: str, section: PluginSection) -> LoadedPlugin:
         """Take one plugin as far as it goes; its record says how far that was."""
-        plugin = LoadedPlugin(name, section, PluginRecord(name=name, required=section.required), redactor=self.redactor)
+        plugin = LoadedPlugin(
+            name,
+            section,
+            PluginRecord(name=name, required=section.required),
+            redactor=self.redactor,
+            limits=self._limits(section),
+            default_timeout=self._config.host.call_timeout,
+        )
         try:
             with _contained(plugin, "loading"):
                 manager = self._register(plugin, self._object(plugin))
@@ -174,6 +193,8 @@ class Loader:
         """Whether loading this table now would give what `plugin`, which is served, already is."""
         if not plugin.alive or plugin.section != section:
             return False
+        if (plugin.limits, plugin.default_timeout) != (self._limits(section), self._config.host.call_timeout):
+            return False
         if plugin.name in self._objects or section.object is not None:
             return True
         try:
@@ -186,6 +207,9 @@ class Loader:
             record.version,
             record.value,
         )
+
+    def _limits(self, section: PluginSection) -> Limits:
+        return self._config.host.limits.overridden(section.limits)
 
     def settings_model(self, name: str, section: PluginSection) -> type[BaseModel] | None:
         """Import a plugin only to ask for its settings model.

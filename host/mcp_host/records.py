@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from mcp_host.errors import HostError
 
@@ -54,11 +54,40 @@ class Contributed:
 
 
 @dataclass(frozen=True)
+class Circuit:
+    """The circuit breaker of a plugin: open while it is paused, half-open while one call tries it again.
+
+    `failures` counts those in a row, the last of which `last_failure` tells. `retry_in` is in seconds, None unless
+    the circuit is open.
+    """
+
+    state: Literal["closed", "open", "half-open"] = "closed"
+    failures: int = 0
+    last_failure: str = ""
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a plugin fares while it serves: `calls` run, `waiting` wait for a place, `abandoned` are left to themselves.
+
+    An abandoned call has timed out or lost its caller, and goes on all the same: a thread that cannot be stopped, or
+    a coroutine that refuses its cancellation.
+    """
+
+    calls: int = 0
+    waiting: int = 0
+    abandoned: int = 0
+    circuit: Circuit = Circuit()
+
+
+@dataclass(frozen=True)
 class PluginRecord:
     """One plugin: where it came from, the stage it reached and, if it stopped there, why.
 
     `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
-    when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported.
+    when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported. `health` is None
+    unless it serves.
     """
 
     name: str
@@ -72,6 +101,7 @@ class PluginRecord:
     warnings: tuple[Problem, ...] = ()
     import_ms: float | None = None
     contributed: Contributed = Contributed()
+    health: Health | None = None
 
     @property
     def failed(self) -> bool:

@@ -465,7 +465,7 @@ async def test_a_bound_error_keeps_its_cause() -> None:
 
     host = host_of(holding(tools=[private]))
     with pytest.raises(HostError) as caught:
-        bind(host.plugins[0], default_timeout=None)
+        bind(host.plugins[0])
     assert re.match("Parameter _a", str(caught.value.__cause__))
 
 

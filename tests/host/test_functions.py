@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import anyio
 import pytest
-from anyio import CapacityLimiter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_host.errors import HostError
+from mcp_host.bulkhead import Bulkhead
+from mcp_host.config import Limits
+from mcp_host.errors import HostError, RefusedError
 from mcp_host.functions import as_async, function_name, inspect_function
 
 pytestmark = pytest.mark.anyio
@@ -104,7 +106,7 @@ async def test_every_kind_of_callable_is_read_and_runs(
     function = inspect_function(fn)
     assert (function.name, function.doc, list(function.signature.parameters)) == (name, doc, parameters)
     assert function_name(fn) == name
-    run = as_async(function, CapacityLimiter(1))
+    run = as_async(function, Bulkhead("p", Limits(threads=1)))
     assert inspect.iscoroutinefunction(run)
     assert (run.__name__, run.__doc__) == (name, doc)
     given_values = dict.fromkeys(parameters, 5)
@@ -121,7 +123,7 @@ async def test_a_sync_function_runs_in_a_thread_of_its_plugin_and_an_async_one_o
     async def where_async() -> int:
         return threading.get_ident()
 
-    threads = CapacityLimiter(1)
+    threads = Bulkhead("p", Limits(threads=1))
     assert await as_async(inspect_function(where), threads)() != threading.get_ident()
     assert await as_async(inspect_function(where_async), threads)() == threading.get_ident()
 
@@ -130,7 +132,7 @@ async def test_a_plain_function_that_hands_back_a_coroutine_is_awaited() -> None
     def start(a: int) -> Awaitable[int]:
         return add_later(a)
 
-    assert await as_async(inspect_function(start), CapacityLimiter(1))(a=1) == 3
+    assert await as_async(inspect_function(start), Bulkhead("p", Limits(threads=1)))(a=1) == 3
 
 
 @pytest.mark.parametrize("error", [StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -139,11 +141,11 @@ async def test_what_a_function_in_a_thread_raises_reaches_its_caller(error: type
         raise error("why")
 
     with pytest.raises(RuntimeError if error is StopIteration else error):
-        await as_async(inspect_function(stop), CapacityLimiter(1))()
+        await as_async(inspect_function(stop), Bulkhead("p", Limits(threads=1)))()
 
 
 async def test_a_sync_function_left_behind_keeps_its_thread_until_it_ends() -> None:
-    threads = CapacityLimiter(1)
+    bulkhead = Bulkhead("p", Limits(threads=1))
     entered, leave = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -151,15 +153,19 @@ async def test_a_sync_function_left_behind_keeps_its_thread_until_it_ends() -> N
         loop.call_soon_threadsafe(entered.set)
         leave.wait()
 
-    task = asyncio.create_task(as_async(inspect_function(hold), threads)())
+    task = asyncio.create_task(as_async(inspect_function(hold), bulkhead)())
     await entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert threads.borrowed_tokens == 1
+    assert bulkhead.health.abandoned == 1
+    with pytest.raises(RefusedError, match="plugin p is stuck: all of its 1 threads"):
+        await as_async(inspect_function(lambda: None), bulkhead)()
     leave.set()
-    await as_async(inspect_function(lambda: None), threads)()
-    assert threads.borrowed_tokens == 0
+    with anyio.fail_after(30):
+        while bulkhead.health.abandoned:
+            await anyio.lowlevel.checkpoint()
+    assert await as_async(inspect_function(lambda: 1), bulkhead)() == 1
 
 
 def nested(points: list["Point"], mixed: "list['Point'] | None" = None, bare=1) -> dict[str, "Point"]:  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from mcp_host.errors import HostError, did_you_mean, text_of
-from mcp_host.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.records import Circuit, Contributed, Health, PluginRecord, Problem, Stage
 
 
 def test_the_stages_follow_one_another() -> None:
@@ -41,6 +41,14 @@ def test_a_record_is_json() -> None:
         "warnings": [],
         "import_ms": None,
         "contributed": {"tools": [], "resources": [], "templates": [], "prompts": []},
+        "health": None,
+    }
+    serving = PluginRecord("mean", health=Health(calls=2, circuit=Circuit("open", 3, "why", 1.5)))
+    assert serving.to_json()["health"] == {
+        "calls": 2,
+        "waiting": 0,
+        "abandoned": 0,
+        "circuit": {"state": "open", "failures": 3, "last_failure": "why", "retry_in": 1.5},
     }
     assert PluginRecord("mean").to_json()["stage"] is None
 

@@ -153,6 +153,38 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class Limits(Section):
+    """`[host.limits]`, and `[plugins.NAME.limits]` for one plugin: how much of the host one plugin may hold."""
+
+    calls: StrictInt = Field(default=64, ge=1, description="Calls of one plugin that run at once.")
+    queue: StrictInt = Field(
+        default=32, ge=0, description='Calls of one plugin that wait for a place; further ones are told "busy".'
+    )
+    threads: StrictInt = Field(
+        default=40, ge=1, description="Worker threads that the plain (not async) functions of one plugin share."
+    )
+    argument_size: StrictInt = Field(
+        default=4 * 1024 * 1024, ge=1, description="Largest arguments of one call, in bytes."
+    )
+    argument_depth: StrictInt = Field(default=64, ge=1, description="Deepest nesting of one call's arguments.")
+    result_size: StrictInt = Field(
+        default=8 * 1024 * 1024,
+        ge=1,
+        description="Largest result, in bytes; a longer text is cut, a longer structured result refused.",
+    )
+    failures: StrictInt = Field(
+        default=10, ge=0, description="Crashes and timeouts in a row after which a plugin is paused; 0 for never."
+    )
+    cooldown: Duration = Field(default=30.0, description="How long a plugin is paused before one call tries it again.")
+    progress_extends: StrictBool = Field(
+        default=False, description="Give a call its whole time again whenever it reports progress."
+    )
+
+    def overridden(self, by: Limits) -> Limits:
+        """These limits, with what `by` says expressly in their place."""
+        return self.model_copy(update={key: getattr(by, key) for key in by.model_fields_set})
+
+
 class HostSection(Section):
     """`[host]`: what the host calls itself and how it treats its plugins."""
 
@@ -180,6 +212,13 @@ class HostSection(Section):
     call_timeout: OptionalDuration = Field(
         default=60.0, description='Longest time of one call, unless a plugin or tool sets its own; "none" for no limit.'
     )
+    shutdown_timeout: Duration = Field(
+        default=10.0, description="How long calls in flight may go on once the host is told to stop."
+    )
+    block_warning: Duration = Field(
+        default=1.0, description="Warn about a plugin that holds up the event loop, and so every client, for this long."
+    )
+    limits: Limits = Field(default_factory=Limits, description="How much of the host one plugin may hold.")
     import_warning: Duration = Field(
         default=0.5, description="Warn about a plugin whose import takes longer than this."
     )
@@ -281,6 +320,9 @@ class PluginSection(Section):
     prompts: NameFilter = Field(default_factory=NameFilter, description="Prompts to serve.")
     timeout: Duration | None = Field(
         default=None, description="Longest time of one call; default: `host.call_timeout`."
+    )
+    limits: Limits = Field(
+        default_factory=Limits, description="How much of the host this plugin may hold; default: `host.limits`."
     )
     settings: dict[str, Any] = Field(
         default={},

@@ -1,0 +1,173 @@
+"""One plugin's compartment: how much of the host its calls may hold, so that a plugin that hangs holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from mcp_host.breaker import CircuitBreaker
+from mcp_host.config import Limits
+from mcp_host.errors import RefusedError
+from mcp_host.records import Circuit, Health
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_inside: ContextVar[frozenset[Bulkhead]] = ContextVar("mcp_host.bulkheads", default=frozenset())
+"""The bulkheads that the current call already has a place in."""
+
+
+class Visit:
+    """One call's stay in its bulkhead, and how the plugin did. A call within a call has no say: it has no bulkhead."""
+
+    def __init__(self, bulkhead: Bulkhead | None, *, tries: bool = False) -> None:
+        self._bulkhead = bulkhead
+        self._tries = tries
+
+    def succeeded(self) -> None:
+        """The plugin answered, be it with an error of its own."""
+        if self._bulkhead is not None:
+            self._bulkhead.breaker.succeeded()
+            self._bulkhead = None
+
+    def failed(self, what: str) -> None:
+        """The plugin crashed, or did not end in time."""
+        bulkhead, self._bulkhead = self._bulkhead, None
+        if bulkhead is not None and bulkhead.breaker.failed(what):
+            logger.error("%s", _paused(bulkhead.name, bulkhead.breaker.circuit))
+
+    def end(self) -> None:
+        """Nothing was said: the caller left, or never got in."""
+        if self._bulkhead is not None and self._tries:
+            self._bulkhead.breaker.abandoned()
+
+
+class Bulkhead:
+    """Counts a plugin's calls and threads, makes some wait, and refuses those that are too many.
+
+    `name` is the plugin's. A call that comes out of another one of the same plugin shares its place: it could
+    otherwise wait for a place that its own caller holds.
+    """
+
+    def __init__(self, name: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self.limits = limits
+        self.breaker = CircuitBreaker(limits.failures, limits.cooldown, clock)
+        self._places = CapacityLimiter(limits.calls)
+        self._threads = CapacityLimiter(limits.threads)
+        self._waiting = 0
+        self._abandoned: set[asyncio.Future[object]] = set()
+        self._abandoned_threads = 0
+
+    @property
+    def health(self) -> Health:
+        return Health(
+            calls=self._places.borrowed_tokens,
+            waiting=self._waiting,
+            abandoned=self._abandoned_threads + len(self._abandoned),
+            circuit=self.breaker.circuit,
+        )
+
+    @asynccontextmanager
+    async def place(self, deadline: float | None = None) -> AsyncIterator[Visit]:
+        """Hold one of the plugin's places for the block, after waiting for one if there is room to wait.
+
+        The block says through the `Visit` how the plugin did. `deadline` is in the loop's time.
+
+        Raises:
+            RefusedError: As many calls run and wait as may, none ended before the deadline, or the circuit is open.
+        """
+        held = _inside.get()
+        if self in held:
+            yield Visit(None)
+            return
+        circuit = self.breaker.admit()
+        if circuit is not None:
+            raise RefusedError(_paused(self.name, circuit))
+        visit = Visit(self, tries=self.breaker.circuit.state != "closed")
+        call = object()
+        try:
+            await self._take(call, deadline)
+            token = _inside.set(held | {self})
+            try:
+                yield visit
+            finally:
+                _inside.reset(token)
+                self._places.release_on_behalf_of(call)
+        finally:
+            visit.end()
+
+    async def _take(self, call: object, deadline: float | None) -> None:
+        try:
+            self._places.acquire_on_behalf_of_nowait(call)
+        except anyio.WouldBlock:
+            limits = self.limits
+            if self._waiting >= limits.queue:
+                raise RefusedError(
+                    f"plugin {self.name} is busy: {limits.calls} calls are running and {self._waiting} are waiting. "
+                    "Try again later"
+                ) from None
+            self._waiting += 1
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._places.acquire_on_behalf_of(call)
+            except TimeoutError:
+                raise RefusedError(
+                    f"plugin {self.name} is busy: none of its {limits.calls} running calls ended in time. "
+                    "Try again later"
+                ) from None
+            finally:
+                self._waiting -= 1
+
+    async def in_thread(self, run: Callable[[], _T]) -> _T:
+        """Run a function in one of the plugin's threads.
+
+        When the caller leaves, the thread is left to finish by itself and keeps its place until it has.
+
+        Raises:
+            RefusedError: All of the plugin's threads are taken by functions whose callers have left.
+        """
+        if self._abandoned_threads >= self.limits.threads:
+            raise RefusedError(
+                f"plugin {self.name} is stuck: all of its {self.limits.threads} threads run calls that timed out "
+                "or were cancelled and do not end"
+            )
+        # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
+        place = object()
+        await self._threads.acquire_on_behalf_of(place)
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(run, limiter=CapacityLimiter(1)))
+        running.add_done_callback(lambda _: self._threads.release_on_behalf_of(place))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if not running.done():
+                self._abandoned_threads += 1
+                running.add_done_callback(self._thread_ended)
+            raise
+
+    def _thread_ended(self, _: object) -> None:
+        self._abandoned_threads -= 1
+
+    def abandon(self, task: asyncio.Future[object]) -> None:
+        """Count a call that does not end although it was cancelled, until it does."""
+        self._abandoned.add(task)
+        task.add_done_callback(partial(self._abandoned.discard))
+
+
+def _paused(name: str, circuit: Circuit) -> str:
+    until = (
+        f"it is tried again in {circuit.retry_in:.0f} s"
+        if circuit.retry_in is not None
+        else "another call is trying it just now"
+    )
+    return f"plugin {name} is paused after {circuit.failures} failures in a row; {until}. Last: {circuit.last_failure}"
