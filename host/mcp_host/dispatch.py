@@ -28,7 +28,7 @@ from mcp_host.bulkhead import Visit
 from mcp_host.catalog import Catalog
 from mcp_host.config.secrets import Redactor
 from mcp_host.context import Context
-from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, str_of, text_of
+from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, encodable, str_of, text_of
 from mcp_host.generations import Generations
 from mcp_host.invoking import (
     Contents,
@@ -56,7 +56,7 @@ class FailedError(Exception):
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
-        self.text = text
+        self.text = encodable(text)
         self.code = code
 
 
@@ -81,7 +81,7 @@ class Dispatcher:
         self._redactor = redactor
         self._debug = debug
         self._authorize = authorize
-        self._after_call = after_call
+        self._after_call = after_call or (lambda plugin: None)
         self.closing = False
 
     # Doors
@@ -221,11 +221,33 @@ class Dispatcher:
         step: Callable[[Call], Awaitable[Any]] = invoke
         inner = served.plugin
         for plugin, middleware in reversed(catalog.middleware):
-            step = partial(_through, work, plugin, inner, middleware, step)
+            step = partial(self._through, work, plugin, inner, middleware, step)
             inner = plugin
         return cast(
             "_T", await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
         )
+
+    async def _through(
+        self,
+        work: Work,
+        plugin: LoadedPlugin,
+        inner: LoadedPlugin,
+        middleware: Middleware,
+        step: Callable[[Call], Awaitable[Any]],
+        call: Call,
+    ) -> Any:
+        """Run one middleware, with `work` naming its plugin while its own code runs. `inner` is whose turn is next."""
+
+        async def call_next(call: Call) -> Any:
+            self._after_call(plugin)
+            work.plugin = inner
+            result = await step(call)
+            # Not when that raised: then it is the inner one that failed.
+            self._after_call(inner)
+            work.plugin = plugin
+            return result
+
+        return await middleware(call, call_next)
 
     async def _run(
         self,
@@ -253,7 +275,9 @@ class Dispatcher:
             if outcome.timed_out:
                 raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
             return outcome.result()
-        except (MCPError, ResourceNotFoundError):
+        except MCPError as error:
+            raise MCPError(error.code, encodable(error.message), error.data) from error.__cause__
+        except ResourceNotFoundError:
             raise
         except BadArgumentsError as error:
             raise FailedError(str(error), INVALID_PARAMS) from None
@@ -265,8 +289,7 @@ class Dispatcher:
             code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
             raise FailedError(self._explain(error, work), code) from None
         finally:
-            if self._after_call is not None:
-                self._after_call(plugin)
+            self._after_call(work.plugin)
 
     @staticmethod
     def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
@@ -311,26 +334,6 @@ _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
 async def _outermost(work: Work, plugin: LoadedPlugin, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
     work.plugin = plugin
     return await step(call)
-
-
-async def _through(
-    work: Work,
-    plugin: LoadedPlugin,
-    inner: LoadedPlugin,
-    middleware: Middleware,
-    step: Callable[[Call], Awaitable[Any]],
-    call: Call,
-) -> Any:
-    """Run one middleware, with `work` naming its plugin while its own code runs. `inner` is whose turn is next."""
-
-    async def call_next(call: Call) -> Any:
-        work.plugin = inner
-        result = await step(call)
-        # Not when that raised: then it is the inner one that failed.
-        work.plugin = plugin
-        return result
-
-    return await middleware(call, call_next)
 
 
 def _anticipated(error: BaseException) -> bool:

@@ -59,6 +59,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def encodable(text: str) -> str:
+    """Return the text with every half of a surrogate pair, which UTF-8 cannot say, as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 LONGEST_TEXT = 500
 """Characters of somebody else's text that an error repeats."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -40,7 +40,8 @@ class Host:
     """Everything behind the server, without the server.
 
     Making one loads the plugins of `config`: `installed` is what discovery found, `objects` are plugin objects
-    by name in place of entry points. Nothing raises for a plugin's own fault: `records` tells.
+    by name in place of entry points. `after_plugin_code` is told each time code of a plugin has run.
+    Nothing raises for a plugin's own fault: `records` tells.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Host:
         adopt: Adopt | None = None,
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
+        after_plugin_code: Callable[[LoadedPlugin], None] | None = None,
     ) -> None:
         self.config = config
         self.redactor = redactor if redactor is not None else Redactor()
@@ -60,6 +62,7 @@ class Host:
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
+        self._after_plugin_code = after_plugin_code
         loader = self._loader(config, installed)
         self._builtin = loader.load(BUILTIN, PluginSection())
         self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
@@ -69,8 +72,13 @@ class Host:
             redactor=self.redactor,
             debug=config.host.debug,
             authorize=config.auth is not None,
+            after_call=after_plugin_code,
         )
-        self._lifespans = Lifespans(start_timeout=config.host.start_timeout, stop_timeout=config.host.stop_timeout)
+        self._lifespans = Lifespans(
+            start_timeout=config.host.start_timeout,
+            stop_timeout=config.host.stop_timeout,
+            after_start=after_plugin_code,
+        )
         self._tasks = Tasks()
         self._loop = ExitStack()
         self._users = 0
@@ -93,6 +101,7 @@ class Host:
             adopt=self._adopt,
             facts=facts,
             announce=self._announce,
+            after_load=self._after_plugin_code,
             redactor=self.redactor,
             environ=self._environ,
         )

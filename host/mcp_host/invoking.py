@@ -22,7 +22,7 @@ from mcp_host.binding import Bound, Completer, ServedPrompt, ServedResource, Ser
 from mcp_host.catalog import Catalog
 from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean
 from mcp_host.loader import LoadedPlugin
-from mcp_host.sizes import cut_text, measure, text_size
+from mcp_host.sizes import cut_text, is_encodable, measure, text_size
 
 ToolResult = types.CallToolResult | types.InputRequiredResult
 Contents = list[ReadResourceContents] | types.InputRequiredResult
@@ -54,8 +54,8 @@ async def invoke_tool(tool: ServedTool, call: Call) -> ToolResult:
     converted = metadata.convert_result(result)
     if isinstance(converted, types.CallToolResult):
         if result is converted:
-            # The tool's own: nothing has looked yet whether JSON can say it.
-            pydantic_core.to_json(converted)
+            # The tool's own: nothing has looked yet whether it is one, and whether JSON can say it.
+            types.CallToolResult.model_validate_json(converted.model_dump_json(by_alias=True, warnings=False))
         if _is_plain_object(result):
             # The SDK shows such an object as its repr; its text should say what its structured content says.
             text = pydantic_core.to_json(converted.structured_content, indent=2).decode()
@@ -70,7 +70,7 @@ def _capped(result: Any, what: str, plugin: LoadedPlugin) -> Any:
         RefusedError: It is too large and no text, or holds numbers that JSON does not have.
     """
     most = plugin.limits.result_size
-    if isinstance(result, str):
+    if isinstance(result, str) and is_encodable(result):
         return cut_text(result, most, _whose(plugin))
     if isinstance(result, Iterator):
         # One that never ends would be made into a list for ever.
@@ -90,10 +90,14 @@ def _refuse_larger(result: object, what: str, plugin: LoadedPlugin) -> None:
         )
     if not size.finite:
         raise RefusedError(f"The result of {what} holds a NaN or an infinity, which JSON cannot say")
+    if not size.encodable:
+        raise RefusedError(f"The result of {what} holds half of a surrogate pair, which UTF-8 cannot say")
 
 
 def _is_text(result: types.CallToolResult) -> bool:
-    return result.structured_content is None and all(isinstance(block, types.TextContent) for block in result.content)
+    return result.structured_content is None and all(
+        isinstance(block, types.TextContent) and is_encodable(block.text) for block in result.content
+    )
 
 
 def _with_cut_text(result: types.CallToolResult, most: int, whose: str) -> types.CallToolResult:
@@ -162,14 +166,12 @@ async def invoke_resource(
             raise TypeError("only a resource template can ask for input")
         return content
     what, plugin = f"resource {call.name}", served.plugin
-    if isinstance(content, str) and served.mime_type.startswith("text/"):
+    if isinstance(content, str) and served.mime_type.startswith("text/") and is_encodable(content):
         content = cut_text(content, plugin.limits.result_size, _whose(plugin))
     elif isinstance(content, str | bytes):
         _refuse_larger(content, what, plugin)
     else:
         content = pydantic_core.to_json(_capped(content, what, plugin), fallback=str, indent=2).decode()
-    if isinstance(content, str):
-        content.encode()  # the wire's own complaint would come too late to be put down to the plugin
     return [ReadResourceContents(content=content, mime_type=served.mime_type, meta=served.wire.meta)]
 
 
@@ -222,7 +224,9 @@ async def invoke_completer(
     if completer.context_parameter:
         given[completer.context_parameter] = context
     values = await completer.run(**given)
-    return values if isinstance(values, types.Completion) else _completion(values)
+    completion = values if isinstance(values, types.Completion) else _completion(values)
+    _refuse_larger(completion, "a completion", completer.plugin)
+    return completion
 
 
 async def invoke_server_completion(
@@ -234,7 +238,9 @@ async def invoke_server_completion(
         ref = ref.model_copy(update={"name": ref.name.removeprefix(prefix)})
     found = handler(ref, argument, chosen)
     result = await found if inspect.isawaitable(found) else found
-    return result if isinstance(result, types.Completion) else types.Completion(values=[])
+    completion = result if isinstance(result, types.Completion) else types.Completion(values=[])
+    _refuse_larger(completion, "a completion", plugin)
+    return completion
 
 
 def _completion(values: Iterable[str]) -> types.Completion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,14 @@ class Lifespans:
     inside it are left by the task that entered them, and a crash in one reaches no other.
     """
 
-    def __init__(self, *, start_timeout: float, stop_timeout: float) -> None:
+    def __init__(
+        self,
+        *,
+        start_timeout: float,
+        stop_timeout: float,
+        after_start: Callable[[LoadedPlugin], None] | None = None,
+    ) -> None:
+        self._after_start = after_start
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._running: list[_Running] = []
@@ -61,6 +68,9 @@ class Lifespans:
             plugin.fail(error)
         else:
             plugin.reach(Stage.STARTED)
+        finally:
+            if self._after_start is not None:
+                self._after_start(plugin)
 
     async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
         """Leave every lifespan, or those of the given plugins: the last one started first, whatever the others do."""

@@ -154,6 +154,7 @@ class Loader:
         adopt: Adopt | None = None,
         facts: HostFacts,
         announce: Callable[[str, str], Awaitable[None]] | None = None,
+        after_load: Callable[[LoadedPlugin], None] | None = None,
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -163,6 +164,7 @@ class Loader:
         self._adopt = adopt
         self._facts = facts
         self._announce = announce
+        self._after_load = after_load
         self._environ = environ
         self.redactor = redactor if redactor is not None else Redactor()
 
@@ -187,6 +189,8 @@ class Loader:
                 self._collect(plugin, manager)
         except HostError as error:
             plugin.fail(error)
+        if self._after_load is not None:
+            self._after_load(plugin)
         return plugin
 
     def is_same(self, plugin: LoadedPlugin, section: PluginSection) -> bool:

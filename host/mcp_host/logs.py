@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from typing import TextIO
 
 from mcp_host.config.secrets import Redactor
 
@@ -31,8 +32,19 @@ def printable(text: str) -> str:
 
 def configure_logging(level: str, redactor: Redactor) -> None:
     """Send the logs of this process to stderr from `level` (debug, info ...) on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_own_stderr())
     handler.setFormatter(SafeFormatter(redactor))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+def _own_stderr() -> TextIO:
+    """A stream of the log's own on stderr: a plugin may close or replace the one that everybody has."""
+    try:
+        is_real = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        is_real = False
+    if not is_real:  # a test's, or a notebook's
+        return sys.stderr
+    return open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """`size` is about the bytes of the value's JSON, `depth` its deepest nesting, `finite` whether all numbers are.
+    """`size` is about the bytes of the value's JSON, `depth` its deepest nesting.
 
-    Measuring stops at the first level that is over the limit asked about; what was found by then is told.
+    `finite` says whether JSON has all of its numbers, `encodable` whether UTF-8 has all of its text (it has no half of
+    a surrogate pair). Measuring stops where a limit is passed; what was found by then is told.
     """
 
     size: int
     depth: int
     finite: bool = True
+    encodable: bool = True
 
 
 def measure(value: object, most_bytes: int, most_depth: int | None = None) -> Size:
     """Measure a value of JSON's types, or of objects whose attributes are; a cycle is walked once."""
-    size, depth, finite = 0, 0, True
+    size, depth, finite, encodable = 0, 0, True, True
     seen: set[int] = set()
     level: list[object] = [value]
     while level:
@@ -29,6 +31,7 @@ def measure(value: object, most_bytes: int, most_depth: int | None = None) -> Si
         for item in level:
             if isinstance(item, str):
                 size += text_size(item) + 2
+                encodable = encodable and (item.isascii() or is_encodable(item))
             elif isinstance(item, bytes | bytearray | memoryview):
                 size += len(item)
             elif isinstance(item, bool) or item is None:
@@ -45,13 +48,13 @@ def measure(value: object, most_bytes: int, most_depth: int | None = None) -> Si
                     below.extend(inner)
                 size += 2
             if size > most_bytes:
-                return Size(size, depth, finite)
+                return Size(size, depth, finite, encodable)
         level = below
         if level:
             depth += 1
             if most_depth is not None and depth > most_depth:
                 break
-    return Size(size, depth, finite)
+    return Size(size, depth, finite, encodable)
 
 
 def _inside(item: object) -> Iterable[object]:
@@ -67,6 +70,15 @@ def _inside(item: object) -> Iterable[object]:
 def text_size(text: str) -> int:
     """The bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can say it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def cut_text(text: str, most_bytes: int, whose: str) -> str:

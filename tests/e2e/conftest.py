@@ -226,9 +226,23 @@ def evil() -> str:
 async def hold(ctx: Context) -> str:
     """Say so, then wait for ever."""
     import asyncio
+    trace("holding")
     await ctx.report_progress(0, message="holding")
-    await asyncio.Event().wait()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        trace("let go")
     return ""
+
+
+@plugin.tool
+async def take_a_while(ctx: Context) -> str:
+    """Say so, and be done half a second later."""
+    import asyncio
+    await ctx.report_progress(0, message="holding")
+    await asyncio.sleep(0.5)
+    trace("done")
+    return "done"
 
 
 @plugin.tool
@@ -462,7 +476,31 @@ async def lifespan(plugin):
 plugin = Plugin(lifespan=lifespan)
 '''
 
+NEIGHBOUR = '''
+"""Works, next to a plugin that does harm."""
+import os
+
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool(structured_output=False)
+def neighbour() -> str:
+    """Where the process is, and a line for whoever reads stdout."""
+    print("printed by a neighbour")
+    return os.getcwd()
+
+
+@plugin.tool(structured_output=False)
+def where(harm: str) -> str:
+    """What the other one's middleware does harm around."""
+    return os.getcwd()
+'''
+
 DISTRIBUTIONS = {
+    "neighbour": NEIGHBOUR,
+    "hostile": (Path(__file__).parent / "hostile.py").read_text(encoding="utf-8"),
     "stopper": STOPPER,
     "doubts": DOUBTS,
     "good": GOOD,

@@ -21,6 +21,7 @@ from mcp_host.errors import ConfigError, did_you_mean
 if TYPE_CHECKING:
     from mcp_host.discovery import InstalledPlugin
     from mcp_host.host import Host
+    from mcp_host.process import OwnProcess
 
 ConfigOption = Annotated[
     Path | None,
@@ -63,10 +64,17 @@ def read_config(
     return load_config(file, overrides={**(flags or {}), "plugins": plugins})
 
 
-def load_host(config: HostConfig, *, log_level: str | None = None, extra: Sequence[InstalledPlugin] = ()) -> Host:
+def load_host(
+    config: HostConfig,
+    *,
+    log_level: str | None = None,
+    extra: Sequence[InstalledPlugin] = (),
+    process: OwnProcess | None = None,
+) -> Host:
     """Set up logging and load the plugins of a configuration. Their stdout goes to stderr.
 
-    The `extra` ones count as installed, in the place of those of the same name.
+    The `extra` ones count as installed, in the place of those of the same name. What plugins change of the `process`
+    is put back.
     """
     from mcp_host.config.secrets import Redactor
     from mcp_host.logs import configure_logging
@@ -80,7 +88,13 @@ def load_host(config: HostConfig, *, log_level: str | None = None, extra: Sequen
 
     installed = discover()
     with _ctrl_c_counts():
-        host = Host(config, installed=with_extra(installed, extra), adopt=adopt, redactor=redactor)
+        host = Host(
+            config,
+            installed=with_extra(installed, extra),
+            adopt=adopt,
+            redactor=redactor,
+            after_plugin_code=process.put_back if process is not None else None,
+        )
     if not extra:
         remember(host, installed)
     return host

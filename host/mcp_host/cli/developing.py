@@ -16,8 +16,9 @@ import typer
 
 from mcp_host.cli.common import ConfigOption, DisableOption, LogLevelOption, load_host, read_config
 from mcp_host.cli.output import problem_text, write
-from mcp_host.cli.serving import Stop, announce, until_stopped
+from mcp_host.cli.serving import announce, until_stopped
 from mcp_host.errors import HostError
+from mcp_host.process import OwnProcess, own_process
 from mcp_host.records import Problem
 from mcp_host.stdout import own_stdout
 
@@ -53,11 +54,11 @@ def dev(
     without a restart; clients hear of it. Callers see the text of crashes, and the log has the tracebacks.
     """
     _install(with_ or (), with_editable or (), config)
-    with own_stdout() as stdout:
+    with own_stdout() as stdout, own_process() as process:
         extra = _projects(plugin or ())
         read = partial(_read, config, [each.name for each in extra], port, log_level, disable or [])
-        host = load_host(read(), extra=extra)
-        asyncio.run(until_stopped(_serve(host, read, extra, inspector, stdout), Stop()))
+        host = load_host(read(), extra=extra, process=process)
+        process.run(until_stopped(_serve(host, process, read, extra, inspector, stdout), process))
 
 
 def _read(
@@ -99,7 +100,12 @@ def _install(distributions: Sequence[str], editable: Sequence[str], config: Path
 
 
 async def _serve(
-    host: Host, read: Callable[[], HostConfig], extra: Sequence[InstalledPlugin], inspector: bool, stdout: TextIO
+    host: Host,
+    process: OwnProcess,
+    read: Callable[[], HostConfig],
+    extra: Sequence[InstalledPlugin],
+    inspector: bool,
+    stdout: TextIO,
 ) -> None:
     from mcp_host.discovery import discover, with_extra
     from mcp_host.reload import Reloader, following
@@ -116,7 +122,7 @@ async def _serve(
         ready.set_result(url)
 
     async with following(reloader, host.config.path, code=True), _inspector(ready, inspector):
-        await serve_http(server, serving)
+        await serve_http(server, serving, process)
 
 
 @asynccontextmanager

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from shutil import which
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from mcp_host.cli.common import ConfigOption, DebugOption, DisableOption, LogLevelOption, load_host, read_config
 from mcp_host.cli.output import records_table, write
-from mcp_host.cli.stdin import OwnStdin, own_stdin
+from mcp_host.process import OwnProcess, own_process
+from mcp_host.stdin import OwnStdin, own_stdin
 from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
@@ -66,19 +64,21 @@ def run(
             from mcp_host.server.http import guard_settings
 
             guard_settings(settings.transport)  # refuses an unsafe address before anything is loaded
-            _run_http(load_host(settings), stdout, read, reload)
+            with own_process() as process:
+                _run_http(load_host(settings, process=process), process, stdout, read, reload)
         else:
-            with own_stdin() as stdin:
-                loaded = load_host(settings)
+            with own_stdin() as stdin, own_process() as process:
+                loaded = load_host(settings, process=process)
                 loaded.require()
 
                 from mcp_host.server.hostserver import HostServer
-                from mcp_host.server.stdio import serve_stdio
+                from mcp_host.server.stdio import Stdio
 
-                stdin.give_back()
                 server = HostServer(loaded, reloads=True)
-                serving = _following(server, serve_stdio(server, stdout), read, reload)
-                asyncio.run(until_stopped(_with_hint(serving, stdin), Stop(stdin.end)))
+                client = Stdio(server, stdin.fileno, stdout.fileno())
+                serving = _following(server, client.serve(), read, reload)
+                with process.stopping(client.end):
+                    process.run(until_stopped(_with_hint(serving, stdin), process))
 
 
 async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
@@ -98,58 +98,24 @@ async def _following(
         await serving
 
 
-def _run_http(loaded: Host, stdout: TextIO, read: Callable[[], HostConfig], watch: bool) -> None:
+def _run_http(loaded: Host, process: OwnProcess, stdout: TextIO, read: Callable[[], HostConfig], watch: bool) -> None:
     loaded.require()
 
     from mcp_host.server.hostserver import HostServer
     from mcp_host.server.http import serve_http
 
     server = HostServer(loaded, reloads=True)
-    serving = serve_http(server, partial(announce, loaded, stdout))
-    asyncio.run(until_stopped(_following(server, serving, read, watch), Stop()))
+    serving = serve_http(server, partial(announce, loaded, stdout), process)
+    process.run(until_stopped(_following(server, serving, read, watch), process))
 
 
-class Stop:
-    """What SIGINT and SIGTERM do: the first stops the server in order, a second one ends the process at once.
-
-    `end` is how to stop; the default is to cancel. While uvicorn runs, its own handlers take the place of these.
-    """
-
-    def __init__(self, end: Callable[[], None] | None = None) -> None:
-        self.asked = False
-        self._end = end
-
-    @contextmanager
-    def armed(self) -> Iterator[None]:
-        """Handle the signals for the block."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        end = self._end or task.cancel
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            restore()
-            self.asked = True
-            loop.call_soon_threadsafe(end)
-
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def restore() -> None:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-        try:
-            yield
-        finally:
-            restore()
-
-
-async def until_stopped(serving: Coroutine[Any, Any, None], stop: Stop) -> None:
+async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess) -> None:
     """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
-    with stop.armed():
+    with process.stopped_by_signals():
         try:
             await serving
         except asyncio.CancelledError:
-            if not stop.asked:
+            if not process.asked:
                 raise
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import signal
 import socket
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -22,13 +19,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_host.config import HostConfig, TransportSection
 from mcp_host.errors import HostError
+from mcp_host.process import OwnProcess
 from mcp_host.server.hostserver import HostServer
 
 logger = logging.getLogger(__name__)
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
-_SHUTDOWN_GRACE = 10
-"""Seconds that requests in flight get to finish in when the server is told to stop."""
+_CLOSING_GRACE = 1
+"""Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
 
 
 class HostApp:
@@ -55,6 +53,8 @@ class HostApp:
             )
         self._guard = TransportSecurityMiddleware(guard_settings(transport))
         self._task: asyncio.Task[None] | None = None
+        self._requests = 0
+        self._answered = asyncio.Event()
         self._users = 0
         self._started: asyncio.Event | None = None
         self._stop: asyncio.Event | None = None
@@ -72,7 +72,29 @@ class HostApp:
                 await refusal(scope, receive, send)
             return
         await self._ensure_running()
-        await self._app(scope, receive, send)
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == self.host.config.transport.path:
+            # A session's stream of notifications, which ends only with the session.
+            await self._app(scope, receive, send)
+            return
+        self._requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._answered.set()
+
+    async def drain(self) -> None:
+        """Take no new calls, and wait until the requests in flight are answered, `[host] shutdown_timeout` at most."""
+        self.host.dispatcher.closing = True
+        self.server.listeners.close()
+        timeout = self.host.config.host.shutdown_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                while self._requests:
+                    self._answered.clear()
+                    await self._answered.wait()
+        except TimeoutError:
+            logger.warning("%d requests did not end within %g s and are cut off", self._requests, timeout)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -188,30 +210,18 @@ def _starlette(server: HostServer) -> Starlette:
 
 
 class _Uvicorn(uvicorn.Server):
-    """A uvicorn that ends `subscriptions/listen` streams when it shuts down; they would keep it waiting for ever."""
+    """A uvicorn that answers what has been asked before it shuts down, and leaves the signals to the process."""
 
     def __init__(self, config: uvicorn.Config, app: HostApp, ready: Callable[[str], None]) -> None:
         super().__init__(config)
         self._app = app
         self._ready = ready
+        self._stopping: asyncio.Task[None] | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM, without raising them again as uvicorn does: lifespans are still to be left."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to shut down; a second signal gives up on requests in flight."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        """Leave them alone: uvicorn would raise them again at its end, when lifespans are still to be left."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -219,9 +229,13 @@ class _Uvicorn(uvicorn.Server):
             port = self.servers[0].sockets[0].getsockname()[1]
             self._ready(url(self._app.host.config, port))
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._app.server.listeners.close()
-        await super().shutdown(sockets)
+    def stop(self) -> None:
+        """Begin to shut down. `should_exit` comes last: with it, the SDK's event streams are cut off."""
+        self._stopping = asyncio.create_task(self._stop(), name="stopping the server")
+
+    async def _stop(self) -> None:
+        await self._app.drain()
+        self.should_exit = True
 
 
 def url(config: HostConfig, port: int | None = None) -> str:
@@ -235,8 +249,8 @@ def url(config: HostConfig, port: int | None = None) -> str:
     return f"http://{host}:{port if port is not None else transport.port}{transport.path}"
 
 
-async def serve_http(server: HostServer, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called with the URL once connections are accepted.
+async def serve_http(server: HostServer, ready: Callable[[str], None], process: OwnProcess) -> None:
+    """Serve until a signal stops the process. `ready` is called with the URL once connections are accepted.
 
     Raises:
         HostError: The address cannot be bound, or a required plugin failed to start.
@@ -249,12 +263,14 @@ async def serve_http(server: HostServer, ready: Callable[[str], None]) -> None:
         log_config=None,
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=_SHUTDOWN_GRACE,
+        timeout_graceful_shutdown=_CLOSING_GRACE,
         server_header=False,
     )
     try:
         async with app.running():
-            await _Uvicorn(config, app, ready).serve(sockets=[listener])
+            uvicorn_server = _Uvicorn(config, app, ready)
+            with process.stopping(uvicorn_server.stop):
+                await uvicorn_server.serve(sockets=[listener])
     finally:
         listener.close()
 

@@ -1,47 +1,281 @@
-"""Serving one client over stdin and stdout."""
+"""Serving one client over stdin and stdout: lines in, lines out, and an orderly end.
+
+In place of the SDK's transport, which drops the calls in flight when stdin ends, gives no answer to what is no
+JSON-RPC, and ends when an answer cannot be written as JSON.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
+import select
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
-from typing import TextIO
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
-from mcp.server.stdio import stdio_server
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
+from pydantic_core import from_json
 
 from mcp_host.server.hostserver import HostServer
 
+logger = logging.getLogger(__name__)
 
-async def serve_stdio(server: HostServer, stdout: TextIO) -> None:
-    """Serve until stdin ends. `stdout` is the private stream on the real one that `own_stdout` gave.
+_CHUNK = 64 * 1024
+_READ_AHEAD = 64
+"""Chunks that the reading thread may be ahead of the server."""
 
-    Raises:
-        StartRefusedError: A required plugin failed to start.
-    """
-    with _own_stdin() as stdin:
+_ATOMIC = 4096
+"""Bytes that a pipe which is ready takes without making the writer wait (POSIX: PIPE_BUF is at least 512)."""
+
+
+class Stdio:
+    """One client at two descriptors. `serve` returns when the client has left, or after `end` was called."""
+
+    def __init__(self, server: HostServer, stdin: int, stdout: int) -> None:
+        self._server = server
+        self._stdin = stdin
+        self._stdout = stdout
+        self._grace = server.host.config.host.shutdown_timeout
+        self._largest = server.host.config.transport.max_request_size
+        self._unanswered: dict[Any, None] = {}
+        self._changed = asyncio.Event()
+        self._lines: _Lines | None = None
+        self._ending = False
+        self._gone = False
+
+    async def serve(self) -> None:
+        """Serve until stdin ends.
+
+        Raises:
+            StartRefusedError: A required plugin failed to start.
+        """
+        self._lines = _Lines(self._stdin, self._largest, self.end)
+        if self._ending:
+            self._lines.end()
         # The lifespans are entered first: what initialize answers depends on which plugins started.
-        async with (
-            server.host.running(),
-            stdio_server(anyio.wrap_file(stdin), anyio.wrap_file(stdout)) as (read, write),
-        ):
-            low = server._lowlevel_server
+        async with self._server.host.running(), self._streams() as (read, write):
+            low = self._server._lowlevel_server
             await low.run(read, write, low.create_initialization_options())
 
+    def end(self) -> None:
+        """Take no more requests, and return when those in flight are answered or out of time.
 
-@contextmanager
-def _own_stdin() -> Iterator[TextIO]:
-    """Yield a private stream on the real stdin; everyone else, child processes too, reads an empty one."""
-    saved = os.dup(0)
-    os.set_inheritable(saved, False)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    try:
-        # closefd=False: a reader thread may still be blocked on the descriptor when the server ends.
-        yield TextIOWrapper(os.fdopen(saved, "rb", closefd=False), encoding="utf-8", errors="replace")
-    finally:
-        sys.stdout.flush()
-        os.dup2(saved, 0)
+        Asked twice, or by a signal when the client has left too, it does not wait.
+        """
+        if self._ending:
+            self._gone = True
+        self._ending = True
+        if self._lines is not None:
+            self._lines.end()
+        self._changed.set()
+
+    @asynccontextmanager
+    async def _streams(
+        self,
+    ) -> AsyncIterator[
+        tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
+    ]:
+        to_server, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        write, from_server = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._read, to_server)
+            group.start_soon(self._write, from_server)
+            yield read, write
+            group.cancel_scope.cancel()
+
+    # In
+
+    async def _read(self, to_server: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        assert self._lines is not None
+        async with to_server:
+            try:
+                async for line in self._lines:
+                    message = await self._parsed(line)
+                    if message is not None:
+                        await to_server.send(SessionMessage(message))
+            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+                return
+            await self._drain()
+
+    async def _parsed(self, line: bytes | None) -> JSONRPCMessage | None:
+        """Return the message in a line; answer one that is none."""
+        if line is None:
+            await self._answer(INVALID_REQUEST, f"The message is larger than {self._largest} bytes")
+            return None
+        if not line.strip():
+            return None
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValueError:
+            await self._refuse(line)
+            return None
+        if isinstance(message, JSONRPCRequest):
+            self._unanswered[message.id] = None
+        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            # A request that its client has given up gets no answer.
+            self._unanswered.pop((message.params or {}).get("requestId"), None)
+        return message
+
+    async def _refuse(self, line: bytes) -> None:
+        try:
+            given = from_json(line)
+        except ValueError:
+            await self._answer(PARSE_ERROR, "Parse error: the line is not JSON")
+            return
+        if isinstance(given, list):
+            await self._answer(INVALID_REQUEST, "Invalid request: batches are not supported")
+            return
+        own = given.get("id") if isinstance(given, dict) else None
+        known = own if isinstance(own, str | int) and not isinstance(own, bool) else None
+        await self._answer(INVALID_REQUEST, "Invalid request: the line is not a JSON-RPC 2.0 message", known)
+
+    async def _answer(self, code: int, text: str, request_id: str | int | None = None) -> None:
+        await self._put(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text)))
+
+    # Out
+
+    async def _write(self, from_server: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with from_server:
+            async for item in from_server:
+                await self._put(item.message)
+                if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+                    self._unanswered.pop(item.message.id, None)
+                    self._changed.set()
+
+    async def _put(self, message: JSONRPCMessage) -> None:
+        try:
+            text = message.model_dump_json(by_alias=True, exclude_unset=True)
+        except ValueError:
+            logger.exception("an answer cannot be written as JSON")
+            if not isinstance(message, JSONRPCResponse):
+                return
+            error = ErrorData(code=INTERNAL_ERROR, message="The result cannot be written as JSON")
+            text = JSONRPCError(jsonrpc="2.0", id=message.id, error=error).model_dump_json(by_alias=True)
+        data = text.encode() + b"\n"
+        if self._gone:
+            return
+        try:
+            if len(data) <= _ATOMIC and _is_ready(self._stdout):
+                os.write(self._stdout, data)
+            else:
+                await anyio.to_thread.run_sync(_write_all, self._stdout, data)
+        except OSError as error:
+            logger.info("the client does not read any more: %s", error.strerror)
+            self._gone = True
+            self.end()
+
+    # The end
+
+    async def _drain(self) -> None:
+        """Wait until every request has its answer, as long as anybody wants one."""
+        self._server.listeners.close()
+        try:
+            async with asyncio.timeout(self._grace):
+                while self._unanswered and not self._gone and not _nobody_reads(self._stdout):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            logger.warning("%d calls did not end within %g s and are cancelled", len(self._unanswered), self._grace)
+
+
+class _Lines:
+    """The lines of a descriptor, read by a thread that cannot be stopped: a blocked read waits for the client.
+
+    A line that is larger than `largest` bytes is passed over, and `None` stands in its place. `at_end` is called when
+    there are no more.
+    """
+
+    def __init__(self, fileno: int, largest: int, at_end: Callable[[], None]) -> None:
+        self._fileno = fileno
+        self._largest = largest
+        self._at_end = at_end
+        self._loop = asyncio.get_running_loop()
+        self._chunks: asyncio.Queue[list[bytes | None] | None] = asyncio.Queue()
+        self._room = threading.Semaphore(_READ_AHEAD)
+        threading.Thread(target=self._run, name="mcp-host stdin", daemon=True).start()
+
+    def end(self) -> None:
+        """Let what has been read so far be the last."""
+        self._chunks.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes | None]:
+        while (chunk := await self._chunks.get()) is not None:
+            for line in chunk:
+                yield line
+            self._room.release()
+
+    def _run(self) -> None:
+        begun, too_long = bytearray(), False
+        while data := self._some():
+            lines: list[bytes | None] = []
+            *ended, rest = data.split(b"\n")
+            for part in ended:
+                begun += part
+                lines.append(None if too_long or len(begun) > self._largest else bytes(begun))
+                begun.clear()
+                too_long = False
+            begun += rest
+            if len(begun) > self._largest:
+                begun.clear()
+                too_long = True
+            if not self._hand_over(self._chunks.put_nowait, lines):
+                return
+        self._hand_over(self._chunks.put_nowait, [None if too_long else bytes(begun)])
+        self._hand_over(self._at_end)
+
+    def _some(self) -> bytes:
+        self._room.acquire()
+        try:
+            return os.read(self._fileno, _CHUNK)
+        except OSError as error:
+            logger.warning("stdin cannot be read: %s", error.strerror)
+            return b""
+
+    def _hand_over(self, take: Callable[..., object], *what: object) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(take, *what)
+        except RuntimeError:  # the loop has ended
+            return False
+        return True
+
+
+def _write_all(fileno: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fileno, view) :]
+
+
+def _is_ready(fileno: int) -> bool:
+    """Whether a small write goes through at once; where that cannot be told, it may not."""
+    if sys.platform == "win32":
+        return False
+    poll = select.poll()
+    poll.register(fileno, select.POLLOUT)
+    return any(event & select.POLLOUT for _, event in poll.poll(0))
+
+
+def _nobody_reads(fileno: int) -> bool:
+    """Whether the client has closed its end of the pipe; where that cannot be told, it has not."""
+    if sys.platform == "win32":
+        return False
+    poll = select.poll()
+    poll.register(fileno, 0)
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))

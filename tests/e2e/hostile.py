@@ -1,0 +1,191 @@
+"""A plugin that does what none should: every harm as a tool, resource, prompt, completion and middleware."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import inspect
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from mcp.types import CallToolResult, TextContent
+
+from mcp_host import Completion, Prompt, Resource, Tool, hookimpl
+
+plugin = sys.modules[__name__]
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def harm() -> Any:
+        raise error
+
+    return harm
+
+
+def deep() -> int:
+    return 1 + deep()
+
+
+def cyclic() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+async def leak_task() -> None:
+    leaked.append(asyncio.create_task(asyncio.Event().wait(), name="leaked"))
+
+
+leaked: list[asyncio.Task[Any]] = []
+
+
+async def exit_task() -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
+    leaked.append(asyncio.create_task(leave()))
+    await asyncio.sleep(0)
+
+
+async def exit_callback() -> None:
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    await asyncio.sleep(0)
+
+
+async def ignore_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def leak_thread() -> None:
+    threading.Thread(target=threading.Event().wait, name="leaked").start()
+
+
+def close_descriptors() -> None:
+    for number in (0, 1, 2):
+        os.close(number)
+
+
+def close_stdout() -> None:
+    sys.stdout.close()
+
+
+def close_stderr() -> None:
+    sys.stderr.close()
+
+
+def no_stdout() -> None:
+    sys.stdout = None
+
+
+def print_raw() -> None:
+    os.write(1, b"raw\n")
+    library = ctypes.CDLL(None)
+    library.puts(b"from C")
+    library.fflush(None)
+
+
+HARMS: dict[str, Callable[[], Any]] = {
+    "system_exit": raising(SystemExit(3)),
+    "keyboard_interrupt": raising(KeyboardInterrupt()),
+    "generator_exit": raising(GeneratorExit()),
+    "cancelled": raising(asyncio.CancelledError()),
+    "stop_iteration": raising(StopIteration()),
+    "group": raising(BaseExceptionGroup("several", [SystemExit(1), ValueError("x")])),
+    "unspeakable": raising(UnspeakableError()),
+    "recursion": deep,
+    "cyclic": cyclic,
+    "unserialisable": lambda: {"a": object(), "b": {1, 2}},
+    "surrogates": lambda: "\ud800",
+    "surrogates_inside": lambda: {"a": ["\ud800"]},
+    "not_a_number": lambda: {"a": float("nan")},
+    "own_result": lambda: CallToolResult(content=[], structured_content={"a": object()}),
+    "unchecked_result": lambda: CallToolResult.model_construct(content=[3]),
+    "surrogate_result": lambda: CallToolResult(content=[TextContent.model_construct(type="text", text="\ud800")]),
+    "chdir": lambda: os.chdir("/"),
+    "close_stdout": close_stdout,
+    "close_stderr": close_stderr,
+    "no_stdout": no_stdout,
+    "close_descriptors": close_descriptors,
+    "print_raw": print_raw,
+    "leak_thread": leak_thread,
+    "leak_task": leak_task,
+    "exit_task": exit_task,
+    "exit_callback": exit_callback,
+    "ignore_signals": ignore_signals,
+}
+
+
+def variants() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Every harm in a thread and on the loop, where it can be done there."""
+    for name, harm in HARMS.items():
+        if not inspect.iscoroutinefunction(harm):
+            yield f"{name}-sync", partial(harm)
+        yield f"{name}-async", on_the_loop(harm)
+
+
+def on_the_loop(harm: Callable[[], Any]) -> Callable[[], Any]:
+    async def run() -> Any:
+        result = harm()
+        return await result if inspect.iscoroutine(result) else result
+
+    return run
+
+
+ALL = dict(variants())
+
+
+async def do(name: str) -> Any:
+    result = ALL[name]()
+    return await result if inspect.iscoroutine(result) else result
+
+
+@hookimpl
+def mcp_tools() -> Iterator[Tool]:
+    for name, fn in ALL.items():
+        yield Tool(fn, name=name, structured_output=False)
+
+
+@hookimpl
+def mcp_resources() -> Iterator[Resource]:
+    for name, fn in ALL.items():
+        yield Resource(f"harm://{name}", fn, name=name)
+
+
+@hookimpl
+def mcp_prompts() -> Iterator[Prompt]:
+    for name, fn in ALL.items():
+        yield Prompt(fn, name=name)
+
+    def completed(harm: str) -> str:
+        return harm
+
+    yield Prompt(completed)
+
+
+@hookimpl
+def mcp_completions() -> list[Completion]:
+    async def complete(value: str) -> Any:
+        return await do(value)
+
+    return [Completion("completed", "harm", complete)]
+
+
+@hookimpl
+def mcp_middleware() -> list[Any]:
+    async def harm(call: Any, call_next: Any) -> Any:
+        if call.name == "where":
+            await do(call.arguments["harm"])
+        return await call_next(call)
+
+    return [harm]

@@ -1,0 +1,213 @@
+"""How `mcp-host run` ends: what was asked is answered, what hangs is cut off, and every plugin is stopped."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx2
+import pytest
+from mcp import Client
+from mcp.types import TextContent
+
+if TYPE_CHECKING:
+    from e2e.conftest import Cli, Process
+
+pytestmark = pytest.mark.anyio
+
+each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
+each_signal = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@pytest.fixture
+def trace(cli: Cli) -> Path:
+    return cli.folder / "trace"
+
+
+def send(process: Process, **message: Any) -> None:
+    process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    process.stdin.flush()
+
+
+def begin(process: Process, tool: str) -> None:
+    """Initialize, call the tool, and wait until it is at it."""
+    parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    send(process, id=1, method="initialize", params=parameters)
+    process.until('"id":1')
+    send(process, method="notifications/initialized")
+    params = {"name": tool, "arguments": {}, "_meta": {"progressToken": 7}}
+    send(process, id=2, method="tools/call", params=params)
+    process.until("holding")
+
+
+class Held:
+    """A call over HTTP that has reported to be running."""
+
+    def __init__(self) -> None:
+        self.running = anyio.Event()
+        self.result: Any = None
+
+    async def call(self, client: Client, tool: str) -> None:
+        self.result = await client.call_tool(tool, {}, progress_callback=self._progress)
+
+    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
+        self.running.set()
+
+
+# HTTP
+
+
+@each_era
+@each_signal
+async def test_a_call_in_flight_over_http_is_answered_before_the_end(
+    cli: Cli, trace: Path, mode: str, number: signal.Signals
+) -> None:
+    cli.config("[plugins.good]")
+    held = Held()
+    with cli.serve(env={"GOOD_TRACE": str(trace)}) as process:
+        async with Client(process.url, mode=mode) as client, anyio.create_task_group() as group:
+            await client.list_tools()  # the client would ask for it after the call
+            group.start_soon(held.call, client, "take_a_while")
+            await held.running.wait()
+            process.signal(number)
+        assert process.wait() == 0
+        assert process.err == ""
+    assert not held.result.is_error
+    (block,) = held.result.content
+    assert isinstance(block, TextContent)
+    assert block.text == "done"
+    assert trace.read_text() == "start\ndone\nstop\n"
+
+
+@each_era
+async def test_a_call_that_outlasts_the_grace_period_is_cut_off_and_the_plugins_stopped(
+    cli: Cli, trace: Path, mode: str
+) -> None:
+    cli.config('[host]\nshutdown_timeout = "200ms"\n[plugins.good]')
+    with cli.serve(env={"GOOD_TRACE": str(trace)}) as process:
+        held = Held()
+        try:
+            async with Client(process.url, mode=mode) as client, anyio.create_task_group() as group:
+                group.start_soon(held.call, client, "hold")
+                await held.running.wait()
+                process.signal(signal.SIGTERM)
+        except* Exception:
+            held.result = "cut off"
+        assert held.result == "cut off" or held.result.is_error
+        assert process.wait() == 0
+        assert "1 requests did not end within 0.2 s and are cut off" in process.err
+    assert trace.read_text() == "start\nholding\nlet go\nstop\n"
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_call_ends_the_call(cli: Cli, trace: Path) -> None:
+    cli.config("[plugins.good]")
+    with cli.serve(env={"GOOD_TRACE": str(trace)}) as process:
+        meta = {
+            "progressToken": 7,
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "hold", "arguments": {}, "_meta": meta},
+        }
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2026-07-28",
+            "Mcp-Method": "tools/call",
+            "Mcp-Name": "hold",
+        }
+        async with (
+            httpx2.AsyncClient(timeout=60) as http,
+            http.stream("POST", process.url, json=body, headers=headers) as response,
+        ):
+            async for line in response.aiter_lines():
+                if "holding" in line:
+                    break
+        with anyio.fail_after(30):
+            while "let go" not in trace.read_text():
+                async with Client(process.url) as client:
+                    await client.list_tools()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert trace.read_text() == "start\nholding\nlet go\nstop\n"
+
+
+# stdio
+
+
+@pytest.mark.parametrize("end", ["eof", "sigterm", "sigint"])
+def test_a_call_in_flight_over_stdio_is_answered_before_the_end(cli: Cli, trace: Path, end: str) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run", env={"GOOD_TRACE": str(trace)}) as process:
+        begin(process, "take_a_while")
+        if end == "eof":
+            process.stdin.close()
+        else:
+            process.signal(signal.Signals[end.upper()])
+        answer = json.loads(process.until('"id":2'))
+        assert answer["result"]["content"][0]["text"] == "done"
+        assert process.wait() == 0
+        assert process.err == ""
+    assert trace.read_text() == "start\ndone\nstop\n"
+
+
+def test_what_was_written_before_the_end_of_stdin_is_answered(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    lines: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}}},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "add", "arguments": {"a": 1, "b": 2}}},
+    ]
+    lines[0]["params"]["clientInfo"] = {"name": "a shell", "version": "1"}
+    done = cli.run("run", stdin="".join(json.dumps({"jsonrpc": "2.0", **line}) + "\n" for line in lines))
+    assert done.code == 0
+    first, second = (json.loads(line) for line in done.out.splitlines())
+    assert (first["id"], second["id"], second["result"]["structuredContent"]) == (1, 2, {"result": 3})
+
+
+def test_a_call_that_outlasts_the_grace_period_over_stdio_is_cancelled(cli: Cli, trace: Path) -> None:
+    cli.config('[host]\nshutdown_timeout = "200ms"\n[plugins.good]')
+    with cli.start("run", env={"GOOD_TRACE": str(trace)}) as process:
+        begin(process, "hold")
+        process.stdin.close()
+        assert process.wait() == 0
+        assert "1 calls did not end within 0.2 s and are cancelled" in process.err
+    assert trace.read_text() == "start\nholding\nlet go\nstop\n"
+
+
+def test_a_signal_after_the_end_of_stdin_waits_for_no_call(cli: Cli, trace: Path) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run", env={"GOOD_TRACE": str(trace)}) as process:
+        begin(process, "hold")
+        process.stdin.close()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        assert "did not end within" not in process.err
+    assert trace.read_text() == "start\nholding\nlet go\nstop\n"
+
+
+def test_a_client_that_dies_in_the_middle_of_a_call_ends_it_at_once(cli: Cli, trace: Path) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run", env={"GOOD_TRACE": str(trace)}) as process:
+        begin(process, "hold")
+        process.stdout.close()
+        process.stdin.close()
+        assert process.wait() == 0
+        assert "did not end within" not in process.err
+    assert trace.read_text() == "start\nholding\nlet go\nstop\n"
+
+
+def test_a_second_signal_ends_the_process_at_once(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run") as process:
+        begin(process, "hold")
+        process.signal(signal.SIGTERM)
+        process.signal(signal.SIGTERM)
+        assert process.wait() in (0, -signal.SIGTERM)
