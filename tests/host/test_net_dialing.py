@@ -1,0 +1,328 @@
+"""Where the guarded client connects, against real servers and a real name server on loopback."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import httpcore2
+import httpx2
+import pytest
+import trustme
+
+from mcp_host.net import (
+    BlockedAddressError,
+    ExchangeTimeoutError,
+    Guard,
+    GuardError,
+    RefusedURLError,
+    Rule,
+    guarded_client,
+)
+from mcp_host.net.dialing import GuardedBackend
+from webservers import Reply, name_server, redirect, text, web_server
+
+pytestmark = pytest.mark.anyio
+
+
+# Addresses in URLs
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "LOCALHOST", "localhost.", "127.1", "127.0.1", "2130706433", "0x7f000001"),
+        *("0x7f.1", "017700000001", "127.0.0.01", "0.0.0.0", "0", "[::1]", "[::]", "[::ffff:127.0.0.1]"),
+        *(
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:127.0.0.1]",
+            "[64:ff9b::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[::127.0.0.1]",
+        ),
+        *("[2002:7f00:1::]", "127。0。0。1", "①②⑦.0.0.1", "[fe80::1%25lo]", "0177.0.0.1", "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "127.0.0.1."),
+    ],
+)
+async def test_no_form_of_loopback_is_dialled(host: str) -> None:
+    async with web_server({"/": text("secret")}) as server, guarded_client() as client:
+        with pytest.raises((GuardError, httpx2.InvalidURL, httpx2.ConnectError)):
+            await client.get(f"http://{host}:{server.port}/")
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "says", "mend"),
+    [
+        ("127.0.0.1", 81, "127.0.0.1 is a loopback address", '"127.0.0.1:81"'),
+        ("2130706433", 81, "2130706433 is a loopback address", '"127.0.0.1:81"'),
+        ("localhost", 80, "localhost resolves to a loopback address", '"localhost:80"'),
+        ("[::1]", 80, "::1 is a loopback address", '"[::1]:80"'),
+        ("[::ffff:10.1.2.3]", 80, "::ffff:10.1.2.3 is a private address", '"10.1.2.3:80"'),
+        ("169.254.169.254", 80, "169.254.169.254 is a link-local address", '"169.254.169.254:80"'),
+        ("[64:ff9b::a01:203]", 80, "the NAT64 form of a private address", '"[64:ff9b::a01:203]:80"'),
+    ],
+)
+async def test_a_refusal_says_what_the_address_is_and_how_to_allow_it(
+    host: str, port: int, says: str, mend: str
+) -> None:
+    async with guarded_client() as client:
+        with pytest.raises(BlockedAddressError) as caught:
+            await client.get(f"http://{host}:{port}/")
+    assert says in caught.value.what
+    assert mend in caught.value.mend
+    assert Rule.parse(caught.value.mend.split('"')[1]).port == port
+
+
+async def test_a_refusal_does_not_tell_what_an_internal_name_resolves_to() -> None:
+    async with name_server({"db.corp": [["10.20.30.40"]]}) as names, guarded_client(resolver=names.resolve) as client:
+        with pytest.raises(BlockedAddressError) as caught:
+            await client.get("http://db.corp/")
+    assert "10.20.30.40" not in str(caught.value)
+    assert caught.value.address == "10.20.30.40"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://127.0.0.1/", "only http and https are fetched, not ftp"),
+        ("file:///etc/passwd", "that name a host"),
+        ("ws://127.0.0.1/", "not ws"),
+        ("gopher://127.0.0.1/", "not gopher"),
+        ("http:///path", "that name a host"),
+        ("http://user:secret@127.0.0.1/", "carries a user name or password"),
+        ("http://user@127.0.0.1/", "carries a user name or password"),
+        ("/relative", "that name a host"),
+    ],
+)
+async def test_only_plain_web_urls_are_fetched(url: str, why: str) -> None:
+    async with guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(RefusedURLError, match=why) as caught:
+            await client.get(url)
+    assert "secret" not in str(caught.value)
+
+
+async def test_what_is_allowed_is_reached_and_deny_wins() -> None:
+    async with web_server({"/": text("hello")}) as server:
+        for allow in (f"127.0.0.1:{server.port}", "127.0.0.0/8", f"localhost:{server.port}"):
+            host = "localhost" if "localhost" in allow else "127.0.0.1"
+            async with guarded_client(allow=[allow], resolver=_fixed("127.0.0.1")) as client:
+                assert (await client.get(f"http://{host}:{server.port}/")).text == "hello"
+        async with guarded_client(allow=["127.0.0.0/8"], deny=["127.0.0.1"]) as client:
+            with pytest.raises(BlockedAddressError, match="an address that the settings deny"):
+                await client.get(server.url)
+        async with guarded_client(deny=["example.com"], resolver=_fixed("93.184.216.34")) as client:
+            with pytest.raises(BlockedAddressError, match="an address that the settings deny"):
+                await client.get("http://example.com/")
+
+
+# Names that change
+
+
+async def test_a_name_that_changes_its_answer_leads_only_to_the_checked_address() -> None:
+    async with (
+        web_server({"/": text("public")}, host="127.0.0.2") as good,
+        web_server({"/": text("secret")}, host="127.0.0.1", port=good.port) as inner,
+        name_server({"rebind.test": [["127.0.0.2"], ["127.0.0.1"]]}) as names,
+        guarded_client(allow=["127.0.0.2"], resolver=names.resolve) as client,
+    ):
+        first = await client.get(f"http://rebind.test:{good.port}/")
+        assert first.text == "public"
+        # Resolved once: a second lookup before the connection would have got the private answer.
+        assert names.asked == ["rebind.test"]
+        assert good.requests[0].headers["host"] == f"rebind.test:{good.port}"
+        with pytest.raises(BlockedAddressError):
+            await client.get(f"http://rebind.test:{good.port}/")
+        assert names.asked == ["rebind.test", "rebind.test"]
+        assert (good.connections, inner.connections) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [["127.0.0.2", "127.0.0.1"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2", "::1"], ["127.0.0.2", "::ffff:7f00:1"]],
+)
+async def test_one_bad_address_among_good_ones_refuses_the_name(answer: list[str]) -> None:
+    async with (
+        web_server({"/": text("public")}, host="127.0.0.2") as server,
+        name_server({"mixed.test": [answer]}) as names,
+        guarded_client(allow=["127.0.0.2"], resolver=names.resolve) as client,
+    ):
+        with pytest.raises(BlockedAddressError):
+            await client.get(f"http://mixed.test:{server.port}/")
+        assert server.connections == 0
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
+    async with (
+        web_server({"/": text("second")}, host="127.0.0.2") as server,
+        name_server({"two.test": [["127.0.0.3", "127.0.0.2"]]}) as names,
+        guarded_client(allow=["127.0.0.0/8"], resolver=names.resolve) as client,
+    ):
+        assert (await client.get(f"http://two.test:{server.port}/")).text == "second"
+        assert len(names.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [[], ["127.1"], ["not an address"], ["8.8.8.8"] * 65])
+async def test_an_answer_that_is_none_is_an_error(answer: list[str]) -> None:
+    async with guarded_client(resolver=_fixed(*answer)) as client:
+        with pytest.raises((httpx2.ConnectError, BlockedAddressError)):
+            await client.get("http://odd.test/")
+
+
+@pytest.mark.parametrize("host", ["no-such-name.test", f"{'a' * 70}.test", "a..b", "exa mple.test"])
+async def test_a_name_that_does_not_resolve_is_a_connection_error(host: str) -> None:
+    async with guarded_client() as client:
+        with pytest.raises((httpx2.ConnectError, httpx2.InvalidURL)):
+            await client.get(f"http://{host}/")
+
+
+async def test_a_resolver_that_hangs_is_stopped() -> None:
+    async def hang(host: str, port: int) -> Iterable[str]:
+        await anyio.sleep_forever()
+        return ()
+
+    async with guarded_client(resolver=hang, timeout=0.2) as client:
+        with pytest.raises((httpx2.ConnectTimeout, ExchangeTimeoutError)):
+            await client.get("http://slow.test/")
+
+
+async def test_a_connection_that_leads_elsewhere_is_closed_before_anything_is_sent() -> None:
+    class Detour(httpcore2.AnyIOBackend):
+        async def connect_tcp(self, host: str, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
+            return await super().connect_tcp("127.0.0.1", *args, **kwargs)
+
+    async with web_server({"/": text("secret")}) as server:
+        backend = GuardedBackend(Guard(allow=["127.0.0.2"]), Detour())
+        with pytest.raises(BlockedAddressError, match="another address than the one dialled"):
+            await backend.connect_tcp("127.0.0.2", server.port, timeout=30)
+        assert server.requests == []
+
+
+async def test_a_socket_file_is_not_dialled() -> None:
+    with pytest.raises(BlockedAddressError, match="a socket file"):
+        await GuardedBackend(Guard()).connect_unix_socket("/run/docker.sock")
+
+
+# Redirects
+
+
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("http://127.0.0.1:{inner}/", BlockedAddressError),
+        ("//127.0.0.1:{inner}/", BlockedAddressError),
+        ("http://localhost:{inner}/", BlockedAddressError),
+        ("http://2130706433:{inner}/", BlockedAddressError),
+        ("http://[::ffff:127.0.0.1]:{inner}/", BlockedAddressError),
+        ("http://169.254.169.254/latest/meta-data/", BlockedAddressError),
+        ("ftp://127.0.0.1:{outer}/", RefusedURLError),
+        ("file:///etc/passwd", RefusedURLError),
+        ("http://user:secret@127.0.0.1:{outer}/", RefusedURLError),
+        ("https://127.0.0.1:{inner}/", BlockedAddressError),
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_checked_like_a_url(location: str, error: type[Exception], status: int) -> None:
+    async with (
+        web_server({"/": text("secret")}) as inner,
+        web_server() as outer,
+        guarded_client(allow=[outer.address]) as client,
+    ):
+        to = location.format(inner=inner.port, outer=outer.port)
+        outer.routes |= {"/": redirect("/hop"), "/hop": redirect(to, status)}
+        with pytest.raises(error):
+            await client.get(outer.url)
+        assert outer.targets == ["/", "/hop"]
+        assert inner.connections == 0
+
+
+async def test_redirects_are_followed_and_counted() -> None:
+    async with web_server() as server, guarded_client(allow=[server.address], max_redirects=3) as client:
+        server.routes |= {f"/{n}": redirect(f"/{n + 1}") for n in range(10)} | {"/3": text("there")}
+        response = await client.get(f"{server.url}/0")
+        assert (response.text, response.url.path) == ("there", "/3")
+        server.routes["/3"] = redirect("/4")
+        with pytest.raises(httpx2.TooManyRedirects):
+            await client.get(f"{server.url}/0")
+        assert server.targets[-1] == "/3"
+
+
+async def test_credentials_stay_with_the_origin_they_were_meant_for() -> None:
+    secrets = {"Authorization": "Bearer s", "X-Api-Key": "s", "Proxy-Authorization": "Basic s", "Cookie": "s=1"}
+    async with (
+        web_server({"/": text("other")}) as other,
+        web_server({"/same": redirect("/there"), "/there": text("same"), "/away": redirect(other.url)}) as home,
+        guarded_client(allow=["127.0.0.1"], headers={"User-Agent": "ua", "X-Default": "s"}) as client,
+    ):
+        await client.get(f"{home.url}/same", headers=secrets)
+        assert home.requests[-1].headers["authorization"] == "Bearer s"
+        assert home.requests[-1].headers["x-api-key"] == "s"
+        await client.get(f"{home.url}/away", headers=secrets)
+        sent = other.requests[-1].headers
+        assert not {"authorization", "x-api-key", "proxy-authorization", "cookie", "x-default"} & set(sent)
+        assert sent["user-agent"] == "ua"
+        assert sent["host"] == other.address
+
+
+async def test_no_cookie_is_kept() -> None:
+    routes = {"/": Reply(headers={"Set-Cookie": "a=1; Path=/"})}
+    async with web_server(routes) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        await client.get(server.url)
+        await client.get(server.url)
+    assert all("cookie" not in request.headers for request in server.requests)
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with web_server() as proxy, web_server({"/": text("direct")}) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        async with guarded_client(allow=["127.0.0.1"]) as client:
+            assert (await client.get(server.url)).text == "direct"
+    assert proxy.connections == 0
+
+
+# TLS
+
+
+@asynccontextmanager
+async def tls_server(authority: trustme.CA, *names: str) -> AsyncIterator[Any]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*names).configure_cert(context)
+    async with web_server({"/": text("over TLS")}, tls=context) as server:
+        yield server
+
+
+async def test_the_certificate_is_checked_against_the_name_and_not_the_address() -> None:
+    authority = trustme.CA()
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    names = {"site.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
+    async with tls_server(authority, "site.test") as server, name_server(names) as resolver:
+        client = guarded_client(allow=["127.0.0.1"], resolver=resolver.resolve, verify=trust)
+        async with client:
+            response = await client.get(f"https://site.test:{server.port}/")
+            assert response.text == "over TLS"
+            assert server.requests[0].server_name == "site.test"
+            assert server.requests[0].headers["host"] == f"site.test:{server.port}"
+            with pytest.raises(httpx2.ConnectError, match=r"other\.test"):
+                await client.get(f"https://other.test:{server.port}/")
+            with pytest.raises(httpx2.ConnectError, match=r"127\.0\.0\.1"):
+                await client.get(f"https://127.0.0.1:{server.port}/")
+
+
+async def test_an_unknown_authority_is_refused() -> None:
+    async with (
+        tls_server(trustme.CA(), "site.test") as server,
+        guarded_client(allow=["127.0.0.1"], resolver=_fixed("127.0.0.1")) as client,
+    ):
+        with pytest.raises(httpx2.ConnectError, match="certificate verify failed"):
+            await client.get(f"https://site.test:{server.port}/")
+
+
+def _fixed(*addresses: str) -> Any:
+    async def resolve(host: str, port: int) -> list[str]:
+        return list(addresses)
+
+    return resolve
