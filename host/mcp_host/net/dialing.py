@@ -70,7 +70,8 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         try:
             return await self._guard.resolve(host, port)
         except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError(f"{host} cannot be resolved: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise httpcore2.ConnectError(f"{host} cannot be resolved: {why}") from error
 
     async def _check_peer(self, stream: httpcore2.AsyncNetworkStream, host: str, address: str, port: int) -> None:
         """Make sure that the connection led where it was meant to; nothing has been sent on it yet."""

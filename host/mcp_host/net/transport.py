@@ -23,8 +23,9 @@ _NEUTRAL: Final = frozenset(
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Sends requests over a pool whose connections a `GuardedBackend` makes.
 
-    Bodies arrive decoded: `Content-Encoding` and `Content-Length` are taken off, and what comes out is counted, so that
-    a small body that unpacks to a large one is stopped at the limit. Both limits hold for an exchange as a whole.
+    Bodies arrive decoded, without the headers `Content-Encoding` and `Content-Length` of the encoded form, and what
+    comes out is counted, so that a small body that unpacks to a large one is stopped at the limit. Both limits hold for
+    an exchange as a whole.
     """
 
     def __init__(self, pool: httpcore2.AsyncConnectionPool, limits: Limits) -> None:
@@ -135,12 +136,13 @@ def _decoded(response: httpcore2.Response, body: _Body, exchange: Exchange, *, h
         # The layers between could grow without bound while nothing comes out.
         raise RefusedURLError(f"the response is encoded more than once ({', '.join(codings)[:100]})")
     encoded = httpx2.Response(response.status, headers=headers, stream=body)
-    plain = httpx2.Headers(
-        [(name, value) for name, value in headers.raw if name.lower() not in (b"content-encoding", b"content-length")]
-    )
+    if codings and not head:
+        headers = headers.copy()
+        del headers["content-encoding"]
+        headers.pop("content-length", None)
     return httpx2.Response(
         response.status,
-        headers=headers if head else plain,
+        headers=headers,
         stream=_Decoded(encoded, exchange),
         extensions=dict(response.extensions),
     )
