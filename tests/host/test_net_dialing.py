@@ -92,6 +92,8 @@ async def test_a_refusal_does_not_tell_what_an_internal_name_resolves_to() -> No
         ("ws://127.0.0.1/", "not ws"),
         ("gopher://127.0.0.1/", "not gopher"),
         ("http:///path", "that name a host"),
+        ("http://127.0.0.1:0/", "names port 0"),
+        ("http://127.0.0.1:65536/", "names port 65536"),
         ("http://user:secret@127.0.0.1/", "carries a user name or password"),
         ("http://user@127.0.0.1/", "carries a user name or password"),
         ("/relative", "that name a host"),

@@ -75,12 +75,15 @@ def check_url(url: httpx2.URL) -> None:
     """Refuse a URL that is not for fetching.
 
     Raises:
-        RefusedURLError: The scheme is not http or https, there is no host, or there is a user name or password.
+        RefusedURLError: The scheme is not http or https, there is no host or no such port, or there is a user name or
+            password.
     """
     if not url.scheme or not url.host:
         raise RefusedURLError("only http and https URLs that name a host are fetched")
     if url.scheme not in ("http", "https"):
         raise RefusedURLError(f"only http and https are fetched, not {url.scheme}")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise RefusedURLError(f"the URL names port {url.port}: ports are 1 to 65535")
     if url.userinfo:
         raise RefusedURLError(f"the URL for {url.host} carries a user name or password, which is not sent")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+from anyio.abc import ByteSendStream
 
 from mcp_host import ToolError
 
@@ -41,20 +43,35 @@ async def to_markdown(html: str, base_url: str, *, memory: int, most: int) -> Ma
     request = {"html": html, "base_url": base_url, "memory": memory, "seconds": SECONDS, "most": most}
     try:
         with anyio.fail_after(SECONDS):
-            # -P: the modules beside the script are this package's, not top-level ones.
-            done = await anyio.run_process(
-                [sys.executable, "-P", str(WORKER)],
-                input=json.dumps(request).encode(),
-                check=False,
-                stderr=subprocess.DEVNULL,
-            )
+            returncode, output = await _run(json.dumps(request).encode())
     except TimeoutError:
         raise ToolError(f"Turning the page into Markdown took longer than {SECONDS} s. {_RAW}") from None
-    if done.returncode != 0:
+    if returncode != 0:
         raise ToolError(
             f"The page could not be turned into Markdown within {memory // 2**20} MiB and {SECONDS} s. {_RAW}"
         )
-    answer = json.loads(done.stdout)
+    answer = json.loads(output)
     if answer["markdown"] is None:
         raise ToolError(f"The page has more than {most:,} characters as Markdown. {_RAW}")
     return Markdown(answer["markdown"], " ".join(answer["title"].split()), answer["incomplete"])
+
+
+async def _run(data: bytes) -> tuple[int, bytes]:
+    """Give the worker its input; return its exit status and what it wrote. A cancelled call ends it."""
+    with anyio.CancelScope(shield=True):
+        # A start that is cut short could leave the process behind.
+        # -P: the modules beside the script are this package's, not top-level ones.
+        process = await anyio.open_process([sys.executable, "-P", str(WORKER)], stderr=subprocess.DEVNULL)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    async with process, anyio.create_task_group() as tasks:
+        tasks.start_soon(_feed, process.stdin, data)
+        output = b"".join([part async for part in process.stdout])
+        return await process.wait(), output
+
+
+async def _feed(stdin: ByteSendStream, data: bytes) -> None:
+    # A worker that is gone by then says why with its exit status.
+    with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+        await stdin.send(data)
+    await stdin.aclose()
