@@ -60,7 +60,7 @@ async def test_a_page_is_shown_as_markdown_below_where_it_is_from(served: Served
     async with web_server({"/birds/penguins": page(PAGE)}) as server, served() as client:
         above, body = await told(client, f"{server.url}/birds/penguins")
     assert body == MARKDOWN.replace("HOST", server.address)
-    assert above == f"URL: {server.url}/birds/penguins\nTitle: Penguins & more\nType: text/html, as Markdown\n"
+    assert above == f"URL: {server.url}/birds/penguins\nTitle: Penguins & more\nType: text/html, as Markdown\n\n"
 
 
 async def test_raw_leaves_html_as_it_is(served: Served, told: Told) -> None:
@@ -109,7 +109,7 @@ async def test_an_image_is_an_image_of_the_type_that_it_has(served: Served, form
     assert isinstance(above, TextContent)
     assert isinstance(shown, ImageContent)
     assert (shown.mime_type, base64.b64decode(shown.data)) == (f"image/{kind}", data)
-    assert above.text == f"URL: {server.url}\nType: image/{kind}\n"
+    assert above.text == f"URL: {server.url}\nType: image/{kind}\n\n"
 
 
 # Long texts
@@ -127,7 +127,7 @@ async def test_a_long_text_is_read_part_by_part_without_loss(served: Served, tol
             assert f"Characters: {start} to {len(got)} of {len(whole)}; to read on, call again with start=" in above
             start = int(above.rpartition("start=")[2].rstrip(".\n"))
         assert got == whole
-        assert above.endswith(f"to {len(whole)} of {len(whole)}, the end.\n")
+        assert above.endswith(f"to {len(whole)} of {len(whole)}, the end.\n\n")
         # What was begun is read on in, not fetched again.
         assert server.targets.count("/") == 1
 

@@ -67,7 +67,9 @@ async def _run(data: bytes) -> tuple[int, bytes]:
     async with process, anyio.create_task_group() as tasks:
         tasks.start_soon(_feed, process.stdin, data)
         output = b"".join([part async for part in process.stdout])
-        return await process.wait(), output
+        await process.wait()
+    assert process.returncode is not None
+    return process.returncode, output
 
 
 async def _feed(stdin: ByteSendStream, data: bytes) -> None:

@@ -48,12 +48,12 @@ def text(page: Text, start: int, most: int) -> list[Block]:
     if start and start >= total:
         raise ToolError(f"{page.source.url} has {total} characters: start must be less.")
     end = min(start + most, total)
-    above = TextContent(type="text", text=heading(page, start, end) + "\n")
+    above = TextContent(type="text", text=heading(page, start, end) + "\n\n")
     return [above, TextContent(type="text", text=page.text[start:end])] if total else [above]
 
 
 def picture(page: Picture) -> list[Block]:
     """An image, below where it is from."""
-    above = TextContent(type="text", text=f"URL: {page.source.url}\nType: {page.source.kind}\n")
+    above = TextContent(type="text", text=f"URL: {page.source.url}\nType: {page.source.kind}\n\n")
     data = base64.b64encode(page.data).decode("ascii")
     return [above, ImageContent(type="image", data=data, mime_type=page.source.kind)]
