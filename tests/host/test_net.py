@@ -147,6 +147,8 @@ def test_whatever_python_calls_not_global_is_not_public(address: IPv4Address | I
         ("[::1]:8000", "x", "::1", 8000, True),
         ("[::1]:8000", "x", "::1", 80, False),
         ("fd00::/8", "x", "fd12::1", 80, True),
+        ("::ffff:10.0.0.0/104", "x", "10.1.2.3", 80, True),
+        ("[::ffff:127.0.0.1]:80", "x", "127.0.0.1", 80, True),
         ("wiki.corp", "wiki.corp", "10.0.0.1", 80, True),
         ("WIKI.corp.", "wiki.CORP", "10.0.0.1", 80, True),
         ("wiki.corp", "wiki.corp.", "10.0.0.1", 80, True),

@@ -166,6 +166,13 @@ async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
         assert len(names.asked) == 1
 
 
+async def test_a_family_that_does_not_answer_does_not_use_up_the_attempts() -> None:
+    async with web_server({"/": text("over IPv4")}) as server:
+        answer = [f"::{n:x}" for n in range(2, 8)] + ["127.0.0.1"]
+        async with guarded_client(allow=["127.0.0.1", "::/96"], resolver=_fixed(*answer)) as client:
+            assert (await client.get(f"http://both.test:{server.port}/")).text == "over IPv4"
+
+
 @pytest.mark.parametrize("answer", [[], ["127.1"], ["not an address"], ["8.8.8.8"] * 65])
 async def test_an_answer_that_is_none_is_an_error(answer: list[str]) -> None:
     async with guarded_client(resolver=_fixed(*answer)) as client:

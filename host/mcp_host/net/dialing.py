@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import anyio
@@ -43,7 +44,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             httpcore2.ConnectTimeout: The time was up.
         """
         with anyio.move_on_after(timeout) as clock:
-            addresses = (await self._addresses(host, port))[:MOST_TRIED]
+            addresses = _alternating(await self._addresses(host, port))[:MOST_TRIED]
             for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
                 share = None if timeout is None else (clock.deadline - anyio.current_time()) / left
                 try:
@@ -82,3 +83,13 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         except BaseException:
             await stream.aclose()
             raise
+
+
+def _alternating(addresses: Sequence[str]) -> list[str]:
+    """The addresses with the two families in turn, in the order given otherwise (RFC 8305, section 4).
+
+    A network that only claims to have IPv6 then costs one attempt and not all of them.
+    """
+    first = ":" in addresses[0]
+    families = ([each for each in addresses if (":" in each) is family] for family in (first, not first))
+    return [each for pair in zip_longest(*families) for each in pair if each is not None]

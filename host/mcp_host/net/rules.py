@@ -34,7 +34,7 @@ class Rule:
         """
         subject, port = _split(text.strip().lower())
         try:
-            return cls(network=ip_network(subject), port=port)
+            return cls(network=_plain(ip_network(subject)), port=port)
         except ValueError:
             pass
         if "/" in subject:
@@ -63,6 +63,14 @@ def _split(text: str) -> tuple[str, int | None]:
     if port is not None and not 0 < port < 65536:
         raise ValueError(f"{text!r} names port {port}: ports are 1 to 65535")
     return found[1], port
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network of IPv4 addresses mapped into IPv6 as the one it is: addresses are compared in that form."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
 
 
 def _meant(subject: str) -> str:

@@ -78,3 +78,9 @@ async def test_broken_html_is_no_error(html: str) -> None:
 def test_any_text_can_be_converted(html: str) -> None:
     answer = worker.convert(html, BASE, 10_000)
     assert isinstance(answer["markdown"], str)
+
+
+async def test_the_worker_does_not_get_the_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FETCH_TOKEN", "hunter2")
+    assert "FETCH_TOKEN" not in markdown._environment()
+    assert "PATH" in markdown._environment()

@@ -111,6 +111,11 @@ def test_html_is_known_by_type_or_beginning(kind: str, data: bytes, expected: bo
     assert is_html(kind, data) is expected
 
 
+def test_a_row_of_comments_is_read_in_one_way() -> None:
+    assert not is_html("", b"<!---->" * 1000)
+    assert is_html("", b"<!---->" * 100 + b"<html>")
+
+
 def test_nul_bytes_are_no_text_unless_the_encoding_has_them() -> None:
     assert is_binary(b"a\0")
     assert not is_binary("a".encode("utf-16"))

@@ -37,6 +37,7 @@ Disallow: /
         ("/private/but-public", True),
         ("/a.secret", False),
         ("/a.secret?x", True),
+        ("/a.secret#part", False),
         ("/%70rivate", False),
     ],
 )

@@ -56,7 +56,7 @@ class Fetcher:
         self._converting = anyio.CapacityLimiter(AT_ONCE)
         # In characters: a page's size is bounded, the number of pages is not.
         self._texts: TTLCache[tuple[str, bool], Text] = TTLCache(
-            2 * settings.max_bytes, settings.cache_seconds, getsizeof=lambda page: len(page.text)
+            2 * settings.max_bytes, settings.cache_seconds, getsizeof=_room
         )
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class Fetcher:
         """
         async with self._get(url) as response:
             page = await self._page(response, raw)
-        if isinstance(page, Text) and len(page.text) <= self._texts.maxsize:
+        if isinstance(page, Text) and _room(page) <= self._texts.maxsize:
             self._texts[url, raw] = page
         return page
 
@@ -162,6 +162,11 @@ async def _refusal(response: httpx2.Response, kind: str, charset: str) -> str:
         if excerpt:
             return f"{said}: {excerpt}"
     return f"{said}."
+
+
+def _room(page: Text) -> int:
+    """Characters that a page takes in the cache; an empty one takes some too."""
+    return len(page.text) + 1024
 
 
 def _size(response: httpx2.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ async def _run(data: bytes) -> tuple[int, bytes]:
     with anyio.CancelScope(shield=True):
         # A start that is cut short could leave the process behind.
         # -P: the modules beside the script are this package's, not top-level ones.
-        process = await anyio.open_process([sys.executable, "-P", str(WORKER)], stderr=subprocess.DEVNULL)
+        process = await anyio.open_process(
+            [sys.executable, "-P", str(WORKER)], stderr=subprocess.DEVNULL, env=_environment()
+        )
     assert process.stdin is not None
     assert process.stdout is not None
     async with process, anyio.create_task_group() as tasks:
@@ -70,6 +73,13 @@ async def _run(data: bytes) -> tuple[int, bytes]:
         await process.wait()
     assert process.returncode is not None
     return process.returncode, output
+
+
+def _environment() -> dict[str, str]:
+    """What the worker needs to start: the secrets that this process may have been given are none of it."""
+    names = ("PATH", "SYSTEMROOT", "VIRTUAL_ENV", "LANG", "LC_ALL")
+    prefixes = ("PYTHON", "LD_", "DYLD_")
+    return {name: value for name, value in os.environ.items() if name in names or name.startswith(prefixes)}
 
 
 async def _feed(stdin: ByteSendStream, data: bytes) -> None:

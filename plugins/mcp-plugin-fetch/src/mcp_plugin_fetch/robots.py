@@ -46,7 +46,7 @@ class Robots:
             rules = self._sites[site]
         except KeyError:
             rules = self._sites[site] = await self._ask(site)
-        if rules is not None and not rules.can_fetch(str(url), self._user_agent):
+        if rules is not None and not rules.can_fetch(str(url.copy_with(fragment=None)), self._user_agent):
             raise ToolError(
                 f"{site}/robots.txt asks robots not to fetch {url.path}, and this tool keeps to it. "
                 "The user can open the page in a browser."
