@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -125,8 +126,8 @@ async def test_what_is_allowed_is_reached_and_deny_wins() -> None:
 
 async def test_a_name_that_changes_its_answer_leads_only_to_the_checked_address() -> None:
     async with (
-        web_server({"/": text("public")}, host="127.0.0.2") as good,
-        web_server({"/": text("secret")}, host="127.0.0.1", port=good.port) as inner,
+        web_server({"/": text("secret")}) as inner,
+        web_server({"/": text("public")}, host="127.0.0.2", port=inner.port) as good,
         name_server({"rebind.test": [["127.0.0.2"], ["127.0.0.1"]]}) as names,
         guarded_client(allow=["127.0.0.2"], resolver=names.resolve) as client,
     ):
@@ -195,6 +196,25 @@ async def test_a_resolver_that_hangs_is_stopped() -> None:
     async with guarded_client(resolver=hang, timeout=0.2) as client:
         with pytest.raises((httpx2.ConnectTimeout, ExchangeTimeoutError)):
             await client.get("http://slow.test/")
+
+
+async def test_an_address_that_does_not_answer_is_a_connection_error() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # nobody listens there, and nobody else can
+        port = bound.getsockname()[1]
+        async with guarded_client(allow=["127.0.0.0/8"], resolver=_fixed("127.0.0.1", "127.0.0.2")) as client:
+            for host in ("127.0.0.1", "none.test"):
+                with pytest.raises(httpx2.ConnectError):
+                    await client.get(f"http://{host}:{port}/")
+
+
+async def test_resolving_and_connecting_share_one_time() -> None:
+    async def hang(host: str, port: int) -> Iterable[str]:
+        await anyio.sleep_forever()
+        return ()
+
+    with anyio.fail_after(30), pytest.raises(httpcore2.ConnectTimeout, match=r"slow\.test did not answer in time"):
+        await GuardedBackend(Guard(resolver=hang)).connect_tcp("slow.test", 80, timeout=0.05)
 
 
 async def test_a_connection_that_leads_elsewhere_is_closed_before_anything_is_sent() -> None:

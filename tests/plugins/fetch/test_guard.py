@@ -59,8 +59,8 @@ async def test_what_is_allowed_is_that_and_no_more(served: Served, told: Told, r
 async def test_a_name_that_turns_private_is_refused_in_the_middle_of_a_visit() -> None:
     answers = {"rebind.test": [["127.0.0.2"], ["127.0.0.2"], ["127.0.0.1"]]}
     async with (
-        web_server({"/": text("public"), "/2": text("two")}, host="127.0.0.2") as public,
-        web_server({"/": text("secret")}, port=public.port) as private,
+        web_server({"/": text("secret")}) as private,
+        web_server({"/": text("public"), "/2": text("two")}, host="127.0.0.2", port=private.port) as public,
         name_server(answers) as names,
     ):
         fetcher = Fetcher(Settings(allow=["127.0.0.2"]), resolver=names.resolve)

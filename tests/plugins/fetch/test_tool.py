@@ -284,6 +284,20 @@ async def test_a_call_that_is_cancelled_leaves_the_next_one_unharmed(served: Ser
         assert (await told(client, f"{server.url}/next"))[1] == "fine"
 
 
+async def test_many_pages_are_fetched_at_the_same_time(served: Served, told: Told) -> None:
+    routes = {f"/{n}": page(f"<h1>Page {n}</h1>") for n in range(8)}
+    shown: dict[int, str] = {}
+    async with web_server(routes) as server, served() as client:
+
+        async def read(n: int) -> None:
+            shown[n] = (await told(client, f"{server.url}/{n}"))[1]
+
+        async with anyio.create_task_group() as tasks:
+            for n in range(8):
+                tasks.start_soon(read, n)
+    assert shown == {n: f"# Page {n}" for n in range(8)}
+
+
 # The prompt
 
 
