@@ -1,0 +1,80 @@
+"""What a user allows or denies: an address, a network or a host, each with or without a port."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from mcp_host.net.addresses import Address
+
+_LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_NUMERIC: Final = re.compile(r"(?:0x[0-9a-f]*|\d+)\.?")
+_FORMS: Final = (
+    'write an address ("10.1.2.3"), a network ("10.0.0.0/8") or a host ("wiki.corp"), each with or without ":PORT"'
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One entry of `allow` or `deny`. A host stands for whatever it resolves to; no port means every port."""
+
+    network: IPv4Network | IPv6Network | None = None
+    host: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Rule:
+        """Read an entry: `10.1.2.3`, `10.0.0.0/8:443`, `::1`, `[::1]:8000`, `wiki.corp`, `localhost:8000`.
+
+        Raises:
+            ValueError: The text is none of these; the text of the error says what would be.
+        """
+        subject, port = _split(text.strip().lower())
+        try:
+            return cls(network=_plain(ip_network(subject)), port=port)
+        except ValueError:
+            pass
+        if "/" in subject:
+            raise ValueError(f"{text!r} is no network: {_meant(subject) or _FORMS}")
+        if not _HOST.fullmatch(subject) or _NUMERIC.fullmatch(subject.rpartition(".")[2]):
+            raise ValueError(f"{text!r} is neither an address nor a host: {_FORMS}")
+        return cls(host=subject.rstrip("."), port=port)
+
+    def covers(self, host: str, address: Address, port: int) -> bool:
+        """Return whether the rule speaks of this port of this address, reached by this name."""
+        if self.port is not None and self.port != port:
+            return False
+        if self.network is not None:
+            return address in self.network
+        return host.lower().rstrip(".") == self.host
+
+
+def _split(text: str) -> tuple[str, int | None]:
+    """Take the port off: after the last colon, unless the colons are those of a bare IPv6 address."""
+    bracketed = re.fullmatch(r"\[([^\]]+)\](?::(\d{1,5}))?", text)
+    plain = re.fullmatch(r"([^:]+):(\d{1,5})", text)
+    found = bracketed or plain
+    if found is None:
+        return text, None
+    port = int(found[2]) if found[2] else None
+    if port is not None and not 0 < port < 65536:
+        raise ValueError(f"{text!r} names port {port}: ports are 1 to 65535")
+    return found[1], port
+
+
+def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    """A network of IPv4 addresses mapped into IPv6 as the one it is: addresses are compared in that form."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return IPv4Network((mapped, network.prefixlen - 96))
+
+
+def _meant(subject: str) -> str:
+    try:
+        return f"bits are set that the mask leaves out: write {str(ip_network(subject, strict=False))!r}"
+    except ValueError:
+        return ""

@@ -1,0 +1,174 @@
+"""Fetches one URL and makes a text or a picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+
+from mcp_host import ToolError
+from mcp_host.net import GuardError, Resolver, guarded_client
+from mcp_plugin_fetch.markdown import to_markdown
+from mcp_plugin_fetch.media import decode, image_type, is_binary, is_html, may_be_text, media_type
+from mcp_plugin_fetch.pages import Picture, Source, Text
+from mcp_plugin_fetch.robots import Robots
+from mcp_plugin_fetch.settings import Settings
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
+ACCEPT = (
+    "text/markdown, text/html;q=0.9, application/xhtml+xml;q=0.9, text/plain;q=0.8, application/json;q=0.8, */*;q=0.5"
+)
+
+AT_ONCE = 2
+"""Pages that are turned into Markdown at the same time: each is a process."""
+
+LONGEST_EXCERPT = 500
+"""Characters of an error page that are passed on."""
+
+
+class Fetcher:
+    """The plugin's state: one guarded client, what robots.txt files say, and the texts being read.
+
+    `resolver` and `verify` are `guarded_client`'s.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plugin: str = "fetch",
+        *,
+        resolver: Resolver | None = None,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        from cachetools import TTLCache
+
+        self._settings = settings
+        self._plugin = plugin
+        self._resolver = resolver
+        self._verify = verify
+        self._client: httpx2.AsyncClient | None = None
+        self._converting = anyio.CapacityLimiter(AT_ONCE)
+        # In characters: a page's size is bounded, the number of pages is not.
+        self._texts: TTLCache[tuple[str, bool], Text] = TTLCache(
+            2 * settings.max_bytes, settings.cache_seconds, getsizeof=_room
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def read_on(self, url: str, *, raw: bool) -> Text | Picture:
+        """The text that an earlier call began to read, as it was then; fetched anew when it is no longer kept."""
+        kept = self._texts.get((url, raw))
+        return kept if kept is not None else await self.fetch(url, raw=raw)
+
+    async def fetch(self, url: str, *, raw: bool) -> Text | Picture:
+        """Fetch a URL; `raw` leaves HTML as it is.
+
+        Raises:
+            ToolError: It cannot be had, may not be reached, or is neither text nor an image. The text says why.
+        """
+        async with self._get(url) as response:
+            page = await self._page(response, raw)
+        if isinstance(page, Text) and _room(page) <= self._texts.maxsize:
+            self._texts[url, raw] = page
+        return page
+
+    @asynccontextmanager
+    async def _get(self, url: str) -> AsyncIterator[httpx2.Response]:
+        import httpx2
+
+        client = self._client or self._open()
+        if "://" not in url:
+            raise ToolError(f"{url!r} is no URL: begin with https:// or http://.")
+        try:
+            async with client.stream("GET", url) as response:
+                yield response
+        except GuardError as error:
+            mend = f" ({error.mend} in [plugins.{self._plugin}.settings])" if error.mend else ""
+            raise ToolError(f"{url} was not fetched: {error.what}{mend}.") from error
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise ToolError(f"{url!r} is no URL: {error}.") from None
+        except httpx2.TooManyRedirects:
+            raise ToolError(f"{url} redirects more than {self._settings.max_redirects} times.") from None
+        except httpx2.TimeoutException as error:
+            raise ToolError(f"{url} was not fetched: the server did not answer in time.") from error
+        except httpx2.HTTPError as error:
+            raise ToolError(f"{url} was not fetched: {str(error) or type(error).__name__}.") from error
+
+    def _open(self) -> httpx2.AsyncClient:
+        settings = self._settings
+        client = guarded_client(
+            allow=settings.allow,
+            deny=settings.deny,
+            timeout=settings.timeout,
+            max_bytes=settings.max_bytes,
+            max_redirects=settings.max_redirects,
+            headers={"User-Agent": settings.user_agent, "Accept": ACCEPT},
+            resolver=self._resolver,
+            verify=self._verify,
+        )
+        if settings.robots:
+            robots = Robots(client, settings.user_agent, settings.robots_seconds)
+            client.event_hooks = {"request": [robots.check], "response": []}
+        self._client = client
+        return client
+
+    async def _page(self, response: httpx2.Response, raw: bool) -> Text | Picture:
+        kind, charset = media_type(response.headers.get("content-type", ""))
+        source = Source(str(response.url), response.status_code, kind or "unknown type")
+        if response.is_error:
+            raise ToolError(await _refusal(response, kind, charset))
+        if not may_be_text(kind) and not kind.startswith("image/"):
+            raise ToolError(f"{source.url} is {kind} ({_size(response)}), neither text nor an image.")
+        data = await response.aread()
+        found = image_type(data)
+        if found is not None and (kind.startswith("image/") or not kind.startswith("text/")):
+            return self._picture(Source(source.url, source.status, found), data)
+        if not may_be_text(kind):
+            raise ToolError(f"{source.url} is {kind} ({len(data):,} bytes), not one of the images that models read.")
+        if is_binary(data):
+            raise ToolError(f"{source.url} is {source.kind} ({len(data):,} bytes), which is binary data, not text.")
+        html = is_html(kind, data)
+        text = decode(data, charset, html=html)
+        if raw or not html:
+            return Text(source, text)
+        memory, most = self._settings.convert_memory * 2**20, 2 * self._settings.max_bytes
+        async with self._converting:
+            markdown = await to_markdown(text, source.url, memory=memory, most=most)
+        note = ", as Markdown" + (" without the parts that are nested too deeply" if markdown.incomplete else "")
+        return Text(source, markdown.text, markdown.title, note)
+
+    def _picture(self, source: Source, data: bytes) -> Picture:
+        most = self._settings.max_image_bytes
+        if len(data) > most:
+            raise ToolError(
+                f"{source.url} is {source.kind} of {len(data):,} bytes; images of up to {most:,} are shown."
+            )
+        return Picture(source, data)
+
+
+async def _refusal(response: httpx2.Response, kind: str, charset: str) -> str:
+    said = f"{response.url} answered {response.status_code} {response.reason_phrase}".rstrip()
+    if kind.startswith("text/plain") or "json" in kind:
+        excerpt = decode(await response.aread(), charset, html=False).strip()[:LONGEST_EXCERPT]
+        if excerpt:
+            return f"{said}: {excerpt}"
+    return f"{said}."
+
+
+def _room(page: Text) -> int:
+    """Characters that a page takes in the cache; an empty one takes some too."""
+    return len(page.text) + 1024
+
+
+def _size(response: httpx2.Response) -> str:
+    length = response.headers.get("content-length")
+    return f"{int(length):,} bytes" if length else "of unknown size"

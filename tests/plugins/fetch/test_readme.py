@@ -1,0 +1,61 @@
+"""The plugin's README shows what the plugin does now: its TOML is valid, its table complete, its session real."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.types import TextContent
+
+from mcp_host.testing import connect
+from mcp_plugin_fetch import plugin
+from mcp_plugin_fetch.settings import Settings
+from webservers import page, text, web_server
+
+README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-fetch" / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def session() -> list[tuple[str, str]]:
+    (console,) = blocks("console")
+    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
+    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
+
+
+def test_every_configuration_is_valid() -> None:
+    for each in blocks("toml"):
+        Settings.model_validate(tomllib.loads(each)["plugins"]["fetch"].get("settings", {}))
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    table = README.partition("| key |")[2].partition("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    assert list(rows) == list(Settings.model_fields)
+    for name, value in Settings().model_dump().items():
+        assert json.loads(rows[name].strip("`")) == value
+
+
+@pytest.mark.anyio
+async def test_the_session_runs_as_it_is_shown() -> None:
+    (html,), (robots,) = blocks("html"), blocks("text")
+    settings = tomllib.loads(blocks("toml")[1])["plugins"]["fetch"]["settings"]
+    async with web_server({"/penguins.html": page(html), "/robots.txt": text(robots)}) as server:
+        allow = [rule.replace("127.0.0.1:18765", server.address) for rule in settings["allow"]]
+        async with connect(plugin, name="fetch", settings={**settings, "allow": allow}) as client:
+            for command, output in session():
+                program, call, tool, *words = shlex.split(command.replace("127.0.0.1:18765", server.address))
+                assert (program, call, tool) == ("mcp-host", "call", "fetch")
+                pairs = (word.split("=", 1) for word in words)
+                arguments: dict[str, Any] = {key: value if key == "url" else int(value) for key, value in pairs}
+                result = await client.call_tool(tool, arguments)
+                texts = [block.text for block in result.content if isinstance(block, TextContent)]
+                shown = "\n".join(each.removesuffix("\n") for each in texts).replace(server.address, "127.0.0.1:18765")
+                assert re.sub(r" +$", "", shown, flags=re.MULTILINE) == output
