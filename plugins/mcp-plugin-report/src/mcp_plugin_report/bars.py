@@ -30,11 +30,9 @@ def of_values(counts: Counter[str]) -> Chart | None:
 
 
 def of_few_numbers(values: Sequence[float | int]) -> Chart:
-    """A column for each of a few different numbers, in their order."""
+    """A bar for each of a few different numbers, in their order."""
     counts = sorted(Counter(values).items())
-    labels = [number(value) for value, _ in counts]
-    bars = [Bar(label=label, count=count) for label, (_, count) in zip(labels, counts, strict=True)]
-    return Chart(shape="columns", bars=bars, first=labels[0], last=labels[-1])
+    return Chart(shape="bars", bars=[Bar(label=number(value), count=count) for value, count in counts])
 
 
 def of_ranges(values: Sequence[float], label: Callable[[float], str], step: float | None = None) -> Chart | None:

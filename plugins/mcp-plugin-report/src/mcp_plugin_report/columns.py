@@ -17,9 +17,6 @@ from mcp_plugin_report.texts import number, rounded, shown
 _NUMERIC: Final = re.compile(r"int|dec|num|real|float|double|money", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d.*)?")
 
-FEW: Final = 12
-"""Different integers that each get a column of their own."""
-
 DAY: Final = 86_400.0
 """Seconds."""
 
@@ -104,7 +101,7 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
         stdev=short(deviation) if deviation is not None else None,
     )
     whole = all(float(value).is_integer() for value in values)
-    few = whole and column.distinct <= FEW
+    few = whole and column.distinct <= bars.MOST_VALUES
     chart = bars.of_few_numbers(values) if few else bars.of_ranges([float(value) for value in values], _limit)
     return column.model_copy(update={"kind": "number", "figures": figures, "chart": chart})
 

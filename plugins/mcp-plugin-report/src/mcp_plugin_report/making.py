@@ -59,7 +59,7 @@ async def make(ctx: Reports, wish: Wish) -> Report:
         chosen = _chosen(source, list(schema.types), wish.columns, ctx.settings.max_columns)
         steps = len(chosen) + 3
         await ctx.report_progress(1, steps, f"reading {source.id}")
-        rows = await read_rows(ctx, source, wanted)
+        rows = await read_rows(ctx, source, wanted if schema.rows is None else max(min(wanted, schema.rows), 1))
     except UnreadableError as error:
         raise ToolError(f"{source.id} cannot be reported on: {error}.") from None
     report = _begun(ctx, source, wish.title, schema, rows, chosen)
@@ -94,7 +94,9 @@ def _chosen(source: Source, known: list[str], wanted: Sequence[str] | None, most
         return known[:most]
     for name in wanted:
         if name not in known:
-            raise ToolError(f"{source.id} has no column {shown(name)!r}.{nearest(name, known)} Columns: {_list(known)}.")
+            raise ToolError(
+                f"{source.id} has no column {shown(name)!r}.{nearest(name, known)} Columns: {_list(known)}."
+            )
     chosen = list(dict.fromkeys(wanted))
     if not chosen:
         raise ToolError(f"columns is empty: leave it out for all, or name some of {_list(known)}.")
@@ -112,7 +114,7 @@ def _begun(
     positions = [rows.columns.index(name) if name in rows.columns else None for name in chosen]
     return Report(
         id=report_id,
-        title=shown(title, 200) if title and title.strip() else f"Report on {shown(source.name)}",
+        title=shown(title.strip(), 200) if title and title.strip() else f"Report on {shown(source.name)}",
         source=shown(source.id),
         source_uri=shown(source.sample_uri, 300),
         description=source.description,

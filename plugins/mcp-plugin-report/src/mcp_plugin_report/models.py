@@ -45,7 +45,7 @@ class Chart(BaseModel):
     """How often each value, or range of values, occurs."""
 
     shape: Literal["columns", "bars"] = Field(
-        description="columns stand upright in the values' order; bars lie, the most frequent first."
+        description="columns stand upright, a range of numbers or times each; bars lie, a value each."
     )
     bars: list[Bar] = Field(description="The bars, in drawing order.")
     first: str = Field(default="", description="The value where upright columns begin.")

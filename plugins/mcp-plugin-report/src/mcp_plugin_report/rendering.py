@@ -19,7 +19,9 @@ _TEMPLATES = "templates"
 
 def html(report: Report) -> str:
     """One page that loads nothing, runs nothing and follows the reader's choice of light or dark."""
-    return _environment(True).get_template("report.html").render(report=report, style=_file("style.css"), policy=_policy())
+    return (
+        _environment(True).get_template("report.html").render(report=report, style=_file("style.css"), policy=_policy())
+    )
 
 
 def markdown(report: Report) -> str:
@@ -28,7 +30,7 @@ def markdown(report: Report) -> str:
 
 
 def view() -> str:
-    """The page of the MCP App. Whatever the client allows, its own policy lets it run its one script and load nothing."""
+    """The page of the MCP App. Whatever the client allows, its own policy lets it run one script and load nothing."""
     script = _file("view.js")
     return (
         _environment(True)
@@ -47,7 +49,7 @@ def summary(report: Report) -> str:
 
 
 def _said(column: ColumnReport) -> str:
-    parts = [column.kind]
+    parts: list[str] = [column.kind]
     if column.figures is not None:
         figures = column.figures
         parts.append(f"{texts.number(figures.min)} to {texts.number(figures.max)}, mean {texts.number(figures.mean)}")
@@ -110,10 +112,12 @@ WIDTH, HEIGHT = 320.0, 110.0
 
 
 def _drawn(chart: Chart) -> list[dict[str, Any]]:
-    """The bars with their places: of `columns` x, y, width and height in the viewBox, of `bars` the width in percent."""
+    """The bars with their places: of `columns` x, y, width and height in the viewBox, of `bars` the width in %."""
     most = max(bar.count for bar in chart.bars)
     if chart.shape == "bars":
-        return [{"label": bar.label, "count": bar.count, "width": round(100 * bar.count / most, 2)} for bar in chart.bars]
+        return [
+            {"label": bar.label, "count": bar.count, "width": round(100 * bar.count / most, 2)} for bar in chart.bars
+        ]
     step = WIDTH / len(chart.bars)
     gap = min(2.0, step / 4)
     return [

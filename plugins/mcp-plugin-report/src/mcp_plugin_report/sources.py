@@ -56,6 +56,10 @@ class UnreadableError(Exception):
     """A resource could not be read, or holds something else than it should; the text says which and why."""
 
 
+class RefusedError(UnreadableError):
+    """The plugin that has the resource said why it does not give it."""
+
+
 @dataclass(frozen=True)
 class Schema:
     """A source's columns, by name the type that is said of each, and its rows if it says how many."""
@@ -136,13 +140,13 @@ async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
     Raises:
         UnreadableError: It gives none at all.
     """
-    refusal: UnreadableError | None = None
+    refusal: RefusedError | None = None
     asked: int | None = wanted
     while True:
         uri = source.sample_uri if asked is None else _with_rows(source.sample_uri, asked)
         try:
             sample = await _read(ctx, uri, _SAMPLE)
-        except UnreadableError as error:
+        except RefusedError as error:
             refusal = refusal or error
             if asked is None:
                 raise refusal from None
@@ -168,20 +172,14 @@ def _with_rows(uri: str, rows: int) -> str:
 async def _read(ctx: Reports, uri: str, shape: TypeAdapter[T]) -> T:
     try:
         contents = list(await ctx.read_resource(uri))
-    except ResourceNotFoundError as error:
-        raise UnreadableError(f"{uri}: {_sentence(error)}") from None
-    except (ResourceError, MCPError) as error:
-        raise UnreadableError(f"{uri}: {_sentence(error)}") from None
+    except (ResourceNotFoundError, ResourceError, MCPError) as error:
+        raise RefusedError(f"{uri}: {str(error).rstrip('.')}") from None
     try:
         text = contents[0].content if contents else b""
         # JSON has no NaN: where a source writes one all the same, the value is missing.
         return shape.validate_python(json.loads(text, parse_constant=lambda _: None))
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{uri} holds no {_wanted(shape)}{_first(error)}") from None
-
-
-def _sentence(error: Exception) -> str:
-    return str(error).rstrip(".")
 
 
 def _wanted(shape: TypeAdapter[Any]) -> str:
