@@ -168,7 +168,7 @@ async def test_a_client_without_apps_gets_the_report_as_text_and_one_with_them_a
         "Report on orders: the user sees this report on sql/orders, made from the first 30 rows; "
         "the source does not say how many there are. Columns:",
         "- id: number, 1 to 30, mean 15.5",
-        "- shop: text, 3 different, most often 'B'",
+        "- shop: text, 3 different, most often 'A'",
         "- day: time, 2025-03-01 to 2025-03-30",
         "- price: number, 1.5 to 45, mean 23.6897, 1 missing",
     ]

@@ -21,7 +21,7 @@ def of_values(counts: Counter[str]) -> Chart | None:
     """The most frequent values; None when no value comes twice among many."""
     if not counts or (len(counts) > MOST_VALUES and counts.most_common(1)[0][1] == 1):
         return None
-    top = counts.most_common(MOST_VALUES)
+    top = sorted(counts.items(), key=lambda value: (-value[1], value[0]))[:MOST_VALUES]
     return Chart(
         shape="bars",
         bars=[Bar(label=label, count=count) for label, count in top],

@@ -15,6 +15,9 @@ from mcp_plugin_report.models import Deleted, Report, Sources
 from mcp_plugin_report.store import UnknownReportError
 from mcp_plugin_report.view import VIEW
 
+LINKS_SINCE = "2025-06-18"
+"""The first protocol version whose clients know a link among a result's contents."""
+
 
 @plugin.tool(title="Data to report on", read_only=True, open_world=False)
 async def list_sources(ctx: Reports) -> Sources:
@@ -47,6 +50,7 @@ async def generate_report(
 
     text = rendering.summary(report) if client_supports_apps(ctx) else rendering.markdown(report)
     html = format == "html"
+    text_block = TextContent(type="text", text=text)
     link = ResourceLink(
         uri=report.html_uri if html else report.markdown_uri,
         name=f"{report.id}.{'html' if html else 'md'}",
@@ -54,8 +58,9 @@ async def generate_report(
         description=f"The report as {'an HTML page' if html else 'Markdown'}.",
         mime_type="text/html" if html else "text/markdown",
     )
+    known = (ctx.protocol_version or "") >= LINKS_SINCE
     return CallToolResult(
-        content=[TextContent(type="text", text=text), link], structured_content=report.model_dump(mode="json")
+        content=[text_block, link] if known else [text_block], structured_content=report.model_dump(mode="json")
     )
 
 
