@@ -79,7 +79,7 @@ async def test_a_report_on_a_data_set_says_that_it_rests_on_its_first_rows(serve
         result = await client.call_tool("generate_report", {"source": "stats/penguins"})
     report = report_of(result)
     assert (report.rows, report.total, report.basis) == (100, 344, "the first 100 of 344 rows")
-    assert "Made from the first 100 of 344 rows, of `stats/penguins`." in text_of(result)
+    assert "Made from the first 100 of 344 rows of `stats/penguins`." in text_of(result)
     assert report.title == "Report on penguins"
 
 
@@ -107,7 +107,7 @@ async def test_a_report_on_a_table_says_that_its_rows_are_not_counted(served: Se
     async with served() as client:
         report = report_of(await client.call_tool("generate_report", {"source": "orders"}))
     assert report.total is None
-    assert report.basis == "the first 30 rows; the source does not say how many there are"
+    assert report.basis == "the first 30 rows (the source does not say how many there are)"
     kinds = {column.name: (column.kind, column.missing) for column in report.columns}
     assert kinds == {"id": ("number", 0), "shop": ("text", 0), "day": ("time", 0), "price": ("number", 1)}
     day = report.columns[2]
@@ -165,8 +165,8 @@ async def test_a_client_without_apps_gets_the_report_as_text_and_one_with_them_a
         assert (tool.meta or {})["ui"] == {"resourceUri": "ui://report/view.html"}
         text = text_of(await client.call_tool("generate_report", {"source": "orders"}))
     assert text.splitlines() == [
-        "Report on orders: the user sees this report on sql/orders, made from the first 30 rows; "
-        "the source does not say how many there are. Columns:",
+        "Report on orders: the user sees this report, made from the first 30 rows "
+        "(the source does not say how many there are) of sql/orders. Columns:",
         "- id: number, 1 to 30, mean 15.5",
         "- shop: text, 3 different, most often 'A'",
         "- day: time, 2025-03-01 to 2025-03-30",

@@ -135,7 +135,7 @@ def _begun(
 
 def _basis(rows: int, total: int | None) -> str:
     if total is None:
-        return f"the first {_rows(rows)}; the source does not say how many there are"
+        return f"the first {_rows(rows)} (the source does not say how many there are)"
     if rows >= total:
         return f"all {_rows(rows)}" if rows != 1 else "the only row"
     return f"the first {rows} of {_rows(total)}"

@@ -41,7 +41,7 @@ def view() -> str:
 
 def summary(report: Report) -> str:
     """What a model needs to know of a report that its user sees: a line for it and one for each column."""
-    lines = [f"{report.title}: the user sees this report on {report.source}, made from {report.basis}. Columns:"]
+    lines = [f"{report.title}: the user sees this report, made from {report.basis} of {report.source}. Columns:"]
     lines += [f"- {column.name}: {_said(column)}" for column in report.columns]
     if report.left_out:
         lines.append(f"Left out: {', '.join(report.left_out)}.")

@@ -114,7 +114,7 @@
     return [
       el("header", {},
         el("h1", {}, report.title),
-        el("p", { class: "soft" }, `Made from ${report.basis}, of `, el("code", {}, report.source), `. ${report.description}`),
+        el("p", { class: "soft" }, `Made from ${report.basis} of `, el("code", {}, report.source), `. ${report.description}`),
         el("dl", { class: "tiles" },
           tile("Rows used", report.rows), tile("Rows in all", report.total ?? "not known"),
           tile("Columns", report.columns.length), tile("Missing values", missing))),
