@@ -45,7 +45,7 @@ async def test_a_plugin_that_is_not_enabled_is_said(served: Served) -> None:
     assert found is not None
     assert found["sources"] == []
     assert [gap["catalog"] for gap in found["missing"]] == ["stats://datasets", "sql://tables"]
-    assert "Unknown resource" in found["missing"][0]["reason"]
+    assert found["missing"][0]["reason"] == "no enabled plugin serves it"
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,10 @@ async def test_arguments_that_do_not_fit_are_refused(served: Served, refused: Re
 async def test_no_data_at_all_is_said_with_the_reasons(served: Served, refused: Refused) -> None:
     async with served(others={}) as client:
         text = refused(await client.call_tool("generate_report", {"source": "penguins"}))
-    assert text.startswith("There are no data 'penguins'. Data: none. Not available: stats://datasets (")
+    assert text == (
+        "There are no data 'penguins'. Data: none. Not available: stats://datasets (no enabled plugin serves it). "
+        "Not available: sql://tables (no enabled plugin serves it)."
+    )
 
 
 async def test_a_name_of_two_data_has_to_be_said_in_full(served: Served, refused: Refused) -> None:
@@ -288,8 +291,8 @@ def catalog(scheme: str, schema: Any, sample: Any = None) -> Plugin:
 @pytest.mark.parametrize(
     ("schema", "sample", "text"),
     [
-        ({}, None, "odd://data/schema holds no columns with names (columns: Field required)"),
-        ({"columns": [{"name": "a"}]}, {"rows": []}, "odd://data/sample?rows=1000 holds no columns and rows"),
+        ({}, None, "odd://data/schema: it holds no columns with names (columns: Field required)"),
+        ({"columns": [{"name": "a"}]}, {"rows": []}, "odd://data/sample?rows=1000: it holds no columns and rows"),
         (
             {"columns": [{"name": "a"}]},
             {"columns": ["a"], "rows": [[1], [1, 2]]},

@@ -25,6 +25,9 @@ LONGEST_DESCRIPTION: Final = 300
 """Characters of a description that are kept."""
 
 
+NOT_SERVED: Final = "no enabled plugin serves it"
+
+
 class _Entry(BaseModel):
     name: str
     schema_uri: str
@@ -55,6 +58,10 @@ _SAMPLE: Final = TypeAdapter(_Sample)
 class UnreadableError(Exception):
     """A resource could not be read, or holds something else than it should; the text says which and why."""
 
+    def __init__(self, uri: str, why: str) -> None:
+        super().__init__(f"{uri}: {why}")
+        self.why = why
+
 
 class RefusedError(UnreadableError):
     """The plugin that has the resource said why it does not give it."""
@@ -84,7 +91,7 @@ async def find_sources(ctx: Reports) -> Sources:
         try:
             entries = await _read(ctx, catalog, _ENTRIES)
         except UnreadableError as error:
-            missing.append(MissingCatalog(catalog=catalog, reason=str(error)))
+            missing.append(MissingCatalog(catalog=catalog, reason=error.why))
             continue
         scheme = catalog.partition(":")[0]
         found += [
@@ -150,12 +157,12 @@ async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
             refusal = refusal or error
             if asked is None:
                 raise refusal from None
-            smaller = [int(number) for number in re.findall(r"\d{1,9}", str(error)) if 0 < int(number) < asked]
+            smaller = [int(number) for number in re.findall(r"\d{1,9}", error.why) if 0 < int(number) < asked]
             asked = max(smaller) if smaller and asked == wanted else None
             continue
         ragged = next((n for n, row in enumerate(sample.rows, 1) if len(row) != len(sample.columns)), None)
         if ragged is not None:
-            raise UnreadableError(f"{source.sample_uri}: row {ragged} has not one value for each column")
+            raise UnreadableError(source.sample_uri, f"row {ragged} has not one value for each column")
         return Rows(sample.columns, sample.rows[:wanted])
 
 
@@ -173,13 +180,14 @@ async def _read(ctx: Reports, uri: str, shape: TypeAdapter[T]) -> T:
     try:
         contents = list(await ctx.read_resource(uri))
     except (ResourceNotFoundError, ResourceError, MCPError) as error:
-        raise RefusedError(f"{uri}: {str(error).rstrip('.')}") from None
+        why = str(error).rstrip(".")
+        raise RefusedError(uri, NOT_SERVED if why.startswith("Unknown resource:") else why) from None
     try:
         text = contents[0].content if contents else b""
         # JSON has no NaN: where a source writes one all the same, the value is missing.
         return shape.validate_python(json.loads(text, parse_constant=lambda _: None))
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"{uri} holds no {_wanted(shape)}{_first(error)}") from None
+        raise UnreadableError(uri, f"it holds no {_wanted(shape)}{_first(error)}") from None
 
 
 def _wanted(shape: TypeAdapter[Any]) -> str:
