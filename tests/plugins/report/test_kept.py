@@ -52,6 +52,13 @@ async def test_the_oldest_go_beyond_the_number_to_keep(served: Served, kept: Pat
     assert {file.stem for file in kept.iterdir()} == {first, second, "notes"}
 
 
+async def test_of_reports_made_at_once_the_last_stays(served: Served, kept: Path) -> None:
+    async with served(keep=1) as client:
+        for source in ("stats/penguins", "orders", "returns"):
+            last = await make(client, source)
+            assert [file.stem for file in kept.iterdir()] == [last]
+
+
 async def test_a_file_that_is_damaged_is_left_out_of_the_list_and_said(served: Served, kept: Path) -> None:
     damaged = "20250101-000000-x-aaaaaa"
     async with served() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -14,7 +15,9 @@ from pydantic import ValidationError
 from mcp_plugin_report.models import Report
 
 ID: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]{1,60}")
-"""Ids begin with the time (UTC), so that their order is that in which the reports were made."""
+"""Ids begin with the second (UTC) in which the report was made."""
+
+_SECOND: Final = len("20250301-120000")
 
 
 class UnknownReportError(LookupError):
@@ -31,8 +34,13 @@ class Store:
 
     def ids(self) -> list[str]:
         """The kept reports, the newest first."""
-        files = self._folder.glob("*.json") if self._folder.is_dir() else ()
-        return sorted((file.stem for file in files if ID.fullmatch(file.stem)), reverse=True)
+        found: list[tuple[str, int, str]] = []
+        for file in self._folder.glob("*.json") if self._folder.is_dir() else ():
+            # Another process that shares the folder may drop a report meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if ID.fullmatch(file.stem):
+                    found.append((file.stem[:_SECOND], file.stat().st_mtime_ns, file.stem))
+        return [report_id for _, _, report_id in sorted(found, reverse=True)]
 
     def reports(self) -> Iterator[Report]:
         """The kept reports that can be read, the newest first; of another the log has a line."""
