@@ -1,7 +1,6 @@
 """A plugin that serves the tables of an SQLite file at `sql://tables`, with the resources of mcp-plugin-sql.
 
-`serving(path)` is all that the tests use: where the real plugin is to take its place, it returns that one's object and
-settings instead.
+`serving(path)` is all that the tests use: it can return the real plugin, with `{"url": str(path), "max_rows": 200}`.
 """
 
 from __future__ import annotations

@@ -254,13 +254,13 @@ async def test_no_data_at_all_is_said_with_the_reasons(served: Served, refused: 
 
 
 async def test_a_name_of_two_data_has_to_be_said_in_full(served: Served, refused: Refused) -> None:
-    one, two = catalog("one", {"columns": [{"name": "a"}], "rows": 1}), catalog("two", {})
+    one, two = catalog("one", {"columns": [{"name": "a"}], "rows": 1, "comment": "One row."}), catalog("two", {})
     catalogs = ["one://all", "two://all"]
     async with served(others={"one": one, "two": two}, catalogs=catalogs) as client:
         text = refused(await client.call_tool("generate_report", {"source": "data"}))
         assert text == "There are several data called 'data': say one/data or two/data."
         report = report_of(await client.call_tool("generate_report", {"source": "one/data"}))
-    assert report.basis == "the only row"
+    assert (report.basis, report.description) == ("the only row", "One row.")
 
 
 # Sources that misbehave

@@ -117,7 +117,7 @@ def _begun(
         title=shown(title.strip(), 200) if title and title.strip() else f"Report on {shown(source.name)}",
         source=shown(source.id),
         source_uri=shown(source.sample_uri, 300),
-        description=source.description,
+        description=source.description or schema.comment,
         created=created,
         rows=len(rows.rows),
         total=schema.rows,

@@ -43,6 +43,7 @@ class _Column(BaseModel):
 class _Schema(BaseModel):
     columns: list[_Column]
     rows: int | None = None
+    comment: str | None = None
 
 
 class _Sample(BaseModel):
@@ -69,10 +70,11 @@ class RefusedError(UnreadableError):
 
 @dataclass(frozen=True)
 class Schema:
-    """A source's columns, by name the type that is said of each, and its rows if it says how many."""
+    """A source's columns with the type that is said of each, and, where it says so, how many rows it has and of what."""
 
     types: dict[str, str]
     rows: int | None
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ def choose(wanted: str, known: Sources) -> Source:
 async def read_schema(ctx: Reports, source: Source) -> Schema:
     """The columns of a source. Raises UnreadableError."""
     schema = await _read(ctx, source.schema_uri, _SCHEMA)
-    return Schema({column.name: column.type or "" for column in schema.columns}, schema.rows)
+    types = {column.name: column.type or "" for column in schema.columns}
+    return Schema(types, schema.rows, shown(schema.comment or "", LONGEST_DESCRIPTION))
 
 
 async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
