@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -173,6 +174,10 @@ def test_the_view_shows_what_the_tool_returned(
     assert shown.view.locator("svg.columns").count() == 3
     assert shown.view.locator("ol.bars li").all_inner_texts() == ["A\n10", "B\n10", "C\n10"]
     expect(shown.view.locator("tbody tr").filter(has_text="price").first).to_contain_text("DECIMAL(8, 2)")
+    expect(shown.view.locator("section").last.locator("td")).to_have_count(4 * 5)
+    expect(shown.view.locator("footer")).to_contain_text(
+        re.compile(r"made \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC from sql://")
+    )
     # The frame has become as high as the report is.
     shown.until("received.some(m => m.method === 'ui/notifications/size-changed' && m.params.height > 700)")
     assert (shown.complaints, shown.strayed) == ([], [])

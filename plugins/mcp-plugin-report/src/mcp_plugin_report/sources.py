@@ -70,7 +70,7 @@ class RefusedError(UnreadableError):
 
 @dataclass(frozen=True)
 class Schema:
-    """A source's columns with the type that is said of each, and, where it says so, how many rows it has and of what."""
+    """A source's columns with the type that is said of each, and, where it says so, how many rows it has, of what."""
 
     types: dict[str, str]
     rows: int | None

@@ -125,7 +125,10 @@
       numbers.length ? section("Figures",
         table([["Column"], ...["Least", "Lower quartile", "Median", "Mean", "Upper quartile", "Greatest", "Standard deviation"].map((name) => [name, true])],
           numbers.map((column) => [el("th", { scope: "row" }, column.name), ...figures.map((name) => cell(column.figures[name]))]))) : null,
-      el("footer", {}, el("p", {}, `Report ${report.id}, made ${report.created} from `, el("code", {}, report.source_uri), ".")),
+      report.preview.length ? section("First rows",
+        table(report.columns.map((column) => [column.name, column.kind === "number"]),
+          report.preview.map((row) => row.map((text, index) => report.columns[index].kind === "number" ? cell(text) : el("td", {}, text))))) : null,
+      el("footer", {}, el("p", {}, `Report ${report.id}, made ${report.created.slice(0, 19).replace("T", " ")} UTC from `, el("code", {}, report.source_uri), ".")),
     ].filter((part) => part !== null);
   };
 
