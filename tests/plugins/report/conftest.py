@@ -13,7 +13,7 @@ from mcp.types import CallToolResult
 from mcp_host.testing import connect
 from mcp_plugin_report import plugin
 from mcp_plugin_stats import plugin as stats
-from plugins.report.helpers import text_of
+from plugins.report.results import text_of
 from plugins.report.tables import serving
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]

@@ -18,7 +18,7 @@ from mcp_plugin_report import making
 from mcp_plugin_report.columns import describe
 from mcp_plugin_report.models import ColumnReport, Report
 from mcp_plugin_report.store import Store
-from plugins.report.helpers import report_of
+from plugins.report.results import report_of
 from plugins.report.tables import serving
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]

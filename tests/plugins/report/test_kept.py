@@ -10,7 +10,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import CallToolResult, ResourceTemplateReference
 
-from plugins.report.helpers import read, report_of
+from plugins.report.results import read, report_of
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]

@@ -13,7 +13,7 @@ from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp.types import CallToolResult, ResourceLink
 
 from mcp_host import Plugin, ResourceError
-from plugins.report.helpers import read, report_of, text_of
+from plugins.report.results import read, report_of, text_of
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]

@@ -20,7 +20,7 @@ from mcp.types import CallToolResult
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, FrameLocator, Page, Route, expect, sync_playwright
 
-from plugins.report.helpers import read, report_of
+from plugins.report.results import read, report_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -43,6 +43,7 @@ RENDERS_APPS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
