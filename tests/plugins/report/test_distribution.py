@@ -15,7 +15,9 @@ PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-report"
 def test_the_plugin_keeps_the_contract() -> None:
     report = contract(PLUGIN)
     report.raise_for_problems()
-    assert [str(finding) for outcome in report.outcomes for finding in outcome.findings] == []
+    # How long the import takes is up to the machine as well: what it must not import is in the next test.
+    warned = {outcome.rule.id for outcome in report.outcomes if outcome.findings}
+    assert warned <= {"import-time"}
 
 
 def test_jinja_is_imported_when_the_first_document_is_made() -> None:
