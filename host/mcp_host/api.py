@@ -40,7 +40,8 @@ class Tool:
     The four hints and `annotations` are what clients show before they call (spec: Tool Annotations);
     a hint wins over the same field of `annotations`. `input_schema` replaces the advertised JSON Schema
     (arguments are still checked against the signature). `timeout` is in seconds; the TOML's wins.
-    `scopes` are what the caller's token must carry when `[auth]` is on.
+    `scopes` are what the caller's token must carry when `[auth]` is on. `ui` is the `ui://` URI of the plugin's own
+    resource that clients with MCP Apps (SEP-1865) render the result in; others show the result's text.
     """
 
     fn: Callable[..., Any]
@@ -58,6 +59,7 @@ class Tool:
     open_world: bool | None = None
     timeout: float | None = None
     scopes: Sequence[str] = ()
+    ui: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ class Resource:
     """Data a client may read, at a fixed URI or at every URI of an RFC 6570 template.
 
     The template's variables are the parameters of `fn`, which may also take a `Context` and returns
-    `str`, `bytes`, or anything JSON can say. `security` replaces the path-traversal checks made on
-    template values. `timeout` is in seconds.
+    `str`, `bytes`, or anything JSON can say. `mime_type` is `text/plain` unless given, and at a `ui://` URI that of
+    MCP Apps; such a page's `csp` and `permissions` are said in `meta={"ui": ...}`. `security` replaces the
+    path-traversal checks made on template values. `timeout` is in seconds.
     """
 
     uri: str
@@ -220,6 +223,7 @@ class Plugin:
         open_world: bool | None = None,
         timeout: float | None = None,
         scopes: Sequence[str] = (),
+        ui: str | None = None,
     ) -> Callable[[_FunctionT], _FunctionT]: ...
     def tool(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Contribute the decorated function as a tool; the arguments are `Tool`'s."""

@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import mcp.types as types
+from mcp.server.apps import APP_MIME_TYPE
 from mcp.server.mcpserver.resources import DEFAULT_RESOURCE_SECURITY, ResourceSecurity
 from mcp.server.mcpserver.tools import Tool as SDKTool
 from mcp.server.mcpserver.utilities.context_injection import find_context_parameter
@@ -27,6 +29,8 @@ from mcp_host.uris import has_scheme
 
 PROVENANCE = "mcp-host/plugin"
 """The `_meta` key that says which plugin, distribution and version a tool, resource or prompt comes from."""
+
+UI_SCHEME = "ui://"
 
 FilterKey = Literal["tools", "resources", "prompts"]
 
@@ -69,6 +73,12 @@ class Served:
 class ServedTool(Served):
     sdk: SDKTool
     wire: types.Tool
+
+    @property
+    def ui(self) -> str | None:
+        """The URI of the MCP App that renders its results."""
+        ui = (self.wire.meta or {}).get("ui")
+        return ui.get("resourceUri") if isinstance(ui, Mapping) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +175,9 @@ class _Binder:
         )
         self._warn_about_timeouts([prefix + _author_name(tool) for tool in given.tools])
         served = [self._guard("resource", uri, resource, self._resource) for uri, resource in all_resources]
+        bind_tool = partial(self._tool, served)
         kept = Parts(
-            tools=tuple(self._guard("tool", name, tool, self._tool) for name, tool in tools if self._hints_match(tool)),
+            tools=tuple(self._guard("tool", name, tool, bind_tool) for name, tool in tools if self._hints_match(tool)),
             resources=tuple(item for item in served if isinstance(item, ServedResource)),
             templates=tuple(item for item in served if isinstance(item, ServedTemplate)),
             prompts=tuple(self._guard("prompt", name, prompt, self._prompt) for name, prompt in prompts),
@@ -177,14 +188,19 @@ class _Binder:
 
     # Parts
 
-    def _tool(self, name: str, tool: Tool) -> ServedTool:
+    def _tool(self, resources: Sequence[ServedResource | ServedTemplate], name: str, tool: Tool) -> ServedTool:
         plugin = self._plugin
         if isinstance(tool, PreparedTool) and tool.sdk is not None:
             # The SDK has read the signature already, and accepts some that inspect_function refuses.
             function = Function(tool.sdk.fn, tool.sdk.name, "", inspect.Signature(), tool.sdk.is_async)
             run = as_async(function, plugin.bulkhead)
             sdk = tool.sdk.model_copy(
-                update={"name": name, "fn": run, "is_async": True, "meta": {**(tool.sdk.meta or {}), **self._meta}}
+                update={
+                    "name": name,
+                    "fn": run,
+                    "is_async": True,
+                    "meta": self._tool_meta(tool, tool.sdk.meta, resources),
+                }
             )
         else:
             function = inspect_function(tool.fn)
@@ -195,7 +211,7 @@ class _Binder:
                 description=tool.description,
                 annotations=_annotations(tool),
                 icons=list(tool.icons) if tool.icons else None,
-                meta={**(tool.meta or {}), **self._meta},
+                meta=self._tool_meta(tool, tool.meta, resources),
                 structured_output=tool.structured_output,
             )
             if tool.input_schema is not None:
@@ -218,6 +234,38 @@ class _Binder:
             ),
         )
 
+    def _tool_meta(
+        self, tool: Tool, given: Mapping[str, Any] | None, resources: Sequence[ServedResource | ServedTemplate]
+    ) -> dict[str, Any]:
+        """The tool's `_meta`. Its UI is in there as SEP-1865 has it, unless the user left the UI's resource out."""
+        meta = {**(given or {}), **self._meta}
+        ui = meta.pop("ui", {})
+        if tool.ui is not None:
+            self._refuse_bad_ui(tool.ui, resources)
+            ui = {**ui, "resourceUri": tool.ui}
+        uri = ui.get("resourceUri") if isinstance(ui, Mapping) else None
+        contributed = any(_answers(resource.uri, uri) for resource in self._plugin.contributions.resources)
+        if contributed and not any(_answers(resource.name, uri) for resource in resources):
+            ui = {key: value for key, value in ui.items() if key != "resourceUri"}
+        return {**meta, "ui": ui} if ui else meta
+
+    def _refuse_bad_ui(self, uri: str, resources: Sequence[ServedResource | ServedTemplate]) -> None:
+        if not uri.startswith(UI_SCHEME):
+            raise HostError(f"its ui {uri!r} is not at {UI_SCHEME}", mend=f'write ui="{UI_SCHEME}..."')
+        every = [resource.uri for resource in self._plugin.contributions.resources]
+        if not any(_answers(known, uri) for known in every):
+            apps = [known for known in every if known.startswith(UI_SCHEME)]
+            raise HostError(
+                f"its ui {uri!r} is no resource of the plugin{did_you_mean(uri, apps)}",
+                mend=f'contribute the page: @plugin.resource("{uri}") above a function that returns its HTML',
+            )
+        page = next((resource for resource in resources if _answers(resource.name, uri)), None)
+        if page is not None and page.mime_type != APP_MIME_TYPE:
+            raise HostError(
+                f"its ui {uri!r} is served as {page.mime_type!r}, and clients render only {APP_MIME_TYPE!r}",
+                mend=f"leave mime_type out of the resource at {uri}",
+            )
+
     def _resource(self, uri: str, resource: Resource) -> ServedResource | ServedTemplate:
         if not has_scheme(uri):
             raise HostError("its URI has no scheme", mend="write it as scheme://path")
@@ -237,7 +285,7 @@ class _Binder:
                     f"the query variable {variable!r} has no default, and a client may leave it out",
                     mend=f"write {variable}=... in the function's signature",
                 )
-        mime_type = resource.mime_type or "text/plain"
+        mime_type = resource.mime_type or (APP_MIME_TYPE if uri.startswith(UI_SCHEME) else "text/plain")
         common: dict[str, Any] = {
             "name": resource.name or (uri if name == "<lambda>" else name),
             "title": resource.title,
@@ -435,6 +483,13 @@ def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:
     names = dict.fromkeys((*getattr(plugin.section, key).deny, name))
     listed = ", ".join(json.dumps(denied, ensure_ascii=False).replace("\x7f", "\\u007f") for denied in names)
     return f"{plugin.table} {key}.deny = [{listed}]"
+
+
+def _answers(served: str, uri: object) -> bool:
+    """Whether the resource or template contributed at `served` is what a client gets at `uri`."""
+    if not isinstance(uri, str):
+        return False
+    return served == uri or ("{" in served and UriTemplate.parse(served).match(uri) is not None)
 
 
 def _author_name(part: Tool | Prompt) -> str:

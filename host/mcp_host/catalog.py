@@ -55,6 +55,11 @@ class Catalog:
     def has_completion(self) -> bool:
         return bool(self.completers) or any(parts.server_completion for parts in self.parts.values())
 
+    @property
+    def has_ui(self) -> bool:
+        """Whether a tool has an MCP App to render its results."""
+        return any(tool.ui is not None for tool in self.tools.values())
+
     def resource_at(self, uri: str) -> ServedResource | ServedTemplate | None:
         """Return the resource or the template that answers for the URI."""
         return self.resources.get(uri) or next(

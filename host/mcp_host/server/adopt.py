@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, cast
 
 import mcp.types as types
+from mcp.server.apps import Apps
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.resources import FunctionResource
 from mcp.types import CompleteRequestParams, CompleteResult
@@ -28,7 +29,7 @@ def adopt(found: object) -> Adopted | None:
     left_out = [
         what
         for what, there in (
-            ("extensions", bool(found._extensions)),
+            ("extensions", any(type(extension) is not Apps for extension in found._extensions)),
             ("middleware", len(found.middleware) > _OWN_MIDDLEWARE),
             ("auth settings", found.settings.auth is not None),
         )
@@ -41,7 +42,8 @@ def adopt(found: object) -> Adopted | None:
 class AdoptedServer:
     """An `MCPServer` seen through the hooks: its tools, resources, templates, prompts, completion, routes, lifespan.
 
-    Its transports, middleware, extensions and auth settings are the host's business and are not taken over.
+    Its transports, middleware, extensions and auth settings are the host's business and are not taken over; what an
+    extension contributed is among the tools and resources, which is all there is to MCP Apps.
     """
 
     def __init__(self, server: MCPServer[Any]) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import mcp.types as types
+from mcp.server.apps import EXTENSION_ID as APPS
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -166,7 +167,11 @@ class HostServer(MCPServer[None]):
         return not (transport.kind == "http" and transport.stateless)
 
     def _capabilities(self, protocol_version: str, advertised: dict[str, Any]) -> dict[str, Any]:
-        """What this server can do for this client; only `extensions` and the like are left as the SDK has them."""
+        """What this server can do for this client; what is not named here is left as the SDK has it.
+
+        MCP Apps is one extension, however many plugins have UIs. It is said in `initialize` too, though the handshake
+        versions define no extensions: that is where SEP-1865 has it negotiated.
+        """
         notifies = protocol_version in MODERN_PROTOCOL_VERSIONS or self._keeps_sessions
         catalog = self.host.catalog
         capabilities = {
@@ -184,6 +189,8 @@ class HostServer(MCPServer[None]):
                 capabilities[name] = value
             else:
                 capabilities.pop(name, None)
+        if catalog.has_ui or self._reloads:
+            capabilities["extensions"] = {**capabilities.get("extensions", {}), APPS: {}}
         return capabilities
 
 

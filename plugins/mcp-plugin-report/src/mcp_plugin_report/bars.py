@@ -1,0 +1,63 @@
+"""What the charts of a report show: values counted, and numbers and times put into ranges with round limits."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mcp_plugin_report.models import Bar, Chart
+from mcp_plugin_report.texts import number
+
+RANGES: Final = 12
+"""Columns that a histogram has, more or less: its limits are round."""
+
+MOST_VALUES: Final = 8
+"""Values that get a bar of their own."""
+
+
+def of_values(counts: Counter[str]) -> Chart | None:
+    """The most frequent values; None when no value comes twice among many."""
+    if not counts or (len(counts) > MOST_VALUES and counts.most_common(1)[0][1] == 1):
+        return None
+    top = sorted(counts.items(), key=lambda value: (-value[1], value[0]))[:MOST_VALUES]
+    return Chart(
+        shape="bars",
+        bars=[Bar(label=label, count=count) for label, count in top],
+        others=counts.total() - sum(count for _, count in top),
+    )
+
+
+def of_few_numbers(values: Sequence[float | int]) -> Chart:
+    """A bar for each of a few different numbers, in their order."""
+    counts = sorted(Counter(values).items())
+    return Chart(shape="bars", bars=[Bar(label=number(value), count=count) for value, count in counts])
+
+
+def of_ranges(values: Sequence[float], label: Callable[[float], str], step: float | None = None) -> Chart | None:
+    """A histogram; None when there is but one value, or more than a float can tell apart between the limits.
+
+    Each range holds its lower limit, the last one both. `step` is the width of a range, by default a round number.
+    """
+    low, high = min(values), max(values)
+    width = step or _round_step((high - low) / RANGES)
+    if not 0 < width < math.inf or low + width == low or high + width == high:
+        return None
+    start = math.floor(low / width)
+    last = max(math.ceil(high / width) - 1, start)
+    counts = Counter(min(math.floor(value / width), last) for value in values)
+    limits = [label(index * width) for index in range(start, last + 2)]
+    bars = [
+        Bar(label=f"{limits[index - start]} to {limits[index - start + 1]}", count=counts[index])
+        for index in range(start, last + 1)
+    ]
+    return Chart(shape="columns", bars=bars, first=limits[0], last=limits[-1])
+
+
+def _round_step(rough: float) -> float:
+    """The next width that is 1, 2 or 5 times a power of ten."""
+    if not 0 < rough < math.inf:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next((factor * power for factor in (1.0, 2.0, 5.0) if factor * power >= rough), 10.0 * power)

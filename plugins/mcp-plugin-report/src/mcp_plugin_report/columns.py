@@ -1,0 +1,131 @@
+"""What a report says of one column: what its values are, how many are missing, their figures, their chart."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mcp_plugin_report import bars
+from mcp_plugin_report.models import ColumnReport, Figures
+from mcp_plugin_report.texts import number, rounded, shown
+
+_NUMERIC: Final = re.compile(r"int|dec|num|real|float|double|money", re.IGNORECASE)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d.*)?")
+
+DAY: Final = 86_400.0
+"""Seconds."""
+
+
+def describe(name: str, type_name: str, values: Sequence[Any], digits: int) -> ColumnReport:
+    """Describe one column. `type_name` is what its source says; the values decide. Figures get `digits` decimals."""
+    there = [value for value in values if value is not None and not (isinstance(value, float) and math.isnan(value))]
+    texts = Counter(shown(value) for value in there)
+    column = ColumnReport(
+        name=shown(name),
+        type=shown(type_name),
+        kind="text",
+        count=len(there),
+        missing=len(values) - len(there),
+        distinct=len({_key(value) for value in there}),
+        chart=bars.of_values(texts),
+    )
+    if not there:
+        return column.model_copy(update={"kind": "empty"})
+    if all(isinstance(value, bool) for value in there):
+        return column.model_copy(update={"kind": "boolean"})
+    numbers = _numbers(there, type_name)
+    if numbers is not None:
+        return _of_numbers(column, numbers, digits)
+    times = _times(there)
+    return _of_times(column, times) if times is not None else column
+
+
+def _key(value: Any) -> object:
+    return (type(value) is bool, value) if isinstance(value, str | int | float) else shown(value, longest=10_000)
+
+
+def _numbers(values: Sequence[Any], type_name: str) -> list[float | int] | None:
+    """The values as finite numbers, or None. Decimals that come as text count when their source calls them numbers."""
+    declared = _NUMERIC.search(type_name) is not None
+    found: list[float | int] = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            return None
+        if isinstance(value, str) and not declared:
+            return None
+        try:
+            as_float = float(value)
+        except (ValueError, OverflowError):
+            return None
+        if not math.isfinite(as_float):
+            return None
+        found.append(as_float if isinstance(value, str) else value)
+    return found
+
+
+def _times(values: Sequence[Any]) -> list[datetime] | None:
+    found = []
+    for value in values:
+        if not isinstance(value, str) or not _DATE.fullmatch(value):
+            return None
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        found.append(time.astimezone(UTC) if time.tzinfo is not None else time.replace(tzinfo=UTC))
+    return found
+
+
+def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) -> ColumnReport:
+    def short(value: float | int) -> float | int:
+        return rounded(value, digits)
+
+    try:
+        mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+        q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+    except OverflowError:
+        # Beyond what a float can hold on the way; the values are counted all the same.
+        return column.model_copy(update={"kind": "number"})
+    figures = Figures(
+        min=short(min(values)),
+        q1=short(q1),
+        median=short(median),
+        mean=short(mean),
+        q3=short(q3),
+        max=short(max(values)),
+        stdev=short(deviation) if deviation is not None else None,
+    )
+    whole = all(float(value).is_integer() for value in values)
+    few = whole and column.distinct <= bars.MOST_VALUES
+    chart = bars.of_few_numbers(values) if few else bars.of_ranges([float(value) for value in values], _limit)
+    return column.model_copy(update={"kind": "number", "figures": figures, "chart": chart})
+
+
+def _limit(value: float) -> str:
+    return number(float(f"{value:.6g}"))
+
+
+def _of_times(column: ColumnReport, times: list[datetime]) -> ColumnReport:
+    seconds = [time.timestamp() for time in times]
+    span = max(seconds) - min(seconds)
+    by_day = span >= 2 * DAY
+    step = max(math.ceil(span / bars.RANGES / DAY), 1) * DAY if by_day else None
+
+    def label(second: float) -> str:
+        time = datetime.fromtimestamp(second, UTC)
+        return f"{time:%Y-%m-%d}" if by_day else f"{time:%Y-%m-%d %H:%M:%S}"
+
+    try:
+        chart = bars.of_ranges(seconds, label, step)
+    except (OverflowError, ValueError):
+        # A limit before the year 1 or after 9999.
+        chart = None
+    whole_days = all(second % DAY == 0 for second in seconds)
+    shape = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S"
+    first, last = (f"{time:{shape}}" for time in (min(times), max(times)))
+    return column.model_copy(update={"kind": "time", "first": first, "last": last, "chart": chart})

@@ -1,0 +1,133 @@
+"""The documents made of a report: HTML, Markdown, a summary for a model, and the page of the MCP App."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from mcp_plugin_report import texts
+from mcp_plugin_report.models import Chart, ColumnReport, Report
+
+_TEMPLATES = "templates"
+
+
+def html(report: Report) -> str:
+    """One page that loads nothing, runs nothing and follows the reader's choice of light or dark."""
+    return (
+        _environment(True).get_template("report.html").render(report=report, style=_file("style.css"), policy=_policy())
+    )
+
+
+def markdown(report: Report) -> str:
+    """CommonMark with tables."""
+    return _environment(False).get_template("report.md").render(report=report)
+
+
+def view() -> str:
+    """The page of the MCP App. Whatever the client allows, its own policy lets it run one script and load nothing."""
+    script = _file("view.js")
+    return (
+        _environment(True)
+        .get_template("view.html")
+        .render(style=_file("style.css"), script=script, policy=_policy(script))
+    )
+
+
+def summary(report: Report) -> str:
+    """What a model needs to know of a report that its user sees: a line for it and one for each column."""
+    lines = [f"{report.title}: the user sees this report, made from {report.basis} of {report.source}. Columns:"]
+    lines += [f"- {column.name}: {_said(column)}" for column in report.columns]
+    if report.left_out:
+        lines.append(f"Left out: {', '.join(report.left_out)}.")
+    return "\n".join(lines)
+
+
+def _said(column: ColumnReport) -> str:
+    parts: list[str] = [column.kind]
+    if column.figures is not None:
+        figures = column.figures
+        parts.append(f"{texts.number(figures.min)} to {texts.number(figures.max)}, mean {texts.number(figures.mean)}")
+    elif column.first is not None:
+        parts.append(f"{column.first} to {column.last}")
+    elif column.chart is not None:
+        parts.append(f"{column.distinct} different, most often {column.chart.bars[0].label!r}")
+    if column.missing:
+        parts.append(f"{column.missing} missing")
+    return ", ".join(parts)
+
+
+def _policy(script: Markup | None = None) -> str:
+    """A Content-Security-Policy (CSP Level 3, 2.3.1) under which only the page's own style and script work, by hash."""
+    sources = [("style-src", _file("style.css"))] + ([("script-src", script)] if script is not None else [])
+    return "; ".join(
+        ["default-src 'none'", *(f"{directive} '{_hash(text)}'" for directive, text in sources), "base-uri 'none'"]
+    )
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+@cache
+def _file(name: str) -> Markup:
+    """A file of the plugin's own, which is markup as it stands."""
+    return Markup((files("mcp_plugin_report") / _TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _environment(page: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("mcp_plugin_report", _TEMPLATES),
+        autoescape=page,
+        finalize=None if page else _finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = texts.number if page else lambda value: Markup(texts.number(value))
+    environment.filters["code"] = _code
+    environment.filters["drawn"] = _drawn
+    return environment
+
+
+def _finalized(value: Any) -> Any:
+    """Whatever a Markdown template writes out is escaped, unless it is said to be markup."""
+    return value if isinstance(value, Markup | int | float) else texts.markdown(str(value))
+
+
+def _code(text: str) -> str | Markup:
+    """The text as a code span of Markdown, which a text with a character of its own meaning there cannot be."""
+    return text if not text or {"`", "|", "\\"} & {*text} else Markup(f"`{text}`")
+
+
+WIDTH, HEIGHT = 320.0, 110.0
+"""The size of upright columns, in the units of their viewBox."""
+
+
+def _drawn(chart: Chart) -> list[dict[str, Any]]:
+    """The bars with their places: of `columns` x, y, width and height in the viewBox, of `bars` the width in %."""
+    most = max(bar.count for bar in chart.bars)
+    if chart.shape == "bars":
+        return [
+            {"label": bar.label, "count": bar.count, "width": round(100 * bar.count / most, 2)} for bar in chart.bars
+        ]
+    step = WIDTH / len(chart.bars)
+    gap = min(2.0, step / 4)
+    return [
+        {
+            "label": bar.label,
+            "count": bar.count,
+            "x": round(index * step + gap / 2, 2),
+            "y": round(HEIGHT * (1 - bar.count / most), 2),
+            "width": round(step - gap, 2),
+            "height": round(HEIGHT * bar.count / most, 2),
+        }
+        for index, bar in enumerate(chart.bars)
+    ]

@@ -1,0 +1,68 @@
+"""The resources: the kept reports, as a list, as figures, as HTML and as Markdown."""
+
+from __future__ import annotations
+
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+
+from mcp_plugin_report.app import Reports, plugin
+from mcp_plugin_report.making import LIST
+from mcp_plugin_report.models import KeptReport, Report
+from mcp_plugin_report.store import UnknownReportError
+
+JSON = "application/json"
+FIGURES, HTML, MARKDOWN = f"{LIST}/{{id}}", f"{LIST}/{{id}}/html", f"{LIST}/{{id}}/markdown"
+
+
+@plugin.resource(LIST, title="Kept reports", description="The kept reports, the newest first.", mime_type=JSON)
+def reports(ctx: Reports) -> list[KeptReport]:
+    """The kept reports."""
+    return [
+        KeptReport(**report.model_dump(include=set(KeptReport.model_fields)), uri=FIGURES.format(id=report.id))
+        for report in ctx.state.reports()
+    ]
+
+
+@plugin.resource(
+    FIGURES, title="Figures of a report", description="A kept report's figures and counts as JSON.", mime_type=JSON
+)
+def report_figures(id: str, ctx: Reports) -> Report:
+    """A kept report as data."""
+    return _kept(ctx, id)
+
+
+@plugin.resource(
+    HTML,
+    title="Report as a page",
+    description="A kept report as one HTML page with charts, which loads nothing from elsewhere.",
+    mime_type="text/html",
+)
+def report_html(id: str, ctx: Reports) -> str:
+    """A kept report as HTML."""
+    from mcp_plugin_report import rendering
+
+    return rendering.html(_kept(ctx, id))
+
+
+@plugin.resource(
+    MARKDOWN, title="Report as Markdown", description="A kept report as Markdown.", mime_type="text/markdown"
+)
+def report_markdown(id: str, ctx: Reports) -> str:
+    """A kept report as Markdown."""
+    from mcp_plugin_report import rendering
+
+    return rendering.markdown(_kept(ctx, id))
+
+
+@plugin.completion(FIGURES, "id")
+@plugin.completion(HTML, "id")
+@plugin.completion(MARKDOWN, "id")
+def complete_id(value: str, ctx: Reports) -> list[str]:
+    """The ids that contain what the user has typed, the newest first."""
+    return [report_id for report_id in ctx.state.ids() if value.lower() in report_id]
+
+
+def _kept(ctx: Reports, report_id: str) -> Report:
+    try:
+        return ctx.state.get(report_id)
+    except UnknownReportError as error:
+        raise ResourceNotFoundError(str(error)) from None

@@ -1,0 +1,23 @@
+"""The settings of `[plugins.report.settings]`: where data are looked for, and how big and how many reports may be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+CatalogUri = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")]
+
+
+class Settings(BaseModel, extra="forbid"):
+    """What `[plugins.report.settings]` may say."""
+
+    catalogs: list[CatalogUri] = Field(
+        default=["stats://datasets", "sql://tables"],
+        description="Resources that list data: JSON objects with name, schema_uri and sample_uri.",
+    )
+    max_rows: int = Field(default=1000, ge=1, le=100_000, description="Most rows that a report is made from.")
+    max_columns: int = Field(default=30, ge=1, le=200, description="Most columns in a report.")
+    preview_rows: int = Field(default=5, ge=0, le=100, description="First rows that a report shows as they are.")
+    digits: int = Field(default=4, ge=0, le=15, description="Decimals kept in computed figures.")
+    keep: int = Field(default=20, ge=1, le=1000, description="Reports kept; a new one drops the oldest beyond that.")

@@ -1,0 +1,70 @@
+"""The plugin's README shows what the plugin does now: its TOML is valid, its tables complete, its session real."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mcp_host.testing import connect
+from mcp_plugin_report import plugin
+from mcp_plugin_report.settings import Settings
+
+README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-report" / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def session() -> list[tuple[str, str]]:
+    (console,) = blocks("console")
+    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
+    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
+
+
+def test_the_configuration_is_valid() -> None:
+    (text,) = blocks("toml")
+    Settings.model_validate(tomllib.loads(text)["plugins"]["report"]["settings"])
+
+
+def test_every_setting_is_in_its_table_with_its_default() -> None:
+    text = README.partition("## Settings")[2].partition("\n## ")[0]
+    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    assert list(table) == list(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        assert json.loads(table[name].strip("`")) == field.default
+        assert field.description
+
+
+@pytest.mark.anyio
+async def test_everything_served_is_in_its_table() -> None:
+    async with connect(plugin, name="report") as client:
+        tools = (await client.list_tools()).tools
+        served = [f"{tool.name}({', '.join(tool.input_schema.get('properties', {}))})" for tool in tools]
+        listed = (await client.list_resources()).resources
+        served += [found.uri for found in listed if not found.uri.startswith("mcp-host:")]
+        served += [found.uri_template for found in (await client.list_resource_templates()).resource_templates]
+    table = README.partition("## What it serves")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == sorted(served)
+
+
+def test_the_session_runs_as_it_is_shown(tmp_path: Path) -> None:
+    (toml,) = blocks("toml")
+    (tmp_path / "mcp-host.toml").write_text(f'[host]\ndata_dir = "data"\n{toml}', encoding="utf-8")
+    for command, output in session():
+        program, *words = shlex.split(command)
+        assert program == "mcp-host"
+        done = subprocess.run(
+            [sys.executable, "-m", "mcp_host", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        # What a command refuses it says on stderr, after its progress.
+        printed = done.stdout.rstrip("\n") or done.stderr.rstrip("\n").splitlines()[-1]
+        pattern = ".+?".join(re.escape(part) for part in output.split("..."))
+        assert re.fullmatch(pattern, printed), printed

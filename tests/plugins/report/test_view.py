@@ -1,0 +1,271 @@
+"""The MCP App in a real Chromium: held in a sandboxed frame, under the policy that the specification demands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+from mcp import Client
+from mcp.client import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
+from mcp.types import CallToolResult
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, FrameLocator, Page, Route, expect, sync_playwright
+
+from plugins.report.results import read, report_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+
+HOST = (Path(__file__).parent / "host.html").read_text(encoding="utf-8")
+POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "media-src 'self' data:; connect-src 'none'; frame-src 'none'; object-src 'none'"
+)
+"""What a client must enforce where a page declares no domains (SEP-1865, Host Behavior)."""
+
+BAR = (59, 111, 182)
+"""The colour of a chart's bars, where it is light."""
+
+RENDERS_APPS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Shown:
+    """A page in the browser, with what it complained of and what it asked for from elsewhere."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    strayed: list[str] = field(default_factory=list)
+
+    @property
+    def view(self) -> FrameLocator:
+        return self.page.frame_locator("iframe")
+
+    def sent(self, method: str) -> list[dict[str, Any]]:
+        """What the view has said with this method."""
+        found: list[dict[str, Any]] = self.page.evaluate("method => received.filter(m => m.method === method)", method)
+        return found
+
+    def tell(self, method: str, params: Any, **more: Any) -> None:
+        self.page.evaluate("message => send(message)", {"method": method, "params": params, **more})
+
+    def until(self, condition: str) -> None:
+        self.page.wait_for_function(condition, timeout=30_000)
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
+    """Opens documents by address; nothing but they can be reached."""
+    contexts = []
+
+    def open_page(address: str, documents: dict[str, tuple[str, str]], *, scheme: str = "light") -> Shown:
+        context = browser.new_context(
+            color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 900, "height": 1400}
+        )
+        contexts.append(context)
+        shown = Shown(context.new_page())
+
+        def answer(route: Route) -> None:
+            body, policy = documents.get(route.request.url.partition("?")[0], ("", ""))
+            if not body:
+                shown.strayed.append(route.request.url)
+                route.abort()
+                return
+            headers = {"content-type": "text/html; charset=utf-8"}
+            route.fulfill(body=body, headers={**headers, **({"content-security-policy": policy} if policy else {})})
+
+        def complain(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                shown.complaints.append(message.text)
+
+        def stop(dialog: Dialog) -> None:
+            shown.complaints.append(f"a dialog: {dialog.message}")
+            dialog.dismiss()
+
+        shown.page.route("**/*", answer)
+        shown.page.on("console", complain)
+        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+        shown.page.on("dialog", stop)
+        shown.page.goto(address)
+        return shown
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def made(served: Served) -> Callable[..., tuple[CallToolResult, str, str]]:
+    """Makes a report, and returns the tool's result, the view and the HTML document."""
+
+    def make(source: str, **wish: Any) -> tuple[CallToolResult, str, str]:
+        async def run() -> tuple[CallToolResult, str, str]:
+            async with served(client_options={"extensions": [RENDERS_APPS]}) as client:
+                tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+                uri = (tools["generate_report"].meta or {})["ui"]["resourceUri"]
+                result = await client.call_tool("generate_report", {"source": source, **wish})
+                return result, await read(client, uri), await read(client, report_of(result).html_uri)
+
+        # Playwright has a loop of its own in this thread.
+        with start_blocking_portal() as portal:
+            return portal.call(run)
+
+    return make
+
+
+def open_view(show: Callable[..., Shown], view: str, *, theme: str = "light") -> Shown:
+    """The view in the client, after the handshake."""
+    shown = show(
+        f"http://client.test/?theme={theme}", {"http://client.test/": (HOST, ""), "http://view.test/": (view, POLICY)}
+    )
+    shown.until("received.some(m => m.method === 'ui/notifications/initialized')")
+    return shown
+
+
+def colours(shown: Shown, picture: Path) -> set[Any]:
+    """The colours on a picture of the page, taken once the frame has been painted."""
+    for _ in range(100):
+        shown.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shown.page.screenshot(path=picture)
+        with Image.open(picture) as image:
+            found = {colour for _, colour in image.convert("RGB").getcolors(1 << 24) or ()}
+        if len(found) > 2:
+            return found
+    return set()
+
+
+def wire(result: CallToolResult) -> Any:
+    return json.loads(result.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def test_the_view_shows_what_the_tool_returned(
+    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]], tmp_path: Path
+) -> None:
+    result, view, _ = made("orders", title="Orders in March")
+    shown = open_view(show, view)
+    (hello,) = shown.sent("ui/initialize")
+    assert hello["params"]["protocolVersion"] == "2026-01-26"
+    assert hello["params"]["appInfo"]["name"] == "mcp-plugin-report"
+    shown.tell("ui/notifications/tool-input", {"arguments": {"source": "orders"}})
+    expect(shown.view.get_by_role("status")).to_have_text("Making the report on orders ...")
+    shown.tell("ui/notifications/tool-result", wire(result))
+    expect(shown.view.get_by_role("heading", level=1)).to_have_text("Orders in March")
+    expect(shown.view.get_by_role("heading", level=3)).to_have_text(["id", "shop", "day", "price"])
+    assert shown.view.locator("svg.columns").count() == 3
+    assert shown.view.locator("ol.bars li").all_inner_texts() == ["A\n10", "B\n10", "C\n10"]
+    expect(shown.view.locator("tbody tr").filter(has_text="price").first).to_contain_text("DECIMAL(8, 2)")
+    expect(shown.view.locator("section").last.locator("td")).to_have_count(4 * 5)
+    expect(shown.view.locator("footer")).to_contain_text(
+        re.compile(r"made \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC from sql://")
+    )
+    # The frame has become as high as the report is.
+    shown.until("received.some(m => m.method === 'ui/notifications/size-changed' && m.params.height > 700)")
+    assert (shown.complaints, shown.strayed) == ([], [])
+    assert BAR in colours(shown, tmp_path / "view.png")
+
+
+def test_the_view_follows_the_clients_theme_and_fonts(
+    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+) -> None:
+    _, view, _ = made("orders")
+    shown = open_view(show, view, theme="dark")
+    body = shown.view.locator("body")
+    expect(body).to_have_css("background-color", "rgb(22, 24, 28)")
+    expect(body).to_have_css("font-family", "serif")
+    variables = {"--color-background-primary": "rgb(1, 2, 3)"}
+    shown.tell("ui/notifications/host-context-changed", {"theme": "light", "styles": {"variables": variables}})
+    expect(body).to_have_css("background-color", "rgb(1, 2, 3)")
+    expect(body).to_have_css("color", "rgb(28, 32, 36)")
+
+
+def test_the_view_shows_errors_and_cancellations_as_text_and_answers_the_client(
+    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+) -> None:
+    _, view, _ = made("orders")
+    shown = open_view(show, view)
+    error = {"content": [{"type": "text", "text": "There are no data <b>x</b>."}], "isError": True}
+    shown.tell("ui/notifications/tool-result", error)
+    expect(shown.view.locator("pre")).to_have_text("There are no data <b>x</b>.")
+    shown.tell("ui/notifications/tool-cancelled", {"reason": "by the user"})
+    expect(shown.view.get_by_role("status")).to_have_text("The report was cancelled: by the user.")
+    shown.tell("ui/resource-teardown", {"reason": "closing"}, id=7)
+    shown.tell("ui/unheard-of", {}, id=8)
+    shown.until(
+        "received.some(m => m.id === 7 && m.result) && received.some(m => m.id === 8 && m.error.code === -32601)"
+    )
+    assert shown.complaints == []
+
+
+def test_data_that_mean_harm_are_text_in_the_view_and_in_the_page(
+    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+) -> None:
+    result, view, page = made("<script>alert(1)</script>", title="<img src=x onerror=alert(4)>")
+    shown = open_view(show, view)
+    shown.tell("ui/notifications/tool-result", wire(result))
+    expect(shown.view.get_by_role("heading", level=1)).to_have_text("<img src=x onerror=alert(4)>")
+    expect(shown.view.get_by_role("heading", level=3).first).to_have_text("<img src=x onerror=alert(2)>")
+    expect(shown.view.get_by_text("</title><script>alert(3)</script>").first).to_be_visible()
+    assert shown.view.locator("img").count() == 0
+    assert shown.view.locator("script").count() == 1
+    assert (shown.complaints, shown.strayed) == ([], [])
+
+    document = show("http://report.test/", {"http://report.test/": (page, "")})
+    expect(document.page.get_by_role("heading", level=1)).to_have_text("<img src=x onerror=alert(4)>")
+    assert document.page.title() == "<img src=x onerror=alert(4)>"
+    assert document.page.locator("img, script").count() == 0
+    assert (document.complaints, document.strayed) == ([], [])
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(251, 251, 250)"), ("dark", "rgb(22, 24, 28)")])
+def test_the_page_is_styled_in_light_and_dark_and_loads_nothing(
+    show: Callable[..., Shown],
+    made: Callable[..., tuple[CallToolResult, str, str]],
+    scheme: str,
+    background: str,
+) -> None:
+    _, _, page = made("stats/penguins", title="Penguins")
+    document = show("http://report.test/", {"http://report.test/": (page, "")}, scheme=scheme)
+    expect(document.page.locator("body")).to_have_css("background-color", background)
+    box = document.page.locator("svg.columns rect").first.bounding_box()
+    assert box is not None
+    assert box["height"] > 0
+    assert (document.complaints, document.strayed) == ([], [])
+    # Nothing is wider than the window.
+    assert document.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_gets_past_the_escaping_still_cannot_run_or_load(
+    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+) -> None:
+    _, view, page = made("orders")
+    harm = (
+        "<script>document.title = 'run'</script><img src='http://evil.test/x.png' onerror=\"document.title = 'run'\">"
+    )
+    document = show("http://report.test/", {"http://report.test/": (page.replace("</main>", f"{harm}</main>"), "")})
+    assert document.page.title() == "Report on orders"
+    assert len([text for text in document.complaints if "Content Security Policy" in text]) >= 2
+    assert document.strayed == []
+    frame = show("http://view.test/", {"http://view.test/": (view.replace("<main>", f"<main>{harm}"), "")})
+    assert frame.page.title() == "Report"
+    assert frame.strayed == []
