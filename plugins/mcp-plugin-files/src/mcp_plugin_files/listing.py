@@ -99,10 +99,11 @@ class Walk:
         for entry in folder.entries():
             if self.stop.is_set():
                 raise StoppedError
-            if not root.serves((*parts, entry.name), folder=entry.kind == "folder"):
-                continue
             if not is_text(entry.name):
-                self.unnamed.append(printable(entry.name))
+                if root.rules.hidden or not entry.name.startswith("."):
+                    self.unnamed.append(printable(entry.name))
+                continue
+            if not root.serves((*parts, entry.name), folder=entry.kind == "folder"):
                 continue
             self.seen += 1
             if self.full:
