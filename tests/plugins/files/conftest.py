@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-import mcp_plugin_files
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
+
+import mcp_plugin_files
+from mcp_host.testing import connect
 from mcp_plugin_files.roots import Root, Roots
 from mcp_plugin_files.settings import Settings
-
-from mcp_host.testing import connect
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]

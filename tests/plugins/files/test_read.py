@@ -19,6 +19,7 @@ from mcp.types import (
     ImageContent,
     TextContent,
 )
+
 from mcp_plugin_files.folders import BY_DESCRIPTOR
 from mcp_plugin_files.reading import excerpt_of_text, read_up_to
 
@@ -61,9 +62,7 @@ async def test_lines_can_be_asked_for(
 ) -> None:
     (folder / "a").write_text("a\nb\nc")
     async with served() as client:
-        about, given = texts(
-            await client.call_tool("read_file", {"path": "a", "start_line": start, "end_line": end})
-        )
+        about, given = texts(await client.call_tool("read_file", {"path": "a", "start_line": start, "end_line": end}))
     assert given == text
     assert f", {lines}, " in about
 
@@ -131,9 +130,7 @@ async def test_a_marked_encoding_is_read(served: Served, folder: Path, data: byt
     assert f", {encoding}, " in about
 
 
-async def test_other_encodings_are_guessed_and_said_to_be_or_told_by_the_settings(
-    served: Served, folder: Path
-) -> None:
+async def test_other_encodings_are_guessed_and_said_to_be_or_told_by_the_settings(served: Served, folder: Path) -> None:
     text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5
     (folder / "a").write_bytes(text.encode("cp1252"))
     async with served() as client:
@@ -147,7 +144,13 @@ async def test_other_encodings_are_guessed_and_said_to_be_or_told_by_the_setting
 
 
 async def test_a_picture_a_sound_and_other_bytes_come_as_such(served: Served, folder: Path) -> None:
-    files = {"p.bin": PNG, "s.mp3": b"ID3\0\0", "d.pdf": b"%PDF-1.7\0", "fake.png": b"no\0picture", "x.gz": b"\x1f\x8b\0"}
+    files = {
+        "p.bin": PNG,
+        "s.mp3": b"ID3\0\0",
+        "d.pdf": b"%PDF-1.7\0",
+        "fake.png": b"no\0picture",
+        "x.gz": b"\x1f\x8b\0",
+    }
     for name, data in files.items():
         (folder / name).write_bytes(data)
     blocks = {}
@@ -310,4 +313,4 @@ def test_excerpts_agree_with_the_lines_of_the_text() -> None:
 
 
 def test_this_system_looks_names_up_in_open_folders() -> None:
-    assert BY_DESCRIPTOR == (os.name == "posix")
+    assert (os.name == "posix") == BY_DESCRIPTOR

@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult
+
 from mcp_plugin_files import candidates as candidates_module
 from mcp_plugin_files.candidates import OpenBatch
 from mcp_plugin_files.engines import LINE_CHARACTERS, RE2, Query, Ripgrep, around, engine_for
@@ -152,9 +153,7 @@ async def test_arguments_that_do_not_fit_are_refused(served: Served, refused: Re
             assert text in refused(await client.call_tool("search_files", arguments))
 
 
-async def test_all_roots_are_searched_unless_one_is_named(
-    served: Served, folder: Path, engine: dict[str, Any]
-) -> None:
+async def test_all_roots_are_searched_unless_one_is_named(served: Served, folder: Path, engine: dict[str, Any]) -> None:
     (folder / "a").write_text("foo")
     (folder.parent / "notes").mkdir()
     (folder.parent / "notes/b").write_text("foo")

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
+
 from mcp_plugin_files.folders import Folder
 from mcp_plugin_files.roots import Root
 from mcp_plugin_files.writing import create, edited
@@ -91,7 +92,9 @@ async def test_what_exists_is_not_overwritten_unseen(served: Served, folder: Pat
         absent = refused(
             await client.call_tool("write_file", {"path": "gone", "text": "new", "expected_hash": hash_of(b"")})
         )
-    assert stale == f"files://docs/a is not as you have seen it: its hash is {hash_of(b'old')} now. Read it again first."
+    assert (
+        stale == f"files://docs/a is not as you have seen it: its hash is {hash_of(b'old')} now. Read it again first."
+    )
     assert "is a symbolic link" in through
     assert absent == "files://docs/gone does not exist."
     assert (folder / "a").read_text() == "old"
@@ -106,7 +109,9 @@ async def test_a_seen_file_is_replaced_and_keeps_its_permissions(served: Served,
     async with served(WRITABLE) as client:
         seen = await hash_read(client, "run.sh")
         written = await call(client, "write_file", path="run.sh", text="new", expected_hash=seen)
-        again = await call(client, "write_file", path="run.sh", text="newer", expected_hash=f" {written['hash'].upper()} ")
+        again = await call(
+            client, "write_file", path="run.sh", text="newer", expected_hash=f" {written['hash'].upper()} "
+        )
     assert not written["created"]
     assert again["hash"] == hash_of(b"newer")
     assert (folder / "run.sh").read_text() == "newer"

@@ -5,7 +5,34 @@ from __future__ import annotations
 from mimetypes import MimeTypes
 from typing import Final
 
-_TYPES: Final = MimeTypes(filenames=())  # Python's own table, the same on every machine
+_OFFICE: Final = "application/vnd.openxmlformats-officedocument"
+_ADDED: Final = {
+    ".docx": f"{_OFFICE}.wordprocessingml.document",
+    ".flac": "audio/flac",
+    ".js": "text/javascript",
+    ".m4a": "audio/mp4",
+    ".md": "text/markdown",
+    ".ogg": "audio/ogg",
+    ".pptx": f"{_OFFICE}.presentationml.presentation",
+    ".rst": "text/x-rst",
+    ".toml": "application/toml",
+    ".wav": "audio/wav",
+    ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+"""What some versions of Python know under this name, some under another, and some not at all."""
+
+
+def _types() -> MimeTypes:
+    """Python's own table without that of the machine, so that every machine says the same."""
+    types = MimeTypes(filenames=())
+    for suffix, media_type in _ADDED.items():
+        types.add_type(media_type, suffix)
+    return types
+
+
+_TYPES: Final = _types()
 _TEXT: Final = frozenset(
     {"application/json", "application/xml", "application/javascript", "application/yaml", "application/toml"}
 )
