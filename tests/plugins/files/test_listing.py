@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def listed(client: Client, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool("list_files", arguments)
     assert result.structured_content is not None, result.content
-    return result.structured_content
+    return dict(result.structured_content)
 
 
 def paths(listing: dict[str, Any]) -> list[str]:

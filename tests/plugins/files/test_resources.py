@@ -87,7 +87,7 @@ NAMES = [
     "(1) [2]",
     "semi;colon,comma",
     "a+b&c=d",
-    "quote'",
+    "it's",
     "tab\t",
     "a\\b",
 ]

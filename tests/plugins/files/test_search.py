@@ -39,7 +39,7 @@ def engine(request: pytest.FixtureRequest) -> dict[str, Any]:
 async def search(client: Client, pattern: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool("search_files", {"pattern": pattern, **arguments})
     assert result.structured_content is not None, result.content
-    return result.structured_content
+    return dict(result.structured_content)
 
 
 def lines(found: dict[str, Any]) -> list[tuple[str, int, str]]:

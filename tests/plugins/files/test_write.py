@@ -34,7 +34,7 @@ def hash_of(data: bytes) -> str:
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert result.structured_content is not None, result.content
-    return result.structured_content
+    return dict(result.structured_content)
 
 
 async def hash_read(client: Client, path: str) -> str:

@@ -29,7 +29,7 @@ DRAFT = ".mcp-files-"
 """What the names of files that are being written begin with; they are never served."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Root:
     """One served folder."""
 

@@ -18,7 +18,7 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.lowlevel import checkpoint
 
-from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.errors import FileMissingError, FileRefusedError
 from mcp_plugin_files.folders import kind_of
 from mcp_plugin_files.listing import Found, Walk
 from mcp_plugin_files.paths import Parts, is_text, uri_of
@@ -60,19 +60,22 @@ class Watcher:
         try:
             while True:
                 places = await self.files.walk(self._places)
-                changed = anyio.Event()
+                changed, stop = anyio.Event(), anyio.Event()
                 async with anyio.create_task_group() as tasks:
                     if places.folders:
-                        tasks.start_soon(self._listen, places, changed)
+                        tasks.start_soon(self._listen, places, changed, stop)
                         # awatch() sets its watches up before it first waits, which is now.
                         await checkpoint()
-                    if before is None:
-                        task_status.started()
-                    else:
-                        await self._catch_up(places, before)
-                    with anyio.move_on_after(AGAIN if places.missing else None):
-                        await changed.wait()
-                    tasks.cancel_scope.cancel()
+                    try:
+                        if before is None:
+                            task_status.started()
+                        else:
+                            await self._catch_up(places, before)
+                        with anyio.move_on_after(AGAIN if places.missing else None):
+                            await changed.wait()
+                    finally:
+                        # awatch() heeds a cancellation only every few seconds, but this at once.
+                        stop.set()
                 before = places
         except Exception:
             self.log.exception("changes of files are not announced any more")
@@ -100,13 +103,14 @@ class Watcher:
                 folders.setdefault(os.path.join(base, *parts), []).append((root, parts))
         return _Places(folders, missing)
 
-    async def _listen(self, places: _Places, changed: anyio.Event) -> None:
+    async def _listen(self, places: _Places, changed: anyio.Event, stop: anyio.Event) -> None:
         from watchfiles import awatch
 
         try:
             async for batch in awatch(
                 *places.folders,
                 watch_filter=None,
+                stop_event=stop,
                 recursive=False,
                 step=_STEP,
                 debounce=_DEBOUNCE,
@@ -120,6 +124,15 @@ class Watcher:
                     changed.set()
         except FileNotFoundError:
             # A folder went between the walk and the watch.
+            changed.set()
+        except ExceptionGroup as group:
+            if group.split(RuntimeError)[1] is not None:
+                raise
+            # Such as a name that is not UTF-8, which the watcher gives up at. What else happens in the pause is caught
+            # up with, and a program that goes on making such names does not keep this one busy.
+            self.log.info("the folders are looked through again, because the watcher failed: %s", group.exceptions[0])
+            with anyio.move_on_after(AGAIN):
+                await stop.wait()
             changed.set()
 
     async def _catch_up(self, places: _Places, before: _Places) -> None:
@@ -169,6 +182,9 @@ def _changes(paths: Iterable[str], places: _Places) -> tuple[set[str], bool]:
                         is_folder = kind_of(folder.stat(inner[-1])) == "folder"
                     except FileNotFoundError:
                         is_folder = False
+            except FileMissingError:
+                # The folder is gone, and this with it.
+                is_folder, other_folders = False, True
             except FileRefusedError:
                 other_folders = True
                 continue
