@@ -138,9 +138,8 @@ def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) ->
     if len(data) > most:
         raise FileRefusedError(f"{shown} is larger than the {most} bytes that may be written (max_bytes).")
     if digest(data) != expected.strip().lower():
-        raise FileRefusedError(
-            f"{shown} is not as you have seen it: its hash is {digest(data)} now. Read it again first."
-        )
+        # Its hash now is not told: with it, the file could be overwritten without being read.
+        raise FileRefusedError(f"{shown} is not as you have seen it: its hash is another now. Read it again first.")
     return data, mode
 
 
