@@ -110,6 +110,20 @@ async def test_a_name_that_is_not_utf_8_is_noted_and_the_rest_listed(served: Ser
     assert listing["notes"] == ["Not shown, because their names are not UTF-8: caf\\xe9\\n."]
 
 
+async def test_the_model_is_told_of_the_roots(served: Served, folder: Path) -> None:
+    roots: dict[str, Any] = {"docs": {"path": "docs", "description": "The handbook."}, "b": "docs"}
+    roots["c"] = {"path": "docs", "writable": True}
+    async with served(roots=roots) as client:
+        description = (await client.list_tools()).tools[0].description or ""
+    assert description.endswith(" Roots: docs (The handbook), b, c (writable).")
+    many = {f"root{number}": {"path": "docs", "description": "x" * 50} for number in range(100)}
+    async with served(roots=many) as client:
+        description = (await client.list_tools()).tools[0].description or ""
+    assert len(description) < 1024
+    async with served(roots={}) as client:
+        assert ((await client.list_tools()).tools[0].description or "").endswith(" There are no roots.")
+
+
 async def test_what_is_no_folder_is_refused(served: Served, folder: Path, refused: Refused) -> None:
     make(folder, "a", "node_modules/x", ".h/x")
     (folder / "out").symlink_to("../outside")

@@ -162,6 +162,12 @@ async def test_all_roots_are_searched_unless_one_is_named(served: Served, folder
         assert [(match["root"], match["path"]) for match in found["matches"]] == [("docs", "a"), ("notes", "b")]
         found = await search(client, "foo", root="notes")
         assert [match["root"] for match in found["matches"]] == ["notes"]
+    async with served(roots={"docs": "docs", "gone": "nowhere"}, **engine) as client:
+        found = await search(client, "foo")
+        assert lines(found) == [("a", 1, "foo")]
+        assert found["notes"] == [
+            "Not searched: The folder of the root 'gone' is missing: see roots.gone.path in the settings."
+        ]
 
 
 async def test_a_pattern_that_backtracking_would_never_finish_is_answered(

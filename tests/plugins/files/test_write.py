@@ -113,7 +113,13 @@ async def test_a_seen_file_is_replaced_and_keeps_its_permissions(served: Served,
     assert not written["created"]
     assert again["hash"] == hash_of(b"newer")
     assert (folder / "run.sh").read_text() == "newer"
-    assert (folder / "run.sh").stat().st_mode & 0o777 == 0o750
+    assert (folder / "run.sh").stat().st_mode & 0o7777 == 0o750
+    async with served(WRITABLE) as client:
+        for mode in (0o666, 0o600, 0o4755):
+            (folder / "run.sh").chmod(mode)
+            seen = await hash_read(client, "run.sh")
+            await call(client, "write_file", path="run.sh", text=f"for {mode}", expected_hash=seen)
+            assert (folder / "run.sh").stat().st_mode & 0o7777 == mode & 0o777
 
 
 async def test_replacing_one_name_of_a_file_leaves_its_other_name_alone(served: Served, folder: Path) -> None:
@@ -268,6 +274,20 @@ def test_a_file_made_between_the_look_and_the_link_is_kept(
         create(root_of(writable=True), ("a",), b"data")
     assert (folder / "a").read_text() == "by another"
     assert os.listdir(folder) == ["a"]
+
+
+async def test_only_ascii_is_put_into_a_text_whose_encoding_is_a_guess(
+    served: Served, folder: Path, refused: Refused
+) -> None:
+    text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5 + "Ende"
+    (folder / "a").write_bytes(text.encode("cp1252"))
+    async with served(WRITABLE) as client:
+        seen = await hash_read(client, "a")
+        arguments = {"path": "a", "old_text": "Ende", "expected_hash": seen}
+        said = refused(await client.call_tool("edit_file", {**arguments, "new_text": "Schluß"}))
+        await call(client, "edit_file", **arguments, new_text="Schluss")
+    assert "only ASCII can be put in: roots.docs.encoding" in said
+    assert (folder / "a").read_bytes() == text.replace("Ende", "Schluss").encode("cp1252")
 
 
 def test_an_edit_is_exact() -> None:

@@ -36,19 +36,25 @@ def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreS
     """Every regular file below a folder, of at most `largest` bytes.
 
     Raises:
-        FileRefusedError: There is no such folder.
+        FileRefusedError: There is no such folder, and no other root to search.
     """
     files: list[Found] = []
     large = 0
+    failed: list[str] = []
     for root in roots:
-        for found in walk.of(root, parts, deep=True):
-            if found.kind != "file" or (glob is not None and not fits(glob, found, parts)):
-                continue
-            if found.status.st_size > largest:
-                large += 1
-            else:
-                files.append(found)
-    notes = walk.notes()
+        try:
+            for found in walk.of(root, parts, deep=True):
+                if found.kind != "file" or (glob is not None and not fits(glob, found, parts)):
+                    continue
+                if found.status.st_size > largest:
+                    large += 1
+                else:
+                    files.append(found)
+        except FileRefusedError as error:
+            if len(roots) == 1:
+                raise
+            failed.append(f"Not searched: {error}")
+    notes = [*failed, *walk.notes()]
     if large:
         notes.append(f"Not searched, because they are larger than max_search_bytes ({largest}): {large} files.")
     return Candidates(files, large, walk.full, notes)

@@ -159,7 +159,8 @@ class Folder:
             self._at(target),
             src_dir_fd=self._descriptor,
             dst_dir_fd=self._descriptor,
-            follow_symlinks=False,
+            # Windows takes no False; nobody else knows the name of the draft that is linked here.
+            follow_symlinks=self._descriptor is None,
         )
 
     def replace(self, source: str, target: str) -> None:

@@ -14,7 +14,7 @@ from mcp_plugin_files.resources import completions, resources_of, with_media_typ
 from mcp_plugin_files.roots import Roots
 from mcp_plugin_files.served import Files
 from mcp_plugin_files.settings import Settings
-from mcp_plugin_files.tools import READING, WRITING
+from mcp_plugin_files.tools import tools_of
 from mcp_plugin_files.watching import Watcher
 
 
@@ -25,7 +25,7 @@ def mcp_settings() -> type[Settings]:
 
 @hookimpl
 def mcp_tools(plugin: PluginContext[Settings]) -> Iterable[Tool]:
-    return READING + WRITING if plugin.settings.writable else READING
+    return tuple(tools_of(plugin.settings))
 
 
 @hookimpl

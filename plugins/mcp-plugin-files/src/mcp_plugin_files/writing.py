@@ -43,7 +43,7 @@ def create(root: Root, parts: Parts, data: bytes) -> None:
             pass
         else:
             raise exists
-        with _draft(folder, data, 0o666) as draft:
+        with _draft(folder, data, None) as draft:
             try:
                 folder.link(draft, name)
             except FileExistsError:
@@ -132,7 +132,8 @@ def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) ->
         descriptor = folder.open(parts[-1], os.O_RDWR)
         try:
             data = read_up_to(descriptor, most + 1)
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+            # Without set-user-ID and the like: whoever may edit a program may not make it another's.
+            mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
         finally:
             os.close(descriptor)
     if len(data) > most:
@@ -144,14 +145,14 @@ def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) ->
 
 
 @contextmanager
-def _draft(folder: Folder, data: bytes, mode: int) -> Iterator[str]:
-    """A complete file under a name of its own, which is gone afterwards."""
+def _draft(folder: Folder, data: bytes, mode: int | None) -> Iterator[str]:
+    """A complete file under a name of its own, which is gone afterwards. `mode` is that of the file it will replace."""
     name = f"{DRAFT}{secrets.token_hex(8)}"
-    descriptor = folder.create(name, mode)
+    descriptor = folder.create(name, 0o666 if mode is None else 0o600)
     try:
         try:
             _write(descriptor, data)
-            if mode != 0o666 and hasattr(os, "fchmod"):
+            if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         finally:

@@ -33,6 +33,11 @@ async def edit_file(
     def work() -> bytes:
         contents = current(chosen, parts, expected_hash, most)
         encoding = text_encoding(contents, uri)
+        if encoding.guessed and not new_text.isascii():
+            raise FileRefusedError(
+                f"The encoding of {uri} is a guess ({encoding.name}), so that only ASCII can be put in: "
+                f"roots.{chosen.name}.encoding in the settings would say what it is."
+            )
         data = encoding.encode(edited(encoding.decode(contents.data), old_text, new_text, uri))
         if len(data) > most:
             raise FileRefusedError(f"{uri} would have {len(data)} bytes; at most {most} may be written (max_bytes).")

@@ -16,9 +16,7 @@ from mcp_plugin_files.settings import Settings
 FilesContext = Context[Settings, Files]
 """The context of every tool here: `.settings`, and `.state`, what is served."""
 
-RootParam = Annotated[
-    str | None, Field(description="Name of the root; may be left out when there is only one. A wrong name lists all.")
-]
+RootParam = Annotated[str | None, Field(description="Name of the root; may be left out when there is only one.")]
 FileParam = Annotated[str, Field(description="The file's path from the root down, such as notes/today.md.")]
 FolderParam = Annotated[str, Field(description="A folder's path from the root down; empty for the root itself.")]
 GlobParam = Annotated[
