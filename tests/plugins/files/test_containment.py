@@ -361,6 +361,31 @@ def test_where_only_paths_can_be_asked_a_folder_swapped_in_between_is_noticed(
         read_whole(root, ("d", "secret.txt"), 1000)
 
 
+def test_where_only_paths_can_be_asked_a_link_that_came_and_went_is_noticed_by_what_was_opened(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "d").mkdir()
+    (folder / "d/secret.txt").write_text("inside")
+    resolved = Folder._resolved
+    calls: list[str] = []
+
+    def late(self: Folder, name: str) -> str:
+        calls.append(name)
+        if calls == ["d", "secret.txt", "secret.txt"]:
+            (folder / "d").unlink()
+            os.rename(folder / "parked", folder / "d")
+        path = resolved(self, name)
+        if calls == ["d", "secret.txt"]:
+            os.rename(folder / "d", folder / "parked")
+            (folder / "d").symlink_to("../outside")
+        return path
+
+    monkeypatch.setattr(Folder, "_resolved", late)
+    with pytest.raises(FileRefusedError, match="is a symbolic link"):
+        read_whole(replace(root_of(), by_descriptor=False), ("d", "secret.txt"), 1000)
+    assert calls == ["d", "secret.txt", "secret.txt"]
+
+
 def test_a_walk_of_a_folder_that_becomes_a_link_shows_what_the_folder_had(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_plugin_files.folders import Folder
 from mcp_plugin_files.roots import Root
-from mcp_plugin_files.writing import create, edited
+from mcp_plugin_files.writing import create, edited, replace
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
@@ -258,6 +258,23 @@ def test_where_files_cannot_have_two_names_a_new_file_is_still_never_an_old_one(
     assert (folder / "a").read_bytes() == b"data"
     assert (folder / "late").read_text() == "by another"
     assert sorted(os.listdir(folder)) == ["a", "late"]
+
+
+def test_a_file_changed_while_the_draft_was_written_is_kept(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a").write_text("old")
+    make = Folder.create
+
+    def late(self: Folder, name: str, mode: int = 0o666) -> int:
+        (folder / "a").write_text("by another")
+        return make(self, name, mode)
+
+    monkeypatch.setattr(Folder, "create", late)
+    with pytest.raises(Exception, match="is not as you have seen it"):
+        replace(root_of(writable=True), ("a",), b"new", hash_of(b"old"), 100)
+    assert (folder / "a").read_text() == "by another"
+    assert os.listdir(folder) == ["a"]
 
 
 def test_a_file_made_between_the_look_and_the_link_is_kept(
