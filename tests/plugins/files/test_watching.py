@@ -170,6 +170,14 @@ async def test_what_links_lead_to_and_what_is_not_served_is_not_announced(watche
         assert "files://docs/sub/outside-now" not in heard.uris
 
 
+async def test_a_change_seen_through_a_folder_that_became_a_link_concerns_no_resource(folder: Path) -> None:
+    (folder / "sub").symlink_to("../outside")
+    settings = Settings.model_validate({"roots": {"docs": "docs"}})
+    root = Roots(settings, folder.parent).get("docs")
+    places = watching._Places({str(folder / "sub"): [(root, ("sub",))]}, missing=False)
+    assert watching._changes([str(folder / "sub/secret.txt")], places) == (set(), True)
+
+
 async def test_a_name_that_is_not_utf_8_does_not_end_the_watch(
     watched: Watching, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
