@@ -133,19 +133,17 @@ async def test_replacing_one_name_of_a_file_leaves_its_other_name_alone(served: 
 async def test_of_several_writers_who_saw_the_same_one_wins(
     served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = Folder.create
+    creating, replacing = Folder.create, Folder.replace
 
     def slow(self: Folder, name: str, mode: int = 0o666) -> int:
         threading.Event().wait(0.02)  # so that those who are not kept apart meet
-        return make(self, name, mode)
-
-    monkeypatch.setattr(Folder, "create", slow)
-    replacing = Folder.replace
+        return creating(self, name, mode)
 
     def slower(self: Folder, source: str, target: str) -> None:
         threading.Event().wait(0.02)
         replacing(self, source, target)
 
+    monkeypatch.setattr(Folder, "create", slow)
     monkeypatch.setattr(Folder, "replace", slower)
     (folder / "a").write_text("old")
     results: list[CallToolResult] = []
