@@ -24,8 +24,6 @@ from mcp_plugin_files.tools.parameters import FilesContext
 
 TEMPLATE: Final = "files://{root}/{+path}"
 JSON: Final = "application/json"
-COMPLETED: Final = 100
-"""Candidates that a completion has room for (spec: Completion)."""
 
 
 class TypedText(str):
