@@ -1,0 +1,119 @@
+"""The files a search looks into: found by a walk, opened a batch at a time, each proven to be inside its root."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from mcp_plugin_files.encodings import SNIFFED, looks_binary
+from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.folderview import fits
+from mcp_plugin_files.listing import Found, Walk
+from mcp_plugin_files.paths import Parts
+from mcp_plugin_files.roots import Root
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+BATCH_FILES: Final = 64
+BATCH_BYTES: Final = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Files to be searched, in order, and what is to be said about those that are not."""
+
+    files: list[Found]
+    large: int
+    full: bool
+    notes: list[str]
+
+
+def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreSpec | None, largest: int) -> Candidates:
+    """Every regular file below a folder, of at most `largest` bytes.
+
+    Raises:
+        FileRefusedError: There is no such folder, and no other root to search.
+    """
+    files: list[Found] = []
+    large = 0
+    failed: list[str] = []
+    for root in roots:
+        try:
+            for found in walk.of(root, parts, deep=True):
+                if found.kind != "file" or (glob is not None and not fits(glob, found, parts)):
+                    continue
+                if found.status.st_size > largest:
+                    large += 1
+                else:
+                    files.append(found)
+        except FileRefusedError as error:
+            if len(roots) == 1:
+                raise
+            failed.append(f"Not searched: {error}")
+    notes = [*failed, *walk.notes()]
+    if large:
+        notes.append(f"Not searched, because they are larger than max_search_bytes ({largest}): {large} files.")
+    return Candidates(files, large, walk.full, notes)
+
+
+def batches(files: Sequence[Found]) -> Iterator[list[Found]]:
+    """The files in order, some at a time: not too many to hold open, nor too much to hold in memory."""
+    batch: list[Found] = []
+    size = 0
+    for found in files:
+        if batch and (len(batch) == BATCH_FILES or size + found.status.st_size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(found)
+        size += found.status.st_size
+    if batch:
+        yield batch
+
+
+@dataclass
+class OpenBatch:
+    """Files held open. Closing it while a thread still adds to it leaves none open."""
+
+    files: list[tuple[int, Found]] = field(default_factory=list)
+    _closed: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, batch: Sequence[Found]) -> None:
+        """Open what is still there and looks like text."""
+        for found in batch:
+            if self._closed:
+                return
+            try:
+                descriptor = found.root.descriptor(found.parts)
+            except FileRefusedError:
+                continue  # gone, closed to this server, or no regular file any more: nothing that could be searched
+            if looks_binary(_head(descriptor)):
+                os.close(descriptor)
+            else:
+                self._add(descriptor, found)
+
+    def _add(self, descriptor: int, found: Found) -> None:
+        with self._lock:
+            if self._closed:
+                os.close(descriptor)
+            else:
+                self.files.append((descriptor, found))
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            while self.files:
+                os.close(self.files.pop()[0])
+
+
+def _head(descriptor: int) -> bytes:
+    try:
+        head = os.read(descriptor, SNIFFED)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:
+        return b"\0"
+    return head

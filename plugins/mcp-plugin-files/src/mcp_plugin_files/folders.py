@@ -1,0 +1,192 @@
+"""Open folders, in which names are looked up one at a time and never through a link: all disk access by name is here.
+
+Where the system can look a name up in an open folder (`dir_fd`: Linux, macOS, the BSDs), nobody who renames folders or
+puts links in their place while a path is walked can lead the walk elsewhere. Where it cannot (Windows), every step is
+checked by resolving its path, before and after opening; there, a link that appears and goes again in between the two
+checks could be followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, Literal, Self
+
+Kind = Literal["file", "folder", "link", "device", "fifo", "socket"]
+
+BY_DESCRIPTOR: Final = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
+"""Whether this system can look names up in an open folder."""
+
+_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
+# A FIFO without a writer would block in open(); a terminal could become this process's own.
+_HARMLESS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+# O_PATH needs no right to read a folder that is only walked through.
+_FOLDER: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_CLOEXEC", 0)
+_REPARSE: Final = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0)
+
+
+def kind_of(status: os.stat_result) -> Kind:
+    """What a name stands for, by its own status."""
+    mode = status.st_mode
+    if stat.S_ISLNK(mode) or getattr(status, "st_file_attributes", 0) & _REPARSE:
+        return "link"
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISFIFO(mode):
+        return "fifo"
+    return "socket" if stat.S_ISSOCK(mode) else "device"
+
+
+class NotAFileError(OSError):
+    """The name stands for something that is neither a file nor a folder to be walked through."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(errno.EINVAL, f"is a {kind}")
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name in a folder."""
+
+    name: str
+    status: os.stat_result
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.status)
+
+
+class Folder:
+    """One open folder. Names are single names; every method may raise `OSError`. Close it, or use it in a `with`."""
+
+    def __init__(self, path: str, descriptor: int | None) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def at(cls, path: str, *, by_descriptor: bool = BY_DESCRIPTOR) -> Folder:
+        """Open a root. Links on the way to it are followed: its path comes from the settings."""
+        if by_descriptor:
+            return cls(path, os.open(path, _FOLDER))
+        real = os.path.realpath(path, strict=True)
+        if not os.path.isdir(real):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return cls(real, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def folder(self, name: str) -> Folder:
+        """Open a folder in this one."""
+        if self._descriptor is not None:
+            try:
+                return Folder(name, os.open(name, _FOLDER | _NO_FOLLOW, dir_fd=self._descriptor))
+            except NotADirectoryError:
+                # With O_DIRECTORY a link is "not a directory"; say what it is.
+                _require(self.stat(name), "folder")
+                raise
+        _require(self.stat(name), "folder")
+        return Folder(self._resolved(name), None)
+
+    def stat(self, name: str) -> os.stat_result:
+        """The status of the name itself, link or not."""
+        return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+
+    def open(self, name: str, flags: int = os.O_RDONLY) -> int:
+        """Open a regular file and return its descriptor.
+
+        Anything else is not opened, because opening a device can have effects, and is closed unread if it took the
+        file's place just then.
+
+        Raises:
+            NotAFileError: It is a link, a FIFO, a socket or a device.
+        """
+        _require(self.stat(name), "file")
+        path = self._at(name) if self._descriptor is not None else self._resolved(name)
+        descriptor = os.open(path, flags | _NO_FOLLOW | _BINARY | _HARMLESS, dir_fd=self._descriptor)
+        try:
+            _require(os.fstat(descriptor), "file")
+            if self._descriptor is None and not os.path.samestat(os.fstat(descriptor), os.stat(self._resolved(name))):
+                raise NotAFileError("link")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def entries(self) -> Iterator[Entry]:
+        """What is in the folder, in the system's order; a name that goes meanwhile is left out."""
+        if self._descriptor is None:
+            readable: int | str = self._path
+        else:
+            readable = os.open(".", os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _BINARY, dir_fd=self._descriptor)
+        try:
+            with os.scandir(readable) as found:
+                for entry in found:
+                    with suppress(FileNotFoundError):
+                        yield Entry(entry.name, entry.stat(follow_symlinks=False))
+        finally:
+            if isinstance(readable, int):
+                os.close(readable)
+
+    def create(self, name: str, mode: int = 0o666) -> int:
+        """Make a file that is not there yet, open for writing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
+        return os.open(self._at(name), flags, mode, dir_fd=self._descriptor)
+
+    def make_folder(self, name: str) -> None:
+        os.mkdir(self._at(name), dir_fd=self._descriptor)
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file of this folder a second name, if nothing has that name yet."""
+        os.link(
+            self._at(source),
+            self._at(target),
+            src_dir_fd=self._descriptor,
+            dst_dir_fd=self._descriptor,
+            # Windows takes no False; nobody else knows the name of the draft that is linked here.
+            follow_symlinks=self._descriptor is None,
+        )
+
+    def replace(self, source: str, target: str) -> None:
+        """Give a file of this folder another's name, in one step."""
+        os.replace(self._at(source), self._at(target), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+
+    def remove(self, name: str) -> None:
+        os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def _at(self, name: str) -> str:
+        return name if self._descriptor is not None else os.path.join(self._path, name)
+
+    def _resolved(self, name: str) -> str:
+        """The path of a name that resolves to itself, where only paths can be asked."""
+        path = os.path.join(self._path, name)
+        if os.path.realpath(path, strict=True) != path:
+            raise NotAFileError("link")
+        return path
+
+
+def _require(status: os.stat_result, kind: Literal["file", "folder"]) -> None:
+    found = kind_of(status)
+    if found == kind:
+        return
+    if found == "folder":
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if found == "file":
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    raise NotAFileError(found)

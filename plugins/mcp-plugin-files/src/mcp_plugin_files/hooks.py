@@ -1,0 +1,60 @@
+"""The hooks: what is contributed depends on the settings, and what is held while it serves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from mcp_host import Check, Completion, PluginContext, Resource, Tool, hookimpl
+from mcp_host.api import Middleware
+from mcp_plugin_files.checks import folders_are_there
+from mcp_plugin_files.resources import completions, resources_of, with_media_types
+from mcp_plugin_files.roots import Roots
+from mcp_plugin_files.served import Files
+from mcp_plugin_files.settings import Settings
+from mcp_plugin_files.tools import tools_of
+from mcp_plugin_files.watching import Watcher
+
+
+@hookimpl
+def mcp_settings() -> type[Settings]:
+    return Settings
+
+
+@hookimpl
+def mcp_tools(plugin: PluginContext[Settings]) -> Iterable[Tool]:
+    return tuple(tools_of(plugin.settings))
+
+
+@hookimpl
+def mcp_resources(plugin: PluginContext[Settings]) -> Iterable[Resource]:
+    return tuple(resources_of(plugin.settings))
+
+
+@hookimpl
+def mcp_completions(plugin: PluginContext[Settings]) -> Iterable[Completion]:
+    return completions() if plugin.settings.folders else ()
+
+
+@hookimpl
+def mcp_middleware() -> Iterable[Middleware]:
+    return (with_media_types,)
+
+
+@hookimpl
+def mcp_checks() -> Iterable[Check]:
+    return (Check(folders_are_there, "the folders are there"),)
+
+
+@hookimpl
+@asynccontextmanager
+async def mcp_lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Files]:
+    """Hold the roots while the plugin serves, and watch them."""
+    files = Files.of(plugin.settings, Roots(plugin.settings, plugin.host.base_dir))
+    async with anyio.create_task_group() as tasks:
+        if plugin.settings.watch and plugin.settings.folders:
+            await tasks.start(Watcher(files, plugin.notify_resource_updated, plugin.log).run)
+        yield files
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,117 @@
+"""Goes through what a root serves: one folder, or everything below it, in the order of the names."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Final
+
+from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.folders import Entry, Folder, Kind
+from mcp_plugin_files.paths import MOST_PARTS, Parts, is_text, printable, uri_of
+from mcp_plugin_files.roots import Root
+
+_NAMED: Final = 5
+"""Names that a note about left-out entries gives."""
+
+
+class StoppedError(Exception):
+    """Nobody waits for the walk any more."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something a root serves."""
+
+    root: Root
+    parts: Parts
+    kind: Kind
+    status: os.stat_result
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.parts)
+
+    @property
+    def uri(self) -> str:
+        return uri_of(self.root.name, self.parts)
+
+
+@dataclass
+class Walk:
+    """A walk's bounds and what it could not show. `stop` ends it from another thread."""
+
+    most: int
+    stop: threading.Event = field(default_factory=threading.Event)
+    seen: int = 0
+    unnamed: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Whether more than `most` entries were met, so that some are missing."""
+        return self.seen > self.most
+
+    def notes(self) -> list[str]:
+        """What a caller should know of entries that are left out."""
+        said = []
+        if self.full:
+            said.append(f"Only {self.most} files and folders were looked at (max_entries): name a folder within.")
+        if self.unnamed:
+            said.append(f"Not shown, because their names are not UTF-8: {_some(self.unnamed)}.")
+        if self.closed:
+            said.append(f"Not opened: {_some(self.closed)}")
+        return said
+
+    def of(self, root: Root, parts: Parts, *, deep: bool) -> Generator[Found]:
+        """What is in a folder; with `deep`, what is in the folders below it, too, each after the folder itself.
+
+        Raises:
+            FileRefusedError: There is no such folder, or it may not be opened.
+            StoppedError: `stop` was set.
+        """
+        root.require_served(parts, folder=True)
+        with root.open(parts) as folder:
+            yield from self._inside(root, parts, folder, deep)
+
+    def _inside(self, root: Root, parts: Parts, folder: Folder, deep: bool) -> Generator[Found]:
+        with root.explained(parts):
+            entries = self._sorted(root, parts, folder)
+        for entry in entries:
+            if self.stop.is_set():
+                raise StoppedError
+            inner = (*parts, entry.name)
+            yield Found(root, inner, entry.kind, entry.status)
+            if deep and entry.kind == "folder" and len(inner) < MOST_PARTS and not self.full:
+                try:
+                    with root.explained(inner):
+                        below = folder.folder(entry.name)
+                    with below:
+                        yield from self._inside(root, inner, below, deep)
+                except FileRefusedError as error:
+                    # Gone, closed to this server, or a link by now: the rest is still worth showing.
+                    self.closed.append(str(error))
+
+    def _sorted(self, root: Root, parts: Parts, folder: Folder) -> list[Entry]:
+        served = []
+        for entry in folder.entries():
+            if self.stop.is_set():
+                raise StoppedError
+            if not is_text(entry.name):
+                if root.rules.hidden or not entry.name.startswith("."):
+                    self.unnamed.append(printable(entry.name))
+                continue
+            if not root.serves((*parts, entry.name), folder=entry.kind == "folder"):
+                continue
+            self.seen += 1
+            if self.full:
+                break
+            served.append(entry)
+        return sorted(served, key=lambda entry: entry.name)
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,160 @@
+"""The roots: named folders, what is served of them, and the walk down from one to a folder or file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mcp_plugin_files.errors import FileMissingError, FileRefusedError, refusal
+from mcp_plugin_files.folders import BY_DESCRIPTOR, Folder, Kind, NotAFileError
+from mcp_plugin_files.paths import Parts, uri_of
+from mcp_plugin_files.settings import RootFolder, Settings
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+_KINDS: Mapping[Kind, str] = {
+    "link": "is a symbolic link, and links are not followed: name the file itself",
+    "device": "is a device, not a file",
+    "fifo": "is a FIFO, not a file",
+    "socket": "is a socket, not a file",
+}
+
+DRAFT = ".mcp-files-"
+"""What the names of files that are being written begin with; they are never served."""
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """One served folder."""
+
+    name: str
+    path: Path
+    rules: RootFolder
+    ignored: GitIgnoreSpec
+    by_descriptor: bool = BY_DESCRIPTOR
+
+    def serves(self, parts: Parts, *, folder: bool = False) -> bool:
+        """Whether what has this path may be seen, by its names alone."""
+        if any(part.startswith(DRAFT) for part in parts):
+            return False
+        if not self.rules.hidden and any(part.startswith(".") for part in parts):
+            return False
+        return not parts or not self.ignored.match_file("/".join(parts) + ("/" if folder else ""))
+
+    def require_served(self, parts: Parts, *, folder: bool = False) -> None:
+        """Refuse a path that is hidden or ignored, whether or not there is something.
+
+        Raises:
+            FileRefusedError: It is; the text names the setting.
+        """
+        if not self.rules.hidden and any(part.startswith(".") for part in parts):
+            raise FileRefusedError(
+                f"{uri_of(self.name, parts)} is hidden: names that begin with a dot are served where "
+                f"roots.{self.name}.hidden = true."
+            )
+        if not self.serves(parts, folder=folder):
+            raise FileRefusedError(f"{uri_of(self.name, parts)} is not served: roots.{self.name}.ignore leaves it out.")
+
+    @contextmanager
+    def open(self, parts: Parts = (), *, make: bool = False) -> Iterator[Folder]:
+        """Open the folder at a path, step by step from the root; with `make`, missing folders are made.
+
+        Raises:
+            FileRefusedError: There is none, or a step is a link or no folder.
+        """
+        with ExitStack() as stack:
+            with self.explained():
+                folder = stack.enter_context(Folder.at(os.fspath(self.path), by_descriptor=self.by_descriptor))
+            for depth, name in enumerate(parts, 1):
+                with self.explained(parts[:depth]):
+                    if make:
+                        try:
+                            inner = folder.folder(name)
+                        except FileNotFoundError:
+                            with suppress(FileExistsError):
+                                folder.make_folder(name)
+                            inner = folder.folder(name)
+                    else:
+                        inner = folder.folder(name)
+                    folder = stack.enter_context(inner)
+            yield folder
+
+    @contextmanager
+    def opened(self, parts: Parts) -> Iterator[int]:
+        """Open the regular file at a path for reading.
+
+        Raises:
+            FileRefusedError: There is none, it is hidden or ignored, or no regular file, or a step is a link.
+        """
+        self.require_served(parts)
+        descriptor = self.descriptor(parts)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def descriptor(self, parts: Parts, flags: int = os.O_RDONLY) -> int:
+        """As `opened`, for a caller that closes it and has asked `serves`."""
+        if not parts:
+            raise FileRefusedError(f"{uri_of(self.name, parts)} is a folder, not a file.")
+        with self.open(parts[:-1]) as folder, self.explained(parts):
+            return folder.open(parts[-1], flags)
+
+    @contextmanager
+    def explained(self, parts: Parts = ()) -> Iterator[None]:
+        """Turn what the system says about a path into what a caller may read."""
+        shown = uri_of(self.name, parts)
+        try:
+            yield
+        except NotAFileError as error:
+            raise FileRefusedError(f"{shown} {_KINDS[error.kind]}.") from None
+        except OSError as error:
+            if not parts and isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise FileMissingError(
+                    f"The folder of the root {self.name!r} is missing: see roots.{self.name}.path in the settings."
+                ) from None
+            raise refusal(error, shown) from None
+
+
+class Roots:
+    """All roots, by name."""
+
+    def __init__(self, settings: Settings, base_dir: Path) -> None:
+        from pathspec import GitIgnoreSpec
+
+        self._roots = {
+            name: Root(name, base_dir / Path(folder.path).expanduser(), folder, GitIgnoreSpec.from_lines(folder.ignore))
+            for name, folder in settings.folders.items()
+        }
+
+    def __iter__(self) -> Iterator[Root]:
+        return iter(self._roots.values())
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._roots)
+
+    def get(self, name: str | None) -> Root:
+        """The root of this name; without one, the only root there is.
+
+        Raises:
+            FileMissingError: There is no such root.
+            FileRefusedError: There is more than one to choose from.
+        """
+        if not self._roots:
+            raise FileMissingError("No folder is served: the settings have no roots.")
+        if name is None:
+            if len(self._roots) > 1:
+                raise FileRefusedError(f"Say which root is meant. Roots: {', '.join(self._roots)}.")
+            return next(iter(self._roots.values()))
+        if name not in self._roots:
+            close = get_close_matches(name, self._roots, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise FileMissingError(f"There is no root {name[:80]!r}.{hint} Roots: {', '.join(self._roots)}.")
+        return self._roots[name]

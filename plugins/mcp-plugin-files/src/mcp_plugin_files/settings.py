@@ -1,0 +1,95 @@
+"""The settings of `[plugins.files.settings]`: which folders are served, and how much one call may read."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints, field_validator
+
+RootName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+"""A name that stays as it is in a URI: clients write the host of one in lower case."""
+
+
+class RootFolder(BaseModel, extra="forbid"):
+    """One folder."""
+
+    path: str = Field(min_length=1, description="The folder; a relative path starts at the folder of mcp-host.toml.")
+    writable: bool = Field(default=False, description="Whether write_file and edit_file may change what is in it.")
+    hidden: bool = Field(
+        default=False, description="Whether files and folders whose names begin with a dot are served."
+    )
+    ignore: list[str] = Field(
+        default=["node_modules/", "__pycache__/"],
+        description="What is not served, as patterns of a .gitignore: *.key, build/, /private/**.",
+    )
+    encoding: str | None = Field(
+        default=None, description="The encoding of text that is not UTF-8 and has no mark; guessed when left out."
+    )
+    description: str = Field(default="", description="One line that tells a model what is in the folder.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                "".encode(name)
+                return codecs.lookup(name).name
+            except LookupError:
+                raise ValueError(f"there is no text encoding {name!r}: write one of Python's, such as cp1252") from None
+        return None
+
+    @field_validator("ignore")
+    @classmethod
+    def _patterns(cls, lines: list[str]) -> list[str]:
+        from pathspec import GitIgnoreSpec
+
+        GitIgnoreSpec.from_lines(lines)  # raises a ValueError that names the pattern
+        return lines
+
+
+class Settings(BaseModel, extra="forbid"):
+    """What `[plugins.files.settings]` may say."""
+
+    roots: dict[RootName, RootFolder | str] = Field(
+        default_factory=dict,
+        description='Folders by name (a-z 0-9 _ -): a path (roots.docs = "docs") or a table (path, writable, ...)',
+    )
+    max_bytes: int = Field(
+        default=1_048_576,
+        ge=1024,
+        le=2**30,
+        description="Bytes of the largest file that is read whole, handed over as a resource or written.",
+    )
+    max_characters: int = Field(
+        default=100_000, ge=100, description="Characters of text that read_file gives at once; more is cut at a line."
+    )
+    max_scan_bytes: int = Field(
+        default=268_435_456, ge=1024, description="Bytes that read_file goes through to find a line of a large file."
+    )
+    max_search_bytes: int = Field(
+        default=10_485_760, ge=1024, le=2**30, description="Bytes of the largest file that search_files looks into."
+    )
+    max_results: int = Field(
+        default=200, ge=1, le=10_000, description="Most entries in a listing, and most lines found by a search."
+    )
+    max_entries: int = Field(
+        default=100_000, ge=1, description="Most files and folders that one listing or search goes through."
+    )
+    ripgrep: bool = Field(default=True, description="Search with ripgrep when it is on PATH; else in Python.")
+    watch: bool = Field(default=True, description="Tell subscribed clients of files that change on disk.")
+
+    @field_validator("roots")
+    @classmethod
+    def _folders(cls, roots: dict[str, RootFolder | str]) -> dict[str, RootFolder | str]:
+        return {name: RootFolder(path=folder) if isinstance(folder, str) else folder for name, folder in roots.items()}
+
+    @property
+    def folders(self) -> dict[str, RootFolder]:
+        """The roots, every short form spelled out."""
+        return {name: folder for name, folder in self.roots.items() if isinstance(folder, RootFolder)}
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything may be written at all."""
+        return any(folder.writable for folder in self.folders.values())

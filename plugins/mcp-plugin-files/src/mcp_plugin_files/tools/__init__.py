@@ -1,0 +1,41 @@
+"""The tools, one file per question; those that write are there only where a root is writable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mcp_host import Tool
+from mcp_plugin_files.settings import Settings
+from mcp_plugin_files.tools.edit import EDIT_FILE
+from mcp_plugin_files.tools.listing import LIST_FILES
+from mcp_plugin_files.tools.read import READ_FILE
+from mcp_plugin_files.tools.search import SEARCH_FILES
+from mcp_plugin_files.tools.write import WRITE_FILE
+
+MOST_CHARACTERS = 600
+"""Of the description of `list_files`, for the roots: clients take 1024 in all."""
+
+
+def tools_of(settings: Settings) -> Iterator[Tool]:
+    """The tools for these settings. `list_files` tells the model which roots there are."""
+    yield replace(LIST_FILES, description=f"{LIST_FILES.fn.__doc__} {roots_in_words(settings)}")
+    yield READ_FILE
+    yield SEARCH_FILES
+    if settings.writable:
+        yield WRITE_FILE
+        yield EDIT_FILE
+
+
+def roots_in_words(settings: Settings) -> str:
+    """The names of the roots and what is said of them, cut where it gets long."""
+    said = []
+    for name, folder in settings.folders.items():
+        about = [folder.description.rstrip(".")] if folder.description else []
+        about += ["writable"] if folder.writable else []
+        said.append(f"{name} ({', '.join(about)})" if about else name)
+    text = f"Roots: {', '.join(said)}." if said else "There are no roots."
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
+
+
+__all__ = ["roots_in_words", "tools_of"]

@@ -1,0 +1,54 @@
+"""`edit_file`: one passage of a text exchanged for another."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mcp_host import Tool
+from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.models import Written
+from mcp_plugin_files.paths import parts_of, uri_of
+from mcp_plugin_files.reading import digest
+from mcp_plugin_files.tools.parameters import FileParam, FilesContext, HashText, RootParam, for_the_model
+from mcp_plugin_files.writing import current, edited, replace, text_encoding
+
+
+async def edit_file(
+    path: FileParam,
+    old_text: Annotated[str, Field(description="The passage to replace, exactly as it is, and only once in the file.")],
+    new_text: Annotated[str, Field(description="What it becomes; empty to delete it.")],
+    expected_hash: Annotated[HashText, Field(description="The file's hash, from read_file or from the last change.")],
+    ctx: FilesContext,
+    root: RootParam = None,
+) -> Written:
+    """Replace one passage of a text file. Encoding, byte order mark and line ends stay as they are.
+
+    Refused when the file has changed since its hash was given, or the passage is not in it exactly once.
+    """
+    files = ctx.state
+    most = files.settings.max_bytes
+
+    def work() -> bytes:
+        contents = current(chosen, parts, expected_hash, most)
+        encoding = text_encoding(contents, uri)
+        if encoding.guessed and not new_text.isascii():
+            raise FileRefusedError(
+                f"The encoding of {uri} is a guess ({encoding.name}), so that only ASCII can be put in: "
+                f"roots.{chosen.name}.encoding in the settings would say what it is."
+            )
+        data = encoding.encode(edited(encoding.decode(contents.data), old_text, new_text, uri))
+        if len(data) > most:
+            raise FileRefusedError(f"{uri} would have {len(data)} bytes; at most {most} may be written (max_bytes).")
+        replace(chosen, parts, data, expected_hash, most)
+        return data
+
+    with for_the_model():
+        chosen, parts = files.roots.get(root), parts_of(path)
+        uri = uri_of(chosen.name, parts)
+        data = await files.write(work)
+    return Written(root=chosen.name, path="/".join(parts), uri=uri, size=len(data), hash=digest(data), created=False)
+
+
+EDIT_FILE = Tool(edit_file, title="Edit a file", read_only=False, destructive=True, open_world=False)

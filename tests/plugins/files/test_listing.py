@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+Refused = Callable[[CallToolResult], str]
+
+pytestmark = pytest.mark.anyio
+
+
+async def listed(client: Client, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool("list_files", arguments)
+    assert result.structured_content is not None, result.content
+    return dict(result.structured_content)
+
+
+def paths(listing: dict[str, Any]) -> list[str]:
+    return [entry["path"] for entry in listing["entries"]]
+
+
+def make(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+async def test_a_folder_is_listed_with_kinds_sizes_times_and_uris(served: Served, folder: Path) -> None:
+    make(folder, "a b?#%41.txt", "sub/x")
+    (folder / "link").symlink_to("/etc/passwd")
+    os.utime(folder / "a b?#%41.txt", (0, 1_700_000_000.5))
+    async with served() as client:
+        listing = await listed(client)
+    file, link, sub = listing["entries"]
+    assert file == {
+        "path": "a b?#%41.txt",
+        "kind": "file",
+        "size": 12,
+        "modified": "2023-11-14T22:13:20Z",
+        "uri": "files://docs/a%20b%3F%23%2541.txt",
+    }
+    assert (link["kind"], link["size"], link["uri"]) == ("link", None, None)
+    assert (sub["kind"], sub["uri"]) == ("folder", "files://docs/sub")
+    assert not listing["truncated"]
+    assert listing["notes"] == []
+
+
+async def test_folders_below_are_listed_on_request_and_for_a_glob(served: Served, folder: Path) -> None:
+    make(folder, "a.md", "b.txt", "sub/c.md", "sub/deep/d.md", "sub/deep/e.txt")
+    async with served() as client:
+        assert paths(await listed(client)) == ["a.md", "b.txt", "sub"]
+        deep = ["a.md", "b.txt", "sub", "sub/c.md", "sub/deep", "sub/deep/d.md", "sub/deep/e.txt"]
+        assert paths(await listed(client, recursive=True)) == deep
+        assert paths(await listed(client, glob="*.md")) == ["a.md", "sub/c.md", "sub/deep/d.md"]
+        assert paths(await listed(client, glob="/*.md", path="sub/")) == ["sub/c.md"]
+        assert paths(await listed(client, glob="deep/*.txt", path="sub")) == ["sub/deep/e.txt"]
+        assert paths(await listed(client, path="sub/deep", recursive=True)) == ["sub/deep/d.md", "sub/deep/e.txt"]
+
+
+async def test_links_are_listed_and_never_gone_into(served: Served, folder: Path) -> None:
+    (folder / "out").symlink_to("../outside")
+    (folder / "loop").symlink_to(".")
+    async with served() as client:
+        assert paths(await listed(client, recursive=True)) == ["loop", "out"]
+        assert paths(await listed(client, glob="*")) == []
+
+
+async def test_hidden_ignored_and_unfinished_files_are_left_out(served: Served, folder: Path) -> None:
+    make(folder, ".env", ".git/config", "node_modules/x.js", "a", ".mcp-files-0011")
+    async with served() as client:
+        assert paths(await listed(client, recursive=True)) == ["a"]
+    async with served({"hidden": True, "ignore": []}) as client:
+        assert paths(await listed(client, recursive=True)) == [
+            ".env",
+            ".git",
+            ".git/config",
+            "a",
+            "node_modules",
+            "node_modules/x.js",
+        ]
+
+
+async def test_a_long_listing_is_cut_and_says_so(served: Served, folder: Path) -> None:
+    make(folder, *(f"f{number:03}" for number in range(50)))
+    async with served(max_results=10) as client:
+        listing = await listed(client)
+    assert paths(listing) == [f"f{number:03}" for number in range(10)]
+    assert listing["truncated"]
+    async with served(max_entries=20) as client:
+        listing = await listed(client)
+    assert len(listing["entries"]) == 20
+    assert listing["truncated"]
+    assert "Only 20 files and folders were looked at (max_entries)" in listing["notes"][0]
+
+
+async def test_a_name_that_is_not_utf_8_is_noted_and_the_rest_listed(served: Served, folder: Path) -> None:
+    make(folder, "good")
+    with open(os.fsencode(folder) + b"/caf\xe9\n", "wb"):
+        pass
+    async with served() as client:
+        listing = await listed(client)
+    assert paths(listing) == ["good"]
+    assert listing["notes"] == ["Not shown, because their names are not UTF-8: caf\\xe9\\n."]
+
+
+async def test_the_model_is_told_of_the_roots(served: Served, folder: Path) -> None:
+    roots: dict[str, Any] = {"docs": {"path": "docs", "description": "The handbook."}, "b": "docs"}
+    roots["c"] = {"path": "docs", "writable": True}
+    async with served(roots=roots) as client:
+        description = (await client.list_tools()).tools[0].description or ""
+    assert description.endswith(" Roots: docs (The handbook), b, c (writable).")
+    many = {f"root{number}": {"path": "docs", "description": "x" * 50} for number in range(100)}
+    async with served(roots=many) as client:
+        description = (await client.list_tools()).tools[0].description or ""
+    assert len(description) < 1024
+    async with served(roots={}) as client:
+        assert ((await client.list_tools()).tools[0].description or "").endswith(" There are no roots.")
+
+
+async def test_what_is_no_folder_is_refused(served: Served, folder: Path, refused: Refused) -> None:
+    make(folder, "a", "node_modules/x", ".h/x")
+    (folder / "out").symlink_to("../outside")
+    async with served() as client:
+        said = {
+            path: refused(await client.call_tool("list_files", {"path": path}))
+            for path in ("a", "gone", "out", "node_modules", ".h", "../outside", "/etc")
+        }
+        glob = refused(await client.call_tool("list_files", {"glob": "!"}))
+    assert said["a"] == "files://docs/a is not a folder."
+    assert said["gone"] == "files://docs/gone does not exist."
+    assert "is a symbolic link" in said["out"]
+    assert "roots.docs.ignore" in said["node_modules"]
+    assert "roots.docs.hidden" in said[".h"]
+    assert said["../outside"] == "The path '../outside' has a '..': name the file from the root down instead."
+    assert "is absolute: paths begin inside the root" in said["/etc"]
+    assert glob.startswith("glob is no pattern")

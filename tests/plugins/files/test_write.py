@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult, TextContent
+
+from mcp_plugin_files.folders import Folder
+from mcp_plugin_files.roots import Root
+from mcp_plugin_files.writing import create, edited, replace
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+Refused = Callable[[CallToolResult], str]
+RootOf = Callable[..., Root]
+
+pytestmark = pytest.mark.anyio
+
+WRITABLE = {"writable": True}
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    assert result.structured_content is not None, result.content
+    return dict(result.structured_content)
+
+
+async def hash_read(client: Client, path: str) -> str:
+    about = (await client.call_tool("read_file", {"path": path})).content[0]
+    assert isinstance(about, TextContent)
+    found = re.search(r"hash ([0-9a-f]{16})", about.text)
+    assert found
+    return found[1]
+
+
+async def test_the_writing_tools_are_there_only_where_a_root_is_writable(served: Served) -> None:
+    reading = ["list_files", "read_file", "search_files"]
+    async with served() as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == reading
+    async with served(WRITABLE) as client:
+        tools = (await client.list_tools()).tools
+    assert [tool.name for tool in tools] == [*reading, "write_file", "edit_file"]
+    for tool in tools:
+        assert tool.annotations is not None
+        assert tool.annotations.read_only_hint is (tool.name in reading)
+
+
+async def test_a_new_file_is_written_with_the_folders_it_needs(served: Served, folder: Path) -> None:
+    async with served(WRITABLE) as client:
+        written = await call(client, "write_file", path="x/y/a.txt", text="café\r\n")
+        assert await hash_read(client, "x/y/a.txt") == written["hash"]
+    data = "café\r\n".encode()
+    assert (folder / "x/y/a.txt").read_bytes() == data
+    assert written == {
+        "root": "docs",
+        "path": "x/y/a.txt",
+        "uri": "files://docs/x/y/a.txt",
+        "size": len(data),
+        "hash": hash_of(data),
+        "created": True,
+    }
+    assert os.listdir(folder / "x/y") == ["a.txt"]
+
+
+async def test_what_exists_is_not_overwritten_unseen(served: Served, folder: Path, refused: Refused) -> None:
+    (folder / "a").write_text("old")
+    (folder / "dir").mkdir()
+    (folder / "link").symlink_to("../outside/secret.txt")
+    (folder / "dangling").symlink_to("../outside/new.txt")
+    async with served(WRITABLE) as client:
+        for path in ("a", "dir", "link", "dangling"):
+            text = refused(await client.call_tool("write_file", {"path": path, "text": "new"}))
+            assert text.startswith(f"files://docs/{path} exists already. To replace it, read it")
+        stale = refused(
+            await client.call_tool("write_file", {"path": "a", "text": "new", "expected_hash": hash_of(b"older")})
+        )
+        through = refused(
+            await client.call_tool("write_file", {"path": "link", "text": "new", "expected_hash": hash_of(b"OUTSIDE")})
+        )
+        absent = refused(
+            await client.call_tool("write_file", {"path": "gone", "text": "new", "expected_hash": hash_of(b"")})
+        )
+    assert stale == "files://docs/a is not as you have seen it: its hash is another now. Read it again first."
+    assert "is a symbolic link" in through
+    assert absent == "files://docs/gone does not exist."
+    assert (folder / "a").read_text() == "old"
+    assert (folder.parent / "outside/secret.txt").read_text() == "OUTSIDE"
+    assert sorted(os.listdir(folder)) == ["a", "dangling", "dir", "link"]
+    assert os.listdir(folder.parent / "outside") == ["secret.txt"]
+
+
+async def test_a_seen_file_is_replaced_and_keeps_its_permissions(served: Served, folder: Path) -> None:
+    (folder / "run.sh").write_text("old")
+    (folder / "run.sh").chmod(0o750)
+    async with served(WRITABLE) as client:
+        seen = await hash_read(client, "run.sh")
+        written = await call(client, "write_file", path="run.sh", text="new", expected_hash=seen)
+        again = await call(
+            client, "write_file", path="run.sh", text="newer", expected_hash=f" {written['hash'].upper()} "
+        )
+    assert not written["created"]
+    assert again["hash"] == hash_of(b"newer")
+    assert (folder / "run.sh").read_text() == "newer"
+    assert (folder / "run.sh").stat().st_mode & 0o7777 == 0o750
+    async with served(WRITABLE) as client:
+        for mode in (0o666, 0o600, 0o4755):
+            (folder / "run.sh").chmod(mode)
+            seen = await hash_read(client, "run.sh")
+            await call(client, "write_file", path="run.sh", text=f"for {mode}", expected_hash=seen)
+            assert (folder / "run.sh").stat().st_mode & 0o7777 == mode & 0o777
+
+
+async def test_replacing_one_name_of_a_file_leaves_its_other_name_alone(served: Served, folder: Path) -> None:
+    os.link(folder.parent / "outside/secret.txt", folder / "a")
+    async with served(WRITABLE) as client:
+        await call(client, "write_file", path="a", text="new", expected_hash=hash_of(b"OUTSIDE"))
+    assert (folder.parent / "outside/secret.txt").read_text() == "OUTSIDE"
+
+
+async def test_of_several_writers_who_saw_the_same_one_wins(
+    served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creating, replacing = Folder.create, Folder.replace
+
+    def slow(self: Folder, name: str, mode: int = 0o666) -> int:
+        threading.Event().wait(0.02)  # so that those who are not kept apart meet
+        return creating(self, name, mode)
+
+    def slower(self: Folder, source: str, target: str) -> None:
+        threading.Event().wait(0.02)
+        replacing(self, source, target)
+
+    monkeypatch.setattr(Folder, "create", slow)
+    monkeypatch.setattr(Folder, "replace", slower)
+    (folder / "a").write_text("old")
+    results: list[CallToolResult] = []
+
+    async def write(client: Client, number: int) -> None:
+        arguments = {"path": "a", "text": f"by {number}", "expected_hash": hash_of(b"old")}
+        results.append(await client.call_tool("write_file", arguments))
+
+    async def make(client: Client, number: int) -> None:
+        results.append(await client.call_tool("write_file", {"path": "new", "text": f"by {number}"}))
+
+    async with served(WRITABLE) as client:
+        for work in (write, make):
+            results.clear()
+            async with anyio.create_task_group() as tasks:
+                for number in range(8):
+                    tasks.start_soon(work, client, number)
+            assert [result.is_error for result in results].count(False) == 1
+    assert sorted(os.listdir(folder)) == ["a", "new"]
+
+
+async def test_an_edit_changes_one_passage_and_keeps_encoding_mark_and_line_ends(served: Served, folder: Path) -> None:
+    (folder / "w.txt").write_bytes("\ufeffone\r\ntwo\r\nthree\r\n".encode("utf-16-le"))
+    (folder / "l.txt").write_bytes("Käse\nWurst\n".encode("cp1252"))
+    async with served({**WRITABLE, "encoding": "cp1252"}) as client:
+        seen = await hash_read(client, "w.txt")
+        first = await call(
+            client, "edit_file", path="w.txt", old_text="two\nthree", new_text="2\n3", expected_hash=seen
+        )
+        await call(client, "edit_file", path="w.txt", old_text="one", new_text="", expected_hash=first["hash"])
+        seen = await hash_read(client, "l.txt")
+        await call(client, "edit_file", path="l.txt", old_text="Wurst", new_text="Brötchen", expected_hash=seen)
+    assert (folder / "w.txt").read_bytes() == "\ufeff\r\n2\r\n3\r\n".encode("utf-16-le")
+    assert (folder / "l.txt").read_bytes() == "Käse\nBrötchen\n".encode("cp1252")
+
+
+async def test_an_edit_that_is_not_exact_is_refused_and_changes_nothing(
+    served: Served, folder: Path, refused: Refused
+) -> None:
+    (folder / "a").write_text("aaa b aaa")
+    (folder / "bin").write_bytes(b"a\0b")
+    (folder / "odd").write_bytes("\ufeffa".encode("utf-16-le") + b"\x00\xd8")
+    (folder / "latin").write_bytes("é".encode("cp1252"))
+    arguments = {"path": "a", "new_text": "x", "expected_hash": hash_of(b"aaa b aaa")}
+    async with served({**WRITABLE, "encoding": "cp1252"}) as client:
+
+        async def text(**changes: Any) -> str:
+            return refused(await client.call_tool("edit_file", {**arguments, **changes}))
+
+        assert "is in files://docs/a more than once" in await text(old_text="aaa")
+        assert "more than once" in await text(old_text="aa")
+        assert "old_text is not in files://docs/a" in await text(old_text="c")
+        assert "old_text is empty" in await text(old_text="")
+        assert "is not as you have seen it" in await text(old_text="b", expected_hash="0" * 16)
+        assert "expected_hash" in await text(old_text="b", expected_hash="none")
+        assert "is no text" in await text(old_text="b", path="bin", expected_hash=hash_of(b"a\0b"))
+        odd = (folder / "odd").read_bytes()
+        assert "is no text" in await text(old_text="a", path="odd", expected_hash=hash_of(odd))
+        latin = hash_of("é".encode("cp1252"))
+        assert "cp1252, which does not have the character '体'" in await text(
+            old_text="é", new_text="体", path="latin", expected_hash=latin
+        )
+    assert (folder / "a").read_text() == "aaa b aaa"
+    assert sorted(os.listdir(folder)) == ["a", "bin", "latin", "odd"]
+
+
+async def test_what_may_not_be_written_is_refused(served: Served, folder: Path, refused: Refused) -> None:
+    (folder / "out").symlink_to("../outside")
+    (folder / "file").write_text("x")
+    os.mkfifo(folder / "fifo")
+    roots = {"docs": {"path": "docs", "writable": True}, "fixed": "docs"}
+    async with served(roots=roots, max_bytes=1024) as client:
+
+        async def text(path: str, text: str = "x", root: str = "docs", **more: Any) -> str:
+            return refused(await client.call_tool("write_file", {"root": root, "path": path, "text": text, **more}))
+
+        assert await text("a", root="fixed") == (
+            "The root 'fixed' is read-only: the settings have no roots.fixed.writable = true."
+        )
+        assert "roots.docs.hidden" in await text(".bashrc")
+        assert "roots.docs.hidden" in await text(".git/hooks/pre-commit")
+        assert "roots.docs.ignore" in await text("node_modules/x.js")
+        assert "is a symbolic link" in await text("out/new.txt")
+        assert "has a '..'" in await text("../outside/new.txt")
+        assert "is absolute" in await text("/etc/cron.d/x")
+        assert "is not a folder" in await text("file/x")
+        assert await text("") == "Give the path of a file inside the root."
+        assert "exists already" in await text("fifo")
+        assert "is a FIFO" in await text("fifo", expected_hash="0" * 16)
+        assert "at most 1024 may be written" in await text("big", "é" * 600)
+        assert "longer than the file system takes" in await text("n" * 300)
+        (folder / "big").write_text("x" * 2000)
+        assert "larger than the 1024 bytes" in await text("big", expected_hash=hash_of(b"x" * 2000))
+    assert sorted(os.listdir(folder)) == ["big", "fifo", "file", "out"]
+    assert os.listdir(folder.parent / "outside") == ["secret.txt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_draft(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(Exception, match="files://docs/a was not written: no space is left on the device"):
+        create(root_of(writable=True), ("a",), b"data")
+    assert os.listdir(folder) == []
+
+
+def test_where_files_cannot_have_two_names_a_new_file_is_still_never_an_old_one(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = root_of(writable=True)
+    linked: list[str] = []
+
+    def no_links(self: Folder, source: str, target: str) -> None:
+        linked.append(target)
+        if target == "late":
+            (folder / "late").write_text("by another")
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(Folder, "link", no_links)
+    create(root, ("a",), b"data")
+    with pytest.raises(Exception, match="exists already"):
+        create(root, ("late",), b"data")
+    assert linked == ["a", "late"]
+    assert (folder / "a").read_bytes() == b"data"
+    assert (folder / "late").read_text() == "by another"
+    assert sorted(os.listdir(folder)) == ["a", "late"]
+
+
+def test_a_file_changed_while_the_draft_was_written_is_kept(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a").write_text("old")
+    make = Folder.create
+
+    def late(self: Folder, name: str, mode: int = 0o666) -> int:
+        (folder / "a").write_text("by another")
+        return make(self, name, mode)
+
+    monkeypatch.setattr(Folder, "create", late)
+    with pytest.raises(Exception, match="is not as you have seen it"):
+        replace(root_of(writable=True), ("a",), b"new", hash_of(b"old"), 100)
+    assert (folder / "a").read_text() == "by another"
+    assert os.listdir(folder) == ["a"]
+
+
+def test_a_file_made_between_the_look_and_the_link_is_kept(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = Folder.link
+
+    def late(self: Folder, source: str, target: str) -> None:
+        (folder / "a").write_text("by another")
+        link(self, source, target)
+
+    monkeypatch.setattr(Folder, "link", late)
+    with pytest.raises(Exception, match="exists already"):
+        create(root_of(writable=True), ("a",), b"data")
+    assert (folder / "a").read_text() == "by another"
+    assert os.listdir(folder) == ["a"]
+
+
+async def test_only_ascii_is_put_into_a_text_whose_encoding_is_a_guess(
+    served: Served, folder: Path, refused: Refused
+) -> None:
+    text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5 + "Ende"
+    (folder / "a").write_bytes(text.encode("cp1252"))
+    async with served(WRITABLE) as client:
+        seen = await hash_read(client, "a")
+        arguments = {"path": "a", "old_text": "Ende", "expected_hash": seen}
+        said = refused(await client.call_tool("edit_file", {**arguments, "new_text": "Schluß"}))
+        await call(client, "edit_file", **arguments, new_text="Schluss")
+    assert "only ASCII can be put in: roots.docs.encoding" in said
+    assert (folder / "a").read_bytes() == text.replace("Ende", "Schluss").encode("cp1252")
+
+
+def test_an_edit_is_exact() -> None:
+    assert edited("a b a", "a b", "c", "f") == "c a"
+    assert edited("a\r\nb\r\n", "a\nb", "x\ny", "f") == "x\r\ny\r\n"
+    assert edited("a\nb\r\n", "a\nb", "x\ny", "f") == "x\ny\r\n"
