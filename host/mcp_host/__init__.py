@@ -1,7 +1,6 @@
 """mcp-host: one MCP server from many installed plugins. These names are all that a plugin author needs.
 
-Importing this package is cheap: the MCP SDK is imported only when `Context`, `ToolError` or
-`ResourceError` is asked for.
+Importing this package is cheap: the MCP SDK is imported only when one of its own classes, or `Context`, is asked for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from mcp_host._version import __version__
 from mcp_host.api import Call, Check, Completion, HostFacts, Plugin, PluginContext, Prompt, Resource, Tool, hookimpl
 
 if TYPE_CHECKING:
-    from mcp.server.mcpserver.exceptions import ResourceError, ToolError
+    from mcp.server.lowlevel.helper_types import ReadResourceContents
+    from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
     from mcp_host.context import Context
 
@@ -23,8 +23,10 @@ __all__ = [
     "Plugin",
     "PluginContext",
     "Prompt",
+    "ReadResourceContents",
     "Resource",
     "ResourceError",
+    "ResourceNotFoundError",
     "Tool",
     "ToolError",
     "__version__",
@@ -37,7 +39,11 @@ def __getattr__(name: str) -> Any:
         from mcp_host.context import Context
 
         return Context
-    if name in ("ToolError", "ResourceError"):
+    if name == "ReadResourceContents":
+        from mcp.server.lowlevel.helper_types import ReadResourceContents
+
+        return ReadResourceContents
+    if name in ("ToolError", "ResourceError", "ResourceNotFoundError"):
         from mcp.server.mcpserver import exceptions
 
         return getattr(exceptions, name)

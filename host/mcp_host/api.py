@@ -67,7 +67,8 @@ class Resource:
     """Data a client may read, at a fixed URI or at every URI of an RFC 6570 template.
 
     The template's variables are the parameters of `fn`, which may also take a `Context` and returns
-    `str`, `bytes`, or anything JSON can say. `mime_type` is `text/plain` unless given, and at a `ui://` URI that of
+    `str`, `bytes`, anything JSON can say, or the SDK's `ReadResourceContents` where the media type of one URI differs
+    from that of the template. `mime_type` is `text/plain` unless given, and at a `ui://` URI that of
     MCP Apps; such a page's `csp` and `permissions` are said in `meta={"ui": ...}`. `security` replaces the
     path-traversal checks made on template values. `timeout` is in seconds.
     """

@@ -159,20 +159,26 @@ def find_resource(catalog: Catalog, uri: str) -> tuple[ServedResource | ServedTe
 async def invoke_resource(
     served: ServedResource | ServedTemplate, arguments: Mapping[str, Any], call: Call
 ) -> Contents:
-    """Run the function and make contents of what it returns: text, bytes, or anything else as JSON."""
-    content = await _run_bound(served.bound, arguments, call.context)
-    if isinstance(content, types.InputRequiredResult):
+    """Run the function and make contents of what it returns: text, bytes, or anything else as JSON.
+
+    A function that knows better than its template which media type this is returns a `ReadResourceContents`.
+    """
+    returned = await _run_bound(served.bound, arguments, call.context)
+    if isinstance(returned, types.InputRequiredResult):
         if isinstance(served, ServedResource):
             raise TypeError("only a resource template can ask for input")
-        return content
+        return returned
+    own = returned if isinstance(returned, ReadResourceContents) else None
+    content = own.content if own is not None else returned
+    mime_type = (own and own.mime_type) or served.mime_type
     what, plugin = f"resource {call.name}", served.plugin
-    if isinstance(content, str) and served.mime_type.startswith("text/") and is_encodable(content):
+    if isinstance(content, str) and mime_type.startswith("text/") and is_encodable(content):
         content = cut_text(content, plugin.limits.result_size, _whose(plugin))
     elif isinstance(content, str | bytes):
         _refuse_larger(content, what, plugin)
     else:
         content = pydantic_core.to_json(_capped(content, what, plugin), fallback=str, indent=2).decode()
-    return [ReadResourceContents(content=content, mime_type=served.mime_type, meta=served.wire.meta)]
+    return [ReadResourceContents(content=content, mime_type=mime_type, meta=(own and own.meta) or served.wire.meta)]
 
 
 # Prompts

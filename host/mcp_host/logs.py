@@ -10,7 +10,7 @@ from typing import TextIO
 from mcp_host.config.secrets import Redactor
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")
+_QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
 """Libraries whose information-level chatter is of no use to who runs a host."""
 
 

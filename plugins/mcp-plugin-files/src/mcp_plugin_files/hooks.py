@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 import anyio
 
 from mcp_host import Check, Completion, PluginContext, Resource, Tool, hookimpl
-from mcp_host.api import Middleware
 from mcp_plugin_files.checks import folders_are_there
-from mcp_plugin_files.resources import completions, resources_of, with_media_types
+from mcp_plugin_files.resources import completions, resources_of
 from mcp_plugin_files.roots import Roots
 from mcp_plugin_files.served import Files
 from mcp_plugin_files.settings import Settings
@@ -36,11 +35,6 @@ def mcp_resources(plugin: PluginContext[Settings]) -> Iterable[Resource]:
 @hookimpl
 def mcp_completions(plugin: PluginContext[Settings]) -> Iterable[Completion]:
     return completions() if plugin.settings.folders else ()
-
-
-@hookimpl
-def mcp_middleware() -> Iterable[Middleware]:
-    return (with_media_types,)
 
 
 @hookimpl

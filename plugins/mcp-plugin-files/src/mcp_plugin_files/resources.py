@@ -6,10 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-
-from mcp_host import Call, Completion, Resource, ResourceError
-from mcp_host.api import CallNext
+from mcp_host import Completion, ReadResourceContents, Resource, ResourceError, ResourceNotFoundError
 from mcp_plugin_files.errors import FileMissingError, FileRefusedError
 from mcp_plugin_files.folders import kind_of
 from mcp_plugin_files.folderview import list_folder
@@ -24,18 +21,6 @@ from mcp_plugin_files.tools.parameters import FilesContext
 
 TEMPLATE: Final = "files://{root}/{+path}"
 JSON: Final = "application/json"
-
-
-class TypedText(str):
-    """A text that knows its media type."""
-
-    media_type: str = "text/plain"
-
-
-class TypedBytes(bytes):
-    """Bytes that know their media type."""
-
-    media_type: str = "application/octet-stream"
 
 
 def resources_of(settings: Settings) -> Iterator[Resource]:
@@ -60,13 +45,13 @@ def resources_of(settings: Settings) -> Iterator[Resource]:
 
 
 def _root_reader(name: str) -> Any:
-    async def read_root(ctx: FilesContext) -> TypedText | TypedBytes:
+    async def read_root(ctx: FilesContext) -> ReadResourceContents:
         return await read_path(name, "", ctx)
 
     return read_root
 
 
-async def read_path(root: str, path: str, ctx: FilesContext) -> TypedText | TypedBytes:
+async def read_path(root: str, path: str, ctx: FilesContext) -> ReadResourceContents:
     """A file's text or bytes, or a folder's listing."""
     files = ctx.state
     with _for_the_client():
@@ -74,10 +59,10 @@ async def read_path(root: str, path: str, ctx: FilesContext) -> TypedText | Type
         return await files.walk(lambda walk: _read(files, chosen, parts, walk))
 
 
-def _read(files: Files, root: Root, parts: Parts, walk: Walk) -> TypedText | TypedBytes:
+def _read(files: Files, root: Root, parts: Parts, walk: Walk) -> ReadResourceContents:
     if not parts or _is_folder(root, parts):
         listing = list_folder(root, parts, walk, files.settings.max_results)
-        return _typed(listing.model_dump_json(indent=2), JSON)
+        return ReadResourceContents(listing.model_dump_json(indent=2), JSON)
     contents = read_whole(root, parts, files.settings.max_bytes)
     if contents is None:
         raise FileRefusedError(
@@ -85,32 +70,14 @@ def _read(files: Files, root: Root, parts: Parts, walk: Walk) -> TypedText | Typ
             "the tool read_file gives its text by lines."
         )
     if contents.encoding is None:
-        data = TypedBytes(contents.data)
-        data.media_type = type_of_bytes(parts[-1], contents.data)
-        return data
-    return _typed(contents.encoding.decode(contents.data), type_of_text(parts[-1]))
+        return ReadResourceContents(contents.data, type_of_bytes(parts[-1], contents.data))
+    return ReadResourceContents(contents.encoding.decode(contents.data), type_of_text(parts[-1]))
 
 
 def _is_folder(root: Root, parts: Parts) -> bool:
     root.require_served(parts)
     with root.open(parts[:-1]) as folder, root.explained(parts):
         return kind_of(folder.stat(parts[-1])) == "folder"
-
-
-def _typed(text: str, media_type: str) -> TypedText:
-    typed = TypedText(text)
-    typed.media_type = media_type
-    return typed
-
-
-async def with_media_types(call: Call, call_next: CallNext) -> Any:
-    """Middleware: give what `read_path` returned the media type it knows, in place of the template's one for all."""
-    result = await call_next(call)
-    if call.kind == "resource" and isinstance(result, list):
-        for content in result:
-            if isinstance(content.content, TypedText | TypedBytes):
-                content.mime_type = content.content.media_type
-    return result
 
 
 @contextmanager

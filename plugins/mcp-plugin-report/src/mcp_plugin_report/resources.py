@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-
+from mcp_host import ResourceNotFoundError
 from mcp_plugin_report.app import Reports, plugin
 from mcp_plugin_report.making import LIST
 from mcp_plugin_report.models import KeptReport, Report

@@ -11,10 +11,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from mcp import MCPError
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from mcp_host import ResourceError, ToolError
+from mcp_host import ResourceError, ResourceNotFoundError, ToolError
 from mcp_plugin_report.app import Reports
 from mcp_plugin_report.models import MissingCatalog, Source, Sources
 from mcp_plugin_report.texts import shown

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-
-from mcp_host import ResourceError, ToolError
+from mcp_host import ResourceError, ResourceNotFoundError, ToolError
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.models import ColumnType, DatasetEntry, DatasetSchema, Sample
