@@ -65,7 +65,7 @@ def run(
         if settings.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 
-            guard_settings(settings.transport)  # refuses an unsafe address before anything is loaded
+            guard_settings(settings)  # refuses an unsafe address before anything is loaded
             _run_http(load_host(settings), stdout, read, reload)
         else:
             with own_stdin() as stdin:
