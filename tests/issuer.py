@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -85,12 +86,22 @@ def serving_issuer(path: str = "") -> Iterator[Issuer]:
     """Serve an issuer, whose identifier may have a path, with the keys `ec` and `rsa`."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """The grant of client credentials (RFC 6749, section 4.4), for the resource asked for (RFC 8707)."""
+            form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            issuer.asked.append(f"{self.path} {form.get('grant_type')} {form.get('resource')} {form.get('scope')}")
+            token = issuer.token(aud=form["resource"], scope=form.get("scope", ""))
+            self.answer(200, {"access_token": token, "token_type": "Bearer", "scope": form.get("scope", "")})
+
         def do_GET(self) -> None:
             issuer.asked.append(self.path)
             found = issuer.documents.get(self.path)
-            status = issuer.status if found is not None else 404
+            self.answer(issuer.status if found is not None else 404, found)
+
+        def answer(self, status: int, found: Any) -> None:
             body = found if isinstance(found, bytes) else json.dumps(found).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             if status in (301, 302):
                 self.send_header("Location", issuer.jwks_url)
@@ -107,6 +118,8 @@ def serving_issuer(path: str = "") -> Iterator[Issuer]:
     issuer.documents[f"/.well-known/oauth-authorization-server{path}"] = {
         "issuer": issuer.url,
         "jwks_uri": issuer.jwks_url,
+        "authorization_endpoint": f"{root}/authorize",
+        "token_endpoint": f"{root}/token",
     }
     issuer.serve_keys(jwk(EC_KEY, "ec", alg="ES256"), jwk(RSA_KEY, "rsa"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
