@@ -87,8 +87,13 @@ def serving_issuer(path: str = "") -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            """The grant of client credentials (RFC 6749, section 4.4), for the resource asked for (RFC 8707)."""
-            form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            """Grant client credentials (RFC 6749, section 4.4) for the resource asked for (RFC 8707)."""
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path != "/token":
+                issuer.asked.append(f"POST {self.path}")
+                self.answer(200 if self.path in issuer.documents else 404, {})
+                return
+            form = dict(parse_qsl(body.decode()))
             issuer.asked.append(f"{self.path} {form.get('grant_type')} {form.get('resource')} {form.get('scope')}")
             token = issuer.token(aud=form["resource"], scope=form.get("scope", ""))
             self.answer(200, {"access_token": token, "token_type": "Bearer", "scope": form.get("scope", "")})

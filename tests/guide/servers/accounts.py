@@ -31,11 +31,14 @@ class ProductionTokenVerifier(TokenVerifier):
         return AccessToken(token=token, client_id=name, scopes=account.scopes, resource=self.resource)
 
 
-@hookimpl
-def mcp_settings() -> type[BaseModel]:
-    return Settings
+class Accounts:
+    @hookimpl
+    def mcp_settings(self) -> type[BaseModel]:
+        return Settings
+
+    @hookimpl
+    def mcp_token_verifier(self, plugin: PluginContext[Settings]) -> TokenVerifier:
+        return ProductionTokenVerifier(plugin.settings)
 
 
-@hookimpl
-def mcp_token_verifier(plugin: PluginContext[Settings]) -> TokenVerifier:
-    return ProductionTokenVerifier(plugin.settings)
+plugin = Accounts()
