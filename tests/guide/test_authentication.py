@@ -72,7 +72,7 @@ def ask(url: str, token: str | None) -> httpx2.Response:
     return httpx2.post(url, json=PING, headers=headers, timeout=30)
 
 
-async def test_a_good_token_calls_a_tool_that_knows_its_client(
+async def test_a_good_token_calls_a_tool_that_knows_its_client_and_may_ask_for_more(
     cli: Cli, issuer: Issuer, mode: str, folder: Path
 ) -> None:
     datasets = f'[plugins.datasets]\nobject = "datasets:plugin"\nsettings.folder = "{folder}"\n'
@@ -85,6 +85,9 @@ async def test_a_good_token_calls_a_tool_that_knows_its_client(
             read = await structured(client, "read_and_analyze_resource", resource_uri="config://settings")
             assert read["client_id"] == "editor"
             assert read["request_id"]
+        async with client_of(process.url, issuer.token(aud=process.url, scope="read"), mode) as client:
+            said = await refusal(client, "secure_operation", data="x")
+            assert said == "secure_operation needs the scope write, which this token does not have"
 
 
 async def test_a_missing_a_wrong_and_an_expired_token_get_401_and_a_missing_scope_403(cli: Cli, issuer: Issuer) -> None:
@@ -151,13 +154,6 @@ async def test_a_client_that_knows_only_the_url_finds_its_way_to_a_token(cli: Cl
             assert await structured(client, "add", a=1, b=2) == {"result": 3}
     # The scope is the one that the server's metadata names.
     assert f"/token client_credentials {process.url} read" in issuer.asked
-
-
-async def test_a_tool_that_asks_for_more_says_which_scope_is_missing(cli: Cli, issuer: Issuer, mode: str) -> None:
-    with secured(cli, jwts(issuer)) as process:
-        async with client_of(process.url, issuer.token(aud=process.url, scope="read"), mode) as client:
-            said = await refusal(client, "secure_operation", data="x")
-    assert said == "secure_operation needs the scope write, which this token does not have"
 
 
 async def test_an_address_of_the_keys_and_an_audience_can_be_given(cli: Cli, issuer: Issuer) -> None:

@@ -21,6 +21,8 @@ LONGEST_TOKEN: Final = 16 * 1024
 _TYPES: Final = {"jwt", "at+jwt", "application/at+jwt"}
 _ACCESS: Final = {"access", "bearer", "at+jwt"}
 
+_JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
+
 
 class RefusedTokenError(Exception):
     """The token is not good here; the text says why and repeats nothing of it."""
@@ -76,14 +78,14 @@ class JWTVerifier:
 
     def _verified(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
         try:
-            return jwt.decode(
+            return _JWT.decode(
                 token,
                 key,
                 algorithms=[key.algorithm_name],
                 audience=self._audiences,
                 issuer=self._issuer,
                 leeway=LEEWAY,
-                options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+                options={"require": ["exp", "iss", "aud"]},
             )
         except jwt.ExpiredSignatureError:
             reason = "it has expired"
