@@ -348,7 +348,7 @@ async def test_an_outage_is_bridged_for_a_while_and_no_longer(
     own_issuer.status = 503
     clock.now += KEPT - 1
     assert await keys.find("ec", "ES256") is not None
-    assert "answered 503; the ones from before are still used" in caplog.text
+    assert "answered 503; those from before are still used" in caplog.text
     clock.now += 2
     with pytest.raises(KeysUnavailableError, match="answered 503"):
         await keys.find("ec", "ES256")
@@ -382,6 +382,12 @@ async def test_an_issuer_that_is_down_is_asked_again_soon_and_not_at_once(own_is
         ({"keys": [3, {"kty": "oct", "k": "c2VjcmV0", "kid": "ec", "alg": "HS256"}]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", use="enc")]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", key_ops=["sign"])]}, "no key that fits"),
+        ({"keys": [jwk(EC_KEY, "ec", key_ops=7)]}, "no key that fits"),
+        ({"keys": [jwk(EC_KEY, "ec", x=7)]}, "no key that fits"),
+        ({"keys": [jwk(EC_KEY, "ec", crv=["P-256"])]}, "no key that fits"),
+        ({"keys": [{**jwk(RSA_KEY, "rsa"), "n": 7}]}, "no key that fits"),
+        ({"keys": [{**jwk(RSA_KEY, "rsa"), "n": ""}]}, "no key that fits"),
+        ({"keys": [{"kty": "RSA", "kid": "rsa"}]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", alg="ES384")]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", d="AQAB")]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", x="!")]}, "no key that fits"),
@@ -473,6 +479,7 @@ async def test_a_host_whose_issuer_is_down_starts_says_so_answers_503_and_recove
     authorization.keys._clock = clock
     async with app.running():
         assert "no signing keys of http://127.0.0.1:" in caplog.text
+        assert "[auth] issuer and jwks say where to look" in caplog.text
         response = await answer(app, token)
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert response.json()["error"] == "temporarily_unavailable"

@@ -95,7 +95,7 @@ class SigningKeys:
         self._keys: dict[tuple[str | None, str], list[jwt.PyJWK]] = {}
         self._fetched: float | None = None
         self._tried: float | None = None
-        self._problem = ""
+        self._problem = "they are being fetched"
         self._lock = asyncio.Lock()
 
     async def find(self, kid: str | None, algorithm: str) -> jwt.PyJWK | None:
@@ -127,8 +127,12 @@ class SigningKeys:
                     self._keys = self._index(await self._fetch(self._url or await self._discover()))
             except (KeysUnavailableError, TimeoutError) as error:
                 self._problem = str(error) or f"the issuer did not answer within {LONGEST:g} s"
-                kept = "; the ones from before are still used" if self._newer_than(KEPT) else ""
-                logger.warning("no signing keys of %s: %s%s", self._issuer, self._problem, kept)
+                then = (
+                    "those from before are still used"
+                    if self._newer_than(KEPT)
+                    else "tokens cannot be checked until there are some; [auth] issuer and jwks say where to look"
+                )
+                logger.warning("no signing keys of %s: %s; %s", self._issuer, self._problem, then)
             else:
                 self._fetched = self._clock()
 
@@ -202,7 +206,8 @@ def _algorithms(key: Any) -> Collection[str]:
     """The algorithms a JWK verifies signatures with (RFC 7517); none for secrets, private keys and encryption."""
     if not isinstance(key, dict) or "d" in key or "k" in key or key.get("use", "sig") != "sig":
         return ()
-    if not isinstance(key.get("kid"), str | None) or "verify" not in key.get("key_ops", ["verify"]):
+    operations = key.get("key_ops", ["verify"])
+    if not isinstance(key.get("kid"), str | None) or not isinstance(operations, list) or "verify" not in operations:
         return ()
     fitting = _RSA if key.get("kty") == "RSA" else _CURVES.get(str(key.get("crv")), [])
     return [name for name in fitting if key.get("alg", name) == name]
