@@ -23,6 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from docs.pages import DOCS, blocks
 from docs.sandbox import Sandbox
+from issuer import serving_issuer
 
 PAGE = DOCS / "howto" / "nginx.md"
 NAME = "mcp.example.com"
@@ -128,11 +129,11 @@ def trusting(certificate: Path) -> httpx2.AsyncClient:
 
 
 @contextmanager
-def host_behind_nginx(folder: Path, page: str) -> Iterator[tuple[Path, int]]:
-    """Serve the page's mcp-host.toml, with a slow tool in it; yield the certificate and nginx's port."""
+def host_behind_nginx(folder: Path, page: str, more: str = "") -> Iterator[tuple[Path, int]]:
+    """Serve the page's mcp-host.toml, with a slow tool and `more` in it; yield the certificate and nginx's port."""
     sandbox = Sandbox(folder)
     sandbox.write("slow.py", SLOW)
-    sandbox.write("mcp-host.toml", block("toml") + '[plugins.slow]\nobject = "slow:plugin"\n')
+    sandbox.write("mcp-host.toml", block("toml") + '[plugins.slow]\nobject = "slow:plugin"\n' + more)
     sandbox.environ["PYTHONPATH"] = str(sandbox.home)
     certificate, port = write_certificate(folder), free_port()
     try:
@@ -178,3 +179,15 @@ async def test_other_names_are_refused(tmp_path: Path) -> None:
             context.wrap_socket(plain, server_hostname="other.example.com"),
         ):
             pass
+
+
+async def test_a_client_without_a_token_learns_who_issues_them(tmp_path: Path) -> None:
+    with serving_issuer() as issuer:
+        auth = f'[auth]\nissuer = "{issuer.url}"\nresource = "https://{NAME}/mcp"\n'
+        with host_behind_nginx(tmp_path, block("nginx"), auth) as (certificate, port):
+            async with trusting(certificate) as client:
+                refused = await client.post(f"https://127.0.0.1:{port}/mcp", json={})
+                assert refused.status_code == 401
+                pointed = refused.headers["www-authenticate"].partition(f"https://{NAME}")[2].rstrip('"')
+                metadata = (await client.get(f"https://127.0.0.1:{port}{pointed}")).json()
+    assert metadata["authorization_servers"] == [issuer.url]

@@ -81,6 +81,11 @@ class Story:
                 if inspect.iscoroutine(result):
                     asyncio.run(result)
 
+    def old(self, block: Block) -> None:
+        """How it was written for mcp 1: run by guide/test_old_spelling.py."""
+        assert block.page.name == "port-fastmcp.md", block
+        compile(block.text, str(block), "exec", dont_inherit=True)
+
     def json(self, block: Block) -> None:
         json.loads(block.text)
 
@@ -94,6 +99,7 @@ KINDS: dict[str, Callable[[Story, Block], None]] = {
     "sh": Story.shell,
     "toml": Story.toml,
     "python": Story.python,
+    "py": Story.old,
     "json": Story.json,
     "nginx": Story.elsewhere,
 }

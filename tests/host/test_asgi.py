@@ -23,10 +23,10 @@ from starlette.websockets import WebSocket
 
 from mcp_host import Context, Plugin, PluginContext, hookimpl
 from mcp_host.asgi import HostApp, create_app
-from mcp_host.config import HostConfig, parse_config
+from mcp_host.config import HostConfig, is_loopback, parse_config
 from mcp_host.errors import HostError
 from mcp_host.host import StartRefusedError
-from mcp_host.server.http import guard_settings, is_loopback, url
+from mcp_host.server.http import guard_settings, url
 
 pytestmark = pytest.mark.anyio
 
@@ -246,10 +246,10 @@ async def test_this_machine_s_own_names_are_let_in(host: str) -> None:
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.7", "mcp.example.com"])
 def test_a_bind_address_that_others_reach_needs_allowed_hosts(bind: str) -> None:
     with pytest.raises(HostError) as caught:
-        guard_settings(config(f'host = "{bind}"').transport)
+        guard_settings(config(f'host = "{bind}"'))
     assert caught.value.mend.startswith('[transport] allowed_hosts = ["mcp.example.com"]')
-    section = config(f'host = "{bind}"\nallowed_hosts = ["mcp.example.com", "x.example:9"]').transport
-    guarded = guard_settings(section)
+    named = f'host = "{bind}"\nallowed_hosts = ["mcp.example.com", "x.example:9"]\ninsecure = true'
+    guarded = guard_settings(config(named))
     assert guarded.enable_dns_rebinding_protection
     assert {"mcp.example.com", "mcp.example.com:*", "x.example:9"} <= set(guarded.allowed_hosts)
     assert "x.example:9:*" not in guarded.allowed_hosts
@@ -378,7 +378,7 @@ async def test_a_plugin_verifies_tokens_and_tools_ask_for_scopes(mode: str) -> N
                 assert response.status_code == status
                 assert "resource_metadata" in response.headers["www-authenticate"]
             metadata = await web.get("/.well-known/oauth-protected-resource/mcp")
-            assert metadata.json()["authorization_servers"] == ["https://issuer.example/"]
+            assert metadata.json()["authorization_servers"] == ["https://issuer.example"]
         async with client_of(app, "/mcp", mode, token="user") as client:
             assert await who(client) == "guarded"
             refused = await client.call_tool("admin", {})

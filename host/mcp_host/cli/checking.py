@@ -236,7 +236,7 @@ async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
         if host.config.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 
-            guard_settings(host.config.transport)
+            guard_settings(host.config)
         async with host.running():
             return None, await _ask(host)
     except HostError as error:

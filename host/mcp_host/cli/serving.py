@@ -63,7 +63,7 @@ def run(
         if settings.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 
-            guard_settings(settings.transport)  # refuses an unsafe address before anything is loaded
+            guard_settings(settings)  # refuses an unsafe address before anything is loaded
             with own_process() as process:
                 _run_http(load_host(settings, process=process), process, stdout, read, reload)
         else:

@@ -16,6 +16,8 @@ from mcp_host.config.sections import (
     PluginSection,
     ToolFilter,
     TransportSection,
+    is_loopback,
+    is_safe_to_fetch,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "ToolFilter",
     "TransportSection",
     "find_config",
+    "is_loopback",
+    "is_safe_to_fetch",
     "load_config",
     "parse_config",
     "user_dir",

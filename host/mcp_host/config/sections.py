@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +22,16 @@ from pydantic import (
     PrivateAttr,
     StrictBool,
     StrictInt,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from mcp_host.config.origins import Origins
+
+_T = TypeVar("_T")
 
 _UNIT_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -114,6 +120,9 @@ Origin = Annotated[
 
 HttpUrl = Annotated[str, Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')]
 
+SigningAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""How a token may be signed: with a private key (RFC 7518, RFC 8037), never with a shared secret or not at all."""
+
 ObjectName = Annotated[
     str,
     Form(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", 'must have the form "package.module:attribute"'),
@@ -145,6 +154,27 @@ TransportKind = Annotated[
     BeforeValidator(_short_kind),
     WithJsonSchema({"type": "string", "enum": ["stdio", "http", "streamable-http"]}),
 ]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name is this machine's own, and nobody else reaches it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def is_safe_to_fetch(url: str) -> bool:
+    """Whether what comes from a URL comes from its owner: it is https, or from this machine."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        )
+    except ValueError:
+        return False
 
 
 class Section(BaseModel):
@@ -252,6 +282,9 @@ class TransportSection(Section):
     allowed_origins: list[Origin] = Field(
         default=[], description="Origin headers to accept besides those of the address."
     )
+    insecure: StrictBool = Field(
+        default=False, description="Let anyone who reaches the address call: listen beyond this machine without [auth]."
+    )
     cors: list[Origin] = Field(
         default=[],
         description="Origins whose browser pages may call the host; they get CORS headers and see Mcp-Session-Id.",
@@ -270,14 +303,46 @@ class TransportSection(Section):
 
 
 class AuthSection(Section):
-    """`[auth]`: who may call the host over HTTP."""
+    """`[auth]`: who may call the host over HTTP.
 
-    verifier: Annotated[str, Form(f"plugin:{PLUGIN_NAME}", 'must have the form "plugin:NAME"')] = Field(
-        description="Plugin that verifies bearer tokens, as `plugin:NAME`."
+    Without `verifier` the host itself checks JWT access tokens (RFC 9068) against the issuer's keys.
+    """
+
+    verifier: Annotated[str, Form(f"plugin:{PLUGIN_NAME}", 'must have the form "plugin:NAME"')] | None = Field(
+        default=None, description="Plugin that verifies bearer tokens, as `plugin:NAME`; default: the host does."
+    )
+    jwks: HttpUrl | None = Field(
+        default=None, description="URL of the issuer's keys (JWKS); default: found through the issuer's metadata."
     )
     issuer: HttpUrl = Field(description="URL of the authorization server that issues the tokens.")
     resource: HttpUrl = Field(description="URL of this server, as clients reach it.")
+    audience: str | None = Field(
+        default=None, min_length=1, description="What a token's `aud` must name; default: `resource`."
+    )
+    algorithms: list[SigningAlgorithm] = Field(
+        default=list(get_args(SigningAlgorithm)),
+        min_length=1,
+        description="Algorithms that tokens may be signed with; default: all of these.",
+    )
     required_scopes: list[str] = Field(default=[], description="Scopes that every token must carry.")
+
+    @field_validator("jwks", "audience", "algorithms")
+    @classmethod
+    def _not_beside_a_verifier(cls, value: _T, info: ValidationInfo) -> _T:
+        if info.data.get("verifier") is not None:
+            raise ValueError(
+                "may not stand beside `verifier`, whose plugin checks tokens by itself: remove one of them"
+            )
+        return value
+
+    @field_validator("jwks", "issuer")
+    @classmethod
+    def _fetched_safely(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # Whoever can change the keys on their way can sign tokens.
+        fetched = info.field_name == "jwks" or not (info.data.get("verifier") or info.data.get("jwks"))
+        if url is not None and fetched and not is_safe_to_fetch(url):
+            raise ValueError("must be an https:// URL; http:// is for this machine's own addresses")
+        return url
 
 
 class NameFilter(Section):

@@ -8,7 +8,6 @@ from typing import Any
 
 import mcp.types as types
 from mcp.server.apps import EXTENSION_ID as APPS
-from mcp.server.auth.settings import AuthSettings
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
@@ -18,14 +17,14 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import AnyHttpUrl, AnyUrl
+from pydantic import AnyUrl
 
 from mcp_host._version import __version__
 from mcp_host.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
-from mcp_host.errors import HostError
 from mcp_host.host import Host
 from mcp_host.server.adopt import root_logger_untouched
+from mcp_host.server.auth import auth_of
 from mcp_host.server.events import EventBus
 
 _LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
@@ -43,7 +42,7 @@ class HostServer(MCPServer[None]):
         self._reloads = reloads
         self.bus = EventBus()
         host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
-        auth, verifier = _auth(host)
+        self.authorization = auth_of(host)
         settings = host.config.host
         with root_logger_untouched():
             super().__init__(
@@ -53,8 +52,8 @@ class HostServer(MCPServer[None]):
                 lifespan=_lifespan,
                 subscriptions=self.bus,
                 middleware=[self._envelope],
-                auth=auth,
-                token_verifier=verifier,
+                auth=self.authorization.settings if self.authorization else None,
+                token_verifier=self.authorization.verifier if self.authorization else None,
             )
         self._listed: Catalog | None = None
         self._listings: dict[tuple[str, str], HandlerResult] = {}
@@ -199,32 +198,3 @@ async def _lifespan(server: MCPServer[None]) -> AsyncIterator[None]:
     assert isinstance(server, HostServer)
     async with server.host.running():
         yield
-
-
-def _auth(host: Host) -> tuple[AuthSettings | None, Any]:
-    """Return the SDK's auth settings and the verifier of the plugin that `[auth]` names.
-
-    Raises:
-        HostError: That plugin is not there, or has no verifier: nothing is served without the check asked for.
-    """
-    section = host.config.auth
-    if section is None:
-        return None, None
-    name = section.verifier.removeprefix("plugin:")
-    verifier = next((p.contributions.token_verifier for p in host.plugins if p.name == name and p.alive), None)
-    if verifier is None:
-        record = next((record for record in host.records if record.name == name), None)
-        if record is None:
-            what, mend = f"there is no plugin {name!r}", f"[plugins.{name}]"
-        elif record.problem is not None:
-            what, mend = f"plugin {name!r} failed: {record.problem.what}", record.problem.mend
-        else:
-            what, mend = f"plugin {name!r} has no mcp_token_verifier hook", "name a plugin that has one"
-        raise HostError(what, where=host.config.where("auth", "verifier"), mend=mend)
-    settings = AuthSettings(
-        issuer_url=AnyHttpUrl(section.issuer),
-        resource_server_url=AnyHttpUrl(section.resource),
-        required_scopes=list(section.required_scopes) or None,
-        validate_token_resource=True,
-    )
-    return settings, verifier

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -17,9 +16,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_host.config import HostConfig, TransportSection
+from mcp_host.config import HostConfig, TransportSection, is_loopback
 from mcp_host.errors import HostError
 from mcp_host.process import OwnProcess
+from mcp_host.server.auth import AnswerUnavailable
 from mcp_host.server.hostserver import HostServer
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class HostApp:
                 allow_headers=["*"],
                 expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
             )
-        self._guard = TransportSecurityMiddleware(guard_settings(transport))
+        self._guard = TransportSecurityMiddleware(guard_settings(self.host.config))
         self._task: asyncio.Task[None] | None = None
         self._requests = 0
         self._answered = asyncio.Event()
@@ -100,6 +100,9 @@ class HostApp:
     async def running(self) -> AsyncIterator[None]:
         """Keep the plugins and the session manager running for the block. An app runs once."""
         async with self.host.running(), self._inner.router.lifespan_context(self._inner):
+            authorization = self.server.authorization
+            if authorization is not None and authorization.keys is not None:
+                await authorization.keys.refresh()
             self._users += 1
             try:
                 yield
@@ -154,20 +157,30 @@ class HostApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def guard_settings(transport: TransportSection) -> TransportSecuritySettings:
+def guard_settings(config: HostConfig) -> TransportSecuritySettings:
     """Return which `Host` and `Origin` headers are let in: a guard against DNS rebinding on every bind address.
 
     Raises:
-        HostError: The bind address is reachable from elsewhere and no `allowed_hosts` say under which names.
+        HostError: The bind address is reachable from elsewhere, and no `allowed_hosts` say under which names, or
+            neither `[auth]` nor `insecure` says who may call.
     """
+    transport = config.transport
     hosts = list(transport.allowed_hosts)
-    loopback = is_loopback(transport.host)
-    if not loopback and not hosts:
-        raise HostError(
-            f"binding {transport.host} without allowed_hosts would answer requests for any host name (DNS rebinding)",
-            where="transport.host",
-            mend='[transport] allowed_hosts = ["mcp.example.com"]   (the names clients use)',
-        )
+    if not is_loopback(transport.host):
+        if not hosts:
+            raise HostError(
+                f"binding {transport.host} without allowed_hosts would answer requests for any host name "
+                "(DNS rebinding)",
+                where=config.where("transport", "host"),
+                mend='[transport] allowed_hosts = ["mcp.example.com"]   (the names clients use)',
+            )
+        if config.auth is None and not transport.insecure:
+            raise HostError(
+                f"binding {transport.host} without [auth] would let everyone who reaches it call every tool",
+                where=config.where("transport", "host"),
+                mend="[transport] insecure = true   (where a proxy or a private network decides who may call), or "
+                "write [auth]",
+            )
     hosts += _LOOPBACK_HOSTS
     origins = [*transport.allowed_origins, *transport.cors]
     for name in _LOOPBACK_HOSTS:
@@ -177,16 +190,6 @@ def guard_settings(transport: TransportSection) -> TransportSecuritySettings:
         allowed_hosts=[form for host in hosts for form in ((host,) if _has_port(host) else (host, f"{host}:*"))],
         allowed_origins=origins,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a bind address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _has_port(host: str) -> bool:
@@ -205,6 +208,8 @@ def _starlette(server: HostServer) -> Starlette:
         # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
+    if server.authorization is not None and server.authorization.keys is not None:
+        app.add_middleware(AnswerUnavailable)
     app.router.routes.extend(server.host.catalog.routes)
     return app
 
@@ -291,4 +296,4 @@ def _bind(transport: TransportSection) -> socket.socket:
     return listener
 
 
-__all__: Sequence[str] = ["HostApp", "guard_settings", "is_loopback", "serve_http", "url"]
+__all__: Sequence[str] = ["HostApp", "guard_settings", "serve_http", "url"]
