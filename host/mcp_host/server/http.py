@@ -23,12 +23,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mcp_host.config import HostConfig, TransportSection
 from mcp_host.errors import HostError
 from mcp_host.server.hostserver import HostServer
+from mcp_host.server.resuming import EventLog, keep_events
 
 logger = logging.getLogger(__name__)
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _SHUTDOWN_GRACE = 10
 """Seconds that requests in flight get to finish in when the server is told to stop."""
+_RETRY_AFTER = 1000
+"""Milliseconds after which a client whose stream ended is to come back for the rest of it (SEP-1699)."""
 
 
 class HostApp:
@@ -180,9 +183,12 @@ def _starlette(server: HostServer) -> Starlette:
         max_request_body_size=transport.max_request_size,
         session_idle_timeout=None if transport.stateless else transport.session_idle_timeout,
         max_sessions=transport.max_sessions,
+        retry_interval=_RETRY_AFTER if transport.resumable else None,
         # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
+    if transport.resumable:
+        keep_events(server.session_manager, EventLog())
     app.router.routes.extend(server.host.catalog.routes)
     return app
 

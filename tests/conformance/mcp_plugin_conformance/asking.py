@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult, Resolve, Sample
 from mcp.types import CreateMessageResult, SamplingMessage, TextContent
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from mcp_host import Context, Tool
 
@@ -26,11 +26,10 @@ class Defaults(BaseModel):
     verified: bool = True
 
 
-def _titled(*choices: tuple[str, str]) -> list[dict[str, str]]:
-    return [{"const": value, "title": title} for value, title in choices]
-
-
-_CHOICES = _titled(("value1", "First Option"), ("value2", "Second Option"), ("value3", "Third Option"))
+_CHOICES: list[JsonValue] = [
+    {"const": f"value{number}", "title": f"{ordinal} Option"}
+    for number, ordinal in enumerate(("First", "Second", "Third"), start=1)
+]
 
 
 class Enums(BaseModel):

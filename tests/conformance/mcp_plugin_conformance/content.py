@@ -50,9 +50,7 @@ def test_multiple_content_types() -> list[Any]:
 
 
 def _embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
-    return EmbeddedResource(
-        type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text)
-    )
+    return EmbeddedResource(type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text))
 
 
 async def test_tool_with_logging(ctx: Context) -> str:

@@ -1,4 +1,4 @@
-"""Tools and a prompt that ask by returning an `InputRequiredResult` of their own (SEP-2322), which names its questions."""
+"""Tools and a prompt that ask by returning an `InputRequiredResult` that names its questions itself (SEP-2322)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _sample(text: str) -> CreateMessageRequest:
     return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=100))
 
 
-def _ask(state: str | None = None, **questions: InputRequest) -> InputRequiredResult:
+def _ask(state: str | None = None, /, **questions: InputRequest) -> InputRequiredResult:
     return InputRequiredResult(input_requests=questions, request_state=state)
 
 
@@ -105,7 +105,7 @@ def test_input_required_result_capabilities(ctx: Context) -> str | InputRequired
         questions["user_name"] = _elicit("What is your name?", "name")
     if can and can.sampling:
         questions["greeting"] = _sample("Generate a greeting")
-    return _ask(**questions) if questions and not ctx.input_responses else "nothing to ask"
+    return _ask(None, **questions) if questions and not ctx.input_responses else "nothing to ask"
 
 
 def test_input_required_result_prompt(ctx: Context) -> str | InputRequiredResult:
