@@ -36,3 +36,5 @@ def configure_logging(level: str, redactor: Redactor) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    # It logs each change it sees: with the log in a folder that is watched, each such line would be the next change.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

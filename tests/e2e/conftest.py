@@ -649,7 +649,10 @@ def invoke(
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")}
+    levels = {
+        name: logging.getLogger(name).level
+        for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
+    }
     yield Invoke(tmp_path, capfd)
     root.handlers[:], root.level = handlers, level
     for name, before in levels.items():
