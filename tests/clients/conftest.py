@@ -55,6 +55,13 @@ async def go(ctx: Context) -> str:
     """Let the walker take a step."""
     ctx.state.release()
     return "gone"
+
+
+@plugin.tool
+async def nap(ctx: Context) -> str:
+    """End the stream of the answer before there is one, where it can be resumed."""
+    await ctx.close_sse_stream()
+    return "slept"
 '''
 
 LATE = '''
@@ -82,7 +89,15 @@ def one() -> str:
     return "late"
 '''
 
-CONFIG = '[host]\nname = "shop"\ninstructions = "Be kind."\n[plugins.good]\n[plugins.bell]\n'
+CONFIG = """
+[host]
+name = "shop"
+instructions = "Be kind."
+[transport]
+resumable = true
+[plugins.good]
+[plugins.bell]
+"""
 
 
 @dataclass(frozen=True)

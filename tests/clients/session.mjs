@@ -56,6 +56,8 @@ export async function session({ client, version, on, call, watch }) {
     });
     say('progress', { text: text(walked), progress });
 
+    say('resumed', { text: text(await call({ name: 'nap', arguments: {} })) });
+
     say('asked in the call', { text: text(await call({ name: 'paint', arguments: { thing: 'a door' } })) });
     say('asked before it', { text: text(await call({ name: 'dye', arguments: { thing: 'wool' } })) });
 

@@ -6,7 +6,6 @@ last. Both take the changes of lists in and show none: the TypeScript clients te
 
 from __future__ import annotations
 
-import json
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -157,10 +156,3 @@ def test_mcpdo_completes_answers_questions_and_follows_a_resource(
         assert '"note://today"' in following.until('"uri"')
         following.signal(signal.SIGINT)
         following.wait()
-
-
-def test_the_answer_of_the_inspector_is_what_the_host_lists_itself(shared_shop: Shop, served: Process) -> None:
-    options = ["--protocol-era", "modern", "--format", "json", "--quiet", "--method", "tools/list"]
-    seen = shared_shop.run("mcp-inspector", "--cli", served.url, *options).json["result"]["tools"]
-    listed = json.loads(shared_shop.cli.run("inspect", "--json").out)["tools"]
-    assert [tool["name"] for tool in seen] == [tool["name"] for tool in listed]

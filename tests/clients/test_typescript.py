@@ -74,6 +74,8 @@ def test_a_session_of(script: list[str], version: str, http: bool, shop: Shop) -
         {"progress": step, "total": 3, "message": f"step {step}"} for step in (1, 2, 3)
     ]
 
+    assert seen["resumed"]["text"] == "slept"
+
     assert seen["asked before it"]["text"] == "wool: blue"
     if modern:
         assert seen["asked"]["messages"] == ["Which colour?"]
