@@ -14,7 +14,7 @@ from textwrap import dedent
 import pytest
 
 import node
-from e2e.conftest import GOOD, LONGEST, Cli, Done, Process
+from e2e.conftest import GOOD, Cli, Done, Process
 from sites import Site
 
 BELL = '''
@@ -89,6 +89,9 @@ def one() -> str:
     return "late"
 '''
 
+LONGEST = 300.0
+"""Seconds that a server or a client may live: some servers here serve a whole module, on a machine that may be busy."""
+
 CONFIG = """
 [host]
 name = "shop"
@@ -118,7 +121,8 @@ class Shop:
     def client(self, script: str, *args: str) -> Iterator[Process]:
         """Run one of the scripts beside this file, and kill it at the end of the block if it still runs."""
         folder = self.cli.folder
-        process = Process([str(node.node()), script, *args], folder, self.cli.env, folder / "client.log")
+        command = [str(node.node()), script, *args]
+        process = Process(command, folder, self.cli.env, folder / "client.log", longest=self.cli.longest)
         try:
             process.stdin.close()
             yield process
@@ -134,7 +138,7 @@ class Shop:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=LONGEST,
+            timeout=self.cli.longest,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
@@ -157,7 +161,7 @@ def _shop(wares: Site, folder: Path) -> Shop:
     for script in node.CLIENTS.glob("*.mjs"):
         shutil.copy(script, folder)
     env = node.environment(PYTHONPATH=str(wares.folder), PYTHONUNBUFFERED="1", HOME=str(folder))
-    cli = Cli(folder, env)
+    cli = Cli(folder, env, longest=LONGEST)
     cli.config(CONFIG)
     return Shop(cli)
 

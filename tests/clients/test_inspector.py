@@ -59,10 +59,9 @@ def test_the_cli_does_every_request_over_http(era: str, shared_shop: Shop, serve
         assert result("logging/setLevel", "--log-level", "debug") == {}
 
 
-@each_era
-def test_the_cli_shows_what_was_wrong(era: str, shared_shop: Shop, served: Process) -> None:
+def test_the_cli_shows_what_was_wrong(shared_shop: Shop, served: Process) -> None:
     def error(method: str, *args: str) -> tuple[int, str]:
-        options = ["--protocol-era", era, "--format", "json", "--quiet", "--method", method]
+        options = ["--protocol-era", "auto", "--format", "json", "--quiet", "--method", method]
         done = shared_shop.run("mcp-inspector", "--cli", served.url, *options, *args)
         return done.code, done.out + done.err
 
@@ -80,11 +79,10 @@ def test_the_cli_shows_what_was_wrong(era: str, shared_shop: Shop, served: Proce
     assert "Client did not declare the form elicitation capability" in says
 
 
-@each_era
-def test_the_cli_starts_a_server_on_stdio(era: str, shared_shop: Shop) -> None:
+def test_the_cli_starts_a_server_on_stdio(shared_shop: Shop) -> None:
     # It hands its server only a few variables of its own environment.
     path = ["-e", f"PYTHONPATH={shared_shop.cli.env['PYTHONPATH']}"]
-    options = ["--protocol-era", era, "--format", "json", "--quiet", *path, "--method", "tools/call"]
+    options = ["--format", "json", "--quiet", *path, "--method", "tools/call"]
     call = ["--tool-name", "greet", "--tool-arg", "name=Ann"]
     done = shared_shop.run("mcp-inspector", "--cli", *options, *call, "--", *shared_shop.command)
     assert done.code == 0, done.err
@@ -122,8 +120,9 @@ def mcpdo(shared_shop: Shop) -> Iterator[Mcpdo]:
             assert shop.run("mcpdo", "daemon", "stop").code == 0
 
 
-@each_era
-@pytest.mark.parametrize("http", [False, True], ids=["stdio", "http"])
+@pytest.mark.parametrize(
+    ("era", "http"), [("legacy", True), ("modern", False)], ids=["legacy over http", "modern over stdio"]
+)
 def test_mcpdo_completes_answers_questions_and_follows_a_resource(
     era: str, http: bool, mcpdo: Mcpdo, served: Process
 ) -> None:

@@ -33,21 +33,30 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     package = HERE / "mcp_plugin_conformance"
     files = {f"{package.name}/{path.name}": path.read_text(encoding="utf-8") for path in package.glob("*.py")}
     site.install("mcp-plugin-conformance", files, plugins={"conformance": package.name})
-    cli = Cli(folder, node.environment(PYTHONPATH=str(site.folder), PYTHONUNBUFFERED="1"))
+    cli = Cli(folder, node.environment(PYTHONPATH=str(site.folder), PYTHONUNBUFFERED="1"), longest=300)
     cli.config('[host]\nname = "conformance"\n[transport]\nresumable = true\n[plugins.conformance]\n')
     with cli.serve() as process:
         yield process
 
 
-def judge(scenarios: dict[str, suite.Scenario], required: Set[str], others: dict[str, dict[str, str]]) -> None:
-    """Every required scenario ran and passed without a warning; every other one came out as its line says."""
-    problems = [line for name in sorted(required & scenarios.keys()) for line in scenarios[name].problems]
-    assert {name: scenarios[name].outcome for name in required & scenarios.keys()} == dict.fromkeys(
-        required, "passes"
-    ), "\n".join(problems)
-    outcomes = {name: scenario.outcome for name, scenario in scenarios.items() if name not in required}
-    assert outcomes == {name: line["outcome"] for name, line in others.items()}
+def passing(
+    served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str]
+) -> dict[str, suite.Scenario]:
+    """Run the suite: every required scenario passes without a warning, every other one comes out as its line says."""
+    others: dict[str, dict[str, Any]] = EXPECTED[revision or version]["others"]
+    expected: dict[str, suite.Outcome] = {
+        **dict.fromkeys(required, "passes"),
+        **{name: line["outcome"] for name, line in others.items()},
+    }
+    options, alone = ["--requirements", revision or ""], ["--spec-version", revision or ""]
+    if revision is None:
+        options, alone = ["--suite", "all"], []
+    scenarios = suite.run_steadily(version, served.url, tmp_path, options, alone, expected)
+    wrong = [name for name, scenario in scenarios.items() if scenario.outcome != expected.get(name)]
+    problems = "\n".join(line for name in wrong for line in scenarios[name].problems)
+    assert {name: scenario.outcome for name, scenario in scenarios.items()} == expected, problems
     assert all(line["reason"] for line in others.values())
+    return scenarios
 
 
 def assert_saw(scenarios: dict[str, suite.Scenario], name: str, *texts: str) -> None:
@@ -62,24 +71,21 @@ def assert_saw_the_tools(scenarios: dict[str, suite.Scenario]) -> None:
 
 
 def test_the_release_0_1_16_passes(served: Process, tmp_path: Path) -> None:
-    scenarios = suite.run(OLDER, served.url, tmp_path, "--suite", "all")
-    judge(scenarios, set(EXPECTED[OLDER]["required"]), EXPECTED[OLDER]["others"])
+    scenarios = passing(served, tmp_path, OLDER, None, set(EXPECTED[OLDER]["required"]))
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "server-sse-multiple-streams", '"functionalSseStreams": 3')
 
 
 def test_the_requirements_of_2025_11_25_are_met(served: Process, tmp_path: Path) -> None:
     revision = "2025-11-25"
-    scenarios = suite.run(NEWER, served.url, tmp_path, "--requirements", revision)
-    judge(scenarios, suite.required(NEWER, revision), EXPECTED[revision]["others"])
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision))
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "server-sse-multiple-streams", '"functionalSseStreams": 3')
 
 
 def test_the_requirements_of_2026_07_28_are_met(served: Process, tmp_path: Path) -> None:
     revision = "2026-07-28"
-    scenarios = suite.run(NEWER, served.url, tmp_path, "--requirements", revision)
-    judge(scenarios, suite.required(NEWER, revision), EXPECTED[revision]["others"])
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision))
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "input-required-result-ignore-extra-params", "Hello, Alice!")
     assert_saw(scenarios, "input-required-result-validate-input", '"code": -32602', "What is your name?")
