@@ -27,7 +27,7 @@ types: $(VENV)/.test
 layers: $(VENV)/.test
 	$(BIN)/lint-imports --no-logo
 
-programs:
+programs: $(VENV)/.test
 	@sh tools/programs.sh
 
 tests: $(VENV)/.test programs

@@ -10,7 +10,7 @@ from typing import TextIO
 from mcp_host.config.secrets import Redactor
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
+_QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")
 """Libraries whose information-level chatter is of no use to who runs a host."""
 
 
@@ -37,6 +37,8 @@ def configure_logging(level: str, redactor: Redactor) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    # It logs each change it sees: with the log in a folder that is watched, each such line would be the next change.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def _own_stderr() -> TextIO:

@@ -542,15 +542,18 @@ class Done:
 
 
 class Process:
-    """`mcp-host` running, its stdout read line by line; killed after `LONGEST` so that no test waits for ever."""
+    """A program running, its stdout read line by line; killed after `longest` seconds: no test waits for ever."""
 
-    def __init__(self, args: list[str], folder: Path, env: Mapping[str, str], errors: Path) -> None:
+    def __init__(
+        self, args: list[str], folder: Path, env: Mapping[str, str], errors: Path, *, longest: float = LONGEST
+    ) -> None:
         self.errors = errors
+        self._longest = longest
         with errors.open("wb") as file:
             self._process = subprocess.Popen(
                 args, cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True
             )
-        self._watchdog = threading.Timer(LONGEST, self._process.kill)
+        self._watchdog = threading.Timer(longest, self._process.kill)
         self._watchdog.start()
         self.lines: list[str] = []
         self.url = ""
@@ -587,7 +590,7 @@ class Process:
     def wait(self) -> int:
         """Wait for the process's own end and return its exit code."""
         try:
-            return self._process.wait(LONGEST)
+            return self._process.wait(self._longest)
         finally:
             self.close()
 
@@ -607,6 +610,7 @@ class Cli:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    longest: float = LONGEST
 
     def config(self, text: str, name: str = "mcp-host.toml") -> Path:
         path = self.folder / name
@@ -629,7 +633,7 @@ class Cli:
             input=stdin,
             capture_output=True,
             encoding="utf-8",
-            timeout=LONGEST,
+            timeout=self.longest,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
@@ -638,7 +642,8 @@ class Cli:
     def start(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Process]:
         """Start a command, and kill it at the end of the block if it still runs."""
         errors = self.folder / f"stderr-{len(list(self.folder.glob('stderr-*')))}.txt"
-        process = Process([*self.command, *args], self.folder, self.environment(env), errors)
+        command = [*self.command, *args]
+        process = Process(command, self.folder, self.environment(env), errors, longest=self.longest)
         try:
             yield process
         finally:
@@ -687,7 +692,10 @@ def invoke(
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")}
+    levels = {
+        name: logging.getLogger(name).level
+        for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
+    }
     yield Invoke(tmp_path, capfd)
     root.handlers[:], root.level = handlers, level
     for name, before in levels.items():

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from mcp_host.config.secrets import Redactor
 from mcp_host.logs import SafeFormatter, configure_logging, printable
 
+LIBRARIES = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
+
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
     """The root logger, as it was at the end."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    quiet = {name: logging.getLogger(name).level for name in ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")}
+    quiet = {name: logging.getLogger(name).level for name in LIBRARIES}
     yield root
     root.handlers[:], root.level = handlers, level
     for name, before in quiet.items():
@@ -42,6 +44,12 @@ def test_secrets_are_masked_in_messages_arguments_and_tracebacks() -> None:
 def test_control_characters_are_shown_and_not_sent() -> None:
     assert formatted("\x1b[2J\r\x07").endswith("\\x1b[2J\\x0d\\x07")
     assert printable("a\tb\nc\x9b") == "a\tb\nc\\x9b"
+
+
+def test_a_log_in_a_watched_folder_does_not_feed_itself(root: logging.Logger) -> None:
+    for level in ("info", "debug"):
+        configure_logging(level, Redactor())
+        assert not logging.getLogger("watchfiles.main").isEnabledFor(logging.INFO)
 
 
 @given(st.text())

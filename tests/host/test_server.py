@@ -18,6 +18,8 @@ from mcp.types import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     CreateMessageResult,
+    ElicitRequest,
+    ElicitRequestFormParams,
     ElicitResult,
     InputRequiredResult,
     SamplingMessage,
@@ -419,3 +421,51 @@ async def test_making_a_server_leaves_the_root_logger_alone() -> None:
     before = list(logging.getLogger().handlers)
     HostServer(make_host(make_plugin()))
     assert logging.getLogger().handlers == before
+
+
+def make_asking_plugin() -> Plugin:
+    plugin = Plugin()
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    question = ElicitRequest(params=ElicitRequestFormParams(message="Your name?", requested_schema=schema))
+
+    def ask(ctx: Context) -> str | InputRequiredResult:
+        answer = (ctx.input_responses or {}).get("name")
+        if isinstance(answer, ElicitResult) and answer.content:
+            return f"Hello, {answer.content['name']}!"
+        return InputRequiredResult(input_requests={"name": question})
+
+    plugin.tool(name="ask", structured_output=False)(ask)
+    plugin.prompt(name="ask")(ask)
+
+    @plugin.resource("ask://{one}")
+    def ask_about(one: str, ctx: Context) -> str | InputRequiredResult:
+        return ask(ctx)
+
+    return plugin
+
+
+async def say_ann(context: Any, params: Any) -> ElicitResult:
+    return ElicitResult(action="accept", content={"name": "Ann"})
+
+
+async def test_a_question_returned_by_a_plugin_is_asked_and_answered() -> None:
+    async with connect(make_asking_plugin(), elicitation_callback=say_ann) as client:
+        assert text(await client.call_tool("ask", {})) == "Hello, Ann!"
+        (message,) = (await client.get_prompt("ask")).messages
+        assert isinstance(message.content, TextContent)
+        assert message.content.text == "Hello, Ann!"
+        (contents,) = (await client.read_resource("ask://1")).contents
+        assert isinstance(contents, TextResourceContents)
+        assert contents.text == "Hello, Ann!"
+
+
+async def test_a_question_that_an_older_client_cannot_be_asked_says_what_can() -> None:
+    says = "works in every protocol version"
+    async with connect(make_asking_plugin(), mode="legacy", elicitation_callback=say_ann) as client:
+        result = await client.call_tool("ask", {})
+        assert result.is_error
+        assert says in text(result)
+        with pytest.raises(MCPError, match=says):
+            await client.get_prompt("ask")
+        with pytest.raises(MCPError, match=says):
+            await client.read_resource("ask://1")

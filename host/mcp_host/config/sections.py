@@ -293,6 +293,11 @@ class TransportSection(Section):
     json_response: StrictBool = Field(
         default=False, description="Answer HTTP requests with JSON instead of an event stream."
     )
+    resumable: StrictBool = Field(
+        default=False,
+        description="Keep the recent messages of each session in memory, so that a client whose connection breaks"
+        " in the middle of a call gets the rest.",
+    )
     session_idle_timeout: Duration = Field(
         default=1800.0, description="A session without requests for this long is closed."
     )
@@ -300,6 +305,14 @@ class TransportSection(Section):
     max_request_size: StrictInt = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."
     )
+
+    @field_validator("resumable")
+    @classmethod
+    def _has_streams_to_resume(cls, value: bool, info: ValidationInfo) -> bool:
+        for key, says in (("stateless", "no session is kept"), ("json_response", "answers are no streams")):
+            if value and info.data.get(key):
+                raise ValueError(f"has no effect with {key} = true, where {says}; take one of the two out")
+        return value
 
 
 class AuthSection(Section):

@@ -14,7 +14,7 @@ from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
-from mcp.types import INVALID_PARAMS
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import AnyUrl
@@ -28,6 +28,11 @@ from mcp_host.server.auth import auth_of
 from mcp_host.server.events import EventBus
 
 _LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+
+_CANNOT_ASK = (
+    "this asks by returning an InputRequiredResult, which needs protocol 2026-07-28, and the client speaks an older "
+    "version. What is asked for as a parameter, Annotated[T, Resolve(...)], works in every protocol version"
+)
 
 
 class HostServer(MCPServer[None]):
@@ -82,17 +87,29 @@ class HostServer(MCPServer[None]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: SDKContext[Any, Any] | None = None
     ) -> types.CallToolResult | types.InputRequiredResult:
-        return await self.host.dispatcher.call_tool(name, arguments, context or self._outside())
+        context = context or self._outside()
+        result = await self.host.dispatcher.call_tool(name, arguments, context)
+        if _cannot_be_asked(result, context):
+            return types.CallToolResult(content=[types.TextContent(type="text", text=_CANNOT_ASK)], is_error=True)
+        return result
 
     async def read_resource(
         self, uri: AnyUrl | str, context: SDKContext[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | types.InputRequiredResult:
-        return await self.host.dispatcher.read_resource(str(uri), context or self._outside())
+        context = context or self._outside()
+        result = await self.host.dispatcher.read_resource(str(uri), context)
+        if _cannot_be_asked(result, context):
+            raise MCPError(INTERNAL_ERROR, _CANNOT_ASK)
+        return result
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: SDKContext[Any, Any] | None = None
     ) -> types.GetPromptResult | types.InputRequiredResult:
-        return await self.host.dispatcher.get_prompt(name, arguments or {}, context or self._outside())
+        context = context or self._outside()
+        result = await self.host.dispatcher.get_prompt(name, arguments or {}, context)
+        if _cannot_be_asked(result, context):
+            raise MCPError(INTERNAL_ERROR, _CANNOT_ASK)
+        return result
 
     def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
         tool = self.host.catalog.tools.get(name)
@@ -191,6 +208,12 @@ class HostServer(MCPServer[None]):
         if catalog.has_ui or self._reloads:
             capabilities["extensions"] = {**capabilities.get("extensions", {}), APPS: {}}
         return capabilities
+
+
+def _cannot_be_asked(result: object, context: SDKContext[Any, Any]) -> bool:
+    """Whether a plugin asks in a form that this client's version has no word for (SEP-2322)."""
+    version = context.protocol_version
+    return isinstance(result, types.InputRequiredResult) and version not in (None, *MODERN_PROTOCOL_VERSIONS)
 
 
 @asynccontextmanager

@@ -21,12 +21,15 @@ from mcp_host.errors import HostError
 from mcp_host.process import OwnProcess
 from mcp_host.server.auth import AnswerUnavailable
 from mcp_host.server.hostserver import HostServer
+from mcp_host.server.resuming import EventLog, keep_events
 
 logger = logging.getLogger(__name__)
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
 """Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
+_RETRY_AFTER = 1000
+"""Milliseconds after which a client whose stream ended is to come back for the rest of it (SEP-1699)."""
 
 
 class HostApp:
@@ -205,11 +208,14 @@ def _starlette(server: HostServer) -> Starlette:
         max_request_body_size=transport.max_request_size,
         session_idle_timeout=None if transport.stateless else transport.session_idle_timeout,
         max_sessions=transport.max_sessions,
+        retry_interval=_RETRY_AFTER if transport.resumable else None,
         # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     if server.authorization is not None and server.authorization.keys is not None:
         app.add_middleware(AnswerUnavailable)
+    if transport.resumable:
+        keep_events(server.session_manager, EventLog())
     app.router.routes.extend(server.host.catalog.routes)
     return app
 

@@ -1,0 +1,180 @@
+"""Plugins for other people's clients to use, and those clients in a folder of the test's own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+import node
+from e2e.conftest import GOOD, Cli, Done, Process
+from sites import Site
+
+BELL = '''
+"""Rings, and walks at its client's pace."""
+from contextlib import asynccontextmanager
+
+import anyio
+
+from mcp_host import Context, Plugin
+
+
+@asynccontextmanager
+async def lifespan(plugin):
+    yield anyio.Semaphore(0)
+
+
+plugin = Plugin(lifespan=lifespan)
+
+
+@plugin.tool
+async def touch(uri: str, ctx: Context) -> str:
+    """Say that a resource has changed."""
+    await ctx.notify_resource_updated(uri)
+    return "touched"
+
+
+@plugin.tool
+async def walk(steps: int, ctx: Context) -> str:
+    """Report each step, and wait for a `go` after it."""
+    for step in range(1, steps + 1):
+        await ctx.report_progress(step, steps, f"step {step}")
+        await ctx.state.acquire()
+    return "walked"
+
+
+@plugin.tool
+async def go(ctx: Context) -> str:
+    """Let the walker take a step."""
+    ctx.state.release()
+    return "gone"
+
+
+@plugin.tool
+async def nap(ctx: Context) -> str:
+    """End the stream of the answer before there is one, where it can be resumed."""
+    await ctx.close_sse_stream()
+    return "slept"
+'''
+
+LATE = '''
+"""Comes with a reload."""
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool
+def late() -> str:
+    """Better than never."""
+    return "here I am"
+
+
+@plugin.prompt
+def later() -> str:
+    """A prompt that was not there before."""
+    return "Wait for it."
+
+
+@plugin.resource("late://one")
+def one() -> str:
+    """A resource that was not there before."""
+    return "late"
+'''
+
+LONGEST = 300.0
+"""Seconds that a server or a client may live: some servers here serve a whole module, on a machine that may be busy."""
+
+CONFIG = """
+[host]
+name = "shop"
+instructions = "Be kind."
+[transport]
+resumable = true
+[plugins.good]
+[plugins.bell]
+"""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A folder with an mcp-host.toml, an `mcp-host` that serves it, and clients that come to it."""
+
+    cli: Cli
+
+    @property
+    def command(self) -> list[str]:
+        """What a client starts to get the server on stdio."""
+        return [sys.executable, "-m", "mcp_host", "run", "--reload", "--config", str(self.cli.folder / "mcp-host.toml")]
+
+    def add_the_late_plugin(self) -> None:
+        self.cli.config(CONFIG + "[plugins.late]\n")
+
+    @contextmanager
+    def client(self, script: str, *args: str) -> Iterator[Process]:
+        """Run one of the scripts beside this file, and kill it at the end of the block if it still runs."""
+        folder = self.cli.folder
+        command = [str(node.node()), script, *args]
+        process = Process(command, folder, self.cli.env, folder / "client.log", longest=self.cli.longest)
+        try:
+            process.stdin.close()
+            yield process
+        finally:
+            process.close()
+
+    def run(self, program: str, *args: str) -> Done:
+        """Run a program of one of the packages to its end."""
+        done = subprocess.run(
+            [node.node(), node.packages() / ".bin" / program, *args],
+            cwd=self.cli.folder,
+            env=self.cli.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=self.cli.longest,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def wares(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = Site(tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("wheels"))
+    for name, source in (("good", GOOD), ("bell", BELL), ("late", LATE)):
+        site.plugin(name, dedent(source))
+    return site
+
+
+def _shop(wares: Site, folder: Path) -> Shop:
+    try:
+        # A script's imports are looked for beside it.
+        (folder / "node_modules").symlink_to(node.packages())
+    except node.MissingError as error:
+        pytest.skip(str(error))
+    for script in node.CLIENTS.glob("*.mjs"):
+        shutil.copy(script, folder)
+    env = node.environment(PYTHONPATH=str(wares.folder), PYTHONUNBUFFERED="1", HOME=str(folder))
+    cli = Cli(folder, env, longest=LONGEST)
+    cli.config(CONFIG)
+    return Shop(cli)
+
+
+@pytest.fixture
+def shop(wares: Site, tmp_path: Path) -> Shop:
+    return _shop(wares, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_shop(wares: Site, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """One for the tests of a module that change nothing."""
+    return _shop(wares, tmp_path_factory.mktemp("shop"))
+
+
+__all__ = ["Shop"]

@@ -1,0 +1,96 @@
+"""Runs the official conformance suite and reads what it found."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import node
+
+Outcome = Literal["passes", "warns", "fails", "empty"]
+
+_LONGEST = 300.0
+"""Seconds after which a run of the suite is given up; the longest takes under ten where nothing else runs."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What the suite found in one scenario. The ticks it prints count failures only, this counts all."""
+
+    name: str
+    checks: Sequence[dict[str, Any]]
+
+    @property
+    def outcome(self) -> Outcome:
+        found = {check["status"] for check in self.checks}
+        if "FAILURE" in found:
+            return "fails"
+        if "SUCCESS" not in found:
+            return "empty"
+        return "warns" if "WARNING" in found else "passes"
+
+    @property
+    def problems(self) -> list[str]:
+        return [
+            f"{self.name}: {check['id']}: {check['status']}: {check.get('errorMessage', '')}"
+            for check in self.checks
+            if check["status"] not in ("SUCCESS", "INFO")
+        ]
+
+    @property
+    def details(self) -> str:
+        """Everything the checks saw, as one text of JSON."""
+        return json.dumps([check.get("details") for check in self.checks])
+
+
+def run(version: str, url: str, folder: Path, *options: str) -> dict[str, Scenario]:
+    """Run one release of the suite against a server and return its scenarios by name.
+
+    Raises:
+        MissingError: The suite is not installed.
+    """
+    program = node.packages() / f"conformance-{version}/dist/index.js"
+    done = subprocess.run(
+        [node.node(), program, "server", "--url", url, "-o", folder, *options],
+        env=node.environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=_LONGEST,
+        check=False,
+    )
+    scenarios = {}
+    for path in folder.glob("*/checks.json"):
+        # server-NAME-2026-11-22T19-05-45-089Z
+        name = re.sub(r"^server-|-\d{4}-\d\d-\d\dT[\d-]+Z$", "", path.parent.name)
+        scenarios[name] = Scenario(name, json.loads(path.read_text(encoding="utf-8")))
+    failed = [name for name, scenario in scenarios.items() if scenario.outcome == "fails"]
+    assert scenarios, f"the suite checked nothing:\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0 or failed, f"the suite ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return scenarios
+
+
+def run_steadily(
+    version: str, url: str, folder: Path, options: Sequence[str], alone: Sequence[str], expected: Mapping[str, Outcome]
+) -> dict[str, Scenario]:
+    """Run the suite, then once more, alone, each scenario that came out otherwise than expected.
+
+    Some checks give a server half a second to answer in, which a busy machine may take; what is wrong stays wrong.
+    """
+    scenarios = run(version, url, folder, *options)
+    for name, scenario in list(scenarios.items()):
+        if scenario.outcome != expected.get(name):
+            scenarios |= run(version, url, folder / "again" / name, "--scenario", name, *alone)
+    return scenarios
+
+
+def required(version: str, revision: str) -> frozenset[str]:
+    """The scenarios that a revision of the specification requires of a server: a frozen list in the suite's package."""
+    text = (node.packages() / f"conformance-{version}/requirements/{revision}.yaml").read_text(encoding="utf-8")
+    section = re.search(r"^server:\n((?:  - .*\n)+)", text, re.MULTILINE)
+    assert section is not None
+    return frozenset(re.findall(r"^  - (\S+)$", section[1], re.MULTILINE))

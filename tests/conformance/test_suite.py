@@ -1,0 +1,124 @@
+"""The official conformance suite passes against `mcp-host run` and a plugin that has its fixtures."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+import node
+from conformance import suite
+from e2e.conftest import Cli, Process
+from sites import Site
+
+HERE = Path(__file__).parent
+EXPECTED: dict[str, Any] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
+OLDER, NEWER = "0.1.16", "0.2.0-alpha.12"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    try:
+        node.packages()
+    except node.MissingError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("conformance")
+    site = Site(folder / "site", folder)
+    package = HERE / "mcp_plugin_conformance"
+    files = {f"{package.name}/{path.name}": path.read_text(encoding="utf-8") for path in package.glob("*.py")}
+    site.install("mcp-plugin-conformance", files, plugins={"conformance": package.name})
+    cli = Cli(folder, node.environment(PYTHONPATH=str(site.folder), PYTHONUNBUFFERED="1"), longest=300)
+    cli.config('[host]\nname = "conformance"\n[transport]\nresumable = true\n[plugins.conformance]\n')
+    with cli.serve() as process:
+        yield process
+
+
+def passing(
+    served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str]
+) -> dict[str, suite.Scenario]:
+    """Run the suite: every required scenario passes without a warning, every other one comes out as its line says."""
+    others: dict[str, dict[str, Any]] = EXPECTED[revision or version]["others"]
+    expected: dict[str, suite.Outcome] = {
+        **dict.fromkeys(required, "passes"),
+        **{name: line["outcome"] for name, line in others.items()},
+    }
+    options, alone = ["--requirements", revision or ""], ["--spec-version", revision or ""]
+    if revision is None:
+        options, alone = ["--suite", "all"], []
+    scenarios = suite.run_steadily(version, served.url, tmp_path, options, alone, expected)
+    wrong = [name for name, scenario in scenarios.items() if scenario.outcome != expected.get(name)]
+    problems = "\n".join(line for name in wrong for line in scenarios[name].problems)
+    assert {name: scenario.outcome for name, scenario in scenarios.items()} == expected, problems
+    assert all(line["reason"] for line in others.values())
+    return scenarios
+
+
+def assert_saw(scenarios: dict[str, suite.Scenario], name: str, *texts: str) -> None:
+    """A scenario that any server passes, even one without the fixture, saw this plugin's."""
+    for text in texts:
+        assert text in scenarios[name].details, f"{name} passed without having seen {text!r}"
+
+
+def assert_saw_the_tools(scenarios: dict[str, suite.Scenario]) -> None:
+    assert_saw(scenarios, "tools-call-simple-text", "This is a simple text response for testing.")
+    assert_saw(scenarios, "tools-call-error", "This tool intentionally returns an error for testing")
+
+
+def test_the_release_0_1_16_passes(served: Process, tmp_path: Path) -> None:
+    scenarios = passing(served, tmp_path, OLDER, None, set(EXPECTED[OLDER]["required"]))
+    assert_saw_the_tools(scenarios)
+    assert_saw(scenarios, "server-sse-multiple-streams", '"functionalSseStreams": 3')
+
+
+def test_the_requirements_of_2025_11_25_are_met(served: Process, tmp_path: Path) -> None:
+    revision = "2025-11-25"
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision))
+    assert_saw_the_tools(scenarios)
+    assert_saw(scenarios, "server-sse-multiple-streams", '"functionalSseStreams": 3')
+
+
+def test_the_requirements_of_2026_07_28_are_met(served: Process, tmp_path: Path) -> None:
+    revision = "2026-07-28"
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision))
+    assert_saw_the_tools(scenarios)
+    assert_saw(scenarios, "input-required-result-ignore-extra-params", "Hello, Alice!")
+    assert_saw(scenarios, "input-required-result-validate-input", '"code": -32602', "What is your name?")
+    # What unsupported-methods lists holds a tool and a prompt that do ask when they are called.
+    assert_saw(scenarios, "tools-list", "test_input_required_result_elicitation")
+    assert_saw(scenarios, "input-required-result-non-tool-request", "What context should the prompt use?")
+
+
+def test_calls_at_once_get_a_stream_each_in_2026_07_28(served: Process) -> None:
+    """What server-sse-multiple-streams leaves out there: it lists tools, which is answered without a stream."""
+
+    def call(number: int) -> list[dict[str, Any]]:
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "progressToken": f"token-{number}",
+        }
+        params = {"name": "test_tool_with_progress", "arguments": {}, "_meta": meta}
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": "2026-07-28",
+            "Mcp-Method": "tools/call",
+            "Mcp-Name": "test_tool_with_progress",
+        }
+        message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+        answer = httpx2.post(served.url, json=message, headers=headers, timeout=60)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return [json.loads(line.removeprefix("data:")) for line in answer.text.splitlines() if line.startswith("data:")]
+
+    with ThreadPoolExecutor(3) as pool:
+        for number, events in enumerate(pool.map(call, range(3))):
+            *progress, result = events
+            assert [event["params"]["progress"] for event in progress] == [0, 50, 100]
+            assert {event["params"]["progressToken"] for event in progress} == {f"token-{number}"}
+            assert result["id"] == number
+            assert result["result"]["content"][0]["text"] == "Tool with progress executed successfully"
