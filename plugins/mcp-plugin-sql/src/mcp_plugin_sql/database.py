@@ -53,11 +53,9 @@ class Database:
     async def explain(self, sql: str, parameters: Mapping[str, Any] | None) -> Collector:
         """The plan of a statement, as the database shows it."""
         sent = statement(sql, parameters, self.backend.dialect)
-        return (
-            await self.query(self.backend.explaining + sent.text, None)
-            if sent.values is None
-            else (await self.query(self.backend.explaining + sql, parameters))
-        )
+        into = self.collector()
+        await self.run(lambda connection: self.backend.explain(connection, sent, into), tidy=True)
+        return into
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> tuple[Collector, int | None]:
         """Run and commit a statement that may write: what it returned, and how many rows it changed, where known."""

@@ -43,10 +43,12 @@ def to_json(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
         return _duration(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) or type(value).__name__ == "Record":
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [to_json(item) for item in value]
+    if type(value).__name__ == "Range":
+        return _range(value)
     return _text(str(value))
 
 
@@ -77,6 +79,14 @@ def _duration(value: datetime.timedelta) -> str:
     fraction = f".{total.microseconds:06}" if total.microseconds else ""
     sign = "-" if value < datetime.timedelta() else ""
     return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
+
+
+def _range(value: Any) -> str:
+    """A range of asyncpg's or psycopg's, as PostgreSQL writes it."""
+    if value.isempty:
+        return "empty"
+    lower, upper = ("" if bound is None else str(to_json(bound)) for bound in (value.lower, value.upper))
+    return f"{'[' if value.lower_inc else '('}{lower},{upper}{']' if value.upper_inc else ')'}"
 
 
 def _text(value: str) -> str:

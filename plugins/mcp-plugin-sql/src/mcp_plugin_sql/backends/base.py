@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -75,6 +76,10 @@ class Backend(ABC):
                 result.close()
 
         await connection.run_sync(read)
+
+    async def explain(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
+        """Collect the plan of a statement, which is not run."""
+        await self.select(connection, replace(sent, text=self.explaining + sent.text), into)
 
     async def execute(self, connection: AsyncConnection, sent: Statement, into: Collector) -> int | None:
         """Run a statement that may write, collect what it returns, and say how many rows it changed, where known."""

@@ -6,12 +6,14 @@ Sources: MySQL's documentation of START TRANSACTION, max_execution_time, KILL; M
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from mcp_host import ToolError
 from mcp_plugin_sql.backends.base import Backend
-from mcp_plugin_sql.collecting import COUNTED
+from mcp_plugin_sql.collecting import COUNTED, Collector
 from mcp_plugin_sql.failures import Failure, shortened
-from mcp_plugin_sql.statement import Dialect
+from mcp_plugin_sql.statement import Dialect, Statement
 
 if TYPE_CHECKING:
     import aiomysql  # type: ignore[import-untyped]
@@ -24,7 +26,10 @@ READ_ONLY: Final = frozenset((1792, 1290, 1836))
 STOPPED: Final = frozenset((3024, 1969, 1317))
 LOCKED: Final = frozenset((1205, 1213))
 UNREACHABLE: Final = frozenset((1040, 1044, 1045, 1049, 1130, 1203, 2002, 2003, 2005))
-LOST: Final = frozenset((1053, 1077, 1927, 2006, 2013, 2014))
+LOST: Final = frozenset((0, 1053, 1077, 1927, 2006, 2013, 2014))
+SYNTAX: Final = 1064
+NO_SHOW_VIEW: Final = 1345
+"""EXPLAIN needs the privilege SHOW VIEW; the statement has been parsed as one that can be explained then."""
 
 
 class MySQL(Backend):
@@ -60,7 +65,29 @@ class MySQL(Backend):
         if not writing:
             # The protocol has no way to end a result early: without it a large one would be read to its end.
             await connection.exec_driver_sql(f"SET SESSION sql_select_limit = {self.settings.max_rows + COUNTED + 2}")
+            # What ends the transaction, as DDL does in MariaDB, finds the next one read-only, too.
+            await connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
         await connection.exec_driver_sql(f"START TRANSACTION READ {'WRITE' if writing else 'ONLY'}")
+
+    async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
+        """Run it, if the server can explain it: what it cannot is neither a SELECT nor a change of rows.
+
+        A read-only transaction refuses to change rows, but not everything else: MariaDB commits it for a compound
+        statement (BEGIN NOT ATOMIC), and leaves it for SET STATEMENT ... FOR.
+        """
+        try:
+            await self.explain(connection, sent, Collector(1, 1))
+        except Exception as error:
+            number, text = _said(error)
+            if number == SYNTAX:
+                raise ToolError(f"Only a SELECT can run here. MySQL says: {text}") from None
+            if number != NO_SHOW_VIEW:
+                raise
+        await super().select(connection, sent, into)
+
+    async def explain(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
+        """Collect the plan of a statement, which is not run."""
+        await super().select(connection, replace(sent, text=self.explaining + sent.text), into)
 
     async def stop(self, connection: AsyncConnection, task: asyncio.Task[Any]) -> None:
         """KILL QUERY over a connection of its own: the protocol has no cancel."""
@@ -80,13 +107,9 @@ class MySQL(Backend):
 
     def failure(self, error: BaseException) -> Failure | None:
         """What one of MySQL's errors means, by its number."""
-        import pymysql  # type: ignore[import-untyped]
-
-        cause = getattr(error, "orig", None) or error
-        if not isinstance(cause, pymysql.err.Error):
+        number, text = _said(error)
+        if number is None:
             return None
-        number = cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
-        text = shortened(str(cause.args[-1] if cause.args else cause))
         if number in READ_ONLY:
             return Failure("read-only", text)
         if number in STOPPED:
@@ -95,7 +118,7 @@ class MySQL(Backend):
             return Failure("busy", text)
         if number in UNREACHABLE:
             return Failure("unreachable", text)
-        if number in LOST or isinstance(cause, pymysql.err.InterfaceError):
+        if number in LOST:
             return Failure("lost")
         return Failure("statement", text)
 
@@ -116,3 +139,14 @@ class MySQL(Backend):
         connection.client_flag &= ~MULTI_STATEMENTS
         await connection._connect()
         return connection
+
+
+def _said(error: BaseException) -> tuple[int | None, str]:
+    """The number and text of one of MySQL's errors; None for any other, 0 for one that has no number."""
+    import pymysql  # type: ignore[import-untyped]
+
+    cause = getattr(error, "orig", None) or error
+    if not isinstance(cause, pymysql.err.Error):
+        return None, ""
+    number = cause.args[0] if cause.args and isinstance(cause.args[0], int) else 0
+    return number, shortened(str(cause.args[-1] if cause.args else cause))

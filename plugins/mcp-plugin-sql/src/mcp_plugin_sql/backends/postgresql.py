@@ -24,7 +24,6 @@ TEXT_TYPES: Final = (
     *("date", "time", "timetz", "timestamp", "timestamptz", "interval"),
     *("inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "money"),
     *("point", "line", "lseg", "box", "path", "polygon", "circle"),
-    *("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange"),
 )
 """Types that pass in and out as PostgreSQL's own text: Python's have no infinity, no year 10,000, no months."""
 

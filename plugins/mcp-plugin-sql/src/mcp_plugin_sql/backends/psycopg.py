@@ -1,17 +1,21 @@
-"""PostgreSQL through psycopg: rows are streamed over the extended protocol, which takes one statement at a time."""
+"""PostgreSQL through psycopg, always over the extended protocol, which takes one statement at a time."""
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from mcp_plugin_sql.backends.base import BATCH
 from mcp_plugin_sql.backends.postgresql import TEXT_TYPES, PostgreSQL
 from mcp_plugin_sql.collecting import Collector
 from mcp_plugin_sql.failures import Failure, shortened
 from mcp_plugin_sql.statement import Dialect, Statement
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+NEVER: Final = 2**31
+"""Uses after which psycopg prepares a statement by itself; None would forbid to ask for it."""
 
 
 class Psycopg(PostgreSQL):
@@ -30,7 +34,7 @@ class Psycopg(PostgreSQL):
             {
                 "connect_timeout": max(2, round(self.settings.connect_timeout)),
                 "options": options,
-                "prepare_threshold": None,
+                "prepare_threshold": NEVER,
             },
         )
 
@@ -44,25 +48,33 @@ class Psycopg(PostgreSQL):
         return engine
 
     async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Stream the rows. Unlike `execute`, `stream` never uses the simple protocol, which takes many statements."""
-        raw = await connection.get_raw_connection()
-        driver: Any = raw.driver_connection
-        async with driver.cursor() as cursor, aclosing(cursor.stream(sent.text, sent.values)) as rows:
-            async for row in rows:
-                if not into.add(row):
-                    break
+        """Read through a cursor of the server's, so that a large result never arrives as a whole.
+
+        What no cursor can be declared for, SHOW and EXPLAIN say, is a syntax error then, and run as it is.
+        """
+        import psycopg
+
+        driver = await _driver(connection)
+        cursor = psycopg.AsyncServerCursor(driver, "mcp")
+        try:
+            await cursor.execute(sent.text, sent.values)
+        except (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported):
+            await connection.rollback()
+            await self.begin(connection, writing=False)
+            await self.execute(connection, sent, into)
+            return
+        async with cursor:
             into.columns = [column.name for column in cursor.description or ()]
+            while batch := await cursor.fetchmany(BATCH):
+                for row in batch:
+                    if not into.add(row):
+                        return
 
     async def execute(self, connection: AsyncConnection, sent: Statement, into: Collector) -> int | None:
         """Run it as a prepared statement, which is a single one."""
-        raw = await connection.get_raw_connection()
-        driver: Any = raw.driver_connection
+        driver = await _driver(connection)
         async with driver.cursor() as cursor:
-            driver.prepare_threshold = 0
-            try:
-                await cursor.execute(sent.text, sent.values, prepare=True)
-            finally:
-                driver.prepare_threshold = None
+            await cursor.execute(sent.text, sent.values, prepare=True)
             if cursor.description is not None:
                 into.columns = [column.name for column in cursor.description]
                 async for row in cursor:
@@ -71,8 +83,7 @@ class Psycopg(PostgreSQL):
 
     async def tidy(self, connection: AsyncConnection) -> bool:
         """Undo SET, prepared statements, temporary tables, LISTEN and session locks."""
-        raw = await connection.get_raw_connection()
-        driver: Any = raw.driver_connection
+        driver = await _driver(connection)
         await driver.set_autocommit(True)
         await driver.execute("DISCARD ALL")
         await driver.set_autocommit(False)
@@ -97,3 +108,9 @@ class Psycopg(PostgreSQL):
             connected = "connection failed" not in str(cause) and "connection timeout" not in str(cause)
             return Failure("lost") if connected else Failure("unreachable", shortened(str(cause)))
         return Failure("statement", shortened(str(cause)))
+
+
+async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
+    """psycopg's own connection below SQLAlchemy's."""
+    raw = await connection.get_raw_connection()
+    return cast("psycopg.AsyncConnection[Any]", raw.driver_connection)

@@ -26,7 +26,7 @@ async def query(
         row_count=len(found.rows),
         truncated=bool(found.cap),
         unseen_rows=None if found.more else found.unseen,
-        note=found.note,
+        note=found.note if found.columns else "The statement returns no rows. What it set has ended with this call.",
     )
 
 
