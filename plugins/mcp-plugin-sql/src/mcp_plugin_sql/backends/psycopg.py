@@ -55,20 +55,20 @@ class Psycopg(PostgreSQL):
         import psycopg
 
         driver = await _driver(connection)
-        cursor = psycopg.AsyncServerCursor(driver, "mcp")
         try:
-            await cursor.execute(sent.text, sent.values)
+            async with psycopg.AsyncServerCursor(driver, "mcp") as cursor:
+                await cursor.execute(sent.text, sent.values)
+                into.columns = [column.name for column in cursor.description or ()]
+                while batch := await cursor.fetchmany(BATCH):
+                    for row in batch:
+                        if not into.add(row):
+                            return
         except (psycopg.errors.SyntaxError, psycopg.errors.FeatureNotSupported):
+            if into.columns:
+                raise
             await connection.rollback()
             await self.begin(connection, writing=False)
             await self.execute(connection, sent, into)
-            return
-        async with cursor:
-            into.columns = [column.name for column in cursor.description or ()]
-            while batch := await cursor.fetchmany(BATCH):
-                for row in batch:
-                    if not into.add(row):
-                        return
 
     async def execute(self, connection: AsyncConnection, sent: Statement, into: Collector) -> int | None:
         """Run it as a prepared statement, which is a single one."""
