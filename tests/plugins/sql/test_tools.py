@@ -208,9 +208,7 @@ async def test_a_query_cannot_write(served: Served, url: str, refused: Refused, 
 
 async def test_a_plan_is_shown_and_the_statement_not_run(served: Served, url: str, refused: Refused) -> None:
     async with served(url) as client:
-        shown = await call(
-            client, "explain", sql="SELECT * FROM orders WHERE id = :id", parameters={"id": 1}
-        )
+        shown = await call(client, "explain", sql="SELECT * FROM orders WHERE id = :id", parameters={"id": 1})
         why = refused(await client.call_tool("explain", {"sql": "SELECT * FROM nowhere"}))
     assert "orders" in "\n".join(shown["plan"])
     assert "nowhere" in why

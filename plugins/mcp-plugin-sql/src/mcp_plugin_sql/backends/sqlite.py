@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import quote
 
+import anyio
+import anyio.to_thread
+
 from mcp_plugin_sql.backends.base import Backend
 from mcp_plugin_sql.failures import Failure, shortened
 from mcp_plugin_sql.settings import Settings
@@ -57,6 +60,9 @@ def may_read(action: int, first: str | None, second: str | None, database: str |
         return sqlite3.SQLITE_OK if str(first).lower() in known else sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION and str(second).lower() == "load_extension":
         return sqlite3.SQLITE_DENY
+    if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master" and source is None:
+        # What SQLite asks for when it declares a pragma as a table; a caller's own UPDATE meets mode=ro.
+        return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
 
 
@@ -157,7 +163,13 @@ class SQLite(Backend):
         )
         # A host that is told to end must not wait for a statement.
         connecting._thread.daemon = True
-        connection = await connecting
+        try:
+            connection = await connecting
+        except BaseException:
+            # Its thread still has to tell the event loop, which may end with this call.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(connecting._thread.join)
+            raise
         try:
             await cast(Any, connection)._execute(_restrict, connection._conn, writing)
         except BaseException:
