@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pymysql
+import pymysql  # type: ignore[import-untyped]
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
@@ -106,7 +106,7 @@ def fill_postgres(server: Server) -> None:
             connection.execute(statement)
 
 
-def mariadb_connection(server: Server) -> pymysql.Connection[Any]:
+def mariadb_connection(server: Server) -> Any:
     return pymysql.connect(
         host="127.0.0.1", port=server.port, user="tester", password=servers.PASSWORD, autocommit=True
     )

@@ -101,9 +101,7 @@ async def test_ddl_is_undone_with_the_statement_that_fails(served: Served, shop:
     assert tables.structured_content == {"tables": [], "truncated": False}
 
 
-async def test_a_file_that_is_written_for_the_first_time_is_made(
-    served: Served, folder: Path, refused: Refused
-) -> None:
+async def test_a_file_is_made_when_it_is_first_written(served: Served, folder: Path, refused: Refused) -> None:
     async with served("new.sqlite", writable=True) as client:
         text = refused(await client.call_tool("query", {"sql": "SELECT 1"}))
         assert text == (

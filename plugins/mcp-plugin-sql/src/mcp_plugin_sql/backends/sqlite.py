@@ -8,21 +8,22 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
+import aiosqlite
 import anyio
 import anyio.to_thread
 
-from mcp_plugin_sql.backends.base import Backend
+from mcp_plugin_sql.backends.base import BATCH, Backend
 from mcp_plugin_sql.failures import Failure, shortened
 from mcp_plugin_sql.settings import Settings
 from mcp_plugin_sql.statement import Dialect
 from mcp_plugin_sql.target import Parsed, file_of
 
 if TYPE_CHECKING:
-    import aiosqlite
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 AGAIN: Final = 0.05
@@ -76,6 +77,26 @@ def may_write(action: int, first: str | None, second: str | None, database: str 
     if action == sqlite3.SQLITE_FUNCTION:
         return may_read(action, first, second, database, source)
     return sqlite3.SQLITE_OK
+
+
+class StoppableConnection(aiosqlite.Connection):
+    """A connection of aiosqlite's that may be stopped while it is closing.
+
+    SQLAlchemy does so with one whose statement heeds no interrupt; the second stop would wait for ever for a
+    thread that has ended. The thread is a daemon: a host that is told to end must not wait for a statement.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=BATCH)
+        self._thread.daemon = True
+        self._stopping = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread, once."""
+        if self._stopping:
+            return None
+        self._stopping = True
+        return super().stop()
 
 
 class SQLite(Backend):
@@ -153,27 +174,27 @@ class SQLite(Backend):
         return Failure("statement", text)
 
     async def _connect(self, *, writing: bool) -> aiosqlite.Connection:
-        import aiosqlite
-
-        connecting = aiosqlite.connect(
-            f"file:{quote(str(self.path))}?mode={'rwc' if writing else 'ro'}",
-            uri=True,
-            timeout=min(self.settings.statement_timeout, LONGEST_LOCK),
-            isolation_level=None,
-        )
-        # A host that is told to end must not wait for a statement.
-        connecting._thread.daemon = True
+        connecting = StoppableConnection(lambda: self._open(writing=writing))
         try:
-            connection = await connecting
+            return await connecting
         except BaseException:
             # Its thread still has to tell the event loop, which may end with this call.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(connecting._thread.join)
             raise
+
+    def _open(self, *, writing: bool) -> sqlite3.Connection:
+        """Open the file, and make SQLite itself refuse what a caller may not do. Runs in the connection's thread."""
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode={'rwc' if writing else 'ro'}",
+            uri=True,
+            timeout=min(self.settings.statement_timeout, LONGEST_LOCK),
+            isolation_level=None,
+        )
         try:
-            await cast(Any, connection)._execute(_restrict, connection._conn, writing)
+            _restrict(connection, writing)
         except BaseException:
-            await connection.close()
+            connection.close()
             raise
         return connection
 
@@ -186,7 +207,6 @@ class SQLite(Backend):
 
 
 def _restrict(connection: sqlite3.Connection, writing: bool) -> None:
-    """Make the database itself refuse what a caller may not do. Runs in the connection's thread."""
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     if writing:
