@@ -218,5 +218,7 @@ def _why(error: BaseException) -> str:
         return "its URL has an option that the driver does not take"
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection was refused; is the server running?"
     text = getattr(error, "strerror", None) or str(error)
     return " ".join(text.split()) or type(error).__name__
