@@ -147,14 +147,17 @@ def mariadb_server() -> Iterator[Server]:
             shutil.chown(data, "nobody", "nogroup")
         # What mariadb-install-db does, which needs programs of the client's package.
         system = "".join(MARIADB_TABLES.joinpath(name).read_text(encoding="utf-8") for name in MARIADB_FILES)
-        subprocess.run(
-            [MARIADBD, *common, "--bootstrap", "--innodb-log-file-size=8M"],
+        bootstrap = subprocess.run(
+            [MARIADBD, *common, "--bootstrap", "--innodb-log-file-size=8M", "--innodb-use-native-aio=0"],
             input=f"CREATE DATABASE mysql;\nUSE mysql;\n{system}".encode(),
             cwd=folder,
-            check=True,
-            capture_output=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             **_unprivileged(),
         )
+        if bootstrap.returncode:
+            raise RuntimeError(bootstrap.stdout.decode(errors="replace"))
         first = folder / "first.sql"
         quoted = PASSWORD.replace("'", "''")
         first.write_text(
@@ -174,6 +177,7 @@ def mariadb_server() -> Iterator[Server]:
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=32M",
             "--innodb-log-file-size=8M",
+            "--innodb-use-native-aio=0",
         ]
         url = f"mysql://tester:{QUOTED_PASSWORD}@127.0.0.1:{port}/shop"
         yield from _running(Server(folder, url, port, command, b""))

@@ -53,7 +53,7 @@ def to_json(value: Any) -> Any:
 
 
 def _not_finite(value: float | Decimal) -> str:
-    if math.isnan(value):
+    if value.is_nan() if isinstance(value, Decimal) else math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"
 
