@@ -141,7 +141,7 @@ def mariadb_server() -> Iterator[Server]:
     assert MARIADBD is not None
     with server_folder() as folder:
         data = folder / "data"
-        common = ["--no-defaults", f"--datadir={data}"]
+        common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}"]
         data.mkdir()
         if os.getuid() == 0:
             shutil.chown(data, "nobody", "nogroup")
