@@ -153,7 +153,10 @@ class Database:
             raise ToolError(self._text(Failure("unreachable", why), writing=writing)) from None
 
     async def _give_back(self, connection: AsyncConnection, *, usable: bool, tidy: bool) -> None:
-        """Give a connection back to the pool, clean; one that may not be is closed."""
+        """Give a connection back to the pool, clean; one that may not be is closed.
+
+        What fails here has no caller to hear of it: the answer is there already, and the connection is not used again.
+        """
         with anyio.move_on_after(CLOSING), suppress(Exception):
             if usable and tidy:
                 await connection.rollback()
