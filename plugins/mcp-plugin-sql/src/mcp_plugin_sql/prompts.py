@@ -1,0 +1,48 @@
+"""The prompt: how to go about a schema one does not know, with the name of a table completed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp import MCPError
+from mcp.types import INVALID_PARAMS
+from pydantic import Field
+
+from mcp_plugin_sql import catalog
+from mcp_plugin_sql.app import Sql, plugin
+
+STEPS = """\
+Explore the {title} database and answer a question about it.
+
+1. {start}
+2. Follow the foreign keys to the tables around it; read the resource sql://tables/NAME/sample of those that matter.
+3. Count before you list: SELECT count(*) first, then aggregates, then rows with ORDER BY and LIMIT.
+4. Use explain before a query over a large table. Pass values in `parameters`, as :name, not within the text.
+5. Report what you found: the figures, the query each came from, and what the data cannot tell.
+
+{question}"""
+
+
+@plugin.prompt(title="Explore the database")
+async def explore_database(
+    ctx: Sql,
+    question: Annotated[str, Field(description="What you want to know, if anything in particular.")] = "",
+    table: Annotated[str, Field(description="The table to begin with, if you know it.")] = "",
+) -> str:
+    """Explore a schema step by step, with a question in mind if there is one."""
+    start = "Call list_tables, then describe_table for the tables whose names promise most."
+    if table:
+        try:
+            described = await catalog.describe(ctx.state, table)
+        except catalog.UnknownTableError as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from None
+        columns = ", ".join(f"{column.name} ({column.type})" for column in described.columns)
+        start = f"Begin with the {described.kind} `{described.table}`. Its columns: {columns}."
+    asked = f"The question is: {question}" if question else "Say what the database is about and what stands out."
+    return STEPS.format(title=ctx.state.backend.title, start=start, question=asked)
+
+
+@plugin.completion("explore_database", "table")
+async def complete_first_table(value: str, ctx: Sql) -> list[str]:
+    """The tables whose names contain what the user has typed."""
+    return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state)])

@@ -1,0 +1,74 @@
+"""The resources: which tables there are, what they are made of, and their first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+
+from mcp_host import ResourceError, ToolError
+from mcp_plugin_sql import catalog
+from mcp_plugin_sql.app import Sql, plugin
+from mcp_plugin_sql.models import Sample, TableEntry, TableSchema
+
+JSON = "application/json"
+SCHEMA = "sql://tables/{table}/schema"
+SAMPLE = "sql://tables/{table}/sample{?rows}"
+
+
+@plugin.resource("sql://tables", title="Tables", description="The tables and views of the database.", mime_type=JSON)
+async def tables(ctx: Sql) -> list[TableEntry]:
+    """All tables and views."""
+    with _as_resource_error():
+        return [_entry(table) for table in await catalog.tables(ctx.state)]
+
+
+@plugin.resource(
+    SCHEMA,
+    title="Columns of a table",
+    description="Name and type of every column, primary key, foreign keys, indexes.",
+    mime_type=JSON,
+)
+async def table_schema(table: str, ctx: Sql) -> TableSchema:
+    """What one table is made of."""
+    with _as_resource_error():
+        return await catalog.describe(ctx.state, table)
+
+
+@plugin.resource(
+    SAMPLE,
+    title="First rows of a table",
+    description="Its first rows, 10 unless `rows` says otherwise; fewer when they take more than max_bytes.",
+    mime_type=JSON,
+)
+async def table_sample(table: str, ctx: Sql, rows: int = 10) -> Sample:
+    """The first rows of one table."""
+    most = ctx.settings.max_rows
+    if not 1 <= rows <= most:
+        raise ResourceError(f"rows is {rows}: it must be from 1 to {most}.")
+    with _as_resource_error():
+        found, collected = await catalog.sample(ctx.state, table, rows)
+        return Sample(table=found.name, columns=collected.columns, rows=collected.rows)
+
+
+@plugin.completion(SCHEMA, "table")
+@plugin.completion(SAMPLE, "table")
+async def complete_table(value: str, ctx: Sql) -> list[str]:
+    """The tables that begin as the user has typed, then those that have it elsewhere."""
+    return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state)])
+
+
+def _entry(table: catalog.Table) -> TableEntry:
+    place = f"sql://tables/{quote(table.name, safe='')}"
+    return TableEntry(name=table.name, kind=table.kind, schema_uri=f"{place}/schema", sample_uri=f"{place}/sample")
+
+
+@contextmanager
+def _as_resource_error() -> Iterator[None]:
+    try:
+        yield
+    except ToolError as error:
+        known = not isinstance(error, catalog.UnknownTableError)
+        raise (ResourceError if known else ResourceNotFoundError)(str(error)) from None

@@ -1,0 +1,134 @@
+"""What a database URL says: which kind of database, through which driver, where; the password apart from the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
+from urllib.parse import parse_qsl, unquote, urlencode
+
+Kind = Literal["sqlite", "postgresql", "mysql"]
+
+SCHEMES: Final[Mapping[str, Kind]] = MappingProxyType(
+    {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
+)
+
+DRIVERS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
+    {"sqlite": ("aiosqlite",), "postgresql": ("asyncpg", "psycopg"), "mysql": ("aiomysql",)}
+)
+"""The drivers that can be used, the preferred one first."""
+
+EXTRAS: Final = MappingProxyType({"asyncpg": "postgres", "psycopg": "psycopg", "aiomysql": "mysql"})
+"""The extra of this distribution that brings each driver."""
+
+_URL = re.compile(
+    r"(?P<kind>\w+)(?:\+(?P<driver>\w+))?://"
+    # As SQLAlchemy has it: a password may hold anything but an @.
+    r"(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?"
+    r"(?P<host>\[[^\]]*\]|[^/:?]*)(?::(?P<port>\d+))?"
+    r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+_FORMS: Final = "a path, sqlite:///path, postgresql://user@host/database or mysql://user@host/database"
+
+
+class MissingDriverError(Exception):
+    """The package that talks to this kind of database is not installed."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A database URL, taken apart. `url` is without the password; `database` is a file's path for SQLite."""
+
+    url: str
+    kind: Kind
+    database: str
+    driver: str | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host: str | None = None
+    port: int | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The database in a few words that hold no secret."""
+        if self.kind == "sqlite":
+            return self.database
+        port = f":{self.port}" if self.port else ""
+        return f"{self.host or self.query.get('host', 'localhost')}{port}/{self.database}"
+
+
+def parse_url(text: str) -> Parsed:
+    """Take a URL, or the path of a SQLite file, apart. Raises ValueError, whose text holds nothing of the URL."""
+    if "://" not in text:
+        return Parsed(text, "sqlite", _file(text))
+    match = _URL.fullmatch(text)
+    if match is None:
+        raise ValueError(f"this is no database URL: write {_FORMS}")
+    kind = SCHEMES.get(match["kind"])
+    if kind is None:
+        raise ValueError(f"this kind of database is not known: write {_FORMS}")
+    driver = match["driver"]
+    if driver is not None and driver not in DRIVERS[kind]:
+        known = " or ".join(f"{match['kind']}+{name}://" for name in DRIVERS[kind])
+        raise ValueError(f"this driver is not one that can be used: write {known}, or leave it out")
+    if kind == "sqlite":
+        if match["host"] or match["query"] or match["user"]:
+            raise ValueError("a SQLite URL is sqlite:///path, or sqlite:////path for an absolute path, and no more")
+        return Parsed(text, kind, _file(match["database"] or ""))
+    pairs = parse_qsl(match["query"] or "", keep_blank_values=True)
+    passwords = [value for key, value in pairs if key in ("password", "passwd")]
+    query = {key: value for key, value in pairs if key not in ("password", "passwd")}
+    password = unquote(match["password"]) if match["password"] is not None else None
+    return Parsed(
+        url=_without_password(match, query),
+        kind=kind,
+        driver=driver,
+        user=unquote(match["user"]) if match["user"] else None,
+        password=passwords[0] if passwords else password,
+        host=(match["host"] or "").strip("[]") or None,
+        port=int(match["port"]) if match["port"] else None,
+        database=unquote(match["database"] or ""),
+        query=query,
+    )
+
+
+def driver_of(parsed: Parsed) -> str:
+    """The driver to use: the one the URL names, else the first that is installed.
+
+    Raises:
+        MissingDriverError: It is not installed; the text has the command that installs it.
+    """
+    candidates = (parsed.driver,) if parsed.driver else DRIVERS[parsed.kind]
+    for driver in candidates:
+        if importlib.util.find_spec(driver) is not None:
+            return driver
+    extra = EXTRAS.get(candidates[0])
+    wanted = f"'mcp-plugin-sql[{extra}]'" if extra else candidates[0]
+    names = " or ".join(candidates)
+    raise MissingDriverError(f"{parsed.kind} needs the driver {names}, which is not installed: pip install {wanted}")
+
+
+def file_of(parsed: Parsed, base_dir: Path) -> Path:
+    """The SQLite file, absolute."""
+    return (base_dir / Path(parsed.database).expanduser()).absolute()
+
+
+def _file(path: str) -> str:
+    if path in ("", ":memory:") or path.startswith("file:"):
+        raise ValueError("name a SQLite file: a path or sqlite:///path (a database in memory would be empty)")
+    return path
+
+
+def _without_password(match: re.Match[str], query: Mapping[str, str]) -> str:
+    driver = f"+{match['driver']}" if match["driver"] else ""
+    user = f"{match['user']}@" if match["user"] else ""
+    port = f":{match['port']}" if match["port"] else ""
+    database = f"/{match['database']}" if match["database"] is not None else ""
+    options = f"?{urlencode(query)}" if query else ""
+    return f"{match['kind']}{driver}://{user}{match['host']}{port}{database}{options}"

@@ -1,0 +1,14 @@
+"""`execute`: SQL that changes the database, served only when the settings say `writable = true`."""
+
+from __future__ import annotations
+
+from mcp_plugin_sql.app import Sql, plugin
+from mcp_plugin_sql.models import ExecuteResult
+from mcp_plugin_sql.tools.parameters import ParametersParam, SqlParam
+
+
+@plugin.tool(title="Change the database", read_only=False, destructive=True, open_world=False)
+async def execute(sql: SqlParam, ctx: Sql, parameters: ParametersParam = None) -> ExecuteResult:
+    """Run one SQL statement that changes the database, and commit it. What fails, or is stopped, changes nothing."""
+    returned, changed = await ctx.state.execute(sql, parameters)
+    return ExecuteResult(rows_affected=changed, columns=returned.columns, rows=returned.rows, note=returned.note)

@@ -1,0 +1,19 @@
+"""The parameters that several tools share, with the descriptions a model reads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+Scalar = str | int | float | bool | None
+
+SqlParam = Annotated[
+    str,
+    Field(description="One statement in the database's own SQL. Write :name where a value of `parameters` belongs."),
+]
+ParametersParam = Annotated[
+    dict[str, Scalar | list[Scalar]] | None,
+    Field(description='Values by name, {"city": "Bern"} for WHERE city = :city. Dates and JSON as text.'),
+]
+TableParam = Annotated[str, Field(description="Name of the table; list_tables has them. schema.table for some.")]

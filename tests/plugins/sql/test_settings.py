@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mcp_host import HostFacts, PluginContext
+from mcp_host.errors import HostError
+from mcp_host.testing import connect
+from mcp_plugin_sql import plugin
+from mcp_plugin_sql.checks import database_answers, role_is_harmless
+from mcp_plugin_sql.settings import Settings
+from mcp_plugin_sql.target import parse_url
+from plugins.sql.servers import Server
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"uri": "x"}, "Extra inputs"),
+        ({"url": ""}, "at least 1 character"),
+        ({"url": ":memory:"}, "name a SQLite file"),
+        ({"url": "sqlite://"}, "name a SQLite file"),
+        ({"url": "sqlite:///x?mode=rwc"}, "sqlite:///path"),
+        ({"url": "oracle://x"}, "this kind of database is not known"),
+        ({"url": "postgresql+pg8000://x/y"}, "postgresql\\+asyncpg:// or postgresql\\+psycopg://"),
+        ({"url": "postgresql://u:p@h:port/x"}, "no database URL"),
+        ({"url": "postgresql://u:p@h/x", "password": "q"}, "both in the url and in password"),
+        ({"max_rows": 0}, "greater than or equal to 1"),
+        ({"max_bytes": 10}, "greater than or equal to 1000"),
+        ({"statement_timeout": 0}, "greater than 0"),
+        ({"pool_size": 0}, "greater than or equal to 1"),
+        ({"writable": "perhaps"}, "valid boolean"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_reason(values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "left"),
+    [
+        (
+            "postgresql://ann:p%40ss/wo:rd@h:5432/db?sslmode=require",
+            "p@ss/wo:rd",
+            "postgresql://ann@h:5432/db?sslmode=require",
+        ),
+        ("mysql://ann@h/db?password=secret&charset=utf8", "secret", "mysql://ann@h/db?charset=utf8"),
+        ("postgres+psycopg://ann:x@[::1]/db", "x", "postgres+psycopg://ann@[::1]/db"),
+        ("postgresql:///db?host=/run", None, "postgresql:///db?host=%2Frun"),
+    ],
+)
+def test_the_password_is_taken_out_of_the_url(url: str, password: str | None, left: str) -> None:
+    settings = Settings(url=url)
+    assert (settings.password.get_secret_value() if settings.password else None) == password
+    assert settings.url == left
+    assert Settings(url=settings.url).url == left
+    assert password is None or f":{password}@" not in repr(settings)
+
+
+def test_a_url_says_where_the_database_is_without_its_user() -> None:
+    assert parse_url("postgresql://ann:pw@h:5432/db").shown == "h:5432/db"
+    assert parse_url("mysql:///db").shown == "localhost/db"
+    assert parse_url("data/shop.sqlite").shown == "data/shop.sqlite"
+    assert parse_url("sqlite:////data/shop.sqlite").shown == "/data/shop.sqlite"
+
+
+def test_every_setting_is_described_in_the_schema() -> None:
+    schema = Settings.model_json_schema()
+    assert all(prop["description"] for prop in schema["properties"].values())
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("url", "drivers", "pip"),
+    [
+        ("postgresql://h/db", "asyncpg or psycopg", "pip install 'mcp-plugin-sql[postgres]'"),
+        ("postgresql+psycopg://h/db", "psycopg", "pip install 'mcp-plugin-sql[psycopg]'"),
+        ("mysql://h/db", "aiomysql", "pip install 'mcp-plugin-sql[mysql]'"),
+    ],
+)
+async def test_a_missing_driver_is_an_error_with_the_command_that_installs_it(
+    url: str, drivers: str, pip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(HostError) as caught:
+        async with connect(plugin, settings={"url": url}):
+            pass
+    assert f"needs the driver {drivers}, which is not installed: {pip}" in str(caught.value)
+
+
+def context(folder: Path, **settings: Any) -> PluginContext[Settings]:
+    host = HostFacts(name="h", version="0", transport="stdio", base_dir=folder)
+    return PluginContext("sql", Settings(**settings), logging.getLogger("sql"), host, folder / "private")
+
+
+@pytest.mark.anyio
+async def test_the_check_says_whether_the_database_answers(shop: Path) -> None:
+    assert await database_answers(context(shop.parent, url="shop.sqlite")) is None
+    missing = await database_answers(context(shop.parent, url="gone.sqlite"))
+    assert missing is not None
+    assert "there is no such file" in missing
+
+
+@pytest.mark.anyio
+async def test_the_check_says_that_a_role_may_too_much(shop: Path, postgres: Server) -> None:
+    powerful = await role_is_harmless(context(shop.parent, url=postgres.url))
+    assert powerful == "it may run programs and read files on the server: use a role that may only SELECT"
+    assert await role_is_harmless(context(shop.parent, url=postgres.url, writable=True)) is None
+    assert await role_is_harmless(context(shop.parent, url="shop.sqlite")) is None

@@ -1,0 +1,255 @@
+"""SQLite: what a caller's SQL cannot reach, how a statement is stopped, and a file that is locked, gone or replaced."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.types import CallToolResult
+
+from mcp_host import ToolError
+from mcp_plugin_sql.database import Database
+from mcp_plugin_sql.settings import Settings
+
+Served = Callable[..., AbstractAsyncContextManager[Client]]
+Refused = Callable[[CallToolResult], str]
+
+pytestmark = pytest.mark.anyio
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+
+def database(file: Path, **settings: object) -> Database:
+    return Database(Settings(url=str(file), **settings), file.parent, logging.getLogger("sql"))  # type: ignore[arg-type]
+
+
+REACHING = [
+    "ATTACH 'other.sqlite' AS other",
+    "ATTACH ':memory:' AS other",
+    "DETACH main",
+    "VACUUM INTO 'copy.sqlite'",
+    "VACUUM",
+    "SELECT load_extension('x')",
+    "SELECT readfile('/etc/passwd')",
+    "SELECT writefile('x', 'y')",
+    "PRAGMA query_only = OFF",
+    "PRAGMA query_only(0)",
+    "PRAGMA writable_schema = ON",
+    "PRAGMA temp_store_directory = '/'",
+    "PRAGMA database_list",
+    "PRAGMA journal_mode = DELETE",
+    "PRAGMA user_version = 7",
+    "SELECT * FROM pragma_database_list",
+    "BEGIN",
+    "SAVEPOINT a",
+    "REINDEX",
+    "ANALYZE",
+    "CREATE VIRTUAL TABLE v USING fts5(a)",
+    "SELECT length(zeroblob(1000000000))",
+]
+
+
+@pytest.mark.parametrize("sql", REACHING)
+async def test_a_query_reaches_nothing_but_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
+    before = shop.read_bytes()
+    async with served(shop) as client:
+        refused(await client.call_tool("query", {"sql": sql}))
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM customer"})).is_error
+    assert shop.read_bytes() == before
+    assert os.listdir(shop.parent) == [shop.name]
+
+
+@pytest.mark.parametrize("sql", [*REACHING[:8], "PRAGMA writable_schema = ON", "PRAGMA temp_store_directory = '/'"])
+async def test_execute_reaches_nothing_but_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
+    async with served(shop, writable=True) as client:
+        refused(await client.call_tool("execute", {"sql": sql}))
+    assert os.listdir(shop.parent) == [shop.name]
+
+
+async def test_pragmas_that_only_tell_are_allowed(served: Served, shop: Path) -> None:
+    async with served(shop) as client:
+        for sql in ("PRAGMA table_info(orders)", "PRAGMA user_version", "SELECT name FROM pragma_table_list('orders')"):
+            assert not (await client.call_tool("query", {"sql": sql})).is_error
+
+
+async def test_mode_ro_alone_keeps_the_file_from_being_written(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_plugin_sql.backends.sqlite._restrict", lambda connection, writing: None)
+    base = database(shop)
+    with pytest.raises(ToolError, match="readonly database"):
+        await base.query("DELETE FROM orders", None)
+    await base.close()
+
+
+async def test_ddl_is_undone_with_the_statement_that_fails(served: Served, shop: Path, refused: Refused) -> None:
+    async with served(shop, writable=True) as client:
+        text = refused(await client.call_tool("execute", {"sql": "CREATE TABLE more AS SELECT abs('x', 1)"}))
+        assert "wrong number of arguments" in text
+        text = refused(await client.call_tool("execute", {"sql": "INSERT INTO orders VALUES (9, 99, NULL, 1)"}))
+        assert "FOREIGN KEY" in text
+        tables = await client.call_tool("list_tables", {"containing": "more"})
+    assert tables.structured_content == {"tables": [], "truncated": False}
+
+
+async def test_a_file_is_made_when_it_is_first_written(served: Served, folder: Path, refused: Refused) -> None:
+    async with served("new.sqlite", writable=True) as client:
+        text = refused(await client.call_tool("query", {"sql": "SELECT 1"}))
+        assert text == (
+            "The database new.sqlite cannot be used: there is no such file (the setting `url` says where it is)."
+        )
+        assert not (folder / "new.sqlite").exists()
+        assert not (await client.call_tool("execute", {"sql": "CREATE TABLE a (b)"})).is_error
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM a"})).is_error
+
+
+async def test_an_endless_query_is_stopped_and_the_next_one_answered(
+    served: Served, shop: Path, refused: Refused
+) -> None:
+    async with served(shop, statement_timeout=0.2, pool_size=1) as client:
+        text = refused(await client.call_tool("query", {"sql": ENDLESS}))
+        assert text.startswith("The statement took longer than 0.2 s and was stopped")
+        assert not (await client.call_tool("query", {"sql": "SELECT 1"})).is_error
+
+
+async def test_an_endless_change_is_stopped_and_undone(served: Served, shop: Path, refused: Refused) -> None:
+    sql = f"UPDATE orders SET price = ({ENDLESS} WHERE i > price)"
+    async with served(shop, writable=True, statement_timeout=0.2) as client:
+        refused(await client.call_tool("execute", {"sql": sql}))
+        found = await client.call_tool("query", {"sql": "SELECT sum(price) FROM orders"})
+        assert found.structured_content is not None
+        assert found.structured_content["rows"] == [[22.75]]
+        assert not (await client.call_tool("execute", {"sql": "DELETE FROM orders"})).is_error
+
+
+async def test_cancelling_the_call_interrupts_the_statement(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = database(shop, statement_timeout=3600, pool_size=1)
+    began, ended = anyio.Event(), []
+    select = base.backend.select
+
+    async def watched(*arguments: object) -> None:
+        began.set()
+        try:
+            await select(*arguments)  # type: ignore[arg-type]
+        except Exception as error:
+            ended.append(str(error.__cause__ or error))
+            raise
+
+    monkeypatch.setattr(base.backend, "select", watched)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(base.query, ENDLESS, None)
+            await began.wait()
+            tasks.cancel_scope.cancel()
+        assert ended
+        assert "interrupted" in ended[0]
+        assert (await base.query("SELECT 1", None)).rows == [[1]]
+    await base.close()
+
+
+async def test_a_client_may_give_up(served: Served, shop: Path) -> None:
+    async with served(shop, statement_timeout=3600, pool_size=1) as client:
+        with anyio.fail_after(60):
+            with anyio.move_on_after(0.2) as scope:
+                await client.call_tool("query", {"sql": ENDLESS})
+            assert scope.cancelled_caught
+            assert not (await client.call_tool("query", {"sql": "SELECT 1"})).is_error
+
+
+async def test_a_locked_file_is_said_to_be_and_answers_when_it_is_free(
+    served: Served, shop: Path, refused: Refused
+) -> None:
+    async with served(shop, writable=True, statement_timeout=0.5) as client:
+        with closing(sqlite3.connect(shop, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            for tool, sql in (("query", "SELECT * FROM orders"), ("execute", "DELETE FROM orders")):
+                text = refused(await client.call_tool(tool, {"sql": sql}))
+                assert "locked" in text or "took longer than 0.5 s" in text
+            other.execute("ROLLBACK")
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM orders"})).is_error
+        assert not (await client.call_tool("execute", {"sql": "DELETE FROM orders"})).is_error
+
+
+async def test_a_file_that_is_replaced_is_read_anew(served: Served, shop: Path, refused: Refused) -> None:
+    new = shop.with_name("new.sqlite")
+    with closing(sqlite3.connect(new)) as connection:
+        connection.execute("CREATE TABLE other (a)")
+        connection.commit()
+    async with served(shop, writable=True) as client:
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM orders"})).is_error
+        assert not (await client.call_tool("execute", {"sql": "DELETE FROM orders"})).is_error
+        old = shop.rename(shop.with_name("old.sqlite"))
+        assert "there is no such file" in refused(await client.call_tool("query", {"sql": "SELECT 1"}))
+        new.rename(shop)
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM other"})).is_error
+        assert not (await client.call_tool("execute", {"sql": "INSERT INTO other VALUES (1)"})).is_error
+        old.rename(shop)
+        assert not (await client.call_tool("query", {"sql": "SELECT * FROM orders"})).is_error
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but long enough for a header" * 20, None])
+async def test_what_is_no_database_is_said_to_be_none(
+    served: Served, folder: Path, refused: Refused, content: bytes | None
+) -> None:
+    path = folder / "x.sqlite"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    async with served("x.sqlite") as client:
+        text = refused(await client.call_tool("list_tables", {}))
+    assert text.startswith("The database x.sqlite cannot be used: ")
+    assert "is not a database" in text or "disk I/O error" in text
+
+
+async def test_a_host_that_is_killed_while_it_writes_leaves_the_file_whole(shop: Path) -> None:
+    """The journal of the killed process is rolled back by the next one that opens the file."""
+    code = f"""
+        import anyio
+        from mcp_host.testing import connect
+        from mcp_plugin_sql import plugin
+
+        async def main():
+            async with connect(plugin, settings={{"url": {str(shop)!r}, "writable": True}}) as client:
+                await client.call_tool("execute", {{"sql": '''
+                    WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n)
+                    INSERT INTO orders SELECT i, 1, randomblob(50000), i FROM n'''}})
+
+        anyio.run(main)
+    """
+    with anyio.fail_after(60):
+        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+        try:
+            size = shop.stat().st_size
+            while shop.stat().st_size <= size:
+                assert process.poll() is None
+                await anyio.sleep(0.01)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    base = database(shop, writable=True)
+    changed = await base.execute("UPDATE customer SET city = 'Bern' WHERE id = 3", None)
+    assert changed[1] == 1
+    assert (await base.query("SELECT count(*) FROM orders", None)).rows == [[3]]
+    await base.close()
+    with closing(sqlite3.connect(shop)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+async def test_text_that_is_not_utf_8_does_not_break_a_result(served: Served, shop: Path, refused: Refused) -> None:
+    async with served(shop) as client:
+        result = await client.call_tool("query", {"sql": "SELECT CAST(x'ff41' AS TEXT) AS a"})
+        if result.is_error:
+            assert "UTF-8" in refused(result)
+        else:
+            assert result.structured_content is not None
+            assert "A" in result.structured_content["rows"][0][0]
