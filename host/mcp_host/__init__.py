@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_host._version import __version__
 from mcp_host.api import Call, Check, Completion, HostFacts, Plugin, PluginContext, Prompt, Resource, Tool, hookimpl
+from mcp_host.errors import HostError
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -19,6 +20,7 @@ __all__ = [
     "Check",
     "Completion",
     "Context",
+    "HostError",
     "HostFacts",
     "Plugin",
     "PluginContext",

@@ -348,7 +348,7 @@ class Plugin:
         return self.settings
 
     @hookimpl
-    def mcp_tools(self) -> Iterable[Tool]:
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
         return tuple(self._tools)
 
     @hookimpl

@@ -148,11 +148,14 @@ class _Running:
             )
         outcome = self._entered.result()
         if outcome.error is not None:
-            logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=outcome.error)
+            error = outcome.error
+            logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
+            # A plugin may know how it is mended.
+            known = error if isinstance(error, HostError) else None
             raise HostError(
-                f"its lifespan failed to start: {text_of(outcome.error)}",
+                f"its lifespan failed to start: {known.what if known else text_of(error)}",
                 where=self.plugin.where,
-                mend="MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+                mend=(known and known.mend) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
             )
         return outcome.state
 

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from mcp_host import Context, Plugin, PluginContext, Tool
+from mcp_host import Context, HostError, Plugin, PluginContext, Tool
 from mcp_host.host import Host
 from mcp_host.records import Stage
 from mcp_host.server.hostserver import HostServer
@@ -108,6 +108,18 @@ async def test_one_that_cannot_start_is_taken_out_and_the_rest_serve(error: type
         assert "the database is down" in problem(bad).what or error is StopAsyncIteration
         assert (bad.stage, bad.contributed.tools) == (Stage.COLLECTED, ())
     assert events[2:] == ["leave c", "leave a"]
+
+
+async def test_one_that_knows_how_it_is_mended_has_its_mend_in_the_record() -> None:
+    @asynccontextmanager
+    async def failing(plugin: PluginContext[Any]) -> AsyncIterator[None]:
+        raise HostError("the driver is missing", mend="pip install driver")
+        yield
+
+    host = hosted({"bad": failing})
+    async with host.running():
+        assert problem(host.records[0]).what == "its lifespan failed to start: the driver is missing"
+        assert problem(host.records[0]).mend == "pip install driver"
 
 
 async def test_one_that_hangs_is_cancelled_at_its_deadline_and_the_rest_serve() -> None:

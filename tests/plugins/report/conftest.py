@@ -12,9 +12,9 @@ from mcp.types import CallToolResult
 
 from mcp_host.testing import connect
 from mcp_plugin_report import plugin
+from mcp_plugin_sql import plugin as sql
 from mcp_plugin_stats import plugin as stats
 from plugins.report.results import text_of
-from plugins.report.tables import serving
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
@@ -55,12 +55,9 @@ def served(mode: str, tmp_path: Path, database: Path) -> Served:
         *, others: Mapping[str, object] | None = None, stats_settings: Mapping[str, Any] | None = None, **settings: Any
     ) -> AbstractAsyncContextManager[Client]:
         client_options = settings.pop("client_options", {})
-        sql, sql_settings = serving(database)
         plugins = {"stats": stats, "sql": sql} if others is None else dict(others)
-        tables = {
-            name: {"settings": {"stats": dict(stats_settings or {}), "sql": sql_settings}.get(name, {})}
-            for name in plugins
-        }
+        given = {"stats": dict(stats_settings or {}), "sql": {"url": str(database), "max_rows": 200}}
+        tables = {name: {"settings": given.get(name, {})} for name in plugins}
         return connect(
             {"report": plugin, **plugins},
             mode=settings.pop("mode", mode),

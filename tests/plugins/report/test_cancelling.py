@@ -18,8 +18,8 @@ from mcp_plugin_report import making
 from mcp_plugin_report.columns import describe
 from mcp_plugin_report.models import ColumnReport, Report
 from mcp_plugin_report.store import Store
+from mcp_plugin_sql import plugin as sql
 from plugins.report.results import report_of
-from plugins.report.tables import serving
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
@@ -100,7 +100,7 @@ async def test_a_call_cancelled_between_two_columns_goes_no_further_and_leaves_n
         return describe(name, *details)
 
     monkeypatch.setattr(making, "describe", describe_and_stop)
-    async with served(others={"stopper": stopper.plugin, "sql": serving(database)[0]}) as client:
+    async with served(others={"stopper": stopper.plugin, "sql": sql}) as client:
         assert refused(await client.call_tool("generate_report", {"source": "orders"})) == "stopped"
     assert described == ["id"]
     assert not kept.exists()
@@ -118,7 +118,7 @@ async def test_a_call_cancelled_when_its_report_is_just_kept_takes_it_back(
         stopper.stop()
 
     monkeypatch.setattr(Store, "add", add_and_stop)
-    async with served(others={"stopper": stopper.plugin, "sql": serving(database)[0]}) as client:
+    async with served(others={"stopper": stopper.plugin, "sql": sql}) as client:
         assert refused(await client.call_tool("generate_report", {"source": "orders"})) == "stopped"
     assert len(written) == 1
     assert list(kept.iterdir()) == []

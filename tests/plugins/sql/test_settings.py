@@ -92,7 +92,8 @@ async def test_a_missing_driver_is_an_error_with_the_command_that_installs_it(
     with pytest.raises(HostError) as caught:
         async with connect(plugin, settings={"url": url}):
             pass
-    assert f"needs the driver {drivers}, which is not installed: {pip}" in str(caught.value)
+    assert f"needs the driver {drivers}, which is not installed" in caught.value.what
+    assert caught.value.mend == pip
 
 
 def context(folder: Path, **settings: Any) -> PluginContext[Settings]:

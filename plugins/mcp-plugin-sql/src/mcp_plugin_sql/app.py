@@ -31,7 +31,7 @@ class SqlPlugin(Plugin):
     """A plugin with one tool that its settings may leave out."""
 
     @hookimpl
-    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:  # type: ignore[override]  # pluggy gives each what it asks for
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
         """The tools; without `writable`, none that writes."""
         return tuple(
             tool for tool in self._tools if plugin.settings.writable or getattr(tool.fn, "__name__", "") not in WRITING

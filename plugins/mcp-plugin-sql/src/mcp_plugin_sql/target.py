@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from mcp_host import HostError
+
 Kind = Literal["sqlite", "postgresql", "mysql"]
 
 SCHEMES: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -36,7 +38,7 @@ _URL = re.compile(
 _FORMS: Final = "a path, sqlite:///path, postgresql://user@host/database or mysql://user@host/database"
 
 
-class MissingDriverError(Exception):
+class MissingDriverError(HostError):
     """The package that talks to this kind of database is not installed."""
 
 
@@ -102,7 +104,7 @@ def driver_of(parsed: Parsed) -> str:
     """The driver to use: the one the URL names, else the first that is installed.
 
     Raises:
-        MissingDriverError: It is not installed; the text has the command that installs it.
+        MissingDriverError: It is not installed; its mend is the command that installs it.
     """
     candidates = (parsed.driver,) if parsed.driver else DRIVERS[parsed.kind]
     for driver in candidates:
@@ -111,7 +113,9 @@ def driver_of(parsed: Parsed) -> str:
     extra = EXTRAS.get(candidates[0])
     wanted = f"'mcp-plugin-sql[{extra}]'" if extra else candidates[0]
     names = " or ".join(candidates)
-    raise MissingDriverError(f"{parsed.kind} needs the driver {names}, which is not installed: pip install {wanted}")
+    raise MissingDriverError(
+        f"{parsed.kind} needs the driver {names}, which is not installed", mend=f"pip install {wanted}"
+    )
 
 
 def file_of(parsed: Parsed, base_dir: Path) -> Path:
