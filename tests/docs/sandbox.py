@@ -1,7 +1,8 @@
 """Where the commands of a page run: a home of its own, an environment of its own, and no package index.
 
-The environment sees everything that is installed in the one the tests run in, so `pip install mcp-host` finds it there,
-and projects that a page writes are installed into the sandbox alone; they are built with the hatchling that is there.
+The environment sees what is installed in the one the tests run in, of mcp-host's plugins only stats. `pip install
+mcp-host` finds it there, and projects that a page writes are installed into the sandbox alone; they are built with the
+hatchling that is there.
 The home is shown as `/home/you` and the port as 8000, as in the pages.
 """
 
@@ -20,6 +21,9 @@ from pathlib import Path
 
 HOME = "/home/you"
 PORT = "8000"
+_HIDDEN = re.compile(r"_?(mcp_plugin|editable_impl_mcp_plugin)_(?!stats)")
+"""Files of distributions that the reader of a page has not installed."""
+
 LONGEST = 60.0
 """Seconds after which a command has failed."""
 
@@ -62,8 +66,12 @@ class Sandbox:
     def _environment(self, folder: Path) -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
         paths = {name: Path(path) for name, path in sysconfig.get_paths(vars={"base": str(folder)}).items()}
-        outer = sysconfig.get_path("purelib")
-        (paths["purelib"] / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n", encoding="utf-8")
+        outer = folder / "outer"
+        outer.mkdir()
+        for installed in Path(sysconfig.get_path("purelib")).iterdir():
+            if not _HIDDEN.match(installed.name):
+                (outer / installed.name).symlink_to(installed)
+        (paths["purelib"] / "outer.pth").write_text(f"import site; site.addsitedir({str(outer)!r})\n", encoding="utf-8")
         scripts = paths["scripts"]
         for entry in entry_points(group="console_scripts"):
             if entry.name in ("mcp-host", "pip", "pytest", "uvicorn", "pyproject-build", "mypy"):

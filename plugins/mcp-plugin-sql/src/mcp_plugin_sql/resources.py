@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.server.mcpserver.resources import ResourceSecurity
 
-from mcp_host import ResourceError, ToolError
+from mcp_host import ResourceError, ResourceNotFoundError, ToolError
 from mcp_plugin_sql import catalog
 from mcp_plugin_sql.app import Sql, plugin
 from mcp_plugin_sql.models import Sample, TableEntry, TableSchema
@@ -16,6 +16,9 @@ from mcp_plugin_sql.models import Sample, TableEntry, TableSchema
 JSON = "application/json"
 SCHEMA = "sql://tables/{table}/schema"
 SAMPLE = "sql://tables/{table}/sample{?rows}"
+
+ANY_NAME = ResourceSecurity(exempt_params={"table"})
+"""A table may be called `/` or `..`; its name is never a path."""
 
 
 @plugin.resource("sql://tables", title="Tables", description="The tables and views of the database.", mime_type=JSON)
@@ -30,6 +33,7 @@ async def tables(ctx: Sql) -> list[TableEntry]:
     title="Columns of a table",
     description="Name and type of every column, primary key, foreign keys, indexes.",
     mime_type=JSON,
+    security=ANY_NAME,
 )
 async def table_schema(table: str, ctx: Sql) -> TableSchema:
     """What one table is made of."""
@@ -42,6 +46,7 @@ async def table_schema(table: str, ctx: Sql) -> TableSchema:
     title="First rows of a table",
     description="Its first rows, 10 unless `rows` says otherwise; fewer when they take more than max_bytes.",
     mime_type=JSON,
+    security=ANY_NAME,
 )
 async def table_sample(table: str, ctx: Sql, rows: int = 10) -> Sample:
     """The first rows of one table."""
