@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _MEND = "write the function with plain def (it then runs in a thread), or await anyio.to_thread.run_sync(...)"
 
+_FRAMES = 15
+"""Innermost frames of a stack that are shown."""
+
 
 class Watchdog:
     """Notices when the loop has not come round for `threshold` seconds, and whose task it is running.
@@ -68,7 +71,7 @@ class Watchdog:
                 logger.warning("%s of plugin %s held up the event loop for %.1f s", what, plugin.name, lasted)
                 plugin.warn(f"{what} holds up the event loop, and with it every client", mend=_MEND)
             else:
-                logger.warning("the event loop was held up for %.1f s", lasted)
+                logger.debug("the event loop was held up for %.1f s", lasted)
             self._told, self._blocker = False, None
         self._beat_at = now
         self._timer = self._loop.call_later(self._threshold / 4, self._beat)
@@ -86,11 +89,13 @@ class Watchdog:
         work = self._work.get(task) if task is not None else None
         self._blocker = (work.plugin, work.what) if work is not None else None
         self._told = True
-        logger.error(
+        # What is no plugin's is mostly something imported at its first use, or a busy machine.
+        logger.log(
+            logging.ERROR if work is not None else logging.DEBUG,
             "%s has held up the event loop for more than %g s; it is here:\n%s",
             work or "something that is no call of a plugin",
             self._threshold,
-            "".join(traceback.format_stack(frame)).rstrip(),
+            "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip(),
         )
 
 
