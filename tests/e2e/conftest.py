@@ -498,8 +498,49 @@ def where(harm: str) -> str:
     return os.getcwd()
 '''
 
+CARELESS = '''
+"""Changes the process wherever its code runs: at import, in its hooks, in its lifespan."""
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+from mcp_host import hookimpl
+
+os.chdir("/")
+sys.stdout = None
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@hookimpl
+def mcp_tools():
+    os.chdir("/")
+    os.close(1)
+    return []
+
+
+@hookimpl
+@asynccontextmanager
+async def mcp_lifespan(plugin):
+    async def leave():
+        await asyncio.sleep(0)
+        sys.exit(3)
+
+    os.chdir("/")
+    sys.stderr.close()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    asyncio.get_running_loop().call_soon(sys.exit, 3)
+    exiting = asyncio.create_task(leave())
+    staying = asyncio.create_task(asyncio.Event().wait(), name="staying")
+    yield exiting, staying
+    os.chdir("/")
+    raise SystemExit(4)
+'''
+
 DISTRIBUTIONS = {
     "neighbour": NEIGHBOUR,
+    "careless": CARELESS + "\n\nplugin = sys.modules[__name__]\n",
     "hostile": (Path(__file__).parent / "hostile.py").read_text(encoding="utf-8"),
     "stopper": STOPPER,
     "doubts": DOUBTS,

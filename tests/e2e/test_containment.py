@@ -106,3 +106,23 @@ async def test_over_stdio_every_line_stays_json_rpc_whatever_a_plugin_does(cli: 
 def send(process: Process, **message: Any) -> None:
     process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
     process.stdin.flush()
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_what_a_plugin_changes_while_it_is_loaded_and_started_is_put_back(cli: Cli, mode: str) -> None:
+    cli.config("[plugins.careless]\n[plugins.neighbour]")
+    with cli.serve() as process:
+        async with over_http(process, mode) as client:
+            assert await folder_of_neighbour(client) == str(cli.folder)
+            (content,) = (await client.read_resource("mcp-host://plugins")).contents
+            careless = json.loads(content.text)["plugins"][0]  # type: ignore[union-attr]
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert careless["problem"] is None
+    warnings = " ".join(warning["what"] for warning in careless["warnings"])
+    for changed in ("the working directory", "sys.stdout or sys.stderr", "what SIGTERM does"):
+        assert f"it changed {changed}, which was put back" in warnings
+    assert "printed by a neighbour" in process.err
+    assert "a plugin tried to end the process with SystemExit" in process.err
+    assert "a task started by lifespan of plugin careless raised SystemExit, which is contained" in process.err
+    assert "plugin careless left a task behind, which is cancelled: staying" in process.err
