@@ -14,7 +14,7 @@ from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, S
 from mcp_host.catalog import Catalog
 from mcp_host.config import HostConfig
 from mcp_host.discovery import InstalledPlugin, discover
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, text_of
 from mcp_host.loader import LoadedPlugin
 from mcp_host.records import Problem
 from mcp_host.server.hostserver import HostServer
@@ -109,6 +109,8 @@ async def following(reloader: Reloader, file: Path | None, *, code: bool = False
         followers.append(asyncio.create_task(_watch(file, wanted), name=f"watching {file.name}"))
     if code:
         followers.append(asyncio.create_task(_watch_code(reloader), name="watching the code of plugins"))
+    for follower in followers:
+        follower.add_done_callback(_say_how_it_ended)
     try:
         yield
     finally:
@@ -127,33 +129,77 @@ async def _reload_when(wanted: asyncio.Event, reloader: Reloader) -> None:
 
 
 async def _watch(file: Path, wanted: asyncio.Event) -> None:
-    from watchfiles import awatch
-
     # The folder, because editors put a new file in the place of the old one. What a link points to may be elsewhere.
     names = {file.absolute(), file.resolve()}
-    async for changes in awatch(*{name.parent for name in names}, recursive=False):
-        if any(Path(path) in names for _, path in changes):
+    served = _states(names)
+    async for written in _written(*{name.parent for name in names}, recursive=False):
+        found = _states(names)
+        if (written is None and found != served) or (written is not None and written & names):
             wanted.set()
+        served = found
 
 
 async def _watch_code(reloader: Reloader) -> None:
-    from watchfiles import awatch
-
     while True:
         roots = source_roots(reloader.plugins)
         if not roots:
             # Nothing to watch until another configuration brings a plugin with code in files.
             await reloader.reloaded()
             continue
-        async for changes in awatch(*roots, yield_on_timeout=True, rust_timeout=500):
-            files = [Path(path) for _, path in changes]
+        async for written in _written(*roots):
+            # A file whose name is not known may be anyone's.
+            files = set(roots) if written is None else written
             changed = {name for root, names in roots.items() for name in names if any(_is_in(f, root) for f in files)}
             if changed:
-                logger.info("changed: %s", ", ".join(sorted({str(file) for file in files})))
+                logger.info("changed: %s", ", ".join(sorted(str(file) for file in files)))
                 await reloader.reload(changed)
             if source_roots(reloader.plugins) != roots:
                 break
 
 
+async def _written(*folders: Path, recursive: bool = True) -> AsyncIterator[set[Path] | None]:
+    """Yield what is written in the folders, an empty set now and then, and None where something was but not its name.
+
+    The watcher breaks on a file name that is not UTF-8 and forgets what else it had seen; another takes its place.
+    """
+    from watchfiles import awatch
+
+    missed = told = False
+    while True:
+        # None only after the new watcher's first report: from then on it misses nothing.
+        watcher = awatch(*folders, recursive=recursive, yield_on_timeout=True, rust_timeout=500)
+        try:
+            async for changes in watcher:
+                yield None if missed else {Path(path) for _, path in changes}
+                missed = False
+        except ExceptionGroup as group:
+            unreadable, others = group.split(RuntimeError)
+            if unreadable is None or others is not None:
+                raise
+            missed = True
+            if not told:
+                told = True
+                logger.warning("watching goes on after a file that cannot be named: %s", unreadable.exceptions[0])
+
+
+def _states(files: Collection[Path]) -> dict[Path, tuple[int, int, int] | None]:
+    """Return what tells one state of each file from another, None for a file that is not there."""
+    states: dict[Path, tuple[int, int, int] | None] = {}
+    for file in files:
+        try:
+            found = file.stat()
+        except OSError:
+            states[file] = None
+        else:
+            states[file] = (found.st_ino, found.st_mtime_ns, found.st_size)
+    return states
+
+
 def _is_in(file: Path, root: Path) -> bool:
     return root == file or root in file.parents
+
+
+def _say_how_it_ended(follower: asyncio.Task[None]) -> None:
+    """Log the error that ended a watch: nobody else looks before the server stops."""
+    if not follower.cancelled() and (error := follower.exception()) is not None:
+        logger.error("%s has stopped, restart to have it again: %s", follower.get_name(), text_of(error))

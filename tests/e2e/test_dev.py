@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,20 @@ async def test_code_and_configuration_are_swapped_in_without_a_restart(cli: Cli,
             await heard(client, lambda: cli.config('[plugins.fresh]\nprefix = "p_"\n'))
             assert await tools(client) == ["p_fourth"]
         assert "Traceback" in process.err, "the log has the tracebacks"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
+async def test_a_file_name_that_is_not_utf_8_does_not_end_the_watch_of_code(cli: Cli, tmp_path: Path) -> None:
+    cli.config("")
+    project = write_project(tmp_path / "project", "first", 'return "1"')
+    with cli.start("dev", "--plugin", str(project), "--no-inspector", "--port", "0") as process:
+        serve(process)
+        async with Client(process.url) as client:
+            (project / "src/mcp_plugin_fresh" / os.fsdecode(b"\xff\xfe")).touch()
+            while "watching goes on" not in process.err:
+                assert process.alive
+            await heard(client, lambda: write_project(project, "second", 'return "2"'))
+            assert await tools(client) == ["second"]
 
 
 async def state(client: Client) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -56,6 +59,28 @@ async def test_with_reload_writing_the_file_is_enough(cli: Cli, by_rename: bool)
         names = await names_after(process, change)
         assert names
         assert all(name.startswith("new_") for name in names)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file names that are not UTF-8")
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_file_name_that_is_not_utf_8_does_not_end_the_watch(cli: Cli, together: bool) -> None:
+    """Written on its own before, or in one go with the configuration, whose change the broken watcher forgets."""
+    cli.config(ONE)
+    odd = os.fsencode(cli.folder) + b"/\xff\xfe.txt"
+    with cli.serve("--reload") as process:
+
+        def change() -> None:
+            if not together:
+                Path(os.fsdecode(odd)).touch()
+                while "watching goes on" not in process.err:
+                    assert process.alive
+            cli.config(RENAMED)
+            Path(os.fsdecode(odd)).touch()
+
+        names = await names_after(process, change)
+        assert names
+        assert all(name.startswith("new_") for name in names)
+        assert process.err.count("watching goes on after a file that cannot be named") == 1
 
 
 async def test_a_file_that_cannot_be_served_leaves_the_server_as_it_was(cli: Cli) -> None:

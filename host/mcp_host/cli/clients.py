@@ -2,55 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mcp_host.cli.common import load_host, read_config
 from mcp_host.errors import HostError, text_of
 
 if TYPE_CHECKING:
     from mcp import Client
+    from mcp.types import PaginatedResult
 
+    from mcp_host.cli.remote import Remote
     from mcp_host.cli.terminal import Terminal
 
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--url", metavar="URL", help="Ask the server running at this URL. Default: load the plugins and ask them here."
-    ),
-]
+PageT = TypeVar("PageT", bound="PaginatedResult")
+
+MOST_PAGES = 1000
+"""Pages of one list that are read: a server whose list never ends is not asked for ever."""
 
 
 @asynccontextmanager
 async def client(
-    config: Path | None, url: str | None, disable: list[str] | None = None, terminal: Terminal | None = None
+    config: Path | None, remote: Remote | None, disable: list[str] | None = None, terminal: Terminal | None = None
 ) -> AsyncIterator[Client]:
     """Yield a connected client; with a `terminal`, log messages are shown on it and questions asked.
 
     Raises:
-        HostError: The server at `url` cannot be reached, refused a request, or the plugins here refuse to start.
+        HostError: The server at the URL cannot be reached, refused a request, or the plugins here refuse to start.
     """
     from mcp import MCPError
 
     try:
-        async with _connected(config, url, disable, terminal) as connected:
+        async with _connected(config, remote, disable, terminal) as connected:
             yield connected
     except (BaseExceptionGroup, MCPError) as error:
         # The client's task groups wrap whatever is raised inside them.
         cause = _innermost(error)
         if isinstance(cause, MCPError):
             mend = "mcp-host inspect   (shows what is served)"
-            raise HostError(cause.error.message, where=url or "the request", mend=mend) from None
+            raise HostError(cause.error.message, where=remote.url if remote else "the request", mend=mend) from None
         raise cause from None
 
 
 @asynccontextmanager
 async def _connected(
-    config: Path | None, url: str | None, disable: list[str] | None, terminal: Terminal | None
+    config: Path | None, remote: Remote | None, disable: list[str] | None, terminal: Terminal | None
 ) -> AsyncIterator[Client]:
     from mcp import Client
 
@@ -59,13 +57,16 @@ async def _connected(
         options = {"logging_callback": terminal.log, "log_level": "info"}
         if terminal.can_ask:
             options["elicitation_callback"] = terminal.ask
-    if url is not None:
-        connected = Client(url, **options)
+    if remote is not None:
+        connected = Client(remote.transport(), **options)
         try:
             await connected.__aenter__()
         except Exception as error:
+            cause = _innermost(error)
+            if isinstance(cause, HostError):
+                raise cause from None
             raise HostError(
-                f"cannot reach {url}: {text_of(_innermost(error))}",
+                f"cannot reach {remote.url}: {text_of(cause)}",
                 where="command line: --url",
                 mend="mcp-host run --transport http   (starts a server)",
             ) from error
@@ -83,6 +84,23 @@ async def _connected(
     mode = "legacy" if "elicitation_callback" in options else "auto"
     async with host.running(), Client(HostServer(host), mode=mode, **options) as connected:
         yield connected
+
+
+async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:
+    """Yield every page that one of the client's `list_` methods gives.
+
+    Raises:
+        HostError: The list does not end.
+    """
+    page = await ask()
+    yield page
+    for _ in range(MOST_PAGES - 1):
+        if page.next_cursor is None:
+            return
+        page = await ask(cursor=page.next_cursor)
+        yield page
+    if page.next_cursor is not None:
+        raise HostError(f"the server's list goes on after {MOST_PAGES} pages", where=getattr(ask, "__name__", ""))
 
 
 def _innermost(error: BaseException) -> BaseException:

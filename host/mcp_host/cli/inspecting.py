@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.clients import UrlOption, client
+from mcp_host.cli.clients import client, pages
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption
 from mcp_host.cli.output import bold, print_json, table, write
+from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.logs import printable
 from mcp_host.stdout import own_stdout
@@ -46,6 +47,8 @@ def inspect(
     ] = None,
     config: ConfigOption = None,
     url: UrlOption = None,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
     as_json: JsonOption = False,
     disable: DisableOption = None,
 ) -> None:
@@ -53,8 +56,9 @@ def inspect(
 
     Tools, resources, templates and prompts, as a client sees them; with NAME, all there is about one of them.
     """
+    server = remote(url, header, token_env)
     with own_stdout() as stdout:
-        _show(asyncio.run(_served(config, url, disable)), name, as_json, stdout)
+        _show(asyncio.run(_served(config, server, disable)), name, as_json, stdout)
 
 
 def _show(served: Mapping[str, Any], name: str | None, as_json: bool, out: TextIO) -> None:
@@ -75,19 +79,24 @@ def _show(served: Mapping[str, Any], name: str | None, as_json: bool, out: TextI
         write("\n\n".join(_everything(served["server"], contents, out)), out)
 
 
-async def _served(config: Path | None, url: str | None, disable: list[str] | None) -> dict[str, Any]:
-    async with client(config, url, disable) as connected:
+async def _served(config: Path | None, remote: Remote | None, disable: list[str] | None) -> dict[str, Any]:
+    async with client(config, remote, disable) as connected:
         capabilities = connected.server_capabilities
         contents: dict[str, list[dict[str, Any]]] = {"tools": [], "resources": [], "templates": [], "prompts": []}
         # Of another server, ask only for what it has.
         if capabilities.tools is not None:
-            contents["tools"] = [_dump(tool) for tool in (await connected.list_tools()).tools]
+            contents["tools"] = [_dump(each) async for page in pages(connected.list_tools) for each in page.tools]
         if capabilities.resources is not None:
-            contents["resources"] = [_dump(each) for each in (await connected.list_resources()).resources]
-            templates = (await connected.list_resource_templates()).resource_templates
-            contents["templates"] = [_dump(template) for template in templates]
+            contents["resources"] = [
+                _dump(each) async for page in pages(connected.list_resources) for each in page.resources
+            ]
+            contents["templates"] = [
+                _dump(each)
+                async for page in pages(connected.list_resource_templates)
+                for each in page.resource_templates
+            ]
         if capabilities.prompts is not None:
-            contents["prompts"] = [_dump(prompt) for prompt in (await connected.list_prompts()).prompts]
+            contents["prompts"] = [_dump(each) async for page in pages(connected.list_prompts) for each in page.prompts]
         info = connected.server_info
         server = {
             "name": info.name if info else None,

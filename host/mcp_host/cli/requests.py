@@ -13,9 +13,10 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.clients import UrlOption, client
+from mcp_host.cli.clients import client, pages
 from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.output import json_text, print_json, write
+from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.cli.terminal import Terminal
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.stdout import own_stdout
@@ -41,6 +42,8 @@ def call(
     ] = None,
     config: ConfigOption = None,
     url: UrlOption = None,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> int:
@@ -50,20 +53,24 @@ def call(
     where there is none, it is told that nobody can be asked.
     """
     given = _input(input_json)
+    server = remote(url, header, token_env)
     with own_stdout() as stdout:
-        return asyncio.run(_call(tool, given, arguments or [], config, url, as_json, _Printer(stdout, output)))
+        return asyncio.run(_call(tool, given, arguments or [], config, server, as_json, _Printer(stdout, output)))
 
 
 def read(
     uri: Annotated[str, typer.Argument(metavar="URI", help="The resource's URI.", autocompletion=completion.resources)],
     config: ConfigOption = None,
     url: UrlOption = None,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
     as_json: JsonOption = False,
     output: OutputOption = None,
 ) -> None:
     """Read a resource and print it."""
+    server = remote(url, header, token_env)
     with own_stdout() as stdout:
-        asyncio.run(_read(uri, config, url, as_json, _Printer(stdout, output)))
+        asyncio.run(_read(uri, config, server, as_json, _Printer(stdout, output)))
 
 
 def prompt(
@@ -73,11 +80,14 @@ def prompt(
     arguments: ArgumentsArgument = None,
     config: ConfigOption = None,
     url: UrlOption = None,
+    header: HeaderOption = None,
+    token_env: TokenOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Render a prompt and print its messages."""
+    server = remote(url, header, token_env)
     with own_stdout() as stdout:
-        asyncio.run(_prompt(name, arguments or [], config, url, as_json, _Printer(stdout)))
+        asyncio.run(_prompt(name, arguments or [], config, server, as_json, _Printer(stdout)))
 
 
 async def _call(
@@ -85,13 +95,13 @@ async def _call(
     given: Mapping[str, Any],
     pairs: list[str],
     config: Path | None,
-    url: str | None,
+    remote: Remote | None,
     as_json: bool,
     printer: _Printer,
 ) -> int:
     terminal = Terminal()
-    async with client(config, url, terminal=terminal) as connected:
-        tools = {tool.name: tool for tool in (await connected.list_tools()).tools}
+    async with client(config, remote, terminal=terminal) as connected:
+        tools = {tool.name: tool async for page in pages(connected.list_tools) for tool in page.tools}
         if name not in tools:
             raise HostError(f"no tool is called {name!r}{did_you_mean(name, tools)}", mend="mcp-host inspect")
         arguments = {**given, **_arguments(pairs, tools[name].input_schema)}
@@ -110,8 +120,8 @@ async def _call(
     return 1 if result.is_error else 0
 
 
-async def _read(uri: str, config: Path | None, url: str | None, as_json: bool, printer: _Printer) -> None:
-    async with client(config, url, terminal=Terminal()) as connected:
+async def _read(uri: str, config: Path | None, remote: Remote | None, as_json: bool, printer: _Printer) -> None:
+    async with client(config, remote, terminal=Terminal()) as connected:
         result = await connected.read_resource(uri)
     if as_json:
         printer.json(result)
@@ -121,11 +131,11 @@ async def _read(uri: str, config: Path | None, url: str | None, as_json: bool, p
 
 
 async def _prompt(
-    name: str, pairs: list[str], config: Path | None, url: str | None, as_json: bool, printer: _Printer
+    name: str, pairs: list[str], config: Path | None, remote: Remote | None, as_json: bool, printer: _Printer
 ) -> None:
     # Prompt arguments are text on the wire, whatever they look like.
     arguments = _arguments(pairs, None)
-    async with client(config, url, terminal=Terminal()) as connected:
+    async with client(config, remote, terminal=Terminal()) as connected:
         result = await connected.get_prompt(name, arguments)
     if as_json:
         printer.json(result)
