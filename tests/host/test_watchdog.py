@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from mcp_host import Plugin
+from mcp_host import Plugin, hookimpl
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import make_host
 
@@ -34,9 +34,9 @@ class Heard(logging.Handler):
 @pytest.fixture
 def heard() -> Any:
     handler = Heard("it is here")
-    logging.getLogger("mcp_host.watchdog").addHandler(handler)
+    logging.getLogger("mcp_host").addHandler(handler)
     yield handler
-    logging.getLogger("mcp_host.watchdog").removeHandler(handler)
+    logging.getLogger("mcp_host").removeHandler(handler)
 
 
 async def test_a_tool_that_blocks_the_loop_is_named_with_its_stack_in_the_log_and_in_the_record(
@@ -97,3 +97,17 @@ async def test_a_loop_that_waits_and_a_thread_that_is_busy_are_nothing_to_tell(
     async with host.running(), Client(HostServer(host)) as client:
         await client.call_tool("busy", {})
     assert "tool busy" not in caplog.text
+
+
+async def test_a_plugin_that_hangs_while_it_is_loaded_is_named(heard: Heard, caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck:
+        @hookimpl
+        def mcp_tools(self) -> list[Any]:
+            assert heard.event.wait(30)  # until the log has said so
+            return []
+
+    host = make_host({"stuck": Stuck()}, options={"host": {"start_timeout": "50ms"}})
+    assert not host.records[0].failed
+    assert "plugin stuck is not loaded after 0.05 s, and nothing is served before; it is here:" in caplog.text
+    assert "assert heard.event.wait(30)" in caplog.text
+    assert "mend: [plugins.stuck] enabled = false" in caplog.text

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +19,9 @@ from mcp_host.loader.loaded import LoadedPlugin
 from mcp_host.stdout import stdout_to_stderr
 
 logger = logging.getLogger(__name__)
+
+_FRAMES = 5
+"""Innermost frames of a stack that are shown."""
 
 _TRACEBACK = "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
 
@@ -35,6 +41,32 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
     except BaseException as error:
         logger.debug("%s plugin %s failed", doing, plugin.name, exc_info=error)
         raise HostError(f"{doing} failed: {text_of(error)}", where=plugin.where, mend=_TRACEBACK) from error
+
+
+@contextmanager
+def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
+    """Say in the log where the plugin is when the block has not ended by then: nothing can stop a hanging import."""
+    thread = threading.get_ident()
+
+    def tell() -> None:
+        frame = sys._current_frames().get(thread)
+        stack = "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip()
+        logger.error(
+            "plugin %s is not loaded after %g s, and nothing is served before; it is here:\n%s\n"
+            "  mend: %s enabled = false",
+            plugin.name,
+            seconds,
+            stack,
+            plugin.table,
+        )
+
+    timer = threading.Timer(seconds, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def call_hook(plugin: LoadedPlugin, manager: pluggy.PluginManager, hook: str, *, pass_plugin: bool = True) -> Any:

@@ -18,7 +18,7 @@ from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.discovery import InstalledPlugin, check_compatible, find, installed_from
 from mcp_host.errors import HostError
-from mcp_host.loader.calling import call_hook, contained, items_of
+from mcp_host.loader.calling import call_hook, contained, items_of, named_if_stuck
 from mcp_host.loader.hooks import article, hooks_of
 from mcp_host.loader.importing import describe, import_value
 from mcp_host.loader.loaded import Contributions, LoadedPlugin
@@ -86,7 +86,7 @@ class Loader:
             default_timeout=self._config.host.call_timeout,
         )
         try:
-            with contained(plugin, "loading"):
+            with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
                 manager = self._register(plugin, self._object(plugin))
                 self._configure(plugin, manager)
                 self._collect(plugin, manager)
