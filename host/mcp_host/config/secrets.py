@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from mcp_host.config.explain import Explainer
 from mcp_host.config.origins import Keys, Origins, dotted
-from mcp_host.config.references import is_reference, looks_secret
+from mcp_host.config.references import is_reference
 from mcp_host.config.sections import HostConfig
 from mcp_host.errors import ConfigError, InvalidConfigError
 
@@ -132,26 +132,6 @@ def _written_forms(secret: str) -> set[str]:
     lowered = [re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted]
     escaped = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
     return {secret, repr(secret)[1:-1], *escaped, *quoted, *lowered}
-
-
-def describe_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings as they may be printed.
-
-    References stay references, as the text `{ env = 'NAME' }`; every other value under a key that looks secret is
-    `***`, at any depth.
-    """
-    return {key: _described(value, looks_secret(key)) for key, value in settings.items()}
-
-
-def _described(value: Any, secret: bool) -> Any:
-    if is_reference(value):
-        ((source, name),) = value.items()
-        return f"{{ {source} = {name!r} }}"
-    if isinstance(value, Mapping):
-        return {key: _described(inner, secret or looks_secret(key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_described(inner, secret) for inner in value]
-    return MASK if secret else value
 
 
 def validate_settings(
