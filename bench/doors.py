@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import anyio
 import httpx2
+import served
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-import served
 from mcp_host.testing import connect
 
 Server = Literal["host", "bare"]
@@ -70,9 +70,7 @@ async def door(server: Server, transport: Transport, mode: str) -> AsyncIterator
 
 @contextmanager
 def _process(args: list[str], env: dict[str, str]) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, *args], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, *args], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:

@@ -16,6 +16,8 @@ from rich.table import Table
 
 def percentile(samples: Sequence[float], percent: int) -> float:
     """The value that `percent` of 100 samples are at or below."""
+    if len(samples) == 1:
+        return samples[0]
     return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
 
 

@@ -12,50 +12,51 @@ from mcp.server.mcpserver import MCPServer
 
 from mcp_host import Plugin
 
-inside = 0
-_release = threading.Event()
-_waiting: set[asyncio.Event] = set()
+
+class Gate:
+    """Tools that hang until they are let go."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+        self._threads = threading.Event()
+        self._tasks: set[asyncio.Event] = set()
+
+    async def hang(self) -> str:
+        """Hang on the event loop until let go."""
+        event = asyncio.Event()
+        self._tasks.add(event)
+        self._inside += 1
+        try:
+            await event.wait()
+        finally:
+            self._inside -= 1
+            self._tasks.discard(event)
+        return "let go"
+
+    def hang_thread(self) -> str:
+        """Hang in a thread until let go."""
+        event = self._threads
+        self._inside += 1
+        try:
+            event.wait()
+        finally:
+            self._inside -= 1
+        return "let go"
+
+    async def held(self) -> int:
+        """How many hang."""
+        return self._inside
+
+    async def let_go(self) -> str:
+        """End all that hang."""
+        self._threads.set()
+        self._threads = threading.Event()
+        for event in self._tasks:
+            event.set()
+        return "let go"
 
 
-async def hang() -> str:
-    """Hang on the event loop until let go."""
-    global inside
-    event = asyncio.Event()
-    _waiting.add(event)
-    inside += 1
-    try:
-        await event.wait()
-    finally:
-        inside -= 1
-        _waiting.discard(event)
-    return "let go"
-
-
-def hang_thread() -> str:
-    """Hang in a thread until let go."""
-    global inside
-    released = _release
-    inside += 1
-    try:
-        released.wait()
-    finally:
-        inside -= 1
-    return "let go"
-
-
-async def held() -> int:
-    """How many hang."""
-    return inside
-
-
-async def let_go() -> str:
-    """End all that hang."""
-    global _release
-    _release.set()
-    _release = threading.Event()
-    for event in _waiting:
-        event.set()
-    return "let go"
+gate = Gate()
 
 
 def add(a: int, b: int) -> int:
@@ -68,8 +69,8 @@ async def add_async(a: int, b: int) -> int:
     return a + b
 
 
-HARMFUL: list[Callable[..., Any]] = [hang, hang_thread]
-QUICK: list[Callable[..., Any]] = [add, add_async, held, let_go]
+HARMFUL: list[Callable[..., Any]] = [gate.hang, gate.hang_thread]
+QUICK: list[Callable[..., Any]] = [add, add_async, gate.held, gate.let_go]
 
 harmful = Plugin()
 quick = Plugin()
