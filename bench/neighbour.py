@@ -1,7 +1,7 @@
 """How long a plugin's calls take while 45 calls of its neighbour hang: the host against the bare SDK.
 
 One client; idle and hung rounds in turns, so that what else the machine does hits both. A call that has no answer
-after 5 s counts as 5 s, and its round ends there.
+after 5 s counts as 5 s, and its round ends there. None: with its threads hung, the bare SDK reads no stdin any more.
 """
 
 from __future__ import annotations
@@ -78,8 +78,6 @@ async def compare(server: Server, transport: Transport, mode: str, rounds: int, 
             for harm in AT_ONCE:
                 if harm == "hang_thread" and (server, transport) == ("bare", "stdio"):
                     # Its stdin is read in a thread of the same pool: nothing is answered any more, `let_go` neither.
-                    for tool in TOOLS:
-                        taken[tool, harm].append(LONGEST * 1000)
                     continue
                 for tool in TOOLS:
                     taken[tool, "idle"] += await measure(client, tool, times)
@@ -91,9 +89,9 @@ async def compare(server: Server, transport: Transport, mode: str, rounds: int, 
         idle, hung, threads = (taken[tool, when] for when in ("idle", "hang", "hang_thread"))
         row: dict[str, Any] = {"server": server, "transport": transport, "era": mode, "tool": tool}
         for name, samples in (("idle", idle), ("tasks", hung), ("threads", threads)):
-            row[f"{name} p50"] = round(percentile(samples, 50), 2)
-            row[f"{name} p99"] = round(percentile(samples, 99), 2)
-        worst = max(percentile(hung, 99), percentile(threads, 99))
+            row[f"{name} p50"] = round(percentile(samples, 50), 2) if samples else None
+            row[f"{name} p99"] = round(percentile(samples, 99), 2) if samples else None
+        worst = max(percentile(samples, 99) for samples in (hung, threads) if samples)
         rows.append(row | {"p99 / idle": round(worst / percentile(idle, 99), 2)})
     return rows
 
