@@ -10,7 +10,7 @@ EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers programs tests docs clean
+.PHONY: run test lint types layers programs tests docs bench soak clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -38,6 +38,13 @@ tests: $(VENV)/.test programs
 
 docs: $(VENV)/.test
 	PYTHONPATH=tools/docs $(BIN)/zensical build --strict --clean
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/neighbour.py $(ARGS)
+	$(BIN)/python bench/calls.py $(ARGS)
+
+soak: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m soak run --seconds $(or $(SECONDS),3600)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'

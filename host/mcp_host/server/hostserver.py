@@ -212,8 +212,9 @@ class HostServer(MCPServer[None]):
 
 def _cannot_be_asked(result: object, context: SDKContext[Any, Any]) -> bool:
     """Whether a plugin asks in a form that this client's version has no word for (SEP-2322)."""
-    version = context.protocol_version
-    return isinstance(result, types.InputRequiredResult) and version not in (None, *MODERN_PROTOCOL_VERSIONS)
+    if not isinstance(result, types.InputRequiredResult):
+        return False
+    return context.protocol_version not in (None, *MODERN_PROTOCOL_VERSIONS)
 
 
 @asynccontextmanager

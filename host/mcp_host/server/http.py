@@ -288,7 +288,8 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
 
 def _bind(transport: TransportSection) -> socket.socket:
     family = socket.AF_INET6 if ":" in transport.host else socket.AF_INET
-    listener = socket.socket(family=family)
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it, small answers wait some 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((transport.host.strip("[]"), transport.port))

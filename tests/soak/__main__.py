@@ -1,0 +1,43 @@
+"""`python -m soak run --seconds N` soaks a host and prints what came of it; `load URL SECONDS` is its load process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+
+ROUND = 50.0
+"""Seconds of load between two counts."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run")
+    run.add_argument("--seconds", type=float, default=3600)
+    loading = commands.add_parser("load")
+    loading.add_argument("url")
+    loading.add_argument("seconds", type=float)
+    options = parser.parse_args()
+    if options.command == "load":
+        from soak.load import load
+
+        tally = anyio.run(load, options.url, options.seconds)
+        print(json.dumps({"done": tally.done, "wrong": tally.wrong}))
+        return
+    from soak.soaking import soak_http
+
+    each = min(ROUND, options.seconds / 6)
+    with tempfile.TemporaryDirectory() as folder:
+        soaked = anyio.run(soak_http, Path(folder), max(4, round(options.seconds / (each + 5))), each)
+    print(json.dumps({"load": os.getloadavg()[0], **soaked.report()}, indent=2))
+    sys.exit(1 if soaked.tally.wrong or soaked.exit_code else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""What the soaked host serves beside mcp-plugin-stats: a plugin that fails in every way, and one that counts."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from mcp_host import Context, Plugin, ToolError
+
+shaky = Plugin()
+probe = Plugin()
+
+
+@shaky.tool
+def crash() -> str:
+    """Crash in a thread."""
+    raise RuntimeError("by accident")
+
+
+@shaky.tool
+async def leave() -> str:
+    """Try to end the process."""
+    sys.exit(3)
+
+
+@shaky.tool
+def refuse() -> str:
+    """Fail on purpose."""
+    raise ToolError("not today")
+
+
+@shaky.tool(timeout=0.2)
+async def hang() -> str:
+    """Hang on the loop until the deadline."""
+    await asyncio.Event().wait()
+    return ""
+
+
+@shaky.tool(timeout=0.1)
+def outlast() -> str:
+    """Go on in a thread after the deadline, for a while."""
+    time.sleep(0.3)
+    return ""
+
+
+@shaky.tool(structured_output=False)
+def flood() -> str:
+    """Return more than may be returned."""
+    return "x" * 100_000
+
+
+@shaky.tool
+async def exit_task() -> str:
+    """Start a task that tries to end the process."""
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    task = asyncio.create_task(leave())
+    await asyncio.wait([task])
+    task.exception()
+    return "left"
+
+
+@shaky.tool
+def wander() -> str:
+    """Change the folder of the process."""
+    os.chdir("/")
+    return "wandered"
+
+
+@shaky.resource("shaky://crash")
+def crashing() -> str:
+    raise RuntimeError("by accident")
+
+
+@probe.tool
+async def hold(ctx: Context[Any]) -> str:
+    """Say so, and wait for ever: callers leave."""
+    await ctx.report_progress(0, message="holding")
+    await asyncio.Event().wait()
+    return ""
+
+
+@probe.tool
+async def census(ctx: Context[Any]) -> dict[str, int]:
+    """Count what a leak would add to."""
+    gc.collect()
+    server: Any = ctx.mcp_server
+    manager = server._lowlevel_server._session_manager
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "threads": threading.active_count(),
+        "sessions": 0 if manager is None else len(manager._server_instances),
+        "listeners": len(server.bus._listeners),
+        "notified": server.bus.session_count,
+        "objects": len(gc.get_objects()),
+    }
