@@ -13,9 +13,10 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import anyio
+from mcp import Client
+
 from doors import Server, Transport, door
 from figures import percentile, show
-from mcp import Client
 
 SERVERS: tuple[Server, ...] = ("bare", "host")
 TRANSPORTS: tuple[Transport, ...] = ("memory", "http", "stdio")

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import anyio
 import httpx2
-import served
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
+import served
 from mcp_host.testing import connect
 
 Server = Literal["host", "bare"]

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+from mcp import Client, MCPError
+
 from doors import Server, Transport, door
 from figures import percentile, show
-from mcp import Client, MCPError
 
 HUNG = 45
 AT_ONCE = {"hang": HUNG, "hang_thread": 40}
