@@ -58,9 +58,7 @@ def parse(data: bytes, what: str) -> JSONRPCMessage:
     except ValueError as error:
         # The parser's own words hold a position and never what was sent.
         raise NotAMessageError(PARSE_ERROR, f"Parse error: the {what} is not JSON ({error})") from None
-    if ID_IN_USE = "Invalid request: the id is that of a request in flight"
-
-_MAY_OVERFLOW.search(data) and not measure(given, sys.maxsize).finite:
+    if _MAY_OVERFLOW.search(data) and not measure(given, sys.maxsize).finite:
         raise NotAMessageError(PARSE_ERROR, f"Parse error: the {what} has a number that is too large")
     if isinstance(given, list):
         raise NotAMessageError(INVALID_REQUEST, "Invalid request: batches are not supported")
