@@ -91,7 +91,7 @@ def bounded(test: _Test) -> _Test:
     """The same inputs in every run, few of them; `MCP_HOST_FUZZ_EXAMPLES=5000` tries as many, new ones each time."""
     examples = os.environ.get("MCP_HOST_FUZZ_EXAMPLES")
     return settings(  # type: ignore[return-value]
-        max_examples=int(examples or 60),
+        max_examples=int(examples or 100),
         derandomize=examples is None,
         database=None,
         deadline=None,

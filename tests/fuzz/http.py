@@ -33,9 +33,8 @@ class HttpHost(HostProcess):
         super().__init__(folder, site, "--transport", "http", "--port", "0")
         self.era = era
         self.meta = META if era == "auto" else {}
-        serving = self.stdout.readline().decode()
-        assert " at " in serving, f"{serving}; stderr:\n{self.err}"
-        self.url = serving.split(" at ")[1].strip()
+        self.url = self._until("Serving ").split(" at ")[1].strip()
+        self._until("Ctrl+C")
         self._client = httpx2.Client(timeout=LONGEST)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         if era == "auto":
@@ -45,6 +44,12 @@ class HttpHost(HostProcess):
         session = self.post(body, self._headers).headers["mcp-session-id"]
         self._headers |= {"MCP-Protocol-Version": HANDSHAKE, "Mcp-Session-Id": session}
         self.post(dump({"jsonrpc": "2.0", "method": "notifications/initialized"}), self._headers)
+
+    def _until(self, text: str) -> str:
+        for line in self.stdout:
+            if text.encode() in line:
+                return line.decode()
+        raise AssertionError(f"the host ended; stderr:\n{self.err}")
 
     def close(self) -> None:
         self._client.close()
