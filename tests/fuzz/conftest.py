@@ -87,12 +87,15 @@ async def texts(value: str) -> list[str]:
 '''
 
 
+EXAMPLES = os.environ.get("MCP_HOST_FUZZ_EXAMPLES")
+"""How many inputs a test makes up, new ones in each run; without it they are few and the same in every run."""
+
+
 def bounded(test: _Test) -> _Test:
-    """The same inputs in every run, few of them; `MCP_HOST_FUZZ_EXAMPLES=5000` tries as many, new ones each time."""
-    examples = os.environ.get("MCP_HOST_FUZZ_EXAMPLES")
+    """Try as many inputs as `MCP_HOST_FUZZ_EXAMPLES` says."""
     return settings(  # type: ignore[return-value]
-        max_examples=int(examples or 100),
-        derandomize=examples is None,
+        max_examples=int(EXAMPLES or 40),
+        derandomize=EXAMPLES is None,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
