@@ -93,7 +93,7 @@ EXAMPLES = os.environ.get("MCP_HOST_FUZZ_EXAMPLES")
 
 def bounded(test: _Test) -> _Test:
     """Try as many inputs as `MCP_HOST_FUZZ_EXAMPLES` says."""
-    return settings(  # type: ignore[return-value]
+    return settings(
         max_examples=int(EXAMPLES or 40),
         derandomize=EXAMPLES is None,
         database=None,
