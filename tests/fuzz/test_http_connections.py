@@ -67,8 +67,8 @@ def check_response(host: HttpHost, received: bytes) -> int | None:
     return status
 
 
-HARMLESS = {"the same length twice", "a folded header"}
-"""What a server may read as it was meant (RFC 9112, section 5.2; RFC 9110, section 8.6)."""
+HARMLESS = {"the same length twice", "a folded header", "a websocket"}
+"""What a server may read as it was meant, or pass over (RFC 9112, section 5.2; RFC 9110, sections 8.6 and 7.8)."""
 
 
 def broken(host: HttpHost) -> dict[str, tuple[bytes, ...]]:
