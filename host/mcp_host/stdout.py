@@ -25,10 +25,12 @@ def _open_closed_descriptors() -> None:
 
 
 @contextmanager
-def own_stdout() -> Iterator[TextIO]:
+def own_stdout(*, to_the_end: bool = False) -> Iterator[TextIO]:
     """Yield a private stream onto the real stdout while everyone else's writes to it go to stderr.
 
-    Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well.
+    Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well. With
+    `to_the_end` it stays so after the block, for a process that does nothing more: what threads go on writing, exit
+    handlers write, and C has in its buffers must not follow the owner's last line.
     """
     _flush()
     _open_closed_descriptors()
@@ -43,7 +45,8 @@ def own_stdout() -> Iterator[TextIO]:
         _flush()
         with suppress(ValueError, OSError):
             stream.flush()
-        os.dup2(saved, 1)
+        if not to_the_end:
+            os.dup2(saved, 1)
         os.close(saved)
 
 

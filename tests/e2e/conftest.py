@@ -300,18 +300,62 @@ def is_ready() -> str | None:
 
 NOISY = '''
 """Writes to stdout by every means there is."""
+import atexit
+import ctypes
 import os
 import subprocess
 import sys
+import threading
+from contextlib import asynccontextmanager
 
 from mcp_host import Plugin
 
 SHOUT = "NOISE"
+libc = ctypes.CDLL(None)
+
+
+def in_c(when, *, flushed):
+    line = f"{SHOUT} of C {when}\\n".encode()
+    libc.write(1, line, len(line))
+    # stdio's own buffer: what nobody flushes is written as the process ends.
+    libc.printf(b"%s", f"{SHOUT} of printf {when}\\n".encode())
+    if flushed:
+        libc.fflush(None)
+
+
+def on_and_on():
+    while True:
+        os.write(1, f"{SHOUT} of a thread that goes on\\n".encode())
+        written.set()
+        if enough.wait(0.001):
+            return
+
+
+def at_exit():
+    print(SHOUT, "at exit", flush=True)
+    os.write(1, f"{SHOUT} raw at exit\\n".encode())
+    in_c("at exit", flushed=False)
+
+
 print(SHOUT + " at import", flush=True)
 os.write(1, (SHOUT + " raw at import\\n").encode())
 subprocess.run([sys.executable, "-c", f"print({SHOUT!r} + ' of a child at import')"], check=True)
+in_c("at import", flushed=True)
+in_c("at import, unflushed", flushed=False)
+atexit.register(at_exit)
+written, enough = threading.Event(), threading.Event()
+threading.Thread(target=on_and_on, daemon=True).start()
+written.wait()
 
-plugin = Plugin()
+
+@asynccontextmanager
+async def lifespan(plugin):
+    shout("at the start")
+    yield
+    shout("at the stop")
+
+
+plugin = Plugin(lifespan=lifespan)
 
 
 def shout(when):
@@ -322,6 +366,7 @@ def shout(when):
     os.write(1, f"{SHOUT} raw {when}\\n".encode())
     os.system(f"echo {SHOUT} of the shell {when}")
     subprocess.run([sys.executable, "-c", f"print({SHOUT!r}, 'of a child', {when!r})"], check=True)
+    in_c(when, flushed=True)
 
 
 @plugin.tool
@@ -336,6 +381,25 @@ async def noise_on_the_loop() -> str:
     """Make noise on the event loop, and read stdin as well."""
     shout("on the loop")
     return repr(sys.stdin.read() if sys.stdin else None)
+
+
+@plugin.tool
+def outlive() -> str:
+    """Leave a child behind that writes to stdout when the host is gone."""
+    source = f"import os, sys; sys.stdin.read(); os.write(1, b'{SHOUT} of a child that outlives\\\\n')"
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
+    # Its stdin ends with the host, which holds the other end of the pipe.
+    subprocess.Popen([sys.executable, "-c", source], stdin=reading, start_new_session=True)
+    os.close(reading)
+    return "quiet"
+
+
+@plugin.tool
+async def fall_silent() -> str:
+    """End the thread that goes on."""
+    enough.set()
+    return "quiet"
 
 
 @plugin.resource("noise://one")

@@ -6,6 +6,9 @@ import json
 import signal
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import pytest
 
 if TYPE_CHECKING:
@@ -31,14 +34,26 @@ def call(process: Process, number: int, tool: str) -> dict[str, Any]:
     return answer
 
 
-def test_every_line_on_stdout_is_json_rpc_whatever_the_plugins_print(cli: Cli) -> None:
+@pytest.mark.parametrize("end", ["stdin", "signal"])
+def test_every_line_on_stdout_is_json_rpc_whatever_the_plugins_print(cli: Cli, end: str) -> None:
     cli.config("[plugins.noisy]")
     with cli.start("run") as process:
         initialize(process)
         assert call(process, 2, "noise")["result"]["content"][0]["text"] == "quiet"
         # The tool reads stdin, too: it finds it empty and takes nothing from the protocol.
         assert call(process, 3, "noise_on_the_loop")["result"]["content"][0]["text"] == "''"
-        process.stdin.close()
+        send(process, {"id": 4, "method": "resources/read", "params": {"uri": "noise://one"}})
+        process.until('"id":4')
+        send(process, {"id": 5, "method": "prompts/get", "params": {"name": "noisy"}})
+        process.until('"id":5')
+        # A thread has been writing all the time, and goes on to the end.
+        for number in range(100, 200):
+            send(process, {"id": number, "method": "ping"})
+            process.until(f'"id":{number}')
+        if end == "stdin":
+            process.stdin.close()
+        else:
+            process.signal(signal.SIGTERM)
         lines = [*process.lines, *process.stdout]
         assert process.wait() == 0
         assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
@@ -46,10 +61,63 @@ def test_every_line_on_stdout_is_json_rpc_whatever_the_plugins_print(cli: Cli) -
             "at import",
             "raw at import",
             "of a child at import",
+            "of C at import",
+            "of printf at import",
+            "of printf at import, unflushed",
+            "of a thread that goes on",
+            "at the start",
+            "of C in a thread",
+            "of printf in a thread",
             "raw in a thread",
             "of the shell on the loop",
+            "raw in a resource",
+            "raw in a prompt",
+            "of C at the stop",
+            "at exit",
+            "raw at exit",
+            "of C at exit",
         ):
-            assert f"NOISE {noise}" in process.err
+            assert f"NOISE {noise}\n" in process.err
+
+
+def test_every_line_is_json_rpc_in_the_era_without_a_handshake(cli: Cli) -> None:
+    cli.config("[plugins.noisy]")
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    }
+    with cli.start("run") as process:
+        for number in range(20):
+            params = {"name": "noise", "arguments": {}, "_meta": meta}
+            send(process, {"id": number, "method": "tools/call", "params": params})
+        process.stdin.close()
+        answers = [json.loads(line) for line in process.stdout]
+        assert process.wait() == 0
+        assert sorted(answer["id"] for answer in answers) == list(range(20))
+        assert all(answer["jsonrpc"] == "2.0" and "result" in answer for answer in answers)
+        assert "NOISE of C in a thread\n" in process.err
+
+
+def test_a_child_that_outlives_the_host_does_not_write_to_its_stdout(cli: Cli) -> None:
+    cli.config("[plugins.noisy]")
+    with cli.start("run") as process:
+        initialize(process)
+        assert call(process, 2, "outlive")["result"]["content"][0]["text"] == "quiet"
+        process.stdin.close()
+        # The end of stdout: the child holds no copy of it either, or it would keep the client waiting.
+        lines = [*process.lines, *process.stdout]
+        assert process.wait() == 0
+        assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
+    with anyio.from_thread.start_blocking_portal() as portal:
+        portal.call(until_written, process, "NOISE of a child that outlives\n")
+
+
+async def until_written(process: Process, text: str) -> None:
+    """Wait until stderr, a file, has the text."""
+    with anyio.fail_after(60):
+        while text not in process.err:
+            await anyio.lowlevel.checkpoint()
 
 
 def test_the_end_of_stdin_stops_the_plugins_and_ends_the_process_with_0(cli: Cli) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from mcp_host.host import Host
     from mcp_host.process import OwnProcess
 
+WHOLE_PROCESS = object()
+"""What a command finds in its context when the process ends with it."""
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, DebugOption, DisableOption, LogLevelOption, load_host, read_config
+from mcp_host.cli.common import (
+    WHOLE_PROCESS,
+    ConfigOption,
+    DebugOption,
+    DisableOption,
+    LogLevelOption,
+    load_host,
+    read_config,
+)
 from mcp_host.cli.output import records_table, write
 from mcp_host.process import OwnProcess, own_process
 from mcp_host.stdin import OwnStdin, own_stdin
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: typer.Context,
     config: ConfigOption = None,
     transport: Annotated[
         str | None,
@@ -59,7 +68,7 @@ def run(
     read = partial(read_config, config, flags=flags, disable=disable)
     settings = read()
     # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
-    with own_stdout() as stdout:
+    with own_stdout(to_the_end=context.obj is WHOLE_PROCESS) as stdout:
         if settings.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 

@@ -305,6 +305,9 @@ class TransportSection(Section):
     max_request_size: StrictInt = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."
     )
+    request_timeout: Duration = Field(
+        default=30.0, description="Longest time that the head of an HTTP request, or its body, may take to arrive."
+    )
 
     @field_validator("resumable")
     @classmethod

@@ -20,6 +20,8 @@ from mcp_host.config import HostConfig, TransportSection, is_loopback
 from mcp_host.errors import HostError
 from mcp_host.process import OwnProcess
 from mcp_host.server.auth import AnswerUnavailable
+from mcp_host.server.bodies import guard_bodies
+from mcp_host.server.connections import protocol_with_deadline
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.resuming import EventLog, keep_events
 
@@ -212,6 +214,7 @@ def _starlette(server: HostServer) -> Starlette:
         # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
+    guard_bodies(server.session_manager, transport.request_timeout)
     if server.authorization is not None and server.authorization.keys is not None:
         app.add_middleware(AnswerUnavailable)
     if transport.resumable:
@@ -271,6 +274,7 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
     listener = _bind(transport)
     config = uvicorn.Config(
         app,
+        http=protocol_with_deadline(transport.request_timeout),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -23,18 +22,16 @@ from mcp.shared.message import SessionMessage
 from mcp.types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
-    PARSE_ERROR,
     ErrorData,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
-    jsonrpc_message_adapter,
 )
-from pydantic_core import from_json
 
 from mcp_host.server.hostserver import HostServer
+from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +52,7 @@ class Stdio:
         self._stdout = stdout
         self._grace = server.host.config.host.shutdown_timeout
         self._largest = server.host.config.transport.max_request_size
-        self._unanswered: dict[Any, None] = {}
+        self._unanswered: dict[str, None] = {}
         self._changed = asyncio.Event()
         self._lines: _Lines | None = None
         self._ending = False
@@ -118,37 +115,28 @@ class Stdio:
     async def _parsed(self, line: bytes | None) -> JSONRPCMessage | None:
         """Return the message in a line; answer one that is none."""
         if line is None:
-            await self._answer(INVALID_REQUEST, f"The message is larger than {self._largest} bytes")
+            await self._answer(f"The message is larger than {self._largest} bytes")
             return None
         if not line.strip():
             return None
         try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValueError:
-            await self._refuse(line)
+            message = parse(line, "line")
+        except NotAMessageError as error:
+            await self._put(error.answer)
             return None
         if isinstance(message, JSONRPCRequest):
-            self._unanswered[message.id] = None
+            if str(message.id) in self._unanswered:
+                # Not under its own id: that would pass for the answer to the other one.
+                await self._answer(ID_IN_USE)
+                return None
+            self._unanswered[str(message.id)] = None
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
             # A request that its client has given up gets no answer.
-            self._unanswered.pop((message.params or {}).get("requestId"), None)
+            self._unanswered.pop(str((message.params or {}).get("requestId")), None)
         return message
 
-    async def _refuse(self, line: bytes) -> None:
-        try:
-            given = from_json(line)
-        except ValueError:
-            await self._answer(PARSE_ERROR, "Parse error: the line is not JSON")
-            return
-        if isinstance(given, list):
-            await self._answer(INVALID_REQUEST, "Invalid request: batches are not supported")
-            return
-        own = given.get("id") if isinstance(given, dict) else None
-        known = own if isinstance(own, str | int) and not isinstance(own, bool) else None
-        await self._answer(INVALID_REQUEST, "Invalid request: the line is not a JSON-RPC 2.0 message", known)
-
-    async def _answer(self, code: int, text: str, request_id: str | int | None = None) -> None:
-        await self._put(JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text)))
+    async def _answer(self, text: str) -> None:
+        await self._put(refusal(INVALID_REQUEST, text))
 
     # Out
 
@@ -157,7 +145,7 @@ class Stdio:
             async for item in from_server:
                 await self._put(item.message)
                 if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-                    self._unanswered.pop(item.message.id, None)
+                    self._unanswered.pop(str(item.message.id), None)
                     self._changed.set()
 
     async def _put(self, message: JSONRPCMessage) -> None:

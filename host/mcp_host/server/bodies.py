@@ -1,0 +1,134 @@
+"""What stands in front of the SDK's HTTP endpoint: only whole, timely bodies that hold one message reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from typing import Any
+
+from mcp.server.streamable_http_manager import RequestBodyLimitMiddleware, StreamableHTTPSessionManager
+from mcp.types import INTERNAL_ERROR, INVALID_REQUEST, JSONRPCError, JSONRPCRequest, RequestId
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mcp_host.server.messages import NotAMessageError, parse, refusal, to_json
+
+logger = logging.getLogger(__name__)
+
+
+def guard_bodies(manager: StreamableHTTPSessionManager, timeout: float) -> None:
+    """Put the guard in front of a session manager's endpoint. A body may take `timeout` seconds to arrive."""
+    checked = _Checked(manager)
+    manager.asgi_app = RequestBodyLimitMiddleware(checked, manager.max_request_body_size)
+    manager.asgi_app = _Timely(manager.asgi_app, timeout)  # type: ignore[assignment]
+
+
+class _Timely:
+    """ASGI app that answers 408 when the body is not there in time (RFC 9110, section 15.5.9)."""
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self._app = app
+        self._timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        arrived = False
+
+        async def timely() -> Message:
+            nonlocal arrived
+            if arrived:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise _TooSlowError from None
+            arrived = not (message["type"] == "http.request" and message.get("more_body", False))
+            return message
+
+        try:
+            await self._app(scope, timely, send)
+        except _TooSlowError:
+            text = f"The body of the request did not arrive within {self._timeout:g} s"
+            await _respond(408, refusal(INVALID_REQUEST, text), scope, receive, send, {"Connection": "close"})
+
+
+class _TooSlowError(Exception):
+    pass
+
+
+class _Checked:
+    """ASGI app that hands a session manager what it can answer, and answers the rest itself.
+
+    It takes the bodies of `RequestBodyLimitMiddleware`, which come in one piece. What the manager raises ends here,
+    as an error response with an id that is in the log with the traceback.
+    """
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+        self._app: ASGIApp = manager.asgi_app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id: RequestId | None = None
+        first = await receive()
+        if scope["method"] == "POST":
+            if first["type"] != "http.request" or first.get("more_body", False):
+                return  # The client left before it had sent all of it.
+            try:
+                message = parse(first["body"], "body")
+            except NotAMessageError as error:
+                await _respond(400, error.answer, scope, receive, send)
+                return
+            if isinstance(message, JSONRPCRequest):
+                request_id = message.id
+                if self._is_in_flight(scope, request_id):
+                    answer = refusal(
+                        INVALID_REQUEST, "Invalid request: the id is that of a request in flight", message.id
+                    )
+                    await _respond(400, answer, scope, receive, send)
+                    return
+        sending = _Sending(send)
+        try:
+            await self._app(scope, _beginning_with(first, receive), sending)
+        except Exception:
+            error_id = secrets.token_hex(4)
+            logger.exception("an HTTP request crashed (error %s)", error_id)
+            if not sending.begun:
+                text = f"The request failed unexpectedly (error {error_id}; the server's log has the details)"
+                await _respond(500, refusal(INTERNAL_ERROR, text, request_id), scope, receive, send)
+
+    def _is_in_flight(self, scope: Scope, request_id: RequestId) -> bool:
+        """Whether the session waits for an answer under this id: the SDK would give this request's to the other."""
+        session = Headers(scope=scope).get("mcp-session-id")
+        transport = self._manager._server_instances.get(session or "")
+        return transport is not None and str(request_id) in transport._request_streams
+
+
+class _Sending:
+    """An ASGI `send` that knows whether the response has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
+
+
+def _beginning_with(first: Message, receive: Receive) -> Receive:
+    waiting = [first]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
+
+
+async def _respond(
+    status: int, answer: JSONRPCError, scope: Scope, receive: Receive, send: Send, headers: Any = None
+) -> None:
+    response = Response(to_json(answer), status, headers, "application/json")
+    await response(scope, receive, send)

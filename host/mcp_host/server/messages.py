@@ -1,0 +1,83 @@
+"""Bytes from a client -> a JSON-RPC message, or the error that answers them: one set of rules for both transports."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    RequestId,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from mcp_host.sizes import measure
+
+ID_IN_USE = "Invalid request: the id is that of a request in flight"
+
+_MAY_OVERFLOW = re.compile(rb"[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
+"""What every number too large for a double has in it: a long exponent or very many digits."""
+
+
+class NotAMessageError(ValueError):
+    """The bytes are no message. `answer` is what JSON-RPC 2.0, section 5.1, has a server reply."""
+
+    def __init__(self, code: int, text: str, request_id: RequestId | None = None) -> None:
+        super().__init__(text)
+        self.answer = refusal(code, text, request_id)
+
+
+def refusal(code: int, text: str, request_id: RequestId | None = None) -> JSONRPCError:
+    """Return an error response; without an id it says `"id": null`."""
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
+
+
+def to_json(message: JSONRPCError) -> str:
+    """Return the error as it goes over the wire, its id said even where it is null."""
+    return message.model_dump_json(by_alias=True, exclude_unset=True)
+
+
+def parse(data: bytes, what: str) -> JSONRPCMessage:
+    """Return the message in `data`, which an answer calls `what` ("line" or "body").
+
+    Stricter than the SDK where answers repeat what came in: text that UTF-8 cannot say and numbers that no double
+    holds would come back as JSON that the client's parser refuses (RFC 8259, sections 6 and 8.1).
+
+    Raises:
+        NotAMessageError: It is not JSON, or not one JSON-RPC 2.0 message.
+    """
+    try:
+        given = from_json(data, allow_inf_nan=False)
+    except ValueError as error:
+        # The parser's own words hold a position and never what was sent.
+        raise NotAMessageError(PARSE_ERROR, f"Parse error: the {what} is not JSON ({error})") from None
+    if _MAY_OVERFLOW.search(data) and not measure(given, sys.maxsize).finite:
+        raise NotAMessageError(PARSE_ERROR, f"Parse error: the {what} has a number that is too large")
+    if isinstance(given, list):
+        raise NotAMessageError(INVALID_REQUEST, "Invalid request: batches are not supported")
+    if not isinstance(given, dict):
+        raise _invalid(what, None)
+    if "method" in given and "id" in given and _id_of(given) is None:
+        # To the SDK this is a notification, to which a client that waits for its answer gets none.
+        raise NotAMessageError(INVALID_REQUEST, "Invalid request: an id must be a string or an integer")
+    try:
+        return jsonrpc_message_adapter.validate_python(given, by_name=False)
+    except ValidationError:
+        raise _invalid(what, _id_of(given)) from None
+
+
+def _invalid(what: str, request_id: RequestId | None) -> NotAMessageError:
+    text = f"Invalid request: the {what} is not a JSON-RPC 2.0 message"
+    return NotAMessageError(INVALID_REQUEST, text, request_id)
+
+
+def _id_of(given: dict[Any, Any]) -> RequestId | None:
+    own = given.get("id")
+    return own if isinstance(own, str | int) and not isinstance(own, bool) else None

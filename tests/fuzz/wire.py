@@ -1,0 +1,192 @@
+"""`mcp-host run` as a process, spoken to in raw bytes, and what has to hold for every byte it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from queue import Queue
+from typing import IO, Any, Never
+
+from fuzz.payloads import INITIALIZE, META, dump
+
+LONGEST = 240.0
+"""Seconds after which a process that still runs is killed, so that no test waits for ever."""
+
+
+def strict(data: bytes) -> Any:
+    """Return what the JSON says, as a parser that knows RFC 8259 and nothing beyond reads it."""
+
+    def refuse(constant: str) -> Never:
+        raise AssertionError(f"{constant} is not JSON: {data[:500]!r}")
+
+    value = json.loads(data.decode("utf-8"), parse_constant=refuse)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def check_message(data: bytes, secrets: Iterable[str]) -> dict[str, Any]:
+    """Return the JSON-RPC 2.0 message, which shows nothing of the inside of the host."""
+    message = strict(data)
+    assert isinstance(message, dict), data[:500]
+    assert message["jsonrpc"] == "2.0", data[:500]
+    kinds = {"method", "result", "error"} & message.keys()
+    assert len(kinds) == 1, data[:500]
+    assert "method" in message or "id" in message, data[:500]
+    check_text(data, secrets)
+    return message
+
+
+def check_text(data: bytes, secrets: Iterable[str]) -> None:
+    text = data.decode("utf-8", "replace")
+    for secret in ("Traceback", "pydantic", *secrets):
+        assert secret not in text, f"{secret!r} is in {text[:2000]!r}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a process holds: `rss` in bytes, the rest counted."""
+
+    rss: int
+    fds: int
+    threads: int
+    inside: dict[str, int]
+
+    @property
+    def counted(self) -> dict[str, int]:
+        return {"fds": self.fds, "threads": self.threads, **self.inside}
+
+
+class HostProcess:
+    """`mcp-host run` with arguments, in a folder with its mcp-host.toml."""
+
+    def __init__(self, folder: Path, site: Path, *args: str) -> None:
+        self.errors = folder / "stderr.txt"
+        self.secrets = (str(folder), str(site), sys.prefix, "site-packages")
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "PYTHONPATH"))}
+        with self.errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mcp_host", "run", *args],
+                cwd=folder,
+                env={**env, "PYTHONPATH": str(site), "HOME": str(folder), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        self._watchdog = threading.Timer(LONGEST, self._process.kill)
+        self._watchdog.start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def err(self) -> str:
+        return self.errors.read_text(encoding="utf-8", errors="replace")
+
+    def held(self, inside: dict[str, int]) -> Held:
+        proc = Path(f"/proc/{self._process.pid}")
+        pages = int((proc / "statm").read_text().split()[1])
+        fds, threads = len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
+        return Held(pages * os.sysconf("SC_PAGE_SIZE"), fds, threads, inside)
+
+    def wait(self) -> int:
+        return self._process.wait(LONGEST)
+
+    def close(self) -> None:
+        self._watchdog.cancel()
+        if self.alive:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self.stdin, self.stdout):
+            stream.close()
+
+
+class StdioHost(HostProcess):
+    """A client at the host's stdin and stdout, in the era `auto` (2026-07-28) or `legacy` (the handshake)."""
+
+    def __init__(self, folder: Path, site: Path, era: str) -> None:
+        super().__init__(folder, site)
+        self.meta = META if era == "auto" else {}
+        self.era = era
+        self._numbers = count()
+        # Read all the time: a client that writes on without reading would stop both sides.
+        self._lines: Queue[bytes] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        if era == "legacy":
+            self.ask("initialize", INITIALIZE)
+            self.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+        else:
+            self.ask("server/discover", {})
+
+    def send(self, *lines: bytes) -> None:
+        self.send_raw(b"".join(line + b"\n" for line in lines))
+
+    def send_raw(self, data: bytes) -> None:
+        self.stdin.write(data)
+        self.stdin.flush()
+
+    def ask(self, method: str, params: dict[str, Any]) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the result of a request, and the messages that came before it."""
+        own = f"probe {next(self._numbers)}"
+        self.send(dump({"jsonrpc": "2.0", "id": own, "method": method, "params": {"_meta": self.meta, **params}}))
+        before: list[dict[str, Any]] = []
+        while True:
+            line = self._lines.get(timeout=LONGEST)
+            assert line, f"the host ended; stderr:\n{self.err[-3000:]}"
+            message = check_message(line, self.secrets)
+            if message.get("id") == own:
+                return message["result"], before
+            before.append(message)
+
+    def _read(self) -> None:
+        for line in self.stdout:
+            self._lines.put(line)
+        self._lines.put(b"")
+
+    def probe(self) -> list[dict[str, Any]]:
+        """Ask for something whose answer is known; return the messages before it."""
+        result, before = self.ask("tools/call", {"name": "add", "arguments": {"a": 2, "b": 40}})
+        assert result["structuredContent"] == {"result": 42}
+        return before
+
+    def census(self) -> Held:
+        result, _ = self.ask("tools/call", {"name": "census", "arguments": {}})
+        return self.held(result["structuredContent"])
+
+
+THREADS = 2
+"""Workers for long writes, which may have come and stay."""
+
+
+def settles(census: Callable[[], Held], before: Held) -> None:
+    """Wait until the host holds no more than before, less than a hundred questions long; then fail."""
+    allowed = {**before.counted, "threads": before.threads + THREADS}
+    grown, after = allowed, before
+    for _ in range(100):
+        after = census()
+        grown = {key: value for key, value in after.counted.items() if value > allowed[key]}
+        if not grown:
+            break
+    assert grown == {}, f"more than {before}"
+    # Arenas and caches: a leak of what was sent would be larger.
+    assert after.rss - before.rss < 64 * 1024 * 1024
+
+
+__all__ = ["Held", "HostProcess", "StdioHost", "check_message", "check_text", "settles", "strict"]
