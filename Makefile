@@ -10,7 +10,7 @@ EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers programs tests docs bench soak clean
+.PHONY: run test lint types layers programs tests docs bench fuzz soak clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -42,6 +42,9 @@ docs: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/neighbour.py $(ARGS)
 	$(BIN)/python bench/calls.py $(ARGS)
+
+fuzz: $(VENV)/.test
+	MCP_HOST_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest -n auto tests/fuzz $(ARGS)
 
 soak: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m soak run --seconds $(or $(SECONDS),3600)

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mcp_host.server.messages import NotAMessageError, parse, refusal, to_json
+from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal, to_json
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +84,7 @@ class _Checked:
             if isinstance(message, JSONRPCRequest):
                 request_id = message.id
                 if self._is_in_flight(scope, request_id):
-                    answer = refusal(
-                        INVALID_REQUEST, "Invalid request: the id is that of a request in flight", message.id
-                    )
-                    await _respond(400, answer, scope, receive, send)
+                    await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
                     return
         sending = _Sending(send)
         try:
