@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -19,7 +20,7 @@ LONGEST = 60.0
 @pytest.fixture(scope="module")
 def served(module_cli: Cli) -> Iterator[Process]:
     module_cli.config("[transport]\nresumable = true\n[plugins.good]\n")
-    with module_cli.serve() as process:
+    with replace(module_cli, longest=600).serve() as process:
         yield process
 
 

@@ -37,7 +37,7 @@ def call(process: Process, number: int, tool: str) -> dict[str, Any]:
 @pytest.mark.parametrize("end", ["stdin", "signal"])
 def test_every_line_on_stdout_is_json_rpc_whatever_the_plugins_print(cli: Cli, end: str) -> None:
     cli.config("[plugins.noisy]")
-    with cli.start("run") as process:
+    with cli.start("run", env={"NOISE_TO_THE_END": "1"}) as process:
         initialize(process)
         assert call(process, 2, "noise")["result"]["content"][0]["text"] == "quiet"
         # The tool reads stdin, too: it finds it empty and takes nothing from the protocol.
@@ -87,7 +87,7 @@ def test_every_line_is_json_rpc_in_the_era_without_a_handshake(cli: Cli) -> None
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
     }
-    with cli.start("run") as process:
+    with cli.start("run", env={"NOISE_TO_THE_END": "1"}) as process:
         for number in range(20):
             params = {"name": "noise", "arguments": {}, "_meta": meta}
             send(process, {"id": number, "method": "tools/call", "params": params})
@@ -101,7 +101,7 @@ def test_every_line_is_json_rpc_in_the_era_without_a_handshake(cli: Cli) -> None
 
 def test_a_child_that_outlives_the_host_does_not_write_to_its_stdout(cli: Cli) -> None:
     cli.config("[plugins.noisy]")
-    with cli.start("run") as process:
+    with cli.start("run", env={"NOISE_TO_THE_END": "1"}) as process:
         initialize(process)
         assert call(process, 2, "outlive")["result"]["content"][0]["text"] == "quiet"
         process.stdin.close()

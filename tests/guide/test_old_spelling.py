@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,9 @@ def mcp_1(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=LONGEST)
     python = environment / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "mcp>=1.20,<2", "pytest"]
-    subprocess.run(install, check=True, timeout=LONGEST)
+    # What constrains this project's own installation is of mcp 2.
+    env = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+    subprocess.run(install, check=True, timeout=LONGEST, env=env)
     return python, folder
 
 

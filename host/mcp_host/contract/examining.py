@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -136,6 +137,11 @@ def _live(make_host: Callable[[], Host]) -> Life:
     asyncio.run(_in_both_eras(make_host, seen))
     seen.threads = [thread.name for thread in threading.enumerate() if thread not in threads and _stays(thread)]
     seen.descriptors = opened_since(descriptors)
+    deadline = time.monotonic() + _GRACE
+    while seen.descriptors and time.monotonic() < deadline:
+        # A library's own thread may still be closing what it had open.
+        time.sleep(0.05)
+        seen.descriptors = opened_since(descriptors)
     return seen
 
 

@@ -88,6 +88,8 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
     try:
         mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
         q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+        if not all(math.isfinite(figure) for figure in (mean, q1, median, q3)):
+            raise OverflowError
     except OverflowError:
         # Beyond what a float can hold on the way; the values are counted all the same.
         return column.model_copy(update={"kind": "number"})
