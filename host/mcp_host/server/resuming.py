@@ -9,16 +9,28 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
 from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore, StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_message_adapter
+from mcp.types import (
+    INTERNAL_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCResponse,
+    RequestId,
+    jsonrpc_message_adapter,
+)
 
 logger = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 _OVERHEAD = 512
 """Bytes that keeping one event costs beside its text, rounded up."""
+_UNREAD = 100
+"""Messages that a client which came back may be behind: with more its stream ends, and it comes back for them."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +75,16 @@ class EventLog:
     def next_number(self) -> int:
         return next(self._numbers)
 
-    def add(self, owner: _Kept, number: int, stream: str, text: bytes) -> None:
-        event = _Event(owner, stream, text)
+    def add(self, owner: _Kept, number: int, stream: str, message: JSONRPCMessage) -> None:
+        event = _Event(owner, stream, _to_json(message))
         if event.size > self._session_bytes:
-            logger.info("a message of %d bytes is not kept for a client that reconnects", len(text))
-            return
+            logger.info("a message of %d bytes is not kept for a client that reconnects", len(event.text))
+            if not isinstance(message, JSONRPCResponse):
+                return
+            # Without any answer the client would wait for ever.
+            text = f"The answer came while nobody was connected: {len(event.text)} bytes, too many to keep"
+            lost = JSONRPCError(jsonrpc="2.0", id=message.id, error=ErrorData(code=INTERNAL_ERROR, message=text))
+            event = _Event(owner, stream, _to_json(lost))
         self._events[number] = event
         owner.numbers[number] = None
         owner.size += event.size
@@ -94,7 +111,7 @@ class EventLog:
 
 
 class SessionEvents(EventStore):
-    """One session's event store.
+    """One session's event store, which also sends what comes to the clients that came back.
 
     An event's id says its stream, so that a client whose last event is no longer kept gets the later ones that are.
     """
@@ -102,35 +119,75 @@ class SessionEvents(EventStore):
     def __init__(self, log: EventLog, kept: _Kept) -> None:
         self._log = log
         self._kept = kept
+        self._followers: dict[str, MemoryObjectSendStream[EventMessage]] = {}
 
     async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
-        """Keep the message, if there is one, and return the id of its event."""
+        """Keep the message, if there is one, send it to who follows the stream, and return the id of its event."""
         number = self._log.next_number()
-        if message is not None:
-            text = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
-            self._log.add(self._kept, number, stream_id, text)
-        return f"{number}-{quote(stream_id, safe='')}"
+        event_id = f"{number}-{quote(stream_id, safe='')}"
+        if message is None:
+            return event_id
+        self._log.add(self._kept, number, stream_id, message)
+        if stream_id in self._followers:
+            try:
+                self._followers[stream_id].send_nowait(EventMessage(message, event_id))
+            except anyio.WouldBlock:
+                self.let_go(stream_id)
+        return event_id
 
-    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """Send what followed on the same stream.
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> None:
+        """Send what followed on the same stream and what comes, until its answer; nothing for an unknown id.
 
-        Returns:
-            The stream, if more may come on it; None when its answer was among what was sent, or for an unknown id.
+        The SDK would have this end with what is kept, and send what comes from then on itself. Between the two it loses
+        messages, the answer too.
         """
         number, separator, quoted = last_event_id.partition("-")
         if not separator or not number.isascii() or not number.isdigit():
-            return None
+            return
         stream = unquote(quoted)
-        for later, text in self._log.after(self._kept, int(number), stream):
-            message = jsonrpc_message_adapter.validate_json(text)
-            await send_callback(EventMessage(message, f"{later}-{quoted}"))
-            if isinstance(message, JSONRPCResponse | JSONRPCError):
-                return None
-        return stream
+        # No await between these two: what is stored from now on comes to the follower.
+        kept = self._log.after(self._kept, int(number), stream)
+        sending, following = anyio.create_memory_object_stream[EventMessage](_UNREAD)
+        self.let_go(stream)
+        self._followers[stream] = sending
+        try:
+            for later, text in kept:
+                message = jsonrpc_message_adapter.validate_json(text)
+                await send_callback(EventMessage(message, f"{later}-{quoted}"))
+                if _is_answer(message):
+                    return
+            async for event in following:
+                await send_callback(event)
+                if _is_answer(event.message):
+                    return
+        finally:
+            sending.close()
+            following.close()
+            if self._followers.get(stream) is sending:
+                del self._followers[stream]
+
+    def close(self) -> None:
+        """End the streams of all clients that came back."""
+        for stream in list(self._followers):
+            self.let_go(stream)
+
+    def let_go(self, stream: str) -> None:
+        """End the stream of the client that came back to it, if one did; it may come back once more."""
+        follower = self._followers.pop(stream, None)
+        if follower is not None:
+            follower.close()
+
+
+def _is_answer(message: JSONRPCMessage) -> bool:
+    return isinstance(message, JSONRPCResponse | JSONRPCError)
+
+
+def _to_json(message: JSONRPCMessage) -> bytes:
+    return message.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
 def keep_events(manager: StreamableHTTPSessionManager, log: EventLog) -> None:
-    """Give every new session of the manager an event store of its own.
+    """Give every new session of the manager an event store of its own, which ends with the session.
 
     The SDK hands one store to all of them and names a stream after the request it answers, which every session counts
     from 1: with a store in common, a client that resumes its stream 1 gets what was sent on everybody's.
@@ -138,7 +195,23 @@ def keep_events(manager: StreamableHTTPSessionManager, log: EventLog) -> None:
     admit = manager._admit_session
 
     def admit_with_events(requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
-        manager.event_store = log.session()
-        return admit(requestor)
+        events = log.session()
+        manager.event_store = events
+        transport = admit(requestor)
+        if transport is None:
+            return None
+        terminate, close_sse_stream = transport.terminate, transport.close_sse_stream
+
+        async def terminate_with_events() -> None:
+            events.close()
+            await terminate()
+
+        def close_stream_with_events(request_id: RequestId) -> None:
+            events.let_go(str(request_id))
+            close_sse_stream(request_id)
+
+        transport.terminate = terminate_with_events  # type: ignore[method-assign]
+        transport.close_sse_stream = close_stream_with_events  # type: ignore[method-assign]
+        return transport
 
     manager._admit_session = admit_with_events  # type: ignore[method-assign]
