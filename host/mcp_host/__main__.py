@@ -21,7 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if argv is not None:
         return run_cli(argv)
-    code = run_cli(sys.argv[1:], whole_process=True)
+    from mcp_host.cli.common import whole_process
+
+    whole_process.set(True)
+    code = run_cli(sys.argv[1:])
     if _threads_remain():
         # A thread that is stuck in a plugin's function cannot be stopped, and Python would wait for it for ever.
         for stream in (sys.stdout, sys.stderr):

@@ -332,12 +332,12 @@ def on_and_on():
 
 
 def at_exit():
-    print(SHOUT, "at exit", flush=True)
+    print(f"{SHOUT} at exit\\n", end="", flush=True)
     os.write(1, f"{SHOUT} raw at exit\\n".encode())
     in_c("at exit", flushed=False)
 
 
-print(SHOUT + " at import", flush=True)
+print(f"{SHOUT} at import\\n", end="", flush=True)
 os.write(1, (SHOUT + " raw at import\\n").encode())
 subprocess.run([sys.executable, "-c", f"print({SHOUT!r} + ' of a child at import')"], check=True)
 in_c("at import", flushed=True)
@@ -360,7 +360,7 @@ plugin = Plugin(lifespan=lifespan)
 
 
 def shout(when):
-    print(SHOUT, when, flush=True)
+    print(f"{SHOUT} {when}\\n", end="", flush=True)  # in one write, as other threads write too
     sys.stdout.write(f"{SHOUT} written {when}\\n")
     sys.__stdout__.write(f"{SHOUT} written to __stdout__ {when}\\n")
     sys.__stdout__.flush()

@@ -151,6 +151,25 @@ def test_a_plugin_that_prints_cannot_break_the_json_of_a_command(invoke: Invoke)
     assert "NOISE raw in a thread" in done.err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "--json"],
+        ["inspect", "--json"],
+        ["call", "noise", "--json"],
+        ["read", "noise://one", "--json"],
+        ["prompt", "noisy", "--json"],
+        ["schema", "--output", "-"],
+    ],
+    ids=" ".join,
+)
+def test_nor_can_one_that_writes_until_the_process_ends(command: list[str], cli: Cli) -> None:
+    cli.config("[plugins.noisy]")
+    done = cli.run(*command, env={"NOISE_TO_THE_END": "1"})
+    assert isinstance(done.json, dict)
+    assert "NOISE of a thread that goes on" in done.err
+
+
 def test_ctrl_c_while_a_plugin_is_loading_ends_the_command(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "slow_import.py").write_text(
         "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nsignal.pause()\n", encoding="utf-8"

@@ -24,7 +24,6 @@ from mcp_host.cli import (
     serving,
     setup,
 )
-from mcp_host.cli.common import WHOLE_PROCESS
 from mcp_host.cli.output import print_error
 from mcp_host.errors import HostError, did_you_mean
 
@@ -88,11 +87,8 @@ for _command, _epilog in _COMMANDS.items():
     app.command(epilog=_epilog)(_command)
 
 
-def run_cli(argv: Sequence[str], *, whole_process: bool = False) -> int:
-    """Run one command; errors go to stderr in one form. Returns the exit code.
-
-    `whole_process` says that the process is there for this command only, and ends with it.
-    """
+def run_cli(argv: Sequence[str]) -> int:
+    """Run one command; errors go to stderr in one form. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A character that the terminal cannot show is no reason to fail.
@@ -102,12 +98,7 @@ def run_cli(argv: Sequence[str], *, whole_process: bool = False) -> int:
     try:
         if argv:
             _refuse_unknown(argv[0])
-        result = app(
-            list(argv or ["--help"]),
-            prog_name=PROGRAM,
-            standalone_mode=False,
-            obj=WHOLE_PROCESS if whole_process else None,
-        )
+        result = app(list(argv or ["--help"]), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except HostError as error:
         print_error(error)

@@ -14,12 +14,19 @@ import anyio
 import anyio.to_thread
 import typer
 
-from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, LogLevelOption, load_host, read_config
+from mcp_host.cli.common import (
+    ConfigOption,
+    DisableOption,
+    JsonOption,
+    LogLevelOption,
+    command_stdout,
+    load_host,
+    read_config,
+)
 from mcp_host.cli.contract import PluginOption, check_contract
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
 from mcp_host.errors import HostError, text_of
 from mcp_host.records import Problem
-from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
@@ -122,7 +129,7 @@ def check(
     settings = read_config(config, disable=disable)
     if plugin is not None:
         return check_contract(plugin, settings, strict=strict, as_json=as_json)
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         # Every problem is shown once, at the end; the log would only say it twice.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
         summary = asyncio.run(_check(host))

@@ -7,9 +7,10 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -17,14 +18,15 @@ from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config
 from mcp_host.errors import ConfigError, did_you_mean
+from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.discovery import InstalledPlugin
     from mcp_host.host import Host
     from mcp_host.process import OwnProcess
 
-WHOLE_PROCESS = object()
-"""What a command finds in its context when the process ends with it."""
+whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
+"""Whether the process is there for one command only, and ends with it."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -49,6 +51,13 @@ LogLevelOption = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning, error or critical.")
 ]
 DebugOption = Annotated[bool | None, typer.Option("--debug/--no-debug", help="Show callers the text of crashes.")]
+
+
+@contextmanager
+def command_stdout() -> Iterator[TextIO]:
+    """Yield the command's stdout, kept from everyone else; to the process's end, where it ends with the command."""
+    with own_stdout(to_the_end=whole_process.get()) as stdout:
+        yield stdout
 
 
 def read_config(

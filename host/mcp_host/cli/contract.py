@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from mcp_host.cli import completion
+from mcp_host.cli.common import command_stdout
 from mcp_host.cli.output import json_text, problem_text, table, write
-from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -33,7 +33,7 @@ def check_contract(plugin: str, config: HostConfig, *, strict: bool = False, as_
     Its settings are those of its table in the configuration, if it has one there; it need not be enabled. `strict` lets
     warnings fail it too, with 1.
     """
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         reports = run_contract(plugin, config)
         ok = not any(report.problems for report in reports)
         warned = strict and any(report.warnings for report in reports)

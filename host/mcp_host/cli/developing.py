@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, DisableOption, LogLevelOption, load_host, read_config
+from mcp_host.cli.common import ConfigOption, DisableOption, LogLevelOption, command_stdout, load_host, read_config
 from mcp_host.cli.output import problem_text, write
 from mcp_host.cli.serving import announce, until_stopped
 from mcp_host.errors import HostError
 from mcp_host.process import OwnProcess, own_process
 from mcp_host.records import Problem
-from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -54,7 +53,7 @@ def dev(
     without a restart; clients hear of it. Callers see the text of crashes, and the log has the tracebacks.
     """
     _install(with_ or (), with_editable or (), config)
-    with own_stdout() as stdout, own_process() as process:
+    with command_stdout() as stdout, own_process() as process:
         extra = _projects(plugin or ())
         read = partial(_read, config, [each.name for each in extra], port, log_level, disable or [])
         host = load_host(read(), extra=extra, process=process)

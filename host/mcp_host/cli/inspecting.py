@@ -12,12 +12,11 @@ import typer
 
 from mcp_host.cli import completion
 from mcp_host.cli.clients import client, pages
-from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption
+from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, command_stdout
 from mcp_host.cli.output import bold, print_json, table, write
 from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.logs import printable
-from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -57,7 +56,7 @@ def inspect(
     Tools, resources, templates and prompts, as a client sees them; with NAME, all there is about one of them.
     """
     server = remote(url, header, token_env)
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         _show(asyncio.run(_served(config, server, disable)), name, as_json, stdout)
 
 

@@ -14,12 +14,11 @@ import typer
 
 from mcp_host.cli import completion
 from mcp_host.cli.clients import client, pages
-from mcp_host.cli.common import ConfigOption, JsonOption
+from mcp_host.cli.common import ConfigOption, JsonOption, command_stdout
 from mcp_host.cli.output import json_text, print_json, write
 from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.cli.terminal import Terminal
 from mcp_host.errors import HostError, did_you_mean
-from mcp_host.stdout import own_stdout
 
 ArgumentsArgument = Annotated[
     list[str] | None,
@@ -54,7 +53,7 @@ def call(
     """
     given = _input(input_json)
     server = remote(url, header, token_env)
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         return asyncio.run(_call(tool, given, arguments or [], config, server, as_json, _Printer(stdout, output)))
 
 
@@ -69,7 +68,7 @@ def read(
 ) -> None:
     """Read a resource and print it."""
     server = remote(url, header, token_env)
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         asyncio.run(_read(uri, config, server, as_json, _Printer(stdout, output)))
 
 
@@ -86,7 +85,7 @@ def prompt(
 ) -> None:
     """Render a prompt and print its messages."""
     server = remote(url, header, token_env)
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         asyncio.run(_prompt(name, arguments or [], config, server, as_json, _Printer(stdout)))
 
 

@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from mcp_host.cli.common import (
-    WHOLE_PROCESS,
     ConfigOption,
     DebugOption,
     DisableOption,
     LogLevelOption,
+    command_stdout,
     load_host,
     read_config,
 )
 from mcp_host.cli.output import records_table, write
 from mcp_host.process import OwnProcess, own_process
 from mcp_host.stdin import OwnStdin, own_stdin
-from mcp_host.stdout import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 
 def run(
-    context: typer.Context,
     config: ConfigOption = None,
     transport: Annotated[
         str | None,
@@ -68,7 +66,7 @@ def run(
     read = partial(read_config, config, flags=flags, disable=disable)
     settings = read()
     # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
-    with own_stdout(to_the_end=context.obj is WHOLE_PROCESS) as stdout:
+    with command_stdout() as stdout:
         if settings.transport.kind == "http":
             from mcp_host.server.http import guard_settings
 

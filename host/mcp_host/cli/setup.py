@@ -10,11 +10,10 @@ from typing import Annotated
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, read_config
+from mcp_host.cli.common import ConfigOption, command_stdout, read_config
 from mcp_host.cli.output import problem_text, write
 from mcp_host.errors import ConfigError, HostError
 from mcp_host.records import Problem
-from mcp_host.stdout import own_stdout
 
 SCHEMA_FILE = "mcp-host.schema.json"
 
@@ -69,7 +68,7 @@ def schema(
     sections = {name: section for name, section in settings.plugins.items() if section.enabled}
     if every:
         sections = {**{plugin.name: PluginSection() for plugin in installed}, **sections}
-    with own_stdout() as stdout:
+    with command_stdout() as stdout:
         from mcp_host.server.adopt import adopt
 
         facts = HostFacts(settings.host.name, "", settings.transport.kind, settings.base_dir)
