@@ -318,7 +318,7 @@ async def test_data_that_cannot_be_read_are_said_with_the_reason(
     assert not kept.exists()
 
 
-async def test_a_source_that_refuses_without_a_number_is_asked_for_what_it_gives(served: Served) -> None:
+async def test_a_source_that_refuses_so_many_rows_is_asked_for_what_it_gives(served: Served) -> None:
     plugin = Plugin()
 
     @plugin.resource("odd://all")
@@ -339,3 +339,29 @@ async def test_a_source_that_refuses_without_a_number_is_asked_for_what_it_gives
         report = report_of(await client.call_tool("generate_report", {"source": "data"}))
     assert report.basis == "the first 3 of 9 rows"
     assert [(column.name, column.kind) for column in report.columns] == [("a", "number"), ("gone", "empty")]
+
+
+async def test_a_source_is_asked_for_no_more_rows_than_it_says_it_gives(served: Served) -> None:
+    plugin = Plugin()
+    asked = []
+
+    @plugin.resource("odd://all")
+    def everything() -> str:
+        entry = {"name": "data", "schema_uri": "odd://schema", "sample_uri": "odd://sample", "sample_rows": 4}
+        return json.dumps([entry])
+
+    @plugin.resource("odd://schema")
+    def columns() -> str:
+        return json.dumps({"columns": [{"name": "a"}], "rows": 9})
+
+    @plugin.resource("odd://sample{?rows}")
+    def some(rows: int = 1) -> str:
+        asked.append(rows)
+        return json.dumps({"columns": ["a"], "rows": [[1]] * rows})
+
+    async with served(others={"odd": plugin}, catalogs=["odd://all"]) as client:
+        report = report_of(await client.call_tool("generate_report", {"source": "data"}))
+        fewer = report_of(await client.call_tool("generate_report", {"source": "data", "rows": 3}))
+    assert asked == [4, 3]
+    assert report.basis == "the first 4 of 9 rows"
+    assert fewer.basis == "the first 3 of 9 rows"

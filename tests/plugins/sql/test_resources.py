@@ -37,6 +37,7 @@ async def test_the_tables_are_a_resource_that_leads_to_the_others(served: Served
         "kind": "table",
         "schema_uri": "sql://tables/customer/schema",
         "sample_uri": "sql://tables/customer/sample",
+        "sample_rows": 100,
     }
     assert [table["name"] for table in tables] == ["customer", "orders", "sales"]
     assert schemas[1]["table"] == "orders"

@@ -34,6 +34,7 @@ async def test_the_data_sets_are_listed_without_reading_their_files(served: Serv
         "source": "gone.parquet",
         "schema_uri": "stats://datasets/sales/schema",
         "sample_uri": "stats://datasets/sales/sample",
+        "sample_rows": 100,
     }
 
 

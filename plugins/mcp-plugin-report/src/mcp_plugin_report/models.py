@@ -18,6 +18,7 @@ class Source(BaseModel):
     description: str = Field(description="What the data are, if that is said.")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its rows.")
+    sample_rows: int | None = Field(default=None, description="Most rows that this resource gives, if it says so.")
 
 
 class MissingCatalog(BaseModel):

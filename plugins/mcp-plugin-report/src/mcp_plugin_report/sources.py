@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from mcp import MCPError
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from mcp_host import ResourceError, ResourceNotFoundError, ToolError
 from mcp_plugin_report.app import Reports
@@ -31,6 +30,7 @@ class _Entry(BaseModel):
     name: str
     schema_uri: str
     sample_uri: str
+    sample_rows: PositiveInt | None = None
     description: str | None = None
 
 
@@ -102,6 +102,7 @@ async def find_sources(ctx: Reports) -> Sources:
                 description=shown(entry.description or "", LONGEST_DESCRIPTION),
                 schema_uri=entry.schema_uri,
                 sample_uri=entry.sample_uri,
+                sample_rows=entry.sample_rows,
             )
             for entry in entries
         ]
@@ -144,28 +145,23 @@ async def read_schema(ctx: Reports, source: Source) -> Schema:
 async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
     """The first `wanted` rows of a source, or as many as it gives at once.
 
-    A source that refuses so many is asked for the most that its refusal names, and then for what it gives unasked.
+    A source that refuses so many is asked for what it gives without a number.
 
     Raises:
         UnreadableError: It gives none at all.
     """
-    refusal: RefusedError | None = None
-    asked: int | None = wanted
-    while True:
-        uri = source.sample_uri if asked is None else _with_rows(source.sample_uri, asked)
+    asked = min(wanted, source.sample_rows or wanted)
+    try:
+        sample = await _read(ctx, _with_rows(source.sample_uri, asked), _SAMPLE)
+    except RefusedError as refusal:
         try:
-            sample = await _read(ctx, uri, _SAMPLE)
-        except RefusedError as error:
-            refusal = refusal or error
-            if asked is None:
-                raise refusal from None
-            smaller = [int(number) for number in re.findall(r"\d{1,9}", error.why) if 0 < int(number) < asked]
-            asked = max(smaller) if smaller and asked == wanted else None
-            continue
-        ragged = next((n for n, row in enumerate(sample.rows, 1) if len(row) != len(sample.columns)), None)
-        if ragged is not None:
-            raise UnreadableError(source.sample_uri, f"row {ragged} has not one value for each column")
-        return Rows(sample.columns, sample.rows[:wanted])
+            sample = await _read(ctx, source.sample_uri, _SAMPLE)
+        except RefusedError:
+            raise refusal from None
+    ragged = next((n for n, row in enumerate(sample.rows, 1) if len(row) != len(sample.columns)), None)
+    if ragged is not None:
+        raise UnreadableError(source.sample_uri, f"row {ragged} has not one value for each column")
+    return Rows(sample.columns, sample.rows[:wanted])
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

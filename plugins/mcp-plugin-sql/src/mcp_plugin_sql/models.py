@@ -16,6 +16,7 @@ class TableEntry(BaseModel):
     kind: TableKind = Field(description="table, or view (a materialized one too).")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its first rows.")
+    sample_rows: int = Field(description="Most rows that this resource gives, asked with ?rows=N.")
 
 
 class TableName(BaseModel):

@@ -25,7 +25,7 @@ ANY_NAME = ResourceSecurity(exempt_params={"table"})
 async def tables(ctx: Sql) -> list[TableEntry]:
     """All tables and views."""
     with _as_resource_error():
-        return [_entry(table) for table in await catalog.tables(ctx.state)]
+        return [_entry(table, ctx.settings.max_rows) for table in await catalog.tables(ctx.state)]
 
 
 @plugin.resource(
@@ -65,9 +65,15 @@ async def complete_table(value: str, ctx: Sql) -> list[str]:
     return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state)])
 
 
-def _entry(table: catalog.Table) -> TableEntry:
+def _entry(table: catalog.Table, most: int) -> TableEntry:
     place = f"sql://tables/{quote(table.name, safe='')}"
-    return TableEntry(name=table.name, kind=table.kind, schema_uri=f"{place}/schema", sample_uri=f"{place}/sample")
+    return TableEntry(
+        name=table.name,
+        kind=table.kind,
+        schema_uri=f"{place}/schema",
+        sample_uri=f"{place}/sample",
+        sample_rows=most,
+    )
 
 
 @contextmanager

@@ -125,6 +125,7 @@ class DatasetEntry(BaseModel):
     source: str = Field(description="The file, as configured, or where it was shipped from.")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its first rows.")
+    sample_rows: int = Field(description="Most rows that this resource gives, asked with ?rows=N.")
 
 
 class DatasetSchema(BaseModel):

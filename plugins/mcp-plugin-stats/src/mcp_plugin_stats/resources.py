@@ -77,6 +77,7 @@ def _entry(engine: Engine, name: str) -> DatasetEntry:
         source=shown,
         schema_uri=f"stats://datasets/{name}/schema",
         sample_uri=f"stats://datasets/{name}/sample",
+        sample_rows=engine.settings.max_rows,
     )
 
 
