@@ -36,6 +36,11 @@ class CircuitBreaker:
             return Circuit("half-open", self._failures, self._last_failure)
         return Circuit("open", self._failures, self._last_failure, retry_in=left)
 
+    @property
+    def trying(self) -> bool:
+        """Whether one call is finding out how the plugin does now."""
+        return self._trying
+
     def admit(self) -> Circuit | None:
         """Let a call in and return None, or return the circuit that keeps it out."""
         if self._opened is None:

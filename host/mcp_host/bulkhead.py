@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from functools import partial
 from typing import TypeVar
 
@@ -28,27 +27,43 @@ _inside: ContextVar[frozenset[Bulkhead]] = ContextVar("mcp_host.bulkheads", defa
 
 
 class Visit:
-    """One call's stay in its bulkhead, and how the plugin did. A call within a call has no say: it has no bulkhead."""
+    """One call's stay in its bulkhead, until the end of its `with` block, and how the plugin did.
 
-    def __init__(self, bulkhead: Bulkhead | None, *, tries: bool = False) -> None:
+    A call that comes out of another one of the same plugin has no say: it has no bulkhead.
+    """
+
+    def __init__(self, bulkhead: Bulkhead | None = None, *, tries: bool = False) -> None:
         self._bulkhead = bulkhead
         self._tries = tries
+        self._said = False
+        self._token: Token[frozenset[Bulkhead]] | None = None
+
+    def __enter__(self) -> Visit:
+        if self._bulkhead is not None:
+            self._token = _inside.set(_inside.get() | {self._bulkhead})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bulkhead is not None and self._token is not None:
+            _inside.reset(self._token)
+            self._bulkhead.leave(self)
+        self.end()
 
     def succeeded(self) -> None:
         """The plugin answered, be it with an error of its own."""
+        self._said = True
         if self._bulkhead is not None:
             self._bulkhead.breaker.succeeded()
-            self._bulkhead = None
 
     def failed(self, what: str) -> None:
         """The plugin crashed, or did not end in time."""
-        bulkhead, self._bulkhead = self._bulkhead, None
-        if bulkhead is not None and bulkhead.breaker.failed(what):
-            logger.error("%s", _paused(bulkhead.name, bulkhead.breaker.circuit))
+        self._said = True
+        if self._bulkhead is not None and self._bulkhead.breaker.failed(what):
+            logger.error("%s", _paused(self._bulkhead.name, self._bulkhead.breaker.circuit))
 
     def end(self) -> None:
-        """Nothing was said: the caller left, or never got in."""
-        if self._bulkhead is not None and self._tries:
+        """Where nothing was said, the caller left, or never got in."""
+        if self._bulkhead is not None and self._tries and not self._said:
             self._bulkhead.breaker.abandoned()
 
 
@@ -78,38 +93,35 @@ class Bulkhead:
             circuit=self.breaker.circuit,
         )
 
-    @asynccontextmanager
-    async def place(self, deadline: float | None = None) -> AsyncIterator[Visit]:
-        """Hold one of the plugin's places for the block, after waiting for one if there is room to wait.
+    async def enter(self, deadline: float | None = None) -> Visit:
+        """Take one of the plugin's places, after waiting for one if there is room to wait.
 
-        The block says through the `Visit` how the plugin did. `deadline` is in the loop's time.
+        The visit, as a context manager, gives it back; through it the block says how the plugin did. `deadline` is in
+        the loop's time.
 
         Raises:
             RefusedError: As many calls run and wait as may, none ended before the deadline, or the circuit is open.
         """
-        held = _inside.get()
-        if self in held:
-            yield Visit(None)
-            return
+        if self in _inside.get():
+            return Visit()
         circuit = self.breaker.admit()
         if circuit is not None:
             raise RefusedError(_paused(self.name, circuit))
-        visit = Visit(self, tries=self.breaker.circuit.state != "closed")
-        call = object()
+        visit = Visit(self, tries=self.breaker.trying)
         try:
-            await self._take(call, deadline)
-            token = _inside.set(held | {self})
-            try:
-                yield visit
-            finally:
-                _inside.reset(token)
-                self._places.release_on_behalf_of(call)
-        finally:
+            await self._take(visit, deadline)
+        except BaseException:
             visit.end()
+            raise
+        return visit
 
-    async def _take(self, call: object, deadline: float | None) -> None:
+    def leave(self, visit: Visit) -> None:
+        """Give its place back."""
+        self._places.release_on_behalf_of(visit)
+
+    async def _take(self, visit: Visit, deadline: float | None) -> None:
         try:
-            self._places.acquire_on_behalf_of_nowait(call)
+            self._places.acquire_on_behalf_of_nowait(visit)
         except anyio.WouldBlock:
             limits = self.limits
             if self._waiting >= limits.queue:
@@ -120,7 +132,7 @@ class Bulkhead:
             self._waiting += 1
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._places.acquire_on_behalf_of(call)
+                    await self._places.acquire_on_behalf_of(visit)
             except TimeoutError:
                 raise RefusedError(
                     f"plugin {self.name} is busy: none of its {limits.calls} running calls ended in time. "

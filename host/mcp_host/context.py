@@ -73,17 +73,15 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         request = parent._request_context
         if request is not None:
             request = replace(request, lifespan_context=state)
-        # Through Any: type checkers see pydantic's generated signature in place of the SDK's own constructor.
-        context = cast(Any, cls)(
-            request_context=request,
-            mcp_server=parent._mcp_server,
-            input_params=parent._input_params,
-            subscriptions=parent._subscriptions,
-        )
-        context._plugin = plugin
-        context._state = state
-        context._catalog = catalog
-        context._on_progress = on_progress
+        context = cls.__new__(cls)
+        # As pydantic's `__copy__` does it, but into this class. Its constructor would take five times as long, on each
+        # call, to set what is private one by one.
+        object.__setattr__(context, "__dict__", {})
+        object.__setattr__(context, "__pydantic_fields_set__", set())
+        object.__setattr__(context, "__pydantic_extra__", None)
+        own = {"_plugin": plugin, "_state": state, "_catalog": catalog, "_on_progress": on_progress}
+        private = {**(parent.__pydantic_private__ or {}), "_request_context": request, **own}
+        object.__setattr__(context, "__pydantic_private__", private)
         return cast("Context[Any, Any]", context)
 
     def _nested_invocation(self) -> Context[SettingsT, StateT]:

@@ -268,10 +268,9 @@ class Dispatcher:
         try:
             self._check_scopes(served)
             check_arguments(arguments, what, plugin)
-            with self._generations.call(catalog):
-                async with plugin.bulkhead.place(work.deadline) as visit:
-                    outcome = await run_apart(run(), work)
-                    self._note(visit, work, plugin, outcome, served.timeout)
+            with self._generations.call(catalog), await plugin.bulkhead.enter(work.deadline) as visit:
+                outcome = await run_apart(run(), work)
+                self._note(visit, work, plugin, outcome, served.timeout)
             if outcome.timed_out:
                 raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
             return outcome.result()
