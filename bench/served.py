@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import uvicorn
 from mcp.server.mcpserver import MCPServer
 
 from mcp_host import Plugin
@@ -89,4 +90,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         bare.run("stdio")
     else:
-        bare.run("streamable-http", port=int(sys.argv[2]))
+        # As `bare.run("streamable-http")` does it where nothing but the SDK is installed: the host brings httptools.
+        uvicorn.run(bare.streamable_http_app(), port=int(sys.argv[2]), log_level="error", http="h11")

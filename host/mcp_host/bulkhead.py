@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import TypeVar
+from typing import Generic, Literal, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -80,6 +82,7 @@ class Bulkhead:
         self.breaker = CircuitBreaker(limits.failures, limits.cooldown, clock)
         self._places = CapacityLimiter(limits.calls)
         self._threads = CapacityLimiter(limits.threads)
+        self._unlimited = CapacityLimiter(math.inf)
         self._waiting = 0
         self._abandoned: set[asyncio.Future[object]] = set()
         self._abandoned_threads = 0
@@ -155,25 +158,69 @@ class Bulkhead:
                 "or were cancelled and do not end"
             )
         # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
-        place = object()
+        place = _Thread(self, run)
         await self._threads.acquire_on_behalf_of(place)
-        running = asyncio.ensure_future(anyio.to_thread.run_sync(run, limiter=CapacityLimiter(1)))
-        running.add_done_callback(lambda _: self._threads.release_on_behalf_of(place))
         try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            if not running.done():
-                self._abandoned_threads += 1
-                running.add_done_callback(self._thread_ended)
-            raise
+            return await anyio.to_thread.run_sync(place.run, abandon_on_cancel=True, limiter=self._unlimited)
+        finally:
+            place.caller_leaves()
 
-    def _thread_ended(self, _: object) -> None:
-        self._abandoned_threads -= 1
+    def thread_abandoned(self) -> None:
+        """Count a thread whose caller has left."""
+        self._abandoned_threads += 1
+
+    def thread_ended(self, thread: object, *, abandoned: bool) -> None:
+        """Give its place back."""
+        self._abandoned_threads -= abandoned
+        self._threads.release_on_behalf_of(thread)
 
     def abandon(self, task: asyncio.Future[object]) -> None:
         """Count a call that does not end although it was cancelled, until it does."""
         self._abandoned.add(task)
         task.add_done_callback(partial(self._abandoned.discard))
+
+
+class _Thread(Generic[_T]):
+    """A function on its way through a thread, and whether its caller still waits for it.
+
+    Either side first says what it does and then looks at what the other one has said, so that one of them sees both.
+    """
+
+    def __init__(self, bulkhead: Bulkhead, run: Callable[[], _T]) -> None:
+        self._bulkhead = bulkhead
+        self._run = run
+        self._loop = asyncio.get_running_loop()
+        self._stage: Literal["waiting", "running", "ended"] = "waiting"
+        self._left = False
+        self._abandoned = False
+        self._counted_out = False
+
+    def run(self) -> _T:
+        """In the thread."""
+        self._stage = "running"
+        try:
+            if self._left:
+                raise RuntimeError("the caller has left")
+            return self._run()
+        finally:
+            self._stage = "ended"
+            if self._left:
+                with suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._count_out)
+
+    def caller_leaves(self) -> None:
+        """In the event loop, with the function's result or without."""
+        self._left = True
+        if self._stage == "running":
+            self._abandoned = True
+            self._bulkhead.thread_abandoned()
+        else:
+            self._count_out()
+
+    def _count_out(self) -> None:
+        if not self._counted_out:
+            self._counted_out = True
+            self._bulkhead.thread_ended(self, abandoned=self._abandoned)
 
 
 def _paused(name: str, circuit: Circuit) -> str:

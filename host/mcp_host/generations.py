@@ -16,7 +16,7 @@ class Generations:
     def __init__(self, catalog: Catalog) -> None:
         self._current = catalog
         self._calls: dict[Catalog, int] = {}
-        self._ended = anyio.Event()
+        self._ended: anyio.Event | None = None
 
     @property
     def current(self) -> Catalog:
@@ -36,10 +36,12 @@ class Generations:
             self._calls[catalog] -= 1
             if not self._calls[catalog]:
                 del self._calls[catalog]
-                self._ended.set()
-                self._ended = anyio.Event()
+                if self._ended is not None:
+                    self._ended.set()
+                    self._ended = None
 
     async def drained(self, generation: int) -> None:
         """Wait until no call runs on this generation or one before it."""
         while any(catalog.generation <= generation for catalog in self._calls):
+            self._ended = self._ended or anyio.Event()
             await self._ended.wait()

@@ -264,7 +264,7 @@ def _completion(values: Iterable[str]) -> types.Completion:
 
 
 def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:
-    """Refuse arguments that are larger or deeper than the plugin takes, before anything is made of them.
+    """Refuse arguments that are larger or deeper than the plugin takes, or not finite, before anything is made of them.
 
     Raises:
         BadArgumentsError: They are.
@@ -275,6 +275,8 @@ def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugi
         raise BadArgumentsError(f"The arguments of {what} are larger than {limits.argument_size} bytes")
     if size.depth > limits.argument_depth:
         raise BadArgumentsError(f"The arguments of {what} are nested deeper than {limits.argument_depth} levels")
+    if not size.finite:
+        raise BadArgumentsError(f"The arguments of {what} hold a number that is too large, NaN or an infinity")
 
 
 async def _run_bound(bound: Bound, arguments: Mapping[str, Any], context: Any) -> Any:

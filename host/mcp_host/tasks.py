@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -140,20 +141,50 @@ async def run_apart(doing: Awaitable[_T], work: Work) -> Outcome[_T]:
     after that it is left behind and counted. `work.deadline` may move while it runs.
     """
     loop = asyncio.get_running_loop()
+    # The task says itself how it went: its caller is told one turn of the loop earlier than by its end.
+    coming: asyncio.Future[Outcome[_T]] = loop.create_future()
     with owned(work):
-        task = loop.create_task(_as_outcome(doing), name=str(work))
+        task = loop.create_task(_tell(doing, coming), name=str(work))
+    task.add_done_callback(partial(_tell_of_end, coming))
+    deadline = _Deadline(loop, work, coming)
     try:
-        while work.deadline is None or loop.time() < work.deadline:
-            left = None if work.deadline is None else work.deadline - loop.time()
-            await asyncio.wait([task], timeout=left)
-            if task.done():
-                return task.result()
+        outcome = await coming
     except asyncio.CancelledError:
         with anyio.CancelScope(shield=True):
             await _stop(task, work)
         raise
-    await _stop(task, work)
-    return Outcome(timed_out=True)
+    finally:
+        deadline.cancel()
+    if outcome.timed_out:
+        await _stop(task, work)
+    return outcome
+
+
+class _Deadline:
+    """Tells who waits for a call that its time is over."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work, coming: asyncio.Future[Outcome[Any]]) -> None:
+        self._loop = loop
+        self._work = work
+        self._coming = coming
+        self._timer: asyncio.TimerHandle | None = None
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._work.deadline is not None:
+            self._timer = self._loop.call_at(self._work.deadline, self._passed)
+
+    def _passed(self) -> None:
+        deadline = self._work.deadline
+        if deadline is None or self._loop.time() < deadline:
+            # It was moved meanwhile.
+            self._arm()
+        elif not self._coming.done():
+            self._coming.set_result(Outcome(timed_out=True))
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 async def _stop(task: asyncio.Task[Any], work: Work) -> None:
@@ -164,8 +195,16 @@ async def _stop(task: asyncio.Task[Any], work: Work) -> None:
         work.plugin.bulkhead.abandon(task)
 
 
-async def _as_outcome(doing: Awaitable[_T]) -> Outcome[_T]:
+async def _tell(doing: Awaitable[_T], coming: asyncio.Future[Outcome[_T]]) -> None:
     try:
-        return Outcome(await doing)
+        outcome = Outcome(await doing)
     except BaseException as error:
-        return Outcome(error=error)
+        outcome = Outcome(error=error)
+    if not coming.done():
+        coming.set_result(outcome)
+
+
+def _tell_of_end(coming: asyncio.Future[Outcome[Any]], task: asyncio.Task[None]) -> None:
+    """Say so of a task that was cancelled before its first step."""
+    if not coming.done():
+        coming.set_result(Outcome(error=asyncio.CancelledError(f"{task.get_name()} was cancelled")))

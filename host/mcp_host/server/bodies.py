@@ -33,30 +33,51 @@ class _Timely:
         self._timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        arrived = False
-
-        async def timely() -> Message:
-            nonlocal arrived
-            if arrived:
-                return await receive()
-            try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError:
-                raise _TooSlowError from None
-            arrived = not (message["type"] == "http.request" and message.get("more_body", False))
-            return message
-
+        body = _Body(receive, self._timeout)
         try:
-            await self._app(scope, timely, send)
+            await self._app(scope, body.receive, send)
         except _TooSlowError:
             text = f"The body of the request did not arrive within {self._timeout:g} s"
             await _respond(408, refusal(INVALID_REQUEST, text), scope, receive, send, {"Connection": "close"})
+        finally:
+            body.timer.cancel()
 
 
 class _TooSlowError(Exception):
     pass
+
+
+class _Body:
+    """A request's body on its way. `asyncio.timeout`, done by hand: every request pays for this."""
+
+    def __init__(self, receive: Receive, timeout: float) -> None:
+        self._receive = receive
+        self._awaited_by: asyncio.Task[Any] | None = None
+        self._late = False
+        self.timer = asyncio.get_running_loop().call_later(timeout, self._be_late)
+
+    async def receive(self) -> Message:
+        if self.timer.cancelled():
+            return await self._receive()
+        if self._late:
+            raise _TooSlowError
+        self._awaited_by = task = asyncio.current_task()
+        try:
+            message = await self._receive()
+        except asyncio.CancelledError:
+            if self._late and task is not None and not task.uncancel():
+                raise _TooSlowError from None
+            raise
+        finally:
+            self._awaited_by = None
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            self.timer.cancel()
+        return message
+
+    def _be_late(self) -> None:
+        self._late = True
+        if self._awaited_by is not None:
+            self._awaited_by.cancel()
 
 
 class _Checked:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a deadline for request heads, which uvicorn itself waits for without end."""
+"""uvicorn's HTTP protocol with a deadline and a limit for request heads, which it takes at any pace and size itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 logger = logging.getLogger(__name__)
 
 
+_LARGEST_HEAD = 64 * 1024
+"""Bytes of a request head that is not complete yet."""
+
+
 def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
     """Return the protocol class for `uvicorn.Config(http=...)`: a connection is closed when a head takes longer."""
     return type("TimelyHTTPProtocol", (_TimelyHTTPProtocol,), {"head_timeout": seconds})
@@ -18,6 +22,7 @@ def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
 
 class _TimelyHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     head_timeout: float
+    _head_size = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -26,10 +31,14 @@ class _TimelyHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_waiting:
-            self._expect_head()
-        else:
+        if not self._is_waiting:
             self._forget()
+            return
+        self._expect_head()
+        self._head_size += len(data)
+        if self._head_size > _LARGEST_HEAD:
+            logger.info("a connection is closed: a request head of more than %d bytes", _LARGEST_HEAD)
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -41,6 +50,7 @@ class _TimelyHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self._deadline = self.loop.call_later(self.head_timeout, self._give_up)
 
     def _forget(self) -> None:
+        self._head_size = 0
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

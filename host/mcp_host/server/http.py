@@ -14,6 +14,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_host.config import HostConfig, TransportSection, is_loopback
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
 """Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
+_MOST_REMEMBERED = 1000
+"""Pairs of `Host` and `Origin` that were let in and are not looked at again."""
 _RETRY_AFTER = 1000
 """Milliseconds after which a client whose stream ended is to come back for the rest of it (SEP-1699)."""
 
@@ -56,7 +59,7 @@ class HostApp:
                 allow_headers=["*"],
                 expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
             )
-        self._guard = TransportSecurityMiddleware(guard_settings(self.host.config))
+        self._guard = _Guard(guard_settings(self.host.config))
         self._task: asyncio.Task[None] | None = None
         self._requests = 0
         self._answered = asyncio.Event()
@@ -69,7 +72,7 @@ class HostApp:
             await self._lifespan_protocol(receive, send)
             return
         # A plugin's websocket is guarded by the same two headers.
-        refusal = await self._guard.validate_request(Request({**scope, "type": "http"}))
+        refusal = await self._guard.refusal(scope)
         if refusal is not None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "Host or Origin not allowed"})
@@ -160,6 +163,27 @@ class HostApp:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Guard:
+    """Lets in requests by their `Host` and `Origin`, and remembers those that it let in."""
+
+    def __init__(self, settings: TransportSecuritySettings) -> None:
+        self._rules = TransportSecurityMiddleware(settings)
+        self._let_in: set[tuple[tuple[bytes, bytes], ...]] = set()
+
+    async def refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that may not in."""
+        named = tuple((name, value) for name, value in scope["headers"] if name in (b"host", b"origin"))
+        if named in self._let_in:
+            return None
+        if len(named) != len({name for name, _ in named}):
+            # What is behind the guard might go by another one than the guard (RFC 9112, section 3.2).
+            return Response("More than one Host or Origin header", status_code=400)
+        refusal = await self._rules.validate_request(Request({**scope, "type": "http"}))
+        if refusal is None and len(self._let_in) < _MOST_REMEMBERED:
+            self._let_in.add(named)
+        return refusal
 
 
 def guard_settings(config: HostConfig) -> TransportSecuritySettings:
