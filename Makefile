@@ -10,7 +10,7 @@ EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers programs tests docs bench fuzz soak clean
+.PHONY: run test lint types layers programs tests coverage docs bench fuzz soak clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -31,6 +31,9 @@ programs: $(VENV)/.test
 	@sh tools/programs.sh
 
 tests: $(VENV)/.test programs
+	$(BIN)/pytest -n auto $(ARGS)
+
+coverage: $(VENV)/.test programs
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto $(ARGS)
 	$(BIN)/coverage combine -q

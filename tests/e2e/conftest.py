@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from textwrap import dedent
 from typing import IO, Any
 
 import pytest
+from watchfiles import watch
 
 from sites import Site
 
@@ -689,6 +691,7 @@ class Process:
             )
         self._watchdog = threading.Timer(longest, self._process.kill)
         self._watchdog.start()
+        self._deadline = time.monotonic() + longest
         self.lines: list[str] = []
         self.url = ""
 
@@ -717,6 +720,13 @@ class Process:
             if text in line:
                 return line
         raise AssertionError(f"no {text!r} in {self.lines} before the end; stderr:\n{self.err}")
+
+    def until_logged(self, text: str) -> None:
+        """Wait until stderr has the text."""
+        for _ in watch(self.errors, step=10, debounce=10, rust_timeout=200, yield_on_timeout=True):
+            if text in self.err:
+                return
+            assert time.monotonic() < self._deadline, f"no {text!r} in {self.err!r}"
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

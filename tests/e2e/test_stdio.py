@@ -6,9 +6,6 @@ import json
 import signal
 from typing import TYPE_CHECKING, Any
 
-import anyio
-import anyio.from_thread
-import anyio.lowlevel
 import pytest
 
 if TYPE_CHECKING:
@@ -109,15 +106,7 @@ def test_a_child_that_outlives_the_host_does_not_write_to_its_stdout(cli: Cli) -
         lines = [*process.lines, *process.stdout]
         assert process.wait() == 0
         assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
-    with anyio.from_thread.start_blocking_portal() as portal:
-        portal.call(until_written, process, "NOISE of a child that outlives\n")
-
-
-async def until_written(process: Process, text: str) -> None:
-    """Wait until stderr, a file, has the text."""
-    with anyio.fail_after(60):
-        while text not in process.err:
-            await anyio.lowlevel.checkpoint()
+    process.until_logged("NOISE of a child that outlives\n")
 
 
 def test_the_end_of_stdin_stops_the_plugins_and_ends_the_process_with_0(cli: Cli) -> None:

@@ -7,6 +7,7 @@ import logging
 import secrets
 from typing import Any
 
+from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import RequestBodyLimitMiddleware, StreamableHTTPSessionManager
 from mcp.types import INTERNAL_ERROR, INVALID_REQUEST, JSONRPCError, JSONRPCRequest, RequestId
 from starlette.datastructures import Headers
@@ -93,6 +94,7 @@ class _Checked:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id: RequestId | None = None
+        transport = self._manager._server_instances.get(Headers(scope=scope).get("mcp-session-id", ""))
         first = await receive()
         if scope["method"] == "POST":
             if first["type"] != "http.request" or first.get("more_body", False):
@@ -104,10 +106,11 @@ class _Checked:
                 return
             if isinstance(message, JSONRPCRequest):
                 request_id = message.id
-                if self._is_in_flight(scope, request_id):
+                if transport is not None and str(request_id) in transport._request_streams:
+                    # The SDK would give this request's answer to the other.
                     await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
                     return
-        sending = _Sending(send)
+        sending = _Sending(send, transport)
         try:
             await self._app(scope, _beginning_with(first, receive), sending)
         except Exception:
@@ -117,22 +120,23 @@ class _Checked:
                 text = f"The request failed unexpectedly (error {error_id}; the server's log has the details)"
                 await _respond(500, refusal(INTERNAL_ERROR, text, request_id), scope, receive, send)
 
-    def _is_in_flight(self, scope: Scope, request_id: RequestId) -> bool:
-        """Whether the session waits for an answer under this id: the SDK would give this request's to the other."""
-        session = Headers(scope=scope).get("mcp-session-id")
-        transport = self._manager._server_instances.get(session or "")
-        return transport is not None and str(request_id) in transport._request_streams
-
 
 class _Sending:
-    """An ASGI `send` that knows whether the response has begun."""
+    """An ASGI `send` that knows whether the response has begun.
 
-    def __init__(self, send: Send) -> None:
+    A request whose session was ended meanwhile is answered with 404 (spec: Streamable HTTP, Session Management); the
+    SDK calls that an error of the server's.
+    """
+
+    def __init__(self, send: Send, transport: StreamableHTTPServerTransport | None) -> None:
         self._send = send
+        self._transport = transport
         self.begun = False
 
     async def __call__(self, message: Message) -> None:
         self.begun = True
+        if message.get("status") == 500 and self._transport is not None and self._transport.is_terminated:
+            message = {**message, "status": 404}
         await self._send(message)
 
 

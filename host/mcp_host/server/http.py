@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -23,10 +22,9 @@ from mcp_host.process import OwnProcess
 from mcp_host.server.auth import AnswerUnavailable
 from mcp_host.server.bodies import guard_bodies
 from mcp_host.server.connections import protocol_with_deadline
+from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.resuming import EventLog, keep_events
-
-logger = logging.getLogger(__name__)
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
@@ -95,14 +93,10 @@ class HostApp:
         """Take no new calls, and wait until the requests in flight are answered, `[host] shutdown_timeout` at most."""
         self.host.dispatcher.closing = True
         self.server.listeners.close()
-        timeout = self.host.config.host.shutdown_timeout
-        try:
-            async with asyncio.timeout(timeout):
-                while self._requests:
-                    self._answered.clear()
-                    await self._answered.wait()
-        except TimeoutError:
-            logger.warning("%d requests did not end within %g s and are cut off", self._requests, timeout)
+        async with grace(self.host.config.host.shutdown_timeout, lambda: self._requests):
+            while self._requests:
+                self._answered.clear()
+                await self._answered.wait()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -30,6 +30,7 @@ from mcp.types import (
     JSONRPCResponse,
 )
 
+from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal
 
@@ -175,13 +176,10 @@ class Stdio:
     async def _drain(self) -> None:
         """Wait until every request has its answer, as long as anybody wants one."""
         self._server.listeners.close()
-        try:
-            async with asyncio.timeout(self._grace):
-                while self._unanswered and not self._gone and not _nobody_reads(self._stdout):
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            logger.warning("%d calls did not end within %g s and are cancelled", len(self._unanswered), self._grace)
+        async with grace(self._grace, lambda: len(self._unanswered)):
+            while self._unanswered and not self._gone and not _nobody_reads(self._stdout):
+                self._changed.clear()
+                await self._changed.wait()
 
 
 class _Lines:
