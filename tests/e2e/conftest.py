@@ -750,11 +750,15 @@ class Process:
 
 @dataclass(frozen=True)
 class Cli:
-    """A folder with an mcp-host.toml, and `mcp-host` commands run in it with the plugins of `site` installed."""
+    """A folder with an mcp-host.toml, and `mcp-host` commands run in it with the plugins of `site` installed.
+
+    `through` is the command that starts them, where another one does.
+    """
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     longest: float = LONGEST
+    through: tuple[str, ...] = ()
 
     def config(self, text: str, name: str = "mcp-host.toml") -> Path:
         path = self.folder / name
@@ -763,7 +767,7 @@ class Cli:
 
     @property
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "mcp_host"]
+        return [*self.through, sys.executable, "-m", "mcp_host"]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**self.env, **(extra or {})}

@@ -6,6 +6,8 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -167,6 +169,33 @@ def test_a_second_signal_ends_a_server_that_waits_for_a_call_at_once(cli: Cli) -
             process.until_logged("waiting for 1 call to end, 10 s at most; a second signal ends the process at once")
             process.signal(signal.SIGINT)
             assert process.wait() == -signal.SIGINT
+
+
+@pytest.mark.parametrize(("setting", "descriptors"), [("max_connections = 20", "1024"), ("", "100")])
+def test_a_flood_of_connections_is_refused_and_those_that_are_open_go_on(
+    cli: Cli, setting: str, descriptors: str
+) -> None:
+    cli.config(f"[transport]\n{setting}\n[plugins.good]\n")
+    limited = replace(cli, through=("sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"))
+    with limited.serve() as process, httpx2.Client(headers=ACCEPT, timeout=LONGEST) as client, ExitStack() as stack:
+        assert client.post(process.url, json=INITIALIZE).status_code == 200
+        address = urlsplit(process.url)
+        flood = [
+            stack.enter_context(socket.create_connection((address.hostname or "", address.port or 0), LONGEST))
+            for _ in range(300)
+        ]
+        answers = [connection.recv(1000) for connection in flood[80:]]
+        assert {answer.partition(b"\r\n")[0] for answer in answers} <= {b"HTTP/1.1 503 Service Unavailable", b""}
+        assert any(answers)
+        # The client's own connection is kept.
+        assert client.post(process.url, json=INITIALIZE).status_code == 200
+        stack.close()
+        with httpx2.Client(headers={**ACCEPT, "Connection": "close"}, timeout=LONGEST) as others:
+            # The first ones may come before the host has seen that the flood is over.
+            statuses = [others.post(process.url, json=INITIALIZE).status_code for _ in range(50)]
+        assert statuses[-1] == 200
+        assert process.err.count("connections are open, and more are refused") == 1
+        assert "system resource" not in process.err
 
 
 def test_a_bind_address_that_others_reach_needs_the_names_they_use(cli: Cli) -> None:

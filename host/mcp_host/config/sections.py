@@ -302,6 +302,11 @@ class TransportSection(Section):
         default=1800.0, description="A session without requests for this long is closed."
     )
     max_sessions: StrictInt = Field(default=10_000, ge=1, description="Sessions open at once.")
+    max_connections: StrictInt | None = Field(
+        default=None,
+        ge=1,
+        description="HTTP connections open at once; default: three quarters of the files the process may have open.",
+    )
     max_request_size: StrictInt = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."
     )

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a deadline and a limit for request heads, which it takes at any pace and size itself."""
+"""uvicorn's HTTP protocol with limits: of connections, and of the time and the size of a request's head."""
 
 from __future__ import annotations
 
@@ -10,24 +10,68 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 logger = logging.getLogger(__name__)
 
-
 _LARGEST_HEAD = 64 * 1024
 """Bytes of a request head that is not complete yet."""
+_MANY = 10_000
+"""Connections at once where the system sets no limit."""
+_SILENCE = 60.0
+"""Seconds before it is said again that connections are refused."""
+_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-def protocol_with_deadline(seconds: float) -> type[asyncio.Protocol]:
-    """Return the protocol class for `uvicorn.Config(http=...)`: a connection is closed when a head takes longer."""
-    return type("TimelyHTTPProtocol", (_TimelyHTTPProtocol,), {"head_timeout": seconds})
+def descriptors() -> int:
+    """How many files and connections the process may have open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 2 * _MANY
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 2 * _MANY if soft == resource.RLIM_INFINITY else soft
 
 
-class _TimelyHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+def most_connections() -> int:
+    """How many of them may be clients' connections, where the configuration does not say."""
+    return min(_MANY, descriptors() * 3 // 4)
+
+
+def accepted_at_once(most: int) -> int:
+    """How many connections may be taken in one turn of the event loop.
+
+    Those that are too many are open for a few turns before they are closed. Where the last descriptor is taken,
+    asyncio (before 3.12) writes a traceback for every connection that it could have taken.
+    """
+    return max(1, min(128, (descriptors() - most) // 8))
+
+
+def protocol_with_limits(*, head_timeout: float, connections: int) -> type[asyncio.Protocol]:
+    """Return the protocol class for `uvicorn.Config(http=...)`.
+
+    A connection is closed when a head takes longer than `head_timeout` seconds, and refused where as many are open.
+    """
+    return type("LimitedHTTPProtocol", (_LimitedHTTPProtocol,), {"head_timeout": head_timeout, "most": connections})
+
+
+class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     head_timeout: float
+    most: int
+    _told: float | None = None
     _head_size = 0
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._expect_head()
+        if len(self.connections) > self.most:
+            self._refuse()
+        else:
+            self._expect_head()
+
+    def _refuse(self) -> None:
+        now, told = self.loop.time(), type(self)._told
+        if told is None or now > told + _SILENCE:
+            type(self)._told = now
+            logger.warning("%d connections are open, and more are refused (transport.max_connections)", self.most)
+        self.transport.write(_REFUSAL)
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -68,4 +112,4 @@ class _TimelyHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.transport.close()
 
 
-__all__ = ["protocol_with_deadline"]
+__all__ = ["accepted_at_once", "most_connections", "protocol_with_limits"]

@@ -21,7 +21,7 @@ from mcp_host.errors import HostError
 from mcp_host.process import OwnProcess
 from mcp_host.server.auth import AnswerUnavailable
 from mcp_host.server.bodies import guard_bodies
-from mcp_host.server.connections import protocol_with_deadline
+from mcp_host.server.connections import accepted_at_once, most_connections, protocol_with_limits
 from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.resuming import EventLog, keep_events
@@ -29,6 +29,8 @@ from mcp_host.server.resuming import EventLog, keep_events
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
 """Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
+_BACKLOG = 1024
+"""Connections that may wait to be accepted."""
 _MOST_REMEMBERED = 1000
 """Pairs of `Host` and `Origin` that were let in and are not looked at again."""
 _RETRY_AFTER = 1000
@@ -257,6 +259,9 @@ class _Uvicorn(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            # Those that wait in the kernel may be more than asyncio takes at once; both are `backlog` to it.
+            listener.listen(_BACKLOG)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
             self._ready(url(self._app.host.config, port))
@@ -290,9 +295,11 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
     transport = server.host.config.transport
     app = HostApp(server)
     listener = _bind(transport)
+    most = transport.max_connections or most_connections()
     config = uvicorn.Config(
         app,
-        http=protocol_with_deadline(transport.request_timeout),
+        http=protocol_with_limits(head_timeout=transport.request_timeout, connections=most),
+        backlog=accepted_at_once(most),
         log_config=None,
         access_log=False,
         lifespan="off",
