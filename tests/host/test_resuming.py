@@ -205,14 +205,18 @@ async def test_the_newest_client_of_a_stream_gets_it_alone() -> None:
     assert newer.ended
 
 
-async def test_the_end_of_a_session_ends_its_streams() -> None:
-    events = EventLog().session()
+async def test_the_end_of_a_session_ends_its_streams_and_forgets_what_was_sent() -> None:
+    log = EventLog()
+    events = log.session()
     client = Client(events, await events.store_event("1", None))
     await client.messages()
     assert not client.ended
+    await events.store_event("1", note("kept no longer"))
+    assert len(log) == 1
     events.close()
     await client.messages()
     assert client.ended
+    assert (len(log), log.size) == (0, 0)
 
 
 async def test_an_answer_too_large_to_keep_comes_to_who_is_there_and_is_named_to_who_is_not() -> None:

@@ -69,7 +69,7 @@ class EventLog:
         """The part of a new session, forgotten together with what this returns."""
         kept = _Kept()
         session = SessionEvents(self, kept)
-        weakref.finalize(session, self._forget, kept)
+        weakref.finalize(session, self.forget, kept)
         return session
 
     def next_number(self) -> int:
@@ -105,7 +105,8 @@ class EventLog:
         event.owner.size -= event.size
         self.size -= event.size
 
-    def _forget(self, owner: _Kept) -> None:
+    def forget(self, owner: _Kept) -> None:
+        """Drop all that the owner has."""
         for number in list(owner.numbers):
             self._drop(number)
 
@@ -167,7 +168,8 @@ class SessionEvents(EventStore):
                 del self._followers[stream]
 
     def close(self) -> None:
-        """End the streams of all clients that came back."""
+        """End the streams of all clients that came back, and forget what was sent: the session is over."""
+        self._log.forget(self._kept)
         for stream in list(self._followers):
             self.let_go(stream)
 
