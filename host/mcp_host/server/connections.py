@@ -79,10 +79,15 @@ class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self._forget()
             return
         self._expect_head()
-        self._head_size += len(data)
+        # Not the rest of a body whose request was answered before it had come.
+        self._head_size += 0 if self.cycle is not None and self.cycle.more_body else len(data)
         if self._head_size > _LARGEST_HEAD:
             logger.info("a connection is closed: a request head of more than %d bytes", _LARGEST_HEAD)
             self.transport.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take the white space off a value's end, which httptools leaves there (RFC 9110, section 5.5)."""
+        super().on_header(name, value.rstrip(b" \t"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()

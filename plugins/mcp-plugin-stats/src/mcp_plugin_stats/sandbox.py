@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,10 +65,13 @@ class Copying:
         self._stopped = False
 
     def stop(self) -> None:
-        """Interrupt the reading."""
+        """Interrupt the reading, wherever it is: it may just have ended."""
         self._stopped = True
         if self._connection is not None:
-            self._connection.interrupt()
+            import duckdb
+
+            with suppress(duckdb.ConnectionException):
+                self._connection.interrupt()
 
     def run(self) -> None:
         """Copy the file. Raises OSError or duckdb.Error, and leaves no half copy behind."""
