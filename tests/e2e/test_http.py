@@ -171,6 +171,14 @@ def test_a_second_signal_ends_a_server_that_waits_for_a_call_at_once(cli: Cli) -
             assert process.wait() == -signal.SIGINT
 
 
+def test_a_head_without_end_is_cut_off(served: Process) -> None:
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), LONGEST) as connection:
+        connection.sendall(b"POST /mcp HTTP/1.1\r\nX: ")
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            connection.sendall(b"x" * 2**26)
+
+
 @pytest.mark.parametrize(("setting", "descriptors"), [("max_connections = 20", "1024"), ("", "100")])
 def test_a_flood_of_connections_is_refused_and_those_that_are_open_go_on(
     cli: Cli, setting: str, descriptors: str

@@ -91,6 +91,7 @@ def broken(host: HttpHost) -> dict[str, tuple[bytes, ...]]:
         "two transfer encodings": (head(host, chunked, chunked), BODY),
         "no host": (head(host, sized, "Connection: close", drop="Host"), BODY),
         "two hosts": (head(host, sized, "Host: evil.example"), BODY),
+        "two origins": (head(host, sized, "Origin: http://localhost", "Origin: http://evil.example"), BODY),
         "a header without a colon": (head(host, "nothing"), BODY),
         "a header with a NUL": (head(host, "X: a\0b"), BODY),
         "a folded header": (head(host, sized, "X: a", " b", "Connection: close"), BODY),

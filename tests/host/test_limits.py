@@ -15,8 +15,11 @@ from mcp.types import CallToolResult, TextContent, TextResourceContents
 
 from mcp_host import Context, Plugin, ToolError
 from mcp_host.breaker import CircuitBreaker
+from mcp_host.errors import BadArgumentsError
 from mcp_host.host import Host
+from mcp_host.invoking import check_arguments
 from mcp_host.server.hostserver import HostServer
+from mcp_host.tasks import Work, run_apart
 from mcp_host.testing import connect, make_host
 
 pytestmark = pytest.mark.anyio
@@ -401,6 +404,33 @@ async def test_arguments_over_the_caps_are_refused(mode: str) -> None:
         assert failure(await client.call_tool("take", {"value": "x" * 1000})) == (
             "The arguments of tool take are larger than 1000 bytes"
         )
+
+
+def test_numbers_that_no_double_holds_are_refused() -> None:
+    (plugin,) = make_host(Plugin()).plugins
+    check_arguments({"value": [1e308]}, "tool take", plugin)
+    # As the parser reads 1e999. An answer that repeats it would be no JSON.
+    with pytest.raises(BadArgumentsError, match="tool take hold a number that is too large, NaN or an infinity"):
+        check_arguments({"value": [float("inf")]}, "tool take", plugin)
+
+
+async def test_a_call_that_is_cancelled_before_it_began_is_told_so() -> None:
+    began = False
+
+    async def call() -> None:
+        nonlocal began
+        began = True
+
+    work = Work(make_host(Plugin()).plugins[0], "call")
+    doing = call()
+    caller = asyncio.create_task(run_apart(doing, work))
+    await asyncio.sleep(0)
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == str(work))
+    task.cancel()
+    outcome = await caller
+    assert isinstance(outcome.error, asyncio.CancelledError)
+    assert not began
+    doing.close()
 
 
 # The configuration
