@@ -9,9 +9,9 @@ import psutil
 from mcp import Client
 
 from mcp_host.config import HostConfig, parse_config
-from mcp_host.discovery import discover
-from mcp_host.host import Host
+from mcp_host.plugins.discovery import discover
 from mcp_host.server.adopt import adopt
+from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from sites import Site
+from support.sites import Site
 
 # No test may fail for being slow on a busy machine.
 hypothesis.settings.register_profile("mcp-host", deadline=None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from node import MissingError, install
+from support.node import MissingError, install
 
 try:
     install()

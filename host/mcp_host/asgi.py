@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_host.config import HostConfig, load_config
-from mcp_host.discovery import discover
-from mcp_host.host import Host
+from mcp_host.plugins.discovery import discover
 from mcp_host.server.adopt import adopt
+from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
-from mcp_host.server.http import HostApp
+from mcp_host.server.http.app import HostApp
 
 __all__ = ["HostApp", "create_app"]
 

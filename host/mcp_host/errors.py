@@ -1,4 +1,4 @@
-"""The one form of every error the host reports: what happened, where, and how to mend it."""
+"""The one form of every error the host reports: what happened, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable
 
 
 class HostError(Exception):
-    """An error with its place and its mend, shown in one form by the CLI, the log and the records.
+    """An error with its place and its hint, shown in one form by the CLI, the log and the records.
 
     `what` is one sentence, `where` names the file and key, or the plugin and distribution, and
-    `mend` is the command to run or the TOML line to write. `where` and `mend` may be empty.
+    `hint` is the command to run or the TOML line to write. `where` and `hint` may be empty.
     """
 
-    def __init__(self, what: str, *, where: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n  mend: {self.mend}" if self.mend else text
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
 
 
 class ConfigError(HostError):
@@ -31,7 +31,7 @@ class ConfigError(HostError):
 class InvalidConfigError(ConfigError):
     """Everything that is wrong with the configuration, at once.
 
-    `problems` holds one `ConfigError` a problem, in the order of the models; `what`, `where` and `mend` are those
+    `problems` holds one `ConfigError` a problem, in the order of the models; `what`, `where` and `hint` are those
     of the first, and the text of the exception shows them all.
     """
 
@@ -39,7 +39,7 @@ class InvalidConfigError(ConfigError):
         self.problems: tuple[ConfigError, ...] = tuple(problems)
         first, *more = self.problems
         what = f"{first.what} (and {len(more)} more)" if more else first.what
-        super().__init__(what, where=first.where, mend=first.mend)
+        super().__init__(what, where=first.where, hint=first.hint)
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from mcp import Client
 
+from mcp_host.authoring.plugincheck import contract
 from mcp_host.config import HostConfig, load_config, parse_config
-from mcp_host.contract import contract
-from mcp_host.discovery import discover
 from mcp_host.errors import HostError
-from mcp_host.host import Host
+from mcp_host.plugins.discovery import discover
 from mcp_host.server.adopt import adopt
+from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 
 __all__ = ["Mode", "connect", "contract", "make_host"]
@@ -79,4 +79,4 @@ async def connect(
 def _raise_failures(host: Host) -> None:
     for record in host.records:
         if record.problem is not None:
-            raise HostError(record.problem.what, where=record.problem.where, mend=record.problem.mend)
+            raise HostError(record.problem.what, where=record.problem.where, hint=record.problem.hint)

@@ -13,9 +13,9 @@ from textwrap import dedent
 
 import pytest
 
-import node
 from e2e.conftest import GOOD, Cli, Done, Process
-from sites import Site
+from support import node
+from support.sites import Site
 
 BELL = '''
 """Rings, and walks at its client's pace."""

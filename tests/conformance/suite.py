@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import node
+from support import node
 
 Outcome = Literal["passes", "warns", "fails", "empty"]
 

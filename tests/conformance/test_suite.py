@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-import node
 from conformance import suite
 from e2e.conftest import Cli, Process
-from sites import Site
+from support import node
+from support.sites import Site
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ from typing import Any
 import mcp_host
 from mcp_host import hookspecs
 from mcp_host.config import HostConfig
-from mcp_host.loader import HOOKS
-from mcp_host.records import PluginRecord, Problem, Stage
+from mcp_host.plugins.hooks import HOOKS
+from mcp_host.plugins.records import PluginRecord, Problem, Stage
 from mcp_host.testing import connect
 
 

@@ -23,7 +23,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from docs.pages import DOCS, blocks
 from docs.sandbox import Sandbox
-from issuer import serving_issuer
+from support.issuer import serving_issuer
 
 PAGE = DOCS / "howto" / "nginx.md"
 NAME = "mcp.example.com"

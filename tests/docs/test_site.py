@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from docs.pages import DOCS, ROOT, all_pages, blocks
 from mcp_host import hookspecs
+from mcp_host.authoring.plugincheck import RULES
 from mcp_host.config import HostConfig
-from mcp_host.contract import RULES
-from mcp_host.loader import HOOKS
+from mcp_host.plugins.hooks import HOOKS
 
 
 def load_generators() -> ModuleType:

@@ -20,7 +20,7 @@ from typing import IO, Any
 import pytest
 from watchfiles import watch
 
-from sites import Site
+from support.sites import Site
 
 LONGEST = 60.0
 """Seconds after which a test stops waiting for a process and fails."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from e2e.conftest import Cli, Done, Invoke
-    from sites import Site
+    from support.sites import Site
 
 LONGEST = 60.0
 
@@ -64,7 +64,7 @@ def test_json_has_the_same_numbers(invoke: Invoke) -> None:
     assert list(tokens["plugins"]) == ["good", "noisy"]
     assert {"name", "plugin", "tokens"} == set(tokens["tools"][0])
     (warning,) = done.json["warnings"]
-    assert set(warning) == {"what", "where", "mend"}
+    assert set(warning) == {"what", "where", "hint"}
     assert all(plugin["import_ms"] is not None for plugin in done.json["plugins"])
     assert "tokens" not in done.json["plugins"][0]  # a record says what became of a plugin, not what it costs
 
@@ -77,7 +77,7 @@ def test_past_the_budget_the_largest_tools_are_named_with_the_line_that_mends_it
     named = ", ".join(f"{tool['name']} ({tool['tokens']})" for tool in (first, second, third))
     assert re.search(r"warning: the tools take about [\d,]+ tokens .* more than the 100 of the budget", done.out)
     assert f"the largest: {named}\n  where: {path}:2: host.token_budget\n" in done.out
-    line = re.search(r"mend:  (\[plugins\.good\]) (tools\.deny = .*?\])", done.out)
+    line = re.search(r"hint:  (\[plugins\.good\]) (tools\.deny = .*?\])", done.out)
     assert line is not None
     assert done.out.endswith("Nothing is wrong; 1 warning.\n")
     # The line does what it says.
@@ -126,12 +126,12 @@ def test_the_exit_code_is_2_for_errors_and_with_strict_1_for_warnings(
         assert invoke("check", "--json").json["ok"] is (code == 0)
 
 
-def test_a_slow_import_is_a_warning_with_its_time_and_its_mend(cli: Cli) -> None:
+def test_a_slow_import_is_a_warning_with_its_time_and_its_hint(cli: Cli) -> None:
     cli.config('[host]\nimport_warning = "1ms"\n[plugins.good]\n')
     done = cli.run("check", "--strict")
     assert done.code == 1
     assert re.search(r"warning about plugin good: importing mcp_plugin_good took \d+ ms", done.out)
-    assert "  mend:  import heavy libraries" in done.out
+    assert "  hint:  import heavy libraries" in done.out
 
 
 def test_a_configuration_from_elsewhere_is_checked_as_it_would_be_served(cli: Cli, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_colours_are_for_terminals_and_problems_are_never_cut(cli: Cli) -> None:
         shown = on_terminal(cli, "check", NO_COLOR=no_color)
         assert red in shown
         assert ("\x1b[" in shown) is (no_color == "")
-        assert "mend:  [plugins.good] tools.deny" in shown
+        assert "hint:  [plugins.good] tools.deny" in shown
         assert "[host] token_budget = " in shown
     assert "\x1b" not in cli.run("check", env={"NO_COLOR": ""}).out
 

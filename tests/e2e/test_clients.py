@@ -174,4 +174,4 @@ async def test_the_plugins_resource_tells_how_each_plugin_fares(client: Client) 
     assert plugins["good"]["stage"] == "serving"
     assert plugins["good"]["problem"] is None
     assert plugins["broken"]["stage"] == "compatible"
-    assert "pip install --upgrade mcp-plugin-broken" in plugins["broken"]["problem"]["mend"]
+    assert "pip install --upgrade mcp-plugin-broken" in plugins["broken"]["problem"]["hint"]

@@ -78,7 +78,7 @@ async def test_code_and_configuration_are_swapped_in_without_a_restart(cli: Cli,
             assert isinstance(block, TextContent)
             assert "ValueError: a clear text" in block.text, "callers see the text of crashes"
 
-            # Code that cannot be loaded leaves what was served; mending it is enough.
+            # Code that cannot be loaded leaves what was served; fixing it is enough.
             write_project(project, "third", "return (")
             with anyio.fail_after(30):
                 while "SyntaxError" not in (await state(client)):

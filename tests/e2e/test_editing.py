@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sites import GOOD, build_wheel
+from support.sites import GOOD, build_wheel
 
 if TYPE_CHECKING:
     from e2e.conftest import Invoke
@@ -65,13 +65,13 @@ def test_disabling_without_a_file_says_that_there_is_none(invoke: Invoke) -> Non
     assert list(invoke.folder.glob("*.toml")) == []
 
 
-def test_a_plugin_that_cannot_be_enabled_is_named_with_a_mend_and_nothing_is_changed(invoke: Invoke) -> None:
+def test_a_plugin_that_cannot_be_enabled_is_named_with_a_hint_and_nothing_is_changed(invoke: Invoke) -> None:
     path = invoke.config("[plugins.good]\n")
     done = invoke("enable", "vualt", "nowhere", "future", "frail")
     assert done.code == 2
     assert "plugin 'vualt' is not installed (did you mean 'vault'?)" in done.err
-    assert "mend:  mcp-host enable vault\n" in done.err
-    assert "mend:  mcp-host add mcp-plugin-nowhere\n" in done.err
+    assert "hint:  mcp-host enable vault\n" in done.err
+    assert "hint:  mcp-host add mcp-plugin-nowhere\n" in done.err
     assert "mcp-plugin-future 1.0 needs mcp-host>=99" in done.err
     assert path.read_text() == "[plugins.good]\n"
     done = invoke("disable", "goood")
@@ -190,7 +190,7 @@ def test_sync_tells_what_is_missing(invoke: Invoke) -> None:
     invoke.config("[plugins.good]\n[plugins.gone]\n")
     done = invoke("sync", "--check")
     assert done.code == 1
-    assert f"where: {path}:2: plugins.gone\n  mend:  mcp-host add mcp-plugin-gone\n" in done.err
+    assert f"where: {path}:2: plugins.gone\n  hint:  mcp-host add mcp-plugin-gone\n" in done.err
 
 
 # --- add, remove and sync, in environments of each kind
@@ -395,7 +395,7 @@ def test_a_plugin_for_another_host_is_refused_and_the_host_stays(each_world: Wor
     assert done.code == 2
     assert f"could not install ./{built.name}: exit code 1" in done.err
     assert "mcp-host>=99" in done.err  # what the installer said
-    assert "mend:  it needs another mcp-host than " in done.err
+    assert "hint:  it needs another mcp-host than " in done.err
     assert not world.has("mcp-plugin-late")
     assert list(world.folder.glob("*.toml")) == []
 
@@ -506,7 +506,7 @@ def test_a_plugin_that_needs_settings_is_enabled_and_says_what_to_write(world: W
     assert done.code == 0
     assert "Enabled weather, broken in mcp-host.toml." in done.out
     assert "error in plugin weather: 'city' is missing" in done.err
-    assert "mend:  add `settings.city = ...` to [plugins.weather]" in done.err
+    assert "hint:  add `settings.city = ...` to [plugins.weather]" in done.err
     assert "error in plugin broken: importing mcp_plugin_broken failed: RuntimeError: no engine" in done.err
     assert world.text().startswith("# mine\n[transport]\nport = 1\n\n[plugins.weather]\n\n[plugins.broken]\n")
     # A broken plugin can be switched off and removed.
@@ -598,7 +598,7 @@ def test_without_the_tool_that_made_the_environment_another_installs_or_it_is_sa
     done = world("add", built, PATH="/nowhere")
     assert done.code == 2
     assert "uv made this environment and is not on PATH, nor is there pip in it" in done.err
-    assert "mend:  put uv on PATH\n" in done.err
+    assert "hint:  put uv on PATH\n" in done.err
     only_uv = world.folder / "only uv"
     only_uv.mkdir()
     (only_uv / "uv").symlink_to(tools / "uv")

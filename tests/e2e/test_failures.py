@@ -60,14 +60,14 @@ def test_a_required_plugin_that_is_switched_off_is_not_missed(invoke: Invoke) ->
     assert invoke("check", "--disable", "broken").code == 0
 
 
-def test_check_tells_every_failure_with_its_mend_and_exits_with_2(invoke: Invoke) -> None:
+def test_check_tells_every_failure_with_its_hint_and_exits_with_2(invoke: Invoke) -> None:
     invoke.config("\n".join(f"[plugins.{plugin}]" for plugin in ("good", *FAILURES)))
     done = invoke("check")
     assert done.code == 2
     for plugin, why in FAILURES.items():
         assert f"error in plugin {plugin}: {why}" in done.out
-    for mend in ("pip install --upgrade mcp-plugin-broken", "pip install --upgrade mcp-plugin-future"):
-        assert mend in done.out
+    for hint in ("pip install --upgrade mcp-plugin-broken", "pip install --upgrade mcp-plugin-future"):
+        assert hint in done.out
     assert "Something is wrong." in done.out
     assert done.err == ""  # said once
 
@@ -129,7 +129,7 @@ def test_a_check_that_raises_or_never_answers_is_a_problem_and_not_the_end(cli: 
 def test_check_at_level_debug_shows_the_tracebacks(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     invoke.config("[plugins.broken]\n[plugins.frail]")
     assert "Traceback" in invoke("check", "--log-level", "debug").err
-    # As the mend of the failure says.
+    # As the hint of the failure says.
     monkeypatch.setenv("MCP_LOG_LEVEL", "debug")
     done = invoke("check")
     assert "MCP_LOG_LEVEL=debug mcp-host check" in done.out

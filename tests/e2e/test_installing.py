@@ -17,12 +17,12 @@ import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from mcp_host import jsonc
-from mcp_host.clientconfig import Machine, load_clients
+from mcp_host.manage.clients import jsonc
+from mcp_host.manage.clients.clientconfig import Machine, load_clients
 
 if TYPE_CHECKING:
     from e2e.conftest import Cli, Done, Invoke
-    from sites import Site
+    from support.sites import Site
 
 CLIENTS = load_clients()
 

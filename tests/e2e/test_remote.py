@@ -26,7 +26,7 @@ from mcp.types import (
     Tool,
 )
 
-from issuer import serving_issuer
+from support.issuer import serving_issuer
 
 if TYPE_CHECKING:
     from e2e.conftest import Cli, Invoke
@@ -127,7 +127,7 @@ def test_a_server_that_asks_for_a_token_is_reached_with_one(
             done = invoke("inspect", "--url", process.url)
             assert done.code == 2
             assert "401" in done.err
-            assert "mend:  --token-env VARIABLE" in done.err
+            assert "hint:  --token-env VARIABLE" in done.err
             monkeypatch.setenv("THE_TOKEN", SECRET)
             done = invoke("inspect", "--url", process.url, "--token-env", "THE_TOKEN")
             assert done.code == 2

@@ -178,7 +178,7 @@ def test_what_is_not_served_is_an_error_with_what_was_meant(good: Invoke, comman
     done = good(*command)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: {error}\n")
-    assert "mend:  mcp-host inspect" in done.err
+    assert "hint:  mcp-host inspect" in done.err
 
 
 def test_inspect_shows_everything_that_is_served(good: Invoke) -> None:
@@ -250,7 +250,7 @@ def test_a_server_that_is_not_there_is_an_error_with_how_to_start_one(invoke: In
     done = invoke("inspect", "--url", "http://127.0.0.1:1/mcp")
     assert (done.code, done.out) == (2, "")
     assert "error: cannot reach http://127.0.0.1:1/mcp: " in done.err
-    assert "mend:  mcp-host run --transport http" in done.err
+    assert "hint:  mcp-host run --transport http" in done.err
     assert "Traceback" not in done.err
 
 

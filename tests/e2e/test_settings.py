@@ -71,7 +71,7 @@ def test_a_missing_file_is_an_error_when_it_was_asked_for(invoke: Invoke) -> Non
     assert done.code == 2
     assert "nowhere.toml" in done.err
     assert "where: command line: --config" in done.err
-    assert "mend:  mcp-host init" in done.err
+    assert "hint:  mcp-host init" in done.err
 
 
 @pytest.mark.parametrize("command", [["run"], ["check"], ["plugins"], ["inspect"], ["schema"]])

@@ -167,5 +167,5 @@ def test_the_log_goes_to_stderr_and_debug_brings_the_text_of_crashes(cli: Cli) -
         assert "RuntimeError: the inner workings" in call(process, 2, "crash")["result"]["content"][0]["text"]
         process.stdin.close()
         assert process.wait() == 0
-        assert "ERROR mcp_host.dispatch: tool crash of plugin good crashed" in process.err
+        assert "ERROR mcp_host.calls.dispatch: tool crash of plugin good crashed" in process.err
         assert "Traceback" in process.err

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, settings
 
 from fuzz.corpus import CORPUS
-from sites import Site
+from support.sites import Site
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from fuzz.conftest import EXAMPLES, bounded, seeded
 from fuzz.http import LARGEST, HttpHost
 from fuzz.payloads import HANDSHAKE, MODERN, dump, payloads, requests, with_wrong_field
 from fuzz.wire import settles
-from sites import Site
+from support.sites import Site
 
 
 @pytest.fixture(scope="module", params=["auto", "legacy"])

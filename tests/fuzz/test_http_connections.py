@@ -12,7 +12,7 @@ import pytest
 from fuzz.http import LARGEST, HttpHost
 from fuzz.payloads import dump
 from fuzz.wire import check_text, settles, strict
-from sites import Site
+from support.sites import Site
 
 LONGEST = 60.0
 TIMEOUT = "2s"

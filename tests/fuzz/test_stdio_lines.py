@@ -10,7 +10,7 @@ from hypothesis import given
 from fuzz.conftest import bounded, seeded
 from fuzz.payloads import dump, payloads, requests, with_wrong_field
 from fuzz.wire import StdioHost, settles
-from sites import Site
+from support.sites import Site
 
 LARGEST = 256 * 1024
 

@@ -20,7 +20,7 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 from e2e.conftest import Cli, Process
 from guide.talking import refusal, structured
-from issuer import OTHER_KEY, Issuer, serving_issuer
+from support.issuer import OTHER_KEY, Issuer, serving_issuer
 
 pytestmark = pytest.mark.anyio
 
@@ -199,12 +199,12 @@ async def test_an_address_that_others_reach_is_refused_without_names_and_without
     everywhere = '[transport]\nkind = "http"\nhost = "0.0.0.0"\nport = 0\n'
     named = f'{everywhere}allowed_hosts = ["mcp.example.com"]\n'
     plugins = '[plugins.greeting]\nobject = "greeting:plugin"\n'
-    for text, mend in ((everywhere, "[transport] allowed_hosts"), (named, "[transport] insecure = true")):
+    for text, hint in ((everywhere, "[transport] allowed_hosts"), (named, "[transport] insecure = true")):
         cli.config(text + plugins)
         refused = cli.run("run")
         assert refused.code == 2
         assert refused.out == ""
-        assert f"mend:  {mend}" in refused.err
+        assert f"hint:  {hint}" in refused.err
     cli.config(f"{named}insecure = true\n{plugins}")
     with cli.serve() as process:
         port = process.url.rpartition(":")[2].partition("/")[0]

@@ -11,9 +11,9 @@ import pytest
 
 from guide.servers.users import plugin
 from guide.talking import refusal, structured
-from issuer import Issuer, serving_issuer
 from mcp_host.errors import HostError
 from mcp_host.testing import connect
+from support.issuer import Issuer, serving_issuer
 
 pytestmark = pytest.mark.anyio
 

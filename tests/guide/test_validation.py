@@ -10,8 +10,8 @@ import pytest
 
 from guide.servers.reports import plugin
 from guide.talking import refusal, structured
-from issuer import Issuer, serving_issuer
 from mcp_host.testing import connect
+from support.issuer import Issuer, serving_issuer
 
 pytestmark = pytest.mark.anyio
 

@@ -155,7 +155,7 @@ def commands() -> Iterator[str]:
 
 def contract() -> Iterator[str]:
     """Yield the rules of the contract."""
-    from mcp_host.contract import RULES
+    from mcp_host.authoring.plugincheck import RULES
 
     yield "| rule | what it asks | if broken |\n|---|---|---|"
     for rule in RULES:

@@ -5,25 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import typer
 
-from mcp_host.cli import (
-    checking,
-    completion,
-    creating,
-    developing,
-    editing,
-    inspecting,
-    installing,
-    plugins,
-    requests,
-    serving,
-    setup,
-)
+from mcp_host.cli import completion
+from mcp_host.cli.finding import find
 from mcp_host.cli.output import print_error
 from mcp_host.errors import HostError, did_you_mean
 
@@ -56,35 +44,36 @@ def _root(
     """Serve the MCP plugins that mcp-host.toml names from one server."""
 
 
-_COMMANDS: dict[Callable[..., Any], str] = {
-    serving.run: "Example: mcp-host run --transport http --port 8000\n\n"
+_COMMANDS: dict[str, str] = {
+    "mcp_host.cli.run:run": "Example: mcp-host run --transport http --port 8000\n\n"
     "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
-    developing.dev: "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
-    checking.check: "Examples: mcp-host check; mcp-host check --strict --config elsewhere/mcp-host.toml\n\n"
+    "mcp_host.authoring.dev:dev": "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
+    "mcp_host.cli.check:check": "Examples: mcp-host check; mcp-host check --strict --config elsewhere/mcp-host.toml\n\n"
     "Exit codes: 0 nothing is wrong; 1 there are warnings, with --strict; 2 something is wrong.",
-    plugins.plugins: "Example: mcp-host plugins",
-    inspecting.inspect: "Example: mcp-host inspect describe_dataset",
-    requests.call: "Examples: mcp-host call describe_dataset dataset=penguins; "
+    "mcp_host.cli.plugins:plugins": "Example: mcp-host plugins",
+    "mcp_host.cli.inspect:inspect": "Example: mcp-host inspect describe_dataset",
+    "mcp_host.cli.call:call": "Examples: mcp-host call describe_dataset dataset=penguins; "
     "mcp-host call mean values:='[1, 2.5]' --json\n\n"
     "Exit codes: 0 done; 1 the tool reported an error; 2 it could not be called.",
-    requests.read: "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
-    requests.prompt: "Example: mcp-host prompt analyze_dataset dataset=penguins\n\n"
+    "mcp_host.cli.call:read": "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
+    "mcp_host.cli.call:prompt": "Example: mcp-host prompt analyze_dataset dataset=penguins\n\n"
     "Exit codes: 0 done; 2 it could not be rendered.",
-    creating.new: "Example: mcp-host new weather --license apache-2.0",
-    setup.init: "Example: mcp-host init stats --http",
-    installing.install: "Examples: mcp-host install claude-desktop; mcp-host install cursor -f .env --dry-run; "
-    "mcp-host install --list",
-    installing.uninstall: "Example: mcp-host uninstall claude-desktop",
-    editing.add: 'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
-    editing.remove: "Example: mcp-host remove stats",
-    editing.enable: "Example: mcp-host enable stats",
-    editing.disable: "Example: mcp-host disable stats",
-    editing.sync: "Example: mcp-host sync --check\n\n"
+    "mcp_host.authoring.new:new": "Example: mcp-host new weather --license apache-2.0",
+    "mcp_host.manage.init:init": "Example: mcp-host init stats --http",
+    "mcp_host.manage.install:install": "Examples: mcp-host install claude-desktop; "
+    "mcp-host install cursor -f .env --dry-run; mcp-host install --list",
+    "mcp_host.manage.install:uninstall": "Example: mcp-host uninstall claude-desktop",
+    "mcp_host.manage.add:add": "Examples: mcp-host add mcp-plugin-stats; "
+    'mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
+    "mcp_host.manage.add:remove": "Example: mcp-host remove stats",
+    "mcp_host.manage.add:enable": "Example: mcp-host enable stats",
+    "mcp_host.manage.add:disable": "Example: mcp-host disable stats",
+    "mcp_host.manage.add:sync": "Example: mcp-host sync --check\n\n"
     "Exit codes: 0 all is installed; 1 something is missing; 2 it could not be installed.",
-    setup.schema: "Example: mcp-host schema --output -",
+    "mcp_host.manage.init:schema": "Example: mcp-host schema --output -",
 }
-for _command, _epilog in _COMMANDS.items():
-    app.command(epilog=_epilog)(_command)
+for _path, _epilog in _COMMANDS.items():
+    app.command(epilog=_epilog)(find(_path))
 
 
 def run_cli(argv: Sequence[str]) -> int:
@@ -125,14 +114,14 @@ def run_cli(argv: Sequence[str]) -> int:
 
 
 def _refuse_unknown(word: str) -> None:
-    names = [command.__name__ for command in _COMMANDS]
+    names = [path.partition(":")[2] for path in _COMMANDS]
     if not word.startswith("-") and word not in names:
         suggestion = did_you_mean(word, names)
-        raise HostError(f"there is no command {word!r}{suggestion}", where="command line", mend="mcp-host --help")
+        raise HostError(f"there is no command {word!r}{suggestion}", where="command line", hint="mcp-host --help")
 
 
 def _usage_error(error: Exception) -> HostError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else PROGRAM
     text = error.format_message()  # type: ignore[attr-defined]
-    return HostError(text[:1].lower() + text[1:], where=f"command line: {command}", mend=f"{command} --help")
+    return HostError(text[:1].lower() + text[1:], where=f"command line: {command}", hint=f"{command} --help")

@@ -41,8 +41,8 @@ async def client(
         # The client's task groups wrap whatever is raised inside them.
         cause = _innermost(error)
         if isinstance(cause, MCPError):
-            mend = "mcp-host inspect   (shows what is served)"
-            raise HostError(cause.error.message, where=remote.url if remote else "the request", mend=mend) from None
+            hint = "mcp-host inspect   (shows what is served)"
+            raise HostError(cause.error.message, where=remote.url if remote else "the request", hint=hint) from None
         raise cause from None
 
 
@@ -68,7 +68,7 @@ async def _connected(
             raise HostError(
                 f"cannot reach {remote.url}: {text_of(cause)}",
                 where="command line: --url",
-                mend="mcp-host run --transport http   (starts a server)",
+                hint="mcp-host run --transport http   (starts a server)",
             ) from error
         try:
             yield connected

@@ -18,12 +18,12 @@ from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config
 from mcp_host.errors import ConfigError, did_you_mean
-from mcp_host.stdout import own_stdout
+from mcp_host.system.streams import own_stdout
 
 if TYPE_CHECKING:
-    from mcp_host.discovery import InstalledPlugin
-    from mcp_host.host import Host
-    from mcp_host.process import OwnProcess
+    from mcp_host.containment.process import OwnProcess
+    from mcp_host.plugins.discovery import InstalledPlugin
+    from mcp_host.server.host import Host
 
 whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
 """Whether the process is there for one command only, and ends with it."""
@@ -71,7 +71,7 @@ def read_config(
     for name in disable:
         if name not in config.plugins:
             what = f"there is no plugin {name!r} to disable{did_you_mean(name, config.plugins)}"
-            raise ConfigError(what, where="command line: --disable", mend="mcp-host plugins   (lists them)")
+            raise ConfigError(what, where="command line: --disable", hint="mcp-host plugins   (lists them)")
     plugins = {name: {"enabled": False} for name in disable}
     return load_config(file, overrides={**(flags or {}), "plugins": plugins})
 
@@ -89,14 +89,14 @@ def load_host(
     is put back.
     """
     from mcp_host.config.secrets import Redactor
-    from mcp_host.logs import configure_logging
+    from mcp_host.system.logs import configure_logging
 
     redactor = Redactor()
     configure_logging(log_level or config.host.log_level, redactor)
 
-    from mcp_host.discovery import discover, with_extra
-    from mcp_host.host import Host
+    from mcp_host.plugins.discovery import discover, with_extra
     from mcp_host.server.adopt import adopt
+    from mcp_host.server.host import Host
 
     installed = discover()
     with _ctrl_c_counts():

@@ -104,14 +104,14 @@ def _tables(ctx: typer.Context) -> dict[str, bool]:
 
 
 def _installed() -> dict[str, str]:
-    from mcp_host.discovery import discover
+    from mcp_host.plugins.discovery import discover
 
     return {plugin.name: plugin.label for plugin in discover()}
 
 
 def _served(ctx: typer.Context, *kinds: str) -> dict[str, str]:
     from mcp_host.cli.remembering import recall
-    from mcp_host.discovery import discover
+    from mcp_host.plugins.discovery import discover
 
     path = _config_path(ctx)
     if path is None or ctx.params.get("url"):

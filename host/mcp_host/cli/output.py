@@ -12,8 +12,8 @@ from itertools import zip_longest
 from typing import Any, Literal, TextIO
 
 from mcp_host.errors import HostError
-from mcp_host.logs import printable
-from mcp_host.records import PluginRecord, Problem
+from mcp_host.plugins.records import PluginRecord, Problem
+from mcp_host.system.logs import printable
 
 _GAP = "  "
 _NARROWEST = 16
@@ -38,18 +38,18 @@ def write(text: str, out: TextIO | None = None) -> None:
 
 
 def print_error(error: HostError) -> None:
-    """Write an error, or each of several, to stderr: what, where, how to mend."""
+    """Write an error, or each of several, to stderr: what, where, how to fix."""
     for problem in getattr(error, "problems", (error,)):
         write(problem_text(Problem.of(problem), "error"), sys.stderr)
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return the one form of every problem: what, where, how to mend."""
+    """Return the one form of every problem: what, where, how to fix."""
     lines = [f"{label}: {problem.what}"]
     if problem.where:
         lines.append(f"  where: {problem.where}")
-    if problem.mend:
-        lines.append(f"  mend:  {problem.mend}")
+    if problem.hint:
+        lines.append(f"  hint:  {problem.hint}")
     return printable("\n".join(lines))
 
 
@@ -111,7 +111,7 @@ def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
 
 
 def problem_lines(records: Sequence[PluginRecord]) -> list[str]:
-    """Return each problem and warning of the records, with its mend."""
+    """Return each problem and warning of the records, with its hint."""
     lines = []
     for record in records:
         if record.problem is not None:

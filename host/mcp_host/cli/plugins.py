@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import print_json, problem_text, table, write
 from mcp_host.errors import HostError
-from mcp_host.logs import printable
-from mcp_host.records import Problem
+from mcp_host.plugins.records import Problem
+from mcp_host.system.logs import printable
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
-    from mcp_host.discovery import InstalledPlugin
+    from mcp_host.plugins.discovery import InstalledPlugin
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Listed:
     version: str | None
     status: str
     why: str = ""
-    mend: str = ""
+    hint: str = ""
     value: str = "-"
 
 
@@ -39,7 +39,7 @@ def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     Imports none of them.
     """
-    from mcp_host.discovery import discover
+    from mcp_host.plugins.discovery import discover
 
     settings = read_config(config)
     listed = _list(settings, discover())
@@ -53,7 +53,7 @@ def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         write(table(("plugin", "from", "status"), rows, sys.stdout))
     for entry in listed:
         if entry.why:
-            problem = Problem(entry.why, settings.where("plugins", entry.name), entry.mend)
+            problem = Problem(entry.why, settings.where("plugins", entry.name), entry.hint)
             write("\n" + problem_text(problem, f"plugin {entry.name}"))
     write("")
     if off := [x.name for x in listed if x.status == NOT_ENABLED]:
@@ -62,7 +62,7 @@ def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[Listed]:
-    from mcp_host.discovery import by_name, check_compatible, find
+    from mcp_host.plugins.discovery import by_name, check_compatible, find
 
     claims = by_name(installed)
     listed = []
@@ -78,7 +78,7 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
             listed.append(Listed(name, distribution, version, status))
         except HostError as error:
             status = "cannot be loaded" if section.enabled else status
-            listed.append(Listed(name, distribution, version, status, error.what, error.mend))
+            listed.append(Listed(name, distribution, version, status, error.what, error.hint))
     for name, claim in claims.items():
         for plugin in claim if name not in config.plugins else ():
             listed.append(Listed(name, plugin.distribution, plugin.version, NOT_ENABLED, value=plugin.value))

@@ -13,8 +13,8 @@ from mcp_host.config import user_dir
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
-    from mcp_host.discovery import InstalledPlugin
-    from mcp_host.host import Host
+    from mcp_host.plugins.discovery import InstalledPlugin
+    from mcp_host.server.host import Host
 
 FILE_NAME: Final = "completion.json"
 MOST: Final = 32
@@ -46,7 +46,7 @@ def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
         entries.pop(key, None)
         kept = dict(list(entries.items())[1 - MOST :])
 
-        from mcp_host.files import atomic_write
+        from mcp_host.system.files import atomic_write
 
         atomic_write(file, json.dumps({**kept, key: entry}).encode())
 

@@ -61,7 +61,7 @@ async def _transport(remote: Remote) -> AsyncIterator[Any]:
         if response.status_code in (401, 403):
             wants = "another token" if "authorization" in response.request.headers else "a token"
             what = f"{remote.url} wants {wants}: HTTP {response.status_code}"
-            raise HostError(what, where="command line: --url", mend="--token-env VARIABLE   (sends its value)")
+            raise HostError(what, where="command line: --url", hint="--token-env VARIABLE   (sends its value)")
 
     async with (
         httpx2.AsyncClient(
@@ -82,21 +82,21 @@ def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None
     if url is None:
         if headers or token_env:
             option = "--header" if headers else "--token-env"
-            raise HostError(f"{option} is for --url", where=f"command line: {option}", mend="--url URL")
+            raise HostError(f"{option} is for --url", where=f"command line: {option}", hint="--url URL")
         return None
     given: dict[str, str] = {}
     for header in headers or ():
         name, _, value = (part.strip() for part in header.partition(":"))
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise HostError("not NAME: VALUE", where="command line: --header", mend="--header 'X-Tenant: acme'")
+            raise HostError("not NAME: VALUE", where="command line: --header", hint="--header 'X-Tenant: acme'")
         given[name] = value
     if token_env is not None:
         token = os.environ.get(token_env, "").strip()
         if not _VALUE.fullmatch(token):
             wrong = "holds characters that no token has" if token else "is not set"
             where = "command line: --token-env"
-            raise HostError(f"{token_env} {wrong}", where=where, mend=f"export {token_env}=...")
+            raise HostError(f"{token_env} {wrong}", where=where, hint=f"export {token_env}=...")
         if any(name.lower() == "authorization" for name in given):
-            raise HostError("two tokens", where="command line: --token-env", mend="without --header 'Authorization: '")
+            raise HostError("two tokens", where="command line: --token-env", hint="without --header 'Authorization: '")
         given["Authorization"] = f"Bearer {token}"
     return Remote(url, given)

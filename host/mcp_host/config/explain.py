@@ -1,4 +1,4 @@
-"""Says what a validation error means in the words of the file: keys, lines and mends, without values."""
+"""Says what a validation error means in the words of the file: keys, lines and fixes, without values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _QUOTING: Final = frozenset(
 
 @dataclass(frozen=True)
 class Explainer:
-    """Says what a pydantic error means in the words of the file: keys, lines and mends, without values.
+    """Says what a pydantic error means in the words of the file: keys, lines and fixes, without values.
 
     `above` is where `data` stands in the file; `secrets` are the texts that came out of references.
     """
@@ -83,16 +83,16 @@ class Explainer:
         kinds = {details["type"] for details in all_details}
         where = self.where((*self.above, *keys))
         if "missing" in kinds:
-            return ConfigError(f"{keys[-1]!r} is missing", where=where, mend=self._line_to_add(keys))
+            return ConfigError(f"{keys[-1]!r} is missing", where=where, hint=self._line_to_add(keys))
         if "extra_forbidden" in kinds:
             known = names_of(annotation_at(self.model, keys[:-1]))
             what = f"unknown key {keys[-1]!r}{did_you_mean(str(keys[-1]), known)}"
-            return ConfigError(what, where=where, mend=f"known keys: {', '.join(known)}" if known else "")
+            return ConfigError(what, where=where, hint=f"known keys: {', '.join(known)}" if known else "")
         says = " or ".join(dict.fromkeys(self._says(keys, details) for details in all_details))
         named = dotted(keys[-2:] if keys and isinstance(keys[-1], int) else keys[-1:]) or dotted(self.above[-1:])
         joint = " " if says.startswith(("must ", "may ", "is ")) else ": "
-        mend = 'write it as a list: ["...", "..."]' if "list_type" in kinds else ""
-        return ConfigError(f"{named!r}{joint}{says}" if named else says, where=where, mend=mend)
+        hint = 'write it as a list: ["...", "..."]' if "list_type" in kinds else ""
+        return ConfigError(f"{named!r}{joint}{says}" if named else says, where=where, hint=hint)
 
     def _line_to_add(self, keys: Keys) -> str:
         path = (*self.above, *keys)

@@ -80,8 +80,8 @@ class Draft:
             try:
                 keys = self._keys(name.removeprefix(_LONG_VARIABLE))
             except ConfigError as error:
-                mend = f"{error.mend}, or unset {name}"
-                self.problems.append(ConfigError(error.what, where=f"environment: {name}", mend=mend))
+                hint = f"{error.hint}, or unset {name}"
+                self.problems.append(ConfigError(error.what, where=f"environment: {name}", hint=hint))
             else:
                 self._lay_text(name, keys, environ[name])
 
@@ -110,7 +110,7 @@ class Draft:
                 if keys == ("plugins",):
                     known = list(table) if isinstance(table, dict) else []
                     what = f"the file names no plugin {words[0].lower()!r}{did_you_mean(words[0].lower(), known)}"
-                    raise ConfigError(what, mend=f"add [plugins.{words[0].lower()}] to the file")
+                    raise ConfigError(what, hint=f"add [plugins.{words[0].lower()}] to the file")
                 key, used = words[0].lower() if words[0].isupper() else words[0], 1
             keys, words = (*keys, key), words[used:]
             table = table.get(key) if isinstance(table, dict) else None
@@ -138,7 +138,7 @@ def _match(words: list[str], names: Mapping[str, Any] | list[str] | tuple[()]) -
     for used in range(len(words), 0, -1):
         spelled = [name for name in names if folded(name) == folded("__".join(words[:used]))]
         if len(spelled) > 1:
-            raise ConfigError(f"this may mean {' or '.join(map(repr, spelled))}", mend="write it in the file")
+            raise ConfigError(f"this may mean {' or '.join(map(repr, spelled))}", hint="write it in the file")
         if spelled:
             return spelled[0], used
     return "", 0

@@ -62,7 +62,7 @@ def find_config(
     if asked is not None:
         path = cwd / asked
         if not _exists(path):
-            raise InvalidConfigError([ConfigError(f"there is no file {path}", where=where, mend="mcp-host init")])
+            raise InvalidConfigError([ConfigError(f"there is no file {path}", where=where, hint="mcp-host init")])
         return path
     folders = [cwd, user_dir("config", environ, platform=platform)]
     return next((folder / FILE_NAME for folder in folders if folder and _exists(folder / FILE_NAME)), None)
@@ -128,12 +128,12 @@ def _read(path: Path) -> str:
         # Opening a folder is another error on each system.
         if not path.is_dir():
             return path.read_bytes().decode("utf-8")
-        problem = ConfigError("this is a folder, not a file", where=str(path), mend=f"name {path / FILE_NAME}")
+        problem = ConfigError("this is a folder, not a file", where=str(path), hint=f"name {path / FILE_NAME}")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        problem = ConfigError("the file is not UTF-8 text", where=f"{path}:{line}", mend="save it as UTF-8")
+        problem = ConfigError("the file is not UTF-8 text", where=f"{path}:{line}", hint="save it as UTF-8")
     except FileNotFoundError:
-        problem = ConfigError("there is no such file", where=str(path), mend="mcp-host init")
+        problem = ConfigError("there is no such file", where=str(path), hint="mcp-host init")
     except (OSError, ValueError) as error:
         # ValueError is a path with a NUL in it.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
@@ -146,7 +146,7 @@ def _parse(text: str, file: str) -> dict[str, Any]:
         text.encode()
         return tomllib.loads(text)
     except UnicodeEncodeError:
-        problem = ConfigError("the text is not Unicode", where=file, mend="save it as UTF-8")
+        problem = ConfigError("the text is not Unicode", where=file, hint="save it as UTF-8")
     except RecursionError:
         problem = too_deep(file)
     except tomllib.TOMLDecodeError as error:

@@ -58,7 +58,7 @@ def resolve_secrets(
             try:
                 secret = _variable(name, environ) if source == "env" else _file(name, base_dir)
             except ConfigError as error:
-                problems.append(ConfigError(error.what, where=where(keys), mend=error.mend))
+                problems.append(ConfigError(error.what, where=where(keys), hint=error.hint))
                 return None
             secrets.add(secret)
             return secret
@@ -78,22 +78,22 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     secret = environ.get(name)
     if not secret:
         state = "not set" if secret is None else "empty"
-        raise ConfigError(f"the environment variable {name!r} is {state}", mend=f"export {name}=...")
+        raise ConfigError(f"the environment variable {name!r} is {state}", hint=f"export {name}=...")
     return secret
 
 
 def _file(name: str, base_dir: Path) -> str:
-    mend = f"write the secret to {name}"
+    hint = f"write the secret to {name}"
     try:
         secret = (base_dir / Path(name).expanduser()).read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise ConfigError(f"the secret file {name!r} is not UTF-8 text", mend=mend) from None
+        raise ConfigError(f"the secret file {name!r} is not UTF-8 text", hint=hint) from None
     except (OSError, ValueError, RuntimeError) as error:
         # ValueError is a path with a NUL in it, RuntimeError a `~` without a home.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
-        raise ConfigError(f"the secret file {name!r} cannot be read: {reason}", mend=mend) from None
+        raise ConfigError(f"the secret file {name!r} cannot be read: {reason}", hint=hint) from None
     if not (secret := re.sub(r"\r?\n\Z", "", secret)):
-        raise ConfigError(f"the secret file {name!r} is empty", mend=mend)
+        raise ConfigError(f"the secret file {name!r} is empty", hint=hint)
     return secret
 
 
@@ -159,9 +159,9 @@ def validate_settings(
 
     if model is None:
         if settings:
-            mend = f"remove `settings` from [{dotted(above[:2])}]"
+            hint = f"remove `settings` from [{dotted(above[:2])}]"
             raise InvalidConfigError(
-                [ConfigError(f"plugin {plugin!r} takes no settings", where=where(above), mend=mend)]
+                [ConfigError(f"plugin {plugin!r} takes no settings", where=where(above), hint=hint)]
             )
         return None, frozenset()
     resolved = resolve_secrets(

@@ -23,7 +23,7 @@ class BlockedAddressError(GuardError):
         subject = host if named else address.partition("%")[0]
         rule = f"[{subject}]:{port}" if ":" in subject else f"{subject}:{port}"
         verb = "resolves to" if named else "is"
-        super().__init__(f"{host} {verb} {kind}, which is out of reach here", mend=f'if that is meant, allow "{rule}"')
+        super().__init__(f"{host} {verb} {kind}, which is out of reach here", hint=f'if that is meant, allow "{rule}"')
         self.host = host
         self.port = port
         self.address = address

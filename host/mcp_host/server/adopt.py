@@ -15,8 +15,8 @@ from mcp.types import CompleteRequestParams, CompleteResult
 from starlette.routing import BaseRoute
 
 from mcp_host.api import Completion, Prompt, Resource, hookimpl
-from mcp_host.binding import PreparedTool, ServerCompletion
-from mcp_host.loader import Adopted
+from mcp_host.catalog.served import PreparedTool, ServerCompletion
+from mcp_host.plugins.loader import Adopted
 
 _OWN_MIDDLEWARE = 2
 """Middleware every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""

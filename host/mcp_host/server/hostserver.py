@@ -20,12 +20,12 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import AnyUrl
 
 from mcp_host._version import __version__
-from mcp_host.catalog import Catalog
+from mcp_host.catalog.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
-from mcp_host.host import Host
 from mcp_host.server.adopt import root_logger_untouched
-from mcp_host.server.auth import auth_of
+from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus
+from mcp_host.server.host import Host
 
 _LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
 

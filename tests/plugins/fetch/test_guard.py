@@ -16,7 +16,7 @@ from mcp_host import ToolError
 from mcp_plugin_fetch.fetcher import Fetcher
 from mcp_plugin_fetch.pages import Text
 from mcp_plugin_fetch.settings import Settings
-from webservers import Reply, name_server, page, redirect, text, web_server
+from support.webservers import Reply, name_server, page, redirect, text, web_server
 
 pytestmark = pytest.mark.anyio
 

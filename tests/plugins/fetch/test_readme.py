@@ -15,7 +15,7 @@ from mcp.types import TextContent
 from mcp_host.testing import connect
 from mcp_plugin_fetch import plugin
 from mcp_plugin_fetch.settings import Settings
-from webservers import page, text, web_server
+from support.webservers import page, text, web_server
 
 README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-fetch" / "README.md").read_text(encoding="utf-8")
 

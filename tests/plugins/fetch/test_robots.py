@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from mcp import Client
 
-from webservers import Answer, Reply, redirect, text, web_server
+from support.webservers import Answer, Reply, redirect, text, web_server
 
 pytestmark = pytest.mark.anyio
 

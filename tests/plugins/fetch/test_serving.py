@@ -10,7 +10,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.types import TextContent
 
-from webservers import page, web_server
+from support.webservers import page, web_server
 
 
 @pytest.mark.anyio

@@ -16,7 +16,7 @@ from mcp import Client, MCPError
 from mcp.types import ImageContent, TextContent
 from PIL import Image
 
-from webservers import Reply, page, redirect, text, web_server
+from support.webservers import Reply, page, redirect, text, web_server
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Told = Callable[..., Awaitable[tuple[str, str]]]

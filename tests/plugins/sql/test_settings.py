@@ -93,7 +93,7 @@ async def test_a_missing_driver_is_an_error_with_the_command_that_installs_it(
         async with connect(plugin, settings={"url": url}):
             pass
     assert f"needs the driver {drivers}, which is not installed" in caught.value.what
-    assert caught.value.mend == pip
+    assert caught.value.hint == pip
 
 
 def context(folder: Path, **settings: Any) -> PluginContext[Settings]:

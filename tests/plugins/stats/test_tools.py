@@ -256,7 +256,7 @@ async def test_a_histogram_is_drawn_whatever_the_column_is_called(
         ("query_dataset", {"sql": "SELECT $1"}, ["parameter"]),
     ],
 )
-async def test_a_mistake_is_an_error_that_says_how_to_mend_it(
+async def test_a_mistake_is_an_error_that_says_how_to_hint_it(
     served: Served, refused: Refused, folder: Path, tool: str, arguments: dict[str, Any], parts: list[str]
 ) -> None:
     (folder / "texts.csv").write_text("t\nx\ny\n")

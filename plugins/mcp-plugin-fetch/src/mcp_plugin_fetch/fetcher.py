@@ -92,8 +92,8 @@ class Fetcher:
             async with client.stream("GET", url) as response:
                 yield response
         except GuardError as error:
-            mend = f" ({error.mend} in [plugins.{self._plugin}.settings])" if error.mend else ""
-            raise ToolError(f"{url} was not fetched: {error.what}{mend}.") from error
+            hint = f" ({error.hint} in [plugins.{self._plugin}.settings])" if error.hint else ""
+            raise ToolError(f"{url} was not fetched: {error.what}{hint}.") from error
         except (httpx2.InvalidURL, UnicodeError) as error:
             raise ToolError(f"{url!r} is no URL: {error}.") from None
         except httpx2.TooManyRedirects:

@@ -104,7 +104,7 @@ def driver_of(parsed: Parsed) -> str:
     """The driver to use: the one the URL names, else the first that is installed.
 
     Raises:
-        MissingDriverError: It is not installed; its mend is the command that installs it.
+        MissingDriverError: It is not installed; its hint is the command that installs it.
     """
     candidates = (parsed.driver,) if parsed.driver else DRIVERS[parsed.kind]
     for driver in candidates:
@@ -114,7 +114,7 @@ def driver_of(parsed: Parsed) -> str:
     wanted = f"'mcp-plugin-sql[{extra}]'" if extra else candidates[0]
     names = " or ".join(candidates)
     raise MissingDriverError(
-        f"{parsed.kind} needs the driver {names}, which is not installed", mend=f"pip install {wanted}"
+        f"{parsed.kind} needs the driver {names}, which is not installed", hint=f"pip install {wanted}"
     )
 
 

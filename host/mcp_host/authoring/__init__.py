@@ -1,0 +1,1 @@
+"""Commands for plugin authors. The command line finds them by name."""

@@ -1,0 +1,58 @@
+"""`mcp-host check --plugin`: a plugin held against the contract, for its author."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mcp_host.cli.common import command_stdout
+from mcp_host.cli.output import json_text, problem_text, table, write
+
+if TYPE_CHECKING:
+    from mcp_host.authoring.plugincheck import ContractReport
+    from mcp_host.config import HostConfig
+
+
+def check_contract(plugin: str, config: HostConfig, *, strict: bool = False, as_json: bool = False) -> int:
+    """Hold a plugin, or each one of a project, against the contract; print what comes of it and return the exit code.
+
+    Its settings are those of its table in the configuration, if it has one there; it need not be enabled. `strict` lets
+    warnings fail it too, with 1.
+    """
+    with command_stdout() as stdout:
+        reports = run_contract(plugin, config)
+        ok = not any(report.problems for report in reports)
+        warned = strict and any(report.warnings for report in reports)
+        if as_json:
+            text = json_text({"ok": ok and not warned, "plugins": [report.to_json() for report in reports]})
+        else:
+            text = "\n\n".join("\n".join(report_lines(report, stdout)) for report in reports)
+            text += "\n\nThe contract is kept." if ok else "\n\nThe contract is broken."
+            text += " There are warnings, which --strict does not allow." if ok and warned else ""
+        write(text, stdout)
+        return 2 if not ok else 1 if warned else 0
+
+
+def run_contract(plugin: str | Path, config: HostConfig | None = None) -> tuple[ContractReport, ...]:
+    """Return a report for each plugin that is meant: a name means one, a project's folder may have several."""
+    from mcp_host.authoring.plugincheck import contract
+    from mcp_host.authoring.plugincheck.targets import find_targets
+
+    tables = config.plugins if config is not None else {}
+    base_dir = config.base_dir if config is not None else None
+    reports = []
+    for target in find_targets(plugin):
+        settings: Mapping[str, Any] = tables[target.name].settings if target.name in tables else {}
+        reports.append(contract(target, settings=settings, base_dir=base_dir))
+    return tuple(reports)
+
+
+def report_lines(report: ContractReport, out: TextIO) -> Iterator[str]:
+    """Yield a table of the rules, and after it every finding with its place and its hint."""
+    took = f", imported in {report.import_ms:.0f} ms" if report.import_ms is not None else ""
+    yield f"plugin {report.plugin} ({report.source}){took}\n"
+    rows = [(each.rule.id, each.answer, each.not_checked or each.rule.sentence) for each in report.outcomes]
+    yield table(("rule", "answer", "what"), rows, out)
+    for finding in report.findings:
+        yield "\n" + problem_text(finding.problem, f"{finding.severity} {finding.rule.id}")

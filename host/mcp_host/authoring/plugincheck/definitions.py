@@ -1,0 +1,196 @@
+"""The rules about what a plugin says of its tools, resources, templates and prompts, as clients get to see it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mcp_host.authoring.plugincheck import rules
+from mcp_host.authoring.plugincheck.observations import KINDS, Listing
+from mcp_host.authoring.plugincheck.report import Verdicts
+from mcp_host.authoring.plugincheck.rules import Rule
+from mcp_host.authoring.plugincheck.schemas import faults
+from mcp_host.authoring.plugincheck.texts import invisible, texts_of
+from mcp_host.plugins.records import Problem
+
+CLIENT_PREFIX = "mcp__mcp-host__"
+"""What clients put before a tool's name: `mcp__SERVER__`, here with the server's default name."""
+
+LONGEST_NAME = 64
+"""Characters that model providers take in a tool's name (`^[a-zA-Z0-9_-]{1,64}$`), a client's prefix included."""
+
+LONGEST_DESCRIPTION = 1024
+"""Characters of a tool's description that OpenAI-compatible endpoints accept; Claude Code cuts at 2048, silently."""
+
+Item = Mapping[str, Any]
+Look = Callable[[Listing, str], Iterator[Problem]]
+
+
+def judge_definitions(listing: Listing, plugin: str, verdicts: Verdicts) -> None:
+    """Apply every rule about definitions. A rule about something the plugin has none of is not checked."""
+    for rule, kinds, look in _LOOKS:
+        if any(listing[kind] for kind in kinds):
+            verdicts.extend(rule, look(listing, plugin))
+        else:
+            verdicts.skipped(f"it contributes no {' and no '.join(kinds)}", rule)
+
+
+def judge_stability(first: Listing, second: Listing, plugin: str, verdicts: Verdicts) -> None:
+    """Compare what two processes got."""
+    verdicts.extend(rules.DEFINITIONS_STABLE, _differences(first, second, plugin))
+
+
+def _place(kind: str, item: Item, plugin: str) -> str:
+    return f"{kind.removesuffix('s')} {_key(item)!r} of plugin {plugin}"
+
+
+def _key(item: Item) -> str:
+    return str(item.get("uri") or item.get("uriTemplate") or item["name"])
+
+
+def _every(listing: Listing, plugin: str, *kinds: str) -> Iterator[tuple[Item, str]]:
+    for kind in kinds or KINDS:
+        for item in listing[kind]:
+            yield item, _place(kind, item, plugin)
+
+
+def _long_names(listing: Listing, plugin: str) -> Iterator[Problem]:
+    budget = LONGEST_NAME - len(CLIENT_PREFIX)
+    for tool, place in _every(listing, plugin, "tools"):
+        if len(tool["name"]) > budget:
+            yield Problem(
+                f"its name has {len(tool['name'])} characters; with {CLIENT_PREFIX!r} before it, {budget} are left",
+                place,
+                "give it a shorter name",
+            )
+
+
+def _odd_names(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        if odd := sorted(set(re.sub("[A-Za-z0-9_-]", "", tool["name"]))):
+            yield Problem(
+                f"its name holds {' '.join(map(repr, odd))}, which MCP allows and model providers refuse",
+                place,
+                f"call it {re.sub('[^A-Za-z0-9_-]', '_', tool['name'])!r}",
+            )
+
+
+def _undescribed(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for item, place in _every(listing, plugin):
+        if not str(item.get("description", "")).strip():
+            yield Problem("it has no description", place, "write a docstring, or description=...")
+
+
+def _long_descriptions(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        length = len(tool.get("description", ""))
+        if length > LONGEST_DESCRIPTION:
+            yield Problem(
+                f"its description has {length} characters; some clients refuse or cut more than {LONGEST_DESCRIPTION}",
+                place,
+                "say what the model needs to choose it, describe parameters where they stand, and leave the rest out",
+            )
+
+
+def _undescribed_parameters(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        schema = tool["inputSchema"]
+        properties = schema.get("properties")
+        for name, field in properties.items() if isinstance(properties, Mapping) else ():
+            if not _describes(field, schema):
+                hint = f'{name}: Annotated[..., Field(description="...")]'
+                yield Problem(f"parameter {name!r} has no description", place, hint)
+    for prompt, place in _every(listing, plugin, "prompts"):
+        for argument in prompt.get("arguments", ()):
+            if not argument.get("description"):
+                hint = f'{argument["name"]}: Annotated[..., Field(description="...")]'
+                yield Problem(f"argument {argument['name']!r} has no description", place, hint)
+
+
+def _describes(field: Any, schema: Item) -> bool:
+    """Whether a parameter is described where it stands, or its type where that is defined."""
+    if not isinstance(field, Mapping):
+        return False
+    reference = str(field.get("$ref", ""))
+    definition = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {}) if reference else {}
+    return bool(field.get("description") or definition.get("description"))
+
+
+def _hidden_text(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for item, place in _every(listing, plugin):
+        for path, text in texts_of(item):
+            if hidden := invisible(text):
+                yield Problem(f"{path} holds {', '.join(hidden)}", place, "remove it")
+
+
+def _bad_schemas(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        for key, words in (("inputSchema", "input schema"), ("outputSchema", "output schema")):
+            if key in tool:
+                for fault in faults(tool[key], of_arguments=key == "inputSchema"):
+                    yield Problem(
+                        f"its {words} is not right: {fault}", place, "correct the schema, or let the host derive it"
+                    )
+
+
+def _no_read_only(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        if _hint(tool, "readOnlyHint") is None:
+            yield Problem(
+                "it does not say whether it only reads, so clients ask before every call",
+                place,
+                "read_only=True, or read_only=False and destructive=...",
+            )
+
+
+def _destructive(listing: Listing, plugin: str) -> Iterator[Problem]:
+    for tool, place in _every(listing, plugin, "tools"):
+        read_only, destructive = _hint(tool, "readOnlyHint"), _hint(tool, "destructiveHint")
+        if read_only and destructive:
+            yield Problem("it says that it only reads, and that it destroys", place, "take one of the hints away")
+        elif read_only is False and destructive is None:
+            yield Problem(
+                "it writes and does not say whether it destroys, which clients take for yes",
+                place,
+                "destructive=False if it only adds, else destructive=True",
+            )
+
+
+def _hint(tool: Item, name: str) -> bool | None:
+    value = tool.get("annotations", {}).get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _differences(first: Listing, second: Listing, plugin: str) -> Iterator[Problem]:
+    hint = "take nothing into a definition that differs between processes: the order of a set, an id, a time"
+    for kind in KINDS:
+        one, other = ({_key(item): item for item in listing[kind]} for listing in (first, second))
+        if list(one) != list(other):
+            only = sorted(set(one) ^ set(other))
+            what = f"{', '.join(map(repr, only))} is there in one only" if only else "their order differs"
+            yield Problem(f"two processes get other {kind}: {what}", f"plugin {plugin}", hint)
+        for key in one.keys() & other.keys():
+            if differing := [
+                field for field, value in one[key].items() if _text(value) != _text(other[key].get(field))
+            ]:
+                yield Problem(f"two processes get another {', '.join(differing)}", _place(kind, one[key], plugin), hint)
+
+
+def _text(value: Any) -> str:
+    """Order counts: a client that compares or caches the text of a definition sees it."""
+    return json.dumps(value)
+
+
+_LOOKS: tuple[tuple[Rule, tuple[str, ...], Look], ...] = (
+    (rules.NAME_LENGTH, ("tools",), _long_names),
+    (rules.NAME_CHARACTERS, ("tools",), _odd_names),
+    (rules.DESCRIPTION_PRESENT, KINDS, _undescribed),
+    (rules.DESCRIPTION_LENGTH, ("tools",), _long_descriptions),
+    (rules.PARAMETERS_DESCRIBED, ("tools", "prompts"), _undescribed_parameters),
+    (rules.TEXT_VISIBLE, KINDS, _hidden_text),
+    (rules.SCHEMAS_VALID, ("tools",), _bad_schemas),
+    (rules.HINT_READ_ONLY, ("tools",), _no_read_only),
+    (rules.HINT_DESTRUCTIVE, ("tools",), _destructive),
+)

@@ -1,0 +1,234 @@
+"""Loads one plugin with the real host and, if asked, starts and stops it twice under a real client: what is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+from mcp import Client
+from pydantic import BaseModel, ValidationError
+
+from mcp_host._version import __version__
+from mcp_host.api import HostFacts, Plugin
+from mcp_host.authoring.plugincheck.descriptors import open_descriptors, opened_since
+from mcp_host.authoring.plugincheck.observations import (
+    Life,
+    Listing,
+    Observations,
+    RequiredSetting,
+    SettingsSeen,
+    Stage,
+    Subject,
+)
+from mcp_host.catalog.served import Parts
+from mcp_host.config import HostConfig, parse_config
+from mcp_host.containment import lifespan
+from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.loader import Adopted, Loader
+from mcp_host.server.adopt import adopt
+from mcp_host.server.host import Host
+from mcp_host.server.hostserver import HostServer
+
+_ERAS: tuple[Literal["auto", "legacy"], ...] = ("auto", "legacy")
+"""Of the two starts, one serves a client of 2026-07-28 and one a client of the handshake versions."""
+
+_GRACE = 1.0
+"""Seconds that a thread which is ending gets to end in."""
+
+Save = Callable[[], None]
+
+
+def examine(subject: Subject, seen: Observations, save: Save, plugin: object = None) -> None:
+    """Fill in what is seen of a plugin; `save` is called whenever there is more. `plugin` is the object at hand."""
+    seen.stage = Stage.LOADING
+    save()
+    config = parse_config(subject.toml, source=subject.base_dir / "mcp-host.toml", environ={})
+    config = config.model_copy(
+        update={"host": config.host.model_copy(update={"data_dir": subject.data_dir, "import_warning": float("inf")})}
+    )
+    given: dict[str, Any] = (
+        {"installed": [subject.installed]} if subject.installed is not None else {"objects": {subject.name: plugin}}
+    )
+    seen.settings = _settings(config, subject.name, given)
+    host = Host(config, adopt=_noting(seen.notes), **given)
+    (loaded,) = host.plugins
+    seen.problem = loaded.record.problem
+    if seen.problem is not None:
+        seen.stage = Stage.DONE
+        save()
+        return
+    seen.listing = _listing(host.catalog.parts[loaded])
+    if subject.live:
+        seen.stage = Stage.LIVING
+        save()
+        seen.life = _live(partial(Host, config, adopt=adopt, **given))
+    seen.stage = Stage.DONE
+    save()
+
+
+def _noting(notes: list[str]) -> Callable[[object], Adopted | None]:
+    """Return `adopt`, which also writes down what it says about the difference."""
+
+    def noting(found: object) -> Adopted | None:
+        adopted = adopt(found)
+        notes.extend(adopted.notes if adopted is not None else ())
+        return adopted
+
+    return noting
+
+
+def _settings(config: HostConfig, name: str, given: Mapping[str, Any]) -> SettingsSeen | None:
+    """Ask the settings model for an instance without arguments; None if there is no asking, which loading explains."""
+    facts = HostFacts(config.host.name, __version__, config.transport.kind, config.base_dir)
+    loader = Loader(config, **{"installed": (), **given}, adopt=adopt, facts=facts)
+    try:
+        model = loader.settings_model(name, config.plugins[name])
+    except HostError:
+        return None
+    if model is None:
+        return SettingsSeen()
+    try:
+        model.model_validate({})
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        return SettingsSeen(
+            required=[
+                RequiredSetting(name=".".join(map(str, detail["loc"])), description=_description(model, detail["loc"]))
+                for detail in details
+                if detail["type"] == "missing"
+            ],
+            invalid=[
+                f"{'.'.join(map(str, detail['loc'])) or 'as a whole'}: {detail['msg']}"
+                for detail in details
+                if detail["type"] != "missing"
+            ],
+        )
+    except Exception as error:
+        return SettingsSeen(invalid=[f"the model raised {type(error).__name__}"])
+    return SettingsSeen()
+
+
+def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str | None:
+    for name, field in model.model_fields.items():
+        if location[0] in (name, field.alias, field.validation_alias):
+            return field.description
+    return None
+
+
+def _listing(parts: Parts) -> Listing:
+    return {
+        "tools": [_wire(tool.wire) for tool in parts.tools],
+        "resources": [_wire(resource.wire) for resource in parts.resources],
+        "templates": [_wire(template.wire) for template in parts.templates],
+        "prompts": [_wire(prompt.wire) for prompt in parts.prompts],
+    }
+
+
+def _wire(model: BaseModel) -> dict[str, Any]:
+    # What JSON cannot say is a finding of its own, when a client asks for it.
+    return model.model_dump(by_alias=True, mode="json", exclude_none=True, fallback=lambda value: type(value).__name__)
+
+
+# Starting and stopping
+
+
+def _live(make_host: Callable[[], Host]) -> Life:
+    seen = Life()
+    asyncio.run(_once(_empty_host(), "auto", Life()))  # what the SDK opens once and for all is not the plugin's
+    threads, descriptors = set(threading.enumerate()), open_descriptors()
+    asyncio.run(_in_both_eras(make_host, seen))
+    seen.threads = [thread.name for thread in threading.enumerate() if thread not in threads and _stays(thread)]
+    seen.descriptors = opened_since(descriptors)
+    deadline = time.monotonic() + _GRACE
+    while seen.descriptors and time.monotonic() < deadline:
+        # A library's own thread may still be closing what it had open.
+        time.sleep(0.05)
+        seen.descriptors = opened_since(descriptors)
+    return seen
+
+
+def _empty_host() -> Host:
+    return Host(parse_config("[plugins.empty]", environ={}), objects={"empty": Plugin()})
+
+
+def _stays(thread: threading.Thread) -> bool:
+    """Whether a thread goes on; those that AnyIO and asyncio keep end with the event loop."""
+    thread.join(_GRACE)
+    return thread.is_alive()
+
+
+async def _in_both_eras(make_host: Callable[[], Host], seen: Life) -> None:
+    for number, era in enumerate(_ERAS, 1):
+        found = Life()
+        host = make_host()
+        await _once(host, era, found)
+        seen.lists += found.lists
+        seen.failures += [f"{'first' if number == 1 else 'second'} time: {failure}" for failure in found.failures]
+        seen.tasks += sorted(task for plugin in host.plugins for task in plugin.left_tasks)
+
+
+async def _once(host: Host, era: Literal["auto", "legacy"], seen: Life) -> None:
+    """Start, list everything, and stop. All that goes wrong is written down."""
+    (loaded,) = host.plugins
+    warned = len(loaded.record.warnings)
+    server = HostServer(host)
+    with _errors_in_the_log(seen.failures):
+        async with host.running():
+            if loaded.record.problem is not None:
+                seen.failures.append(loaded.record.problem.what)
+            else:
+                await _list(server, era, seen)
+    seen.failures += [warning.what for warning in loaded.record.warnings[warned:]]
+    # What a plugin raises may quote its settings.
+    seen.failures = [host.redactor.redact(failure) for failure in seen.failures]
+    seen.lists = [host.redactor.redact(what) for what in seen.lists]
+
+
+async def _list(server: HostServer, era: Literal["auto", "legacy"], seen: Life) -> None:
+    try:
+        async with Client(server, mode=era) as client:
+            for kind, ask in (
+                ("tools", client.list_tools),
+                ("resources", client.list_resources),
+                ("templates", client.list_resource_templates),
+                ("prompts", client.list_prompts),
+            ):
+                if kind == "prompts" and client.server_capabilities.prompts is None:
+                    continue
+                try:
+                    await ask()
+                except Exception as error:
+                    seen.lists.append(
+                        f"a client of protocol {client.protocol_version} cannot list {kind}: {_text(error)}"
+                    )
+    except Exception as error:
+        seen.lists.append(f"a client of mode {era} cannot connect: {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return text_of(error)
+
+
+@contextmanager
+def _errors_in_the_log(failures: list[str]) -> Iterator[None]:
+    """What goes wrong in stopping is told to the log alone: nobody waits for it."""
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.exc_info[1] if record.exc_info else None
+            failures.append(record.getMessage() + (f": {text_of(error)}" if error is not None else ""))
+
+    logger, listener = logging.getLogger(lifespan.__name__), Listener(logging.ERROR)
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)

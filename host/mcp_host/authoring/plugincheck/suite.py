@@ -1,0 +1,159 @@
+"""The whole contract: looks at one plugin, in fresh interpreters where it can, and applies every rule."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
+
+from mcp_host.authoring.plugincheck import rules
+from mcp_host.authoring.plugincheck.definitions import judge_definitions, judge_stability
+from mcp_host.authoring.plugincheck.imports import judge_import
+from mcp_host.authoring.plugincheck.living import judge_life, judge_loading, judge_settings
+from mcp_host.authoring.plugincheck.observations import Observations, Stage, Subject
+from mcp_host.authoring.plugincheck.processes import Seen, look_at
+from mcp_host.authoring.plugincheck.report import ContractReport, Verdicts
+from mcp_host.authoring.plugincheck.targets import Target, find_target
+from mcp_host.config import parse_config
+from mcp_host.errors import HostError
+from mcp_host.plugins.records import Problem
+
+IN_MEMORY = (
+    "a fresh interpreter cannot import this object: name the plugin, its project's folder, or package.module:attribute"
+)
+
+
+def contract(
+    plugin: object,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    base_dir: Path | None = None,
+    import_budget: float = 0.5,
+    timeout: float = 120.0,
+) -> ContractReport:
+    """Hold a plugin against every rule and return what became of each.
+
+    ```python
+    from mcp_host.testing import contract
+    from mcp_plugin_mean import plugin
+
+
+    def test_the_plugin_keeps_the_contract():
+        contract(plugin).raise_for_problems()
+    ```
+
+    `plugin` is the name of an installed plugin, the folder of its project (a `Path`, or text), its
+    `package.module:attribute`, or the plugin itself; all but an object that no module holds are imported in fresh
+    interpreters, so that nothing this process has done counts. `settings` are those it is loaded with, as the TOML
+    would have them. `name` chooses one plugin of a project with several. `base_dir`, by default the working
+    directory, is where relative paths start. `import_budget` and `timeout`, that of all processes, are in seconds.
+
+    Raises:
+        HostError: There is no such plugin, or the settings are nothing that TOML can say.
+    """
+    target = find_target(plugin, name=name)
+    base_dir = (base_dir or Path.cwd()).resolve()
+    toml = _toml(target.name, settings or {})
+    parse_config(toml, environ={})  # raises for a name that cannot be one
+    with tempfile.TemporaryDirectory() as folder:
+        subject = Subject(
+            name=target.name,
+            installed=target.installed,
+            toml=toml,
+            base_dir=base_dir,
+            data_dir=Path(folder, "data"),
+            live=True,
+        )
+        if target.installed is None:
+            first, second = Seen(_in_this_process(subject, target.plugin)), None
+        else:
+            watched = subject.model_copy(update={"watch_import": True})
+            again = subject.model_copy(update={"live": False})
+            path = [*target.folders, *sys.path]
+            first, second = look_at((watched, again), path=path, folder=Path(folder), timeout=timeout)
+    return _judge(target, first, second, given=bool(settings), import_budget=import_budget)
+
+
+def _toml(name: str, settings: Mapping[str, Any]) -> str:
+    try:
+        return tomlkit.dumps({"plugins": {name: {"settings": dict(settings)}}})
+    except (TOMLKitError, TypeError, ValueError) as error:
+        raise HostError(
+            f"the settings are nothing that TOML can say: {error}", where="contract(settings=...)"
+        ) from None
+
+
+def _in_this_process(subject: Subject, plugin: object) -> Observations:
+    """Look at an object without leaving the process, on an event loop of its own, whatever loop is running here."""
+    from mcp_host.authoring.plugincheck.examining import examine
+
+    seen = Observations()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(examine, subject, seen, lambda: None, plugin).result()
+    return seen
+
+
+def _judge(target: Target, first: Seen, second: Seen | None, *, given: bool, import_budget: float) -> ContractReport:
+    verdicts = Verdicts()
+    seen, plugin = first.observations, target.name
+    _judge_range(target, verdicts)
+
+    if seen.imported is not None and seen.imported.error is None:
+        judge_import(seen.imported, plugin, import_budget, verdicts)
+    else:
+        verdicts.skipped(IN_MEMORY if target.installed is None else "it cannot be imported", *rules.OF_THE_IMPORT)
+
+    complete = judge_settings(seen.settings, plugin, given, verdicts)
+    later = (*rules.OF_THE_DEFINITIONS, rules.DEFINITIONS_STABLE, *rules.OF_THE_LIFE)
+    if not complete:
+        verdicts.skipped("it needs settings", rules.LOADS, *later)
+        return _report(target, seen, verdicts)
+    if first.ended and seen.stage is not Stage.LIVING:
+        verdicts.broken(rules.LOADS, Problem(first.ended, f"plugin {plugin}"))
+    elif not first.ended or seen.listing is not None:
+        judge_loading(seen, verdicts)
+    if seen.listing is None:
+        verdicts.skipped("it cannot be loaded", rules.LOADS, *later)
+        return _report(target, seen, verdicts)
+
+    judge_definitions(seen.listing, plugin, verdicts)
+    if second is None:
+        verdicts.skipped(IN_MEMORY, rules.DEFINITIONS_STABLE)
+    elif second.observations.listing is None:
+        problem = second.observations.problem
+        why = second.ended or (problem.what if problem is not None else "")
+        what = f"one process can load it and another cannot: {why}"
+        verdicts.broken(rules.DEFINITIONS_STABLE, Problem(what, f"plugin {plugin}"))
+    else:
+        judge_stability(seen.listing, second.observations.listing, plugin, verdicts)
+    if seen.life is not None:
+        judge_life(seen.life, plugin, verdicts)
+    else:
+        verdicts.broken(rules.LIFESPAN, Problem(first.ended, f"plugin {plugin}"))
+        verdicts.skipped("it could not be started and stopped twice", *rules.OF_THE_LIFE)
+    return _report(target, seen, verdicts)
+
+
+def _judge_range(target: Target, verdicts: Verdicts) -> None:
+    installed = target.installed
+    if installed is None or not target.by_entry_point:
+        verdicts.skipped("no entry point of a distribution names it", rules.HOST_RANGE)
+        return
+    problem = Problem(
+        f"{installed.distribution} does not state which mcp-host it needs",
+        f"{installed.distribution}: pyproject.toml: [project] dependencies",
+        'dependencies = ["mcp-host>=0.1,<1"]',
+    )
+    verdicts.extend(rules.HOST_RANGE, [] if installed.requires_host else [problem])
+
+
+def _report(target: Target, seen: Observations, verdicts: Verdicts) -> ContractReport:
+    import_ms = seen.imported.milliseconds if seen.imported is not None else None
+    return ContractReport(target.name, target.source, tuple(verdicts.outcomes()), import_ms)

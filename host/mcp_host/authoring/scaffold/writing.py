@@ -1,0 +1,68 @@
+"""Writes a project to disk, whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from mcp_host.errors import HostError
+
+
+def write_project(folder: Path, files: Mapping[str, str], *, finish: Callable[[Path], None] | None = None) -> None:
+    """Write files (texts by path) below `folder`, which is made, or is there and empty but for a `.git`.
+
+    `finish` gets the folder with all files in it while it is still a temporary one; when it raises, nothing remains.
+
+    Raises:
+        HostError: The folder is not empty, or something cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        _refuse_unless_free(folder)
+        made += [parent for parent in folder.absolute().parents if not parent.exists()]
+        # On the same file system as its place, and inside of one that is there: its parent may be somebody else's.
+        near = folder if folder.exists() else folder.absolute().parent
+        near.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=near, prefix=".mcp-host-new-") as temporary:
+            draft = Path(temporary, "project")
+            for path, text in files.items():
+                target = draft / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text, encoding="utf-8", newline="\n")
+            if finish is not None:
+                finish(draft)
+            _move(draft, folder)
+    except BaseException as error:
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            what = f"cannot write {folder}: {error.strerror or error}"
+            raise HostError(what, where="command line: --directory", hint="--directory FOLDER") from error
+        raise
+
+
+def _refuse_unless_free(folder: Path) -> None:
+    if folder.is_dir():
+        if any(child.name != ".git" for child in folder.iterdir()):
+            what, hint = f"{folder} is there already and not empty", "--directory FOLDER   (a new one, or an empty one)"
+            raise HostError(what, where="command line: --directory", hint=hint)
+    elif folder.exists():
+        raise HostError(f"{folder} is not a folder", where="command line: --directory", hint="--directory FOLDER")
+
+
+def _move(draft: Path, folder: Path) -> None:
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    # Replacing the folder itself would pull it from under whoever stands in it.
+    moved: list[Path] = []
+    try:
+        for child in list(draft.iterdir()):
+            moved.append(child.rename(folder / child.name))
+    except BaseException:
+        for child in moved:
+            child.rename(draft / child.name)
+        raise

@@ -1,0 +1,1 @@
+"""The one pipeline that every request goes through, whichever transport it came in by."""

@@ -1,0 +1,53 @@
+"""What its author and its user say of a part: name, deadline, scopes and hints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import mcp.types as types
+
+from mcp_host.api import Prompt, Resource, Tool
+from mcp_host.catalog.functions import function_name
+from mcp_host.errors import HostError
+from mcp_host.plugins.plugin import LoadedPlugin
+
+
+def author_name(part: Tool | Prompt) -> str:
+    return part.name or function_name(part.fn)
+
+
+def scopes_of(part: Tool | Resource | Prompt) -> frozenset[str]:
+    if isinstance(part.scopes, str):
+        raise HostError(f"its scopes are the text {part.scopes!r}", hint=f'write a list: scopes=["{part.scopes}"]')
+    return frozenset(part.scopes)
+
+
+def timeout_of(
+    plugin: LoadedPlugin, own: float | None, by_name: Mapping[str, float] | None = None, name: str = ""
+) -> float | None:
+    """The most specific deadline: the TOML's for this tool, the TOML's for the plugin, the author's, the host's."""
+    section = plugin.section
+    given: object = own  # what an author wrote, whatever the annotation says
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or not given > 0):
+        raise HostError(f"its timeout is {own!r}, not a number of seconds above 0")
+    if by_name:
+        for key in (name, name.removeprefix(section.prefix)):
+            if key in by_name:
+                return by_name[key]
+    for timeout in (section.timeout, own):
+        if timeout is not None:
+            return timeout
+    return plugin.default_timeout
+
+
+def annotations_of(tool: Tool) -> types.ToolAnnotations | None:
+    hints = {
+        "read_only_hint": tool.read_only,
+        "destructive_hint": tool.destructive,
+        "idempotent_hint": tool.idempotent,
+        "open_world_hint": tool.open_world,
+    }
+    given = {name: value for name, value in hints.items() if value is not None}
+    if not given:
+        return tool.annotations
+    return (tool.annotations or types.ToolAnnotations()).model_copy(update=given)

@@ -1,0 +1,74 @@
+"""Which parts of a plugin its table in the TOML lets be served, and the line that leaves one out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Literal, TypeVar
+
+import mcp.types as types
+
+from mcp_host.api import Tool
+from mcp_host.catalog.facts import annotations_of
+from mcp_host.catalog.served import PreparedTool
+from mcp_host.config import NameFilter
+from mcp_host.errors import did_you_mean
+from mcp_host.plugins.plugin import LoadedPlugin
+
+FilterKey = Literal["tools", "resources", "prompts"]
+
+_PartT = TypeVar("_PartT")
+
+
+def kept(
+    plugin: LoadedPlugin, key: FilterKey, name_filter: NameFilter, parts: Sequence[tuple[str, _PartT]]
+) -> list[tuple[str, _PartT]]:
+    """Keep what `allow` names and `deny` does not; globs match the name as served or as the author wrote it."""
+    prefix = "" if key == "resources" else plugin.section.prefix
+
+    def matches(name: str, pattern: str) -> bool:
+        return name == pattern or fnmatchcase(name, pattern) or fnmatchcase(name.removeprefix(prefix), pattern)
+
+    for list_name, patterns in (("allow", name_filter.allow or ()), ("deny", name_filter.deny)):
+        for pattern in patterns:
+            if not any(matches(name, pattern) for name, _ in parts):
+                _warn_about(plugin, f"{key}.{list_name}", pattern, [name for name, _ in parts])
+    return [
+        (name, part)
+        for name, part in parts
+        if (name_filter.allow is None or any(matches(name, pattern) for pattern in name_filter.allow))
+        and not any(matches(name, pattern) for pattern in name_filter.deny)
+    ]
+
+
+def warn_about_timeouts(plugin: LoadedPlugin, names: Sequence[str]) -> None:
+    prefix = plugin.section.prefix
+    for key in plugin.section.tools.timeouts:
+        if key not in names and prefix + key not in names:
+            _warn_about(plugin, "tools.timeouts", key, names)
+
+
+def _warn_about(plugin: LoadedPlugin, key: str, pattern: str, names: Sequence[str]) -> None:
+    plugin.warn(f"{key}: {pattern!r} matches nothing{did_you_mean(pattern, names)}")
+
+
+def hints_match(plugin: LoadedPlugin, tool: Tool) -> bool:
+    wanted = plugin.section.tools
+    prepared = tool.sdk if isinstance(tool, PreparedTool) else None
+    hints = (prepared.annotations if prepared else annotations_of(tool)) or types.ToolAnnotations()
+    pairs = (
+        (wanted.read_only, hints.read_only_hint),
+        (wanted.destructive, hints.destructive_hint),
+        (wanted.idempotent, hints.idempotent_hint),
+        (wanted.open_world, hints.open_world_hint),
+    )
+    # A hint the author left out says nothing: it is not taken for what the user asks for.
+    return all(want is None or hint == want for want, hint in pairs)
+
+
+def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:
+    """Return the table and the line for it that leave out one part of a plugin, besides those left out already."""
+    names = dict.fromkeys((*getattr(plugin.section, key).deny, name))
+    listed = ", ".join(json.dumps(denied, ensure_ascii=False).replace("\x7f", "\\u007f") for denied in names)
+    return f"{plugin.table} {key}.deny = [{listed}]"

@@ -1,0 +1,291 @@
+"""`mcp-host check`: loads and starts everything, and says what it costs and what is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import anyio
+import anyio.to_thread
+import typer
+
+from mcp_host.cli import completion
+from mcp_host.cli.common import (
+    ConfigOption,
+    DisableOption,
+    JsonOption,
+    LogLevelOption,
+    command_stdout,
+    load_host,
+    read_config,
+)
+from mcp_host.cli.finding import find
+from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
+from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.records import Problem
+
+if TYPE_CHECKING:
+    from mcp_host.api import Check, PluginContext
+    from mcp_host.catalog.served import ServedTool
+    from mcp_host.plugins.records import PluginRecord
+    from mcp_host.server.host import Host
+
+PluginOption = Annotated[
+    str | None,
+    typer.Option(
+        "--plugin",
+        metavar="DIR_OR_NAME",
+        help="Hold one plugin against the contract instead: the folder of its project, or its name.",
+        autocompletion=completion.plugins,
+    ),
+]
+
+LARGEST = 3
+"""Tools that the warning about the budget names."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The answer to one question of a plugin's `mcp_checks`."""
+
+    plugin: str
+    name: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class ToolCost:
+    """What one tool takes of a model's context, in tokens, as estimated."""
+
+    name: str
+    plugin: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that a check found. `tools` has the costliest first; `warnings` are about the whole and not one plugin."""
+
+    config: str | None
+    records: Sequence[PluginRecord]
+    results: Sequence[CheckResult]
+    refusal: HostError | None
+    tools: Sequence[ToolCost]
+    token_budget: int
+    warnings: Sequence[Problem]
+
+    @property
+    def failed(self) -> bool:
+        return (
+            self.refusal is not None
+            or any(record.failed for record in self.records)
+            or any(result.problem is not None for result in self.results)
+        )
+
+    @property
+    def all_warnings(self) -> list[Problem]:
+        return [*(warning for record in self.records for warning in record.warnings), *self.warnings]
+
+    @property
+    def tokens(self) -> int:
+        return sum(tool.tokens for tool in self.tools)
+
+    def tokens_of(self, plugin: str) -> int:
+        return sum(tool.tokens for tool in self.tools if tool.plugin == plugin)
+
+    def exit_code(self, *, strict: bool) -> int:
+        if self.failed:
+            return 2
+        return 1 if strict and self.all_warnings else 0
+
+    def to_json(self, *, strict: bool) -> dict[str, Any]:
+        return {
+            "ok": self.exit_code(strict=strict) == 0,
+            "config": self.config,
+            "plugins": [record.to_json() for record in self.records],
+            "checks": [asdict(result) for result in self.results],
+            "refusal": self.refusal.what if self.refusal else None,
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "tokens": {
+                "total": self.tokens,
+                "budget": self.token_budget,
+                "plugins": {record.name: self.tokens_of(record.name) for record in self.records},
+                "tools": [asdict(tool) for tool in self.tools],
+            },
+        }
+
+
+def check(
+    config: ConfigOption = None,
+    plugin: PluginOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too: exit code 1.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show import times, and what each tool costs.")
+    ] = False,
+    as_json: JsonOption = False,
+    log_level: LogLevelOption = None,
+    disable: DisableOption = None,
+) -> int:
+    """Load and start all plugins, and show what is wrong.
+
+    Does what `run` does up to serving, then asks each plugin for its own checks. Tokens are an estimate of what the
+    tools take of a model's context. With --plugin it holds one plugin, installed or the project you are in, against
+    the contract that its author should keep.
+    """
+    settings = read_config(config, disable=disable)
+    if plugin is not None:
+        check_contract = find("mcp_host.authoring.check_plugin:check_contract")
+        return int(check_contract(plugin, settings, strict=strict, as_json=as_json))
+    with command_stdout() as stdout:
+        # Every problem is shown once, at the end; the log would only say it twice.
+        host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
+        summary = asyncio.run(_check(host))
+        if as_json:
+            text = json_text(summary.to_json(strict=strict))
+        else:
+            text = "\n\n".join(_blocks(summary, stdout, strict=strict, verbose=verbose))
+        write(text, stdout)
+        return summary.exit_code(strict=strict)
+
+
+# Shown
+
+
+def _blocks(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
+    """Yield the parts of the report, which an empty line goes between; problems and the verdict last."""
+    yield _plugins(summary, out, verbose=verbose)
+    if verbose and summary.tools:
+        rows = [(tool.name, tool.plugin, f"{tool.tokens:,}") for tool in summary.tools]
+        yield table(("tool", "plugin", "tokens"), rows, out)
+    if summary.results:
+        rows = [(r.plugin, r.name, "ok" if r.problem is None else f"NO: {r.problem}") for r in summary.results]
+        yield table(("plugin", "check", "answer"), rows, out)
+    if summary.tools:
+        yield f"Tools: {len(summary.tools)}, about {summary.tokens:,} tokens of a model's context."
+    for record in summary.records:
+        if record.problem is not None:
+            yield _problem(record.problem, "error", f" in plugin {record.name}", out)
+        for warning in record.warnings:
+            yield _problem(warning, "warning", f" about plugin {record.name}", out)
+    for warning in summary.warnings:
+        yield _problem(warning, "warning", "", out)
+    if summary.refusal is not None:
+        yield _problem(Problem.of(summary.refusal), "error", ": mcp-host run would refuse to start", out)
+    yield _verdict(summary, out, strict=strict)
+
+
+def _plugins(summary: Summary, out: TextIO, *, verbose: bool) -> str:
+    if not summary.records:
+        return "No plugins are enabled: name one in mcp-host.toml, [plugins.NAME]"
+    columns = ("plugin", "from", "stage", "contributes", "tokens", *(("import",) if verbose else ()))
+    rows = []
+    for record in summary.records:
+        tokens = summary.tokens_of(record.name)
+        row = (*records_row(record), f"{tokens:,}" if tokens else "-")
+        took = f"{record.import_ms:.0f} ms" if record.import_ms is not None else "-"
+        rows.append((*row, took) if verbose else row)
+    return table(columns, rows, out)
+
+
+def _problem(problem: Problem, severity: str, about: str, out: TextIO) -> str:
+    text = problem_text(problem, f"{severity}{about}")
+    return coloured(severity, "red" if severity == "error" else "yellow", out) + text.removeprefix(severity)
+
+
+def _verdict(summary: Summary, out: TextIO, *, strict: bool) -> str:
+    count = len(summary.all_warnings)
+    warnings = f"{count} warning{'s' if count != 1 else ''}"
+    code = summary.exit_code(strict=strict)
+    if code == 2:
+        return coloured("Something is wrong.", "red", out)
+    if code == 1:
+        return coloured(f"There {'is' if count == 1 else 'are'} {warnings}, which --strict does not allow.", "red", out)
+    return coloured(f"Nothing is wrong; {warnings}." if count else "All is well.", "green", out)
+
+
+# Found out
+
+
+async def _check(host: Host) -> Summary:
+    from mcp_host.cli.tokens import tool_tokens
+
+    refusal, results = await _start(host)
+    served = list(host.catalog.tools.values())
+    costs = {tool.name: tool_tokens(tool.wire) for tool in served}
+    served.sort(key=lambda tool: -costs[tool.name])
+    return Summary(
+        config=str(host.config.path) if host.config.path else None,
+        records=host.records,
+        results=results,
+        refusal=refusal,
+        tools=[ToolCost(tool.name, tool.plugin.name, costs[tool.name]) for tool in served],
+        token_budget=host.config.host.token_budget,
+        warnings=list(_over_budget(host, served, costs)),
+    )
+
+
+def _over_budget(host: Host, costliest: Sequence[ServedTool], costs: dict[str, int]) -> Iterator[Problem]:
+    from mcp_host.catalog.filters import deny_line
+
+    total, budget = sum(costs.values()), host.config.host.token_budget
+    if total <= budget:
+        return
+    named = ", ".join(f"{tool.name} ({costs[tool.name]:,})" for tool in costliest[:LARGEST])
+    first = costliest[0]
+    yield Problem(
+        f"the tools take about {total:,} tokens of every model's context, more than the {budget:,} of the budget; "
+        f"the largest: {named}",
+        where=host.config.where("host", "token_budget"),
+        hint=f"{deny_line(first.plugin, 'tools', first.name)}   (or tools.allow with those you use), "
+        f"or [host] token_budget = {total}",
+    )
+
+
+async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
+    from mcp_host.server.hostserver import HostServer
+
+    try:
+        host.require()
+        HostServer(host)  # finds out whether [auth] can be had
+        if host.config.transport.kind == "http":
+            from mcp_host.server.http.app import guard_settings
+
+            guard_settings(host.config)
+        async with host.running():
+            return None, await _ask(host)
+    except HostError as error:
+        return error, []
+
+
+async def _ask(host: Host) -> list[CheckResult]:
+    results = []
+    timeout = host.config.host.start_timeout
+    for plugin in host.plugins:
+        for question in plugin.contributions.checks if plugin.alive else ():
+            try:
+                with anyio.fail_after(timeout):
+                    answer = await _answer(question, plugin.own_context)
+            except TimeoutError:
+                answer = f"no answer within {timeout:g} s"
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+                    raise
+                answer = text_of(error)
+            # It may quote the plugin's settings.
+            problem = None if answer is None else host.redactor.redact(answer)
+            results.append(CheckResult(plugin.name, question.name, problem))
+    return results
+
+
+async def _answer(question: Check, context: PluginContext[Any]) -> str | None:
+    ask = partial(question.fn, context) if inspect.signature(question.fn).parameters else question.fn
+    # In a thread, so that one which hangs can be left behind.
+    answer: Any = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    if inspect.isawaitable(answer):
+        answer = await answer
+    return None if answer is None else str(answer)

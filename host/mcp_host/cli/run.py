@@ -1,0 +1,153 @@
+"""`mcp-host run`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from mcp_host.cli.common import (
+    ConfigOption,
+    DebugOption,
+    DisableOption,
+    LogLevelOption,
+    command_stdout,
+    load_host,
+    read_config,
+)
+from mcp_host.cli.output import records_table, write
+from mcp_host.containment.process import OwnProcess, own_process
+from mcp_host.system.streams import OwnStdin, own_stdin
+
+if TYPE_CHECKING:
+    from mcp_host.config import HostConfig
+    from mcp_host.server.host import Host
+    from mcp_host.server.hostserver import HostServer
+
+
+def run(
+    config: ConfigOption = None,
+    transport: Annotated[
+        str | None,
+        typer.Option(
+            "--transport", "-t", metavar="KIND", help="stdio (one client, over this process's pipes) or http."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="The address to bind, for http.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", "-p", metavar="N", help="The port, for http. 0 takes any free one.")
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Apply mcp-host.toml anew each time it is written. SIGHUP always does.")
+    ] = False,
+    log_level: LogLevelOption = None,
+    debug: DebugOption = None,
+    disable: DisableOption = None,
+) -> None:
+    """Serve the enabled plugins over stdio or HTTP.
+
+    Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and
+    MCP_DEBUG stand for the options of these names; options win.
+    """
+    flags = {
+        "transport": {"kind": transport, "host": host, "port": port},
+        "host": {"log_level": log_level, "debug": debug},
+    }
+    read = partial(read_config, config, flags=flags, disable=disable)
+    settings = read()
+    # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
+    with command_stdout() as stdout:
+        if settings.transport.kind == "http":
+            from mcp_host.server.http.app import guard_settings
+
+            guard_settings(settings)  # refuses an unsafe address before anything is loaded
+            with own_process() as process:
+                _run_http(load_host(settings, process=process), process, stdout, read, reload)
+        else:
+            with own_stdin() as stdin, own_process() as process:
+                loaded = load_host(settings, process=process)
+                loaded.require()
+
+                from mcp_host.server.hostserver import HostServer
+                from mcp_host.server.stdio import Stdio
+
+                server = HostServer(loaded, reloads=True)
+                client = Stdio(server, stdin.fileno, stdout.fileno())
+                serving = _following(server, client.serve(), read, reload)
+                with process.stopping(client.end):
+                    process.run(until_stopped(_with_hint(serving, stdin), process))
+
+
+async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
+    """Tell a person at the terminal why nothing happens."""
+    if stdin.is_terminal:
+        write("Waiting for an MCP client on stdin. Ctrl+C ends; --transport http serves over HTTP.", sys.stderr)
+    await serving
+
+
+async def _following(
+    server: HostServer, serving: Coroutine[Any, Any, None], read: Callable[[], HostConfig], watch: bool
+) -> None:
+    """Serve, and apply the configuration anew on SIGHUP and, if asked to, whenever its file is written."""
+    from mcp_host.server.reload import Reloader, following
+
+    async with following(Reloader(server, read), server.host.config.path if watch else None):
+        await serving
+
+
+def _run_http(loaded: Host, process: OwnProcess, stdout: TextIO, read: Callable[[], HostConfig], watch: bool) -> None:
+    loaded.require()
+
+    from mcp_host.server.hostserver import HostServer
+    from mcp_host.server.http.app import serve_http
+
+    server = HostServer(loaded, reloads=True)
+    serving = serve_http(server, partial(announce, loaded, stdout), process)
+    process.run(until_stopped(_following(server, serving, read, watch), process))
+
+
+async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess) -> None:
+    """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
+    with process.stopped_by_signals():
+        try:
+            await serving
+        except asyncio.CancelledError:
+            if not process.asked:
+                raise
+
+
+def announce(host: Host, stdout: TextIO, url: str) -> None:
+    """Say what is served, where, and how a client gets there. What is wrong with a plugin is in the log."""
+    name, program = host.config.host.name, _program()
+    served = records_table(host.records, stdout) if host.records else "No plugins are enabled: add [plugins.NAME]"
+    write(
+        f"{served}\n\n"
+        f"Serving {name} at {url}\n"
+        "Connect a client:\n"
+        f"  claude mcp add --transport http {shlex.quote(name)} {url}\n"
+        f"  {program} inspect --url {url}\n"
+        "Ctrl+C stops it.",
+        stdout,
+    )
+
+
+def _program() -> str:
+    """How this program can be called again from here: by its name when that is on PATH, else by its path."""
+    called = Path(sys.argv[0])
+    found = which("mcp-host")
+    if called.stem != "mcp-host":
+        return f"{shlex.quote(sys.executable)} -m mcp_host"
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "mcp-host"
+    relative = os.path.relpath(called)
+    return shlex.quote(str(called) if relative.startswith("..") else relative)

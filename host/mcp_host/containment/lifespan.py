@@ -1,0 +1,172 @@
+"""Plugin lifespans: entered in order, each in a task and under a deadline of its own, and left in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from mcp_host.containment.runner import Work, owned
+from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.plugins.records import Stage
+
+logger = logging.getLogger(__name__)
+
+
+class Lifespans:
+    """Holds the lifespans of the plugins that started, and ends them. Deadlines are in seconds.
+
+    Each lifespan lives in a task of its own from entering to leaving, so that the task groups and cancel scopes
+    inside it are left by the task that entered them, and a crash in one reaches no other.
+    """
+
+    def __init__(
+        self,
+        *,
+        start_timeout: float,
+        stop_timeout: float,
+        after_start: Callable[[LoadedPlugin], None] | None = None,
+    ) -> None:
+        self._after_start = after_start
+        self._start_timeout = start_timeout
+        self._stop_timeout = stop_timeout
+        self._running: list[_Running] = []
+
+    @property
+    def plugins(self) -> list[LoadedPlugin]:
+        """Those whose lifespan is entered."""
+        return [running.plugin for running in self._running]
+
+    async def start(self, plugins: Sequence[LoadedPlugin]) -> None:
+        """Start the plugins still alive, one after another. One that cannot start fails; the rest go on.
+
+        When this is cancelled, what has started is stopped.
+        """
+        try:
+            for plugin in plugins:
+                if plugin.alive:
+                    await self._start(plugin)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stop()
+            raise
+
+    async def _start(self, plugin: LoadedPlugin) -> None:
+        try:
+            lifespan = plugin.contributions.lifespan()
+            if lifespan is not None:
+                running = _Running(plugin, lifespan)
+                plugin.state = await running.start(self._start_timeout, self._stop_timeout)
+                self._running.append(running)
+        except HostError as error:
+            plugin.fail(error)
+        else:
+            plugin.reach(Stage.STARTED)
+        finally:
+            if self._after_start is not None:
+                self._after_start(plugin)
+
+    async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
+        """Leave every lifespan, or those of the given plugins: the last one started first, whatever the others do."""
+        for running in list(reversed(self._running)):
+            if plugins is None or running.plugin in plugins:
+                self._running.remove(running)
+                await running.stop(self._stop_timeout)
+                running.plugin.state = None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What entering gave: a value that no exception type, `SystemExit` included, can turn into the loop's own end."""
+
+    state: Any = None
+    error: BaseException | None = None
+
+
+class _Running:
+    """One lifespan and the task it lives in."""
+
+    def __init__(self, plugin: LoadedPlugin, lifespan: AbstractAsyncContextManager[Any]) -> None:
+        self.plugin = plugin
+        self._lifespan = lifespan
+        self._entered: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        with owned(Work(plugin, "lifespan")):
+            self._task = asyncio.create_task(self._live(), name=f"lifespan of plugin {plugin.name}")
+
+    async def _live(self) -> None:
+        failure: BaseException | None = None
+        try:
+            async with self._lifespan as state:
+                self._entered.set_result(_Outcome(state))
+                # Cancelled while it serves: the event loop is ending, and the plugin still gets to leave in order.
+                with suppress(asyncio.CancelledError):
+                    await self._stop.wait()
+        except BaseException as error:
+            failure = error
+        if not self._entered.done():
+            self._entered.set_result(_Outcome(error=failure))
+        elif self._stop.is_set():
+            if failure is not None and not isinstance(failure, asyncio.CancelledError):
+                logger.error("the lifespan of plugin %s failed to stop", self.plugin.name, exc_info=failure)
+        elif not self._cancelled_from_outside():
+            # Something the lifespan runs in the background crashed, or cancelled it, while the plugin was serving.
+            logger.debug("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=failure)
+            why = f": {text_of(failure)}" if failure is not None else ""
+            self.plugin.warn(f"its lifespan ended by itself{why}", hint="restart the host")
+
+    @staticmethod
+    def _cancelled_from_outside() -> bool:
+        """Whether whoever cancelled the task is not the lifespan itself, whose scopes take their requests back."""
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+
+    async def start(self, timeout: float, stop_timeout: float) -> Any:
+        """Wait until it is entered and return what it yielded.
+
+        Raises:
+            HostError: It raised, or was not entered within `timeout` seconds (it is cancelled then).
+        """
+        try:
+            done, _ = await asyncio.wait([self._entered], timeout=timeout)
+        except BaseException:
+            self._abandon()
+            raise
+        if not done:
+            self._abandon()
+            await asyncio.wait([self._task], timeout=stop_timeout)
+            raise HostError(
+                f"its lifespan did not start within {timeout:g} s",
+                where=self.plugin.where,
+                hint='[host] start_timeout = "..."   (longer), or make the start quicker',
+            )
+        outcome = self._entered.result()
+        if outcome.error is not None:
+            error = outcome.error
+            logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
+            # A plugin may know how it is fixed.
+            known = error if isinstance(error, HostError) else None
+            raise HostError(
+                f"its lifespan failed to start: {known.what if known else text_of(error)}",
+                where=self.plugin.where,
+                hint=(known and known.hint) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+            )
+        return outcome.state
+
+    async def stop(self, timeout: float) -> None:
+        self._stop.set()
+        done, _ = await asyncio.wait([self._task], timeout=timeout)
+        if not done:
+            logger.error("the lifespan of plugin %s did not stop within %g s; left behind", self.plugin.name, timeout)
+            self._task.cancel()
+
+    def _abandon(self) -> None:
+        """Cancel it, and have it leave at once should it be entered all the same."""
+        self._stop.set()
+        self._task.cancel()

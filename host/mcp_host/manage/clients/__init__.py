@@ -1,0 +1,1 @@
+"""The MCP clients that `install` knows, and their configuration files."""

@@ -1,0 +1,101 @@
+"""Changes of the file itself: one after the other, whole or not at all, and only to what loads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_host.config import parse_config
+from mcp_host.errors import ConfigError, HostError, InvalidConfigError
+from mcp_host.system.files import Replacement
+
+Change = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A file before and after a change."""
+
+    path: Path
+    before: str
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+
+def edit_file(path: Path, change: Change, *, write: bool = True) -> Edit:
+    """Change a file, or with `write=False` only find out what would change.
+
+    The file is replaced whole, by a rename after the new one is on the disk. Two of these at once wait for one
+    another. A symbolic link stays one, and the file keeps its permissions.
+
+    Raises:
+        HostError: The file does not load, or would not after the change, or cannot be written. It is as it was.
+    """
+    with _replacing(path) if write else _reading(path) as (target, put):
+        before = _read(target, path)
+        _loads(before, path, "nothing is changed in a file that does not load")
+        try:
+            after = change(before)
+        except HostError as error:
+            raise HostError(error.what, where=error.where or str(path), hint=error.hint) from error
+        if after != before:
+            _loads(after, path, "nothing is changed: the file would not load any more")
+            put(after)
+    return Edit(path, before, after)
+
+
+def write_new(path: Path, text: str, *, force: bool = False) -> bool:
+    """Write a file whole or not at all; return False when it is there already and `force` is not given."""
+    if path.exists() and not force:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replacing(path) as (target, put):
+        if target.exists() and not force:
+            return False
+        put(text)
+    return True
+
+
+def _loads(text: str, path: Path, refusal: str) -> None:
+    try:
+        parse_config(text, source=path, environ={})
+    except InvalidConfigError as error:
+        refused = ConfigError(refusal, where=str(path), hint="hint what is said above, then run this again")
+        raise InvalidConfigError([*error.problems, refused]) from error
+
+
+def _read(target: Path, path: Path) -> str:
+    try:
+        return target.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        raise HostError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
+    except OSError as error:
+        raise _cannot("read", path, error) from error
+
+
+def _cannot(what: str, path: Path, error: OSError) -> HostError:
+    return HostError(f"the file cannot be {what}: {error.strerror or error}", where=str(path))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    yield path, lambda text: None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """Yield the file behind `path` and what replaces it, while no other process changes it in this way."""
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(13, "it is read-only")
+        with Replacement(target) as replacement:
+            yield target, lambda text: replacement.commit(text.encode("utf-8"))
+    except OSError as error:
+        raise _cannot("written", path, error) from error

@@ -1,0 +1,151 @@
+"""Changes of the plugins that a text names: enabled, disabled, taken out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from contextlib import suppress
+from dataclasses import replace
+
+import tomlkit
+
+from mcp_host.config.origins import dotted
+from mcp_host.manage.configedit.document import Document
+from mcp_host.manage.configedit.statements import Kind, by_hand, parts_of
+
+
+def enable_plugin(text: str, name: str) -> str:
+    """Return the text with `[plugins.NAME]` in it and not switched off. A new table goes behind the other plugins'."""
+    file = Document(text)
+    if name not in file.plugins:
+        _add(file, name)
+    elif file.plugins[name].get("enabled") is False:
+        _switch_on(file, name)
+    return file.checked(("plugins", name, "enabled"), lambda new: new["plugins"][name].get("enabled", True) is True)
+
+
+def disable_plugin(text: str, name: str) -> str:
+    """Return the text with `enabled = false` in the plugin's table, which stays as it is otherwise."""
+    file = Document(text)
+    if file.plugins[name].get("enabled") is not False:
+        _switch_off(file, name)
+    return file.checked(("plugins", name, "enabled"), lambda new: new["plugins"][name].get("enabled") is False)
+
+
+def remove_plugin(text: str, name: str) -> tuple[str, str]:
+    """Return the text without the plugin's tables and keys, and what was taken out, comments included."""
+    file = Document(text)
+    removed = _remove(file, name)
+    return file.checked(("plugins", name), lambda new: name not in new.get("plugins", {})), removed
+
+
+def _add(file: Document, name: str) -> None:
+    inline = file.find("plugins")
+    if inline is not None:
+        file.edit(inline, lambda plugins: plugins.update({name: tomlkit.inline_table()}))
+        return
+    header = f"[{dotted(('plugins', name))}]"
+    if (comment := _commented_out(file, name)) is not None:
+        file.parts[comment : comment + 1] = parts_of(header + file.end)
+        return
+    mine = [n for n, part in enumerate(file.parts) if part.path[:1] == ("plugins",)]
+    at = file.section_end(mine[-1] if mine else len(file.parts))
+    close = (Kind.VALUE, Kind.HEADER)
+    above = max((n for n in mine if file.parts[n].kind is Kind.HEADER), default=0) - 1
+    compact = above >= 0 and file.parts[above].kind in close and file.parts[at - 1].kind in close
+    file.insert(at, *([""] if at > 0 and not compact else []), header)
+
+
+def _commented_out(file: Document, name: str) -> int | None:
+    """Return where `# [plugins.NAME]` stands, as `init` writes it, when no key would fall into that table."""
+    for index, part in enumerate(file.parts):
+        if part.kind is Kind.COMMENT and re.match(r"#[ \t]*\[plugins\.", part.text):
+            with suppress(tomllib.TOMLDecodeError):
+                said = tomllib.loads(part.text.removeprefix("#").strip())
+                rest = (after.kind for after in file.parts[index + 1 :])
+                following = next((kind for kind in rest if kind in (Kind.HEADER, Kind.VALUE)), None)
+                if said == {"plugins": {name: {}}} and following is not Kind.VALUE:
+                    return index
+    return None
+
+
+def _switch_on(file: Document, name: str) -> None:
+    index = file.find("plugins", name, "enabled")
+    if index is None:
+        inline = file.find("plugins", name)
+        below = () if inline is not None else (name,)
+        inline = inline if inline is not None else file.find("plugins")
+        if inline is None:
+            raise by_hand(f"the place of plugins.{name} is not found")
+        file.edit(inline, lambda plugin: plugin.pop("enabled"), *below)
+        return
+    part = file.parts[index]
+    kept = file.parts[:index] + file.parts[index + 1 :]
+    named = any(other.path[:2] == ("plugins", name) for other in kept)
+    if part.text.strip() != f"{dotted(part.key)} = false" or not named:
+        # A line with a comment is somebody's, and stays.
+        text = part.text[: part.value_at] + part.text[part.value_at :].replace("false", "true", 1)
+        file.parts[index] = replace(part, text=text)
+        return
+    file.parts = kept
+    around = [other.kind for other in kept[index - 1 : index + 1]]
+    following = next((other for other in kept[index:] if other.kind in (Kind.HEADER, Kind.VALUE)), part)
+    is_below = following.kind is Kind.HEADER and following.path[:2] == ("plugins", name)
+    if around == [Kind.HEADER, Kind.BLANK] and is_below:
+        # The header that switch_off put above the plugin's other tables.
+        del kept[index - 1 : index + 1]
+
+
+def _switch_off(file: Document, name: str) -> None:
+    path = ("plugins", name, "enabled")
+    if (index := file.find(*path)) is not None:
+        part = file.parts[index]
+        text = part.text[: part.value_at] + part.text[part.value_at :].replace("true", "false", 1)
+        file.parts[index] = replace(part, text=text)
+    elif (index := file.find(*path[:1])) is not None:
+        file.edit(index, lambda plugin: plugin.update({"enabled": False}), name)
+    elif (index := file.find(*path[:2])) is not None:
+        file.edit(index, lambda plugin: plugin.update({"enabled": False}))
+    elif (index := file.find(*path[:2], kind=Kind.HEADER)) is not None:
+        following = file.parts[index + 1 : index + 2]
+        indent = following[0].indent if following and following[0].kind is Kind.VALUE else ""
+        file.insert_into(index, f"{indent}enabled = false")
+    else:
+        mine = [n for n, part in enumerate(file.parts) if part.path[:2] == path[:2]]
+        if not mine:
+            raise by_hand(f"the place of {dotted(path[:2])} is not found")
+        first = file.parts[mine[0]]
+        if first.kind is Kind.VALUE:
+            # stats.prefix = "x", below [plugins] or at the top of the file
+            key = dotted(path[len(first.table) :])
+            file.insert_into(mine[0], f"{first.indent}{key} = false")
+        else:
+            # [plugins.stats.settings] alone
+            header = f"[{dotted(path[:2])}]"
+            file.insert(file.comments_before(mine[0]), header, "enabled = false", "")
+
+
+def _remove(file: Document, name: str) -> str:
+    path = ("plugins", name)
+    if (index := file.find("plugins")) is not None:
+        inline = tomlkit.inline_table()
+        inline.update(file.plugins[name])
+        file.edit(index, lambda plugins: plugins.pop(name))
+        return f"{dotted(path)} = {inline.as_string()}{file.end}"
+    removed = ""
+    while mine := [
+        n
+        for n, part in enumerate(file.parts)
+        if part.path[:2] == path and (part.kind is Kind.HEADER or part.table[:2] != path)
+    ]:
+        start, end = mine[-1], mine[-1] + 1
+        if file.parts[start].kind is Kind.HEADER:
+            start, end = file.comments_before(start), file.content_end(start)
+        removed = "".join(part.text for part in file.parts[start:end]) + removed
+        if file.parts[mine[-1]].kind is Kind.HEADER:
+            while start == 0 and end < len(file.parts) and file.parts[end].kind is Kind.BLANK:
+                end += 1
+            while start > 0 and file.parts[start - 1].kind is Kind.BLANK:
+                start -= 1
+        del file.parts[start:end]
+    return removed

@@ -1,0 +1,67 @@
+"""Changes of `[host] requires`, the distributions that a text asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tomlkit
+
+from mcp_host.manage.configedit.document import Document
+from mcp_host.manage.configedit.statements import Kind
+
+
+def set_requires(text: str, requires: Sequence[str]) -> str:
+    """Return the text with `[host] requires` saying this; entries that stay keep their place and comments.
+
+    One that takes another's place gets it, other new ones go to the end.
+    """
+    file = Document(text)
+    wanted = sorted(requires)
+    if wanted != sorted(file.data.get("host", {}).get("requires", [])):
+        _change(file, list(requires))
+    return file.checked(("host", "requires"), lambda new: sorted(new.get("host", {}).get("requires", [])) == wanted)
+
+
+def _change(file: Document, requires: list[str]) -> None:
+    line = f"requires = {tomlkit.item(requires).as_string()}"
+    if (index := file.find("host", "requires")) is not None:
+        bare = file.parts[index].text.rstrip("\r\n").rstrip().endswith("]")
+        if not requires and bare and "\n" not in file.parts[index].text.rstrip("\r\n"):
+            del file.parts[index]
+        else:
+            file.edit(index, lambda array: _become(array, requires))
+    elif (index := file.find("host")) is not None:
+        file.edit(index, lambda host: _set_requires(host, requires))
+    elif (index := file.find("host", kind=Kind.HEADER)) is not None:
+        end = file.next_header(index)
+        last = max(n for n in range(index, end) if file.parts[n].kind in (Kind.VALUE, Kind.HEADER))
+        indent = file.parts[last].indent if last > index else ""
+        file.insert_into(last, indent + line)
+    elif own := [n for n, part in enumerate(file.parts) if part.path[:1] == ("host",)]:
+        file.insert_into(own[-1], f"host.{line}")
+    else:
+        at = file.section_end(len(file.parts))
+        file.insert(at, *([""] if at > 0 else []), "[host]", line)
+
+
+def _become(array: Any, wanted: list[str]) -> None:
+    """Make an array of texts say what is wanted; what stays is not touched."""
+    gone = [old for old in array if old not in wanted]
+    come = [new for new in wanted if new not in array]
+    both = min(len(gone), len(come))
+    for old, new in zip(gone[:both], come[:both], strict=True):
+        array[list(array).index(old)] = new
+    for old in gone[both:]:
+        array.remove(old)
+    for new in come[both:]:
+        array.append(new)
+
+
+def _set_requires(host: Any, requires: list[str]) -> None:
+    if not requires:
+        host.pop("requires")
+    elif "requires" in host:
+        _become(host["requires"], requires)
+    else:
+        host["requires"] = requires

@@ -1,0 +1,287 @@
+"""What `add`, `remove` and `sync` install and uninstall, and how a plugin that is new here is tried."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mcp_host._version import __version__
+from mcp_host.cli.output import write
+from mcp_host.errors import ConfigError, HostError, InvalidConfigError, did_you_mean
+from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
+from mcp_host.plugins.discovery import GROUP, HOST_DISTRIBUTION, InstalledPlugin, check_compatible, discover, find
+from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.system.logs import printable
+
+if TYPE_CHECKING:
+    from mcp_host.manage.environment import Environment
+    from mcp_host.manage.requirements import Installed, Wanted
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show that something goes on: a spinner on a terminal, a line elsewhere."""
+    if not sys.stderr.isatty():
+        write(printable(text), sys.stderr)
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True, highlight=False).status(Text(printable(text))):
+        yield
+
+
+def describe(environment: Environment) -> dict[str, str]:
+    return {"kind": environment.kind, "prefix": str(environment.prefix), "installer": environment.installer}
+
+
+def run_installer(action: Callable[[], str], what: str, environment: Environment) -> None:
+    """Run an installer; its output is shown when it fails."""
+    from mcp_host.manage.environment import InstallerError
+
+    try:
+        action()
+    except InstallerError as error:
+        output = error.output.strip()
+        if output:
+            write(printable(output) + "\n", sys.stderr)
+        hint = "what to do is in what it wrote above" if output else ""
+        if re.search(r"mcp[-_]host\W{0,3}[<>=!~]", output):
+            hint = f"it needs another mcp-host than {__version__}: {environment.upgrade_host}, or another version of it"
+        raise HostError(f"{what}: {error.what}", where=str(environment.prefix), hint=hint) from error
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One run of the installer: what was there before it, and after."""
+
+    environment: Environment
+    wanted: Sequence[Wanted]
+    before: Mapping[str, Installed]
+    after: Mapping[str, Installed]
+    had: Sequence[InstalledPlugin]
+
+    @classmethod
+    def install(
+        cls, environment: Environment, wanted: Sequence[Wanted], *, upgrade: bool, verbose: bool
+    ) -> Installation:
+        from mcp_host.manage.environment import held, run
+        from mcp_host.manage.requirements import find_wanted, installed_now, what_is_missing
+
+        before, had = installed_now(GROUP), discover()
+        missing = [
+            each for each in wanted if upgrade or what_is_missing(each, before) or (each.url and not each.editable)
+        ]
+        if missing:
+            with held({HOST_DISTRIBUTION: __version__}) as constraints:
+                there = [find_wanted(each, before) for each in missing]
+                names = [old.key if old else each.name for old, each in zip(there, missing, strict=True)]
+                arguments = [each.arguments for each in missing]
+                commands = environment.install(
+                    list(zip(arguments, names, strict=True)), constraints=constraints, upgrade=upgrade
+                )
+                with status(f"Installing {names_of(missing)} with {environment.installer} ..."):
+                    what = f"{environment.installer} could not install {names_of(missing)}"
+                    run_installer(lambda: run(commands, show=verbose), what, environment)
+        return cls(environment, wanted, before, installed_now(GROUP), had)
+
+    def asked(self) -> list[Installed]:
+        """The distributions that were named."""
+        from mcp_host.manage.requirements import find_wanted
+
+        return [found for each in self.wanted if (found := find_wanted(each, self.after)) is not None]
+
+    def changes(self) -> list[dict[str, Any]]:
+        """What was installed, or is there in another version than before."""
+        asked = {each.key for each in self.asked()}
+        return [
+            {
+                "distribution": each.name,
+                "version": each.version,
+                "before": old.version if (old := self.before.get(key)) else None,
+                "asked": key in asked,
+            }
+            for key, each in self.after.items()
+            if self.before.get(key) != each
+        ]
+
+    def plugins(self) -> tuple[list[str], list[str]]:
+        """Return the plugins to enable, and those that came along.
+
+        Raises:
+            HostError: A distribution brought no plugin, or one that cannot be loaded here.
+        """
+        asked = self.asked()
+        installed = discover()
+        new = [plugin.name for plugin in installed if plugin not in self.had]
+        wanted = [name for each in asked for name in each.plugins]
+        # A distribution that only names others stands for theirs.
+        wanted = wanted or new
+        problems = []
+        for each in asked:
+            if not each.plugins and not new:
+                problems.append(
+                    ConfigError(
+                        f"{each.label} has no plugin: no entry point of the group {GROUP!r}",
+                        where=str(self.environment.prefix),
+                        hint=f"mcp-host add {guess(each.name)}, if that is what was meant; an MCPServer in a package "
+                        'that you install yourself is served with [plugins.NAME] object = "module:attribute"',
+                    )
+                )
+        for name in wanted:
+            try:
+                check_compatible(find(name, installed))
+            except HostError as error:
+                problems.append(ConfigError(error.what, where=error.where, hint=self._hint(error)))
+        if problems:
+            raise InvalidConfigError(problems)
+        if not wanted:
+            raise HostError(f"{names_of(self.wanted)} brought no plugin", where=str(self.environment.prefix))
+        return list(dict.fromkeys(wanted)), sorted(set(new) - set(wanted))
+
+    def _hint(self, error: HostError) -> str:
+        if "needs mcp-host" in error.what:
+            return f"{self.environment.upgrade_host}, or another version of it"
+        return error.hint
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Uninstall what came new if the block fails."""
+        from mcp_host.manage.environment import run
+
+        try:
+            yield
+        except HostError:
+            new = [key for key in self.after if key not in self.before and key != HOST_DISTRIBUTION]
+            if new:
+                injected = self.environment.injected | {each.key for each in self.asked()}
+                commands = replace(self.environment, injected=injected).uninstall(new)
+                with status(f"Uninstalling {', '.join(new)} again ..."):
+                    run_installer(
+                        lambda: run(commands), "what was installed could not be uninstalled again", self.environment
+                    )
+            raise
+
+
+def load(file: EditedFile, names: Sequence[str]) -> list[PluginRecord] | None:
+    """Have `mcp-host check` load these plugins and no other; None when it gave no answer.
+
+    In a process of its own, because this one has the modules of before the installation.
+    """
+    others = [name for name, section in file.config.plugins.items() if section.enabled and name not in names]
+    command = [sys.executable, "-P", "-m", "mcp_host", "check", "--json", "--config", str(file.path)]
+    command += [word for name in others for word in ("--disable", name)]
+    with status(f"Loading {', '.join(names)} ..."):
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False)
+    try:
+        plugins = {plugin["name"]: plugin for plugin in json.loads(done.stdout)["plugins"]}
+        return [_record(plugins[name]) for name in names]
+    except (ValueError, KeyError, TypeError):
+        write(printable(done.stderr.strip()), sys.stderr)
+        return None
+
+
+def _record(data: Mapping[str, Any]) -> PluginRecord:
+    problem, stage = data["problem"], data["stage"]
+    return PluginRecord(
+        **{
+            **data,
+            "stage": Stage(stage) if stage else None,
+            "problem": Problem(**problem) if problem else None,
+            "warnings": tuple(Problem(**warning) for warning in data["warnings"]),
+            "contributed": Contributed(**{kind: tuple(names) for kind, names in data["contributed"].items()}),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What `remove` takes away: plugins of the file, entries of `[host] requires`, distributions; and what stays."""
+
+    plugins: list[str]
+    requires: list[str]
+    uninstall: list[str]
+    kept: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        file: EditedFile,
+        installed: Sequence[InstalledPlugin],
+        distributions: Mapping[str, Installed],
+    ) -> Leaving:
+        from packaging.utils import canonicalize_name
+
+        from mcp_host.manage.requirements import find_wanted, needed_by
+
+        known_as = {each: find_wanted(each, distributions) for each in required(file)}
+        homes: dict[str, set[str]] = {}
+        for plugin in installed:
+            homes.setdefault(plugin.name, set()).add(canonicalize_name(plugin.distribution))
+        for name, section in file.config.plugins.items():
+            if section.object is not None:
+                homes[name] = _home_of(name, section.object, file)
+        asked_for = {each.name for each in known_as} | {found.key for found in known_as.values() if found}
+        known = set(file.config.plugins) | set(homes)
+        plugins: list[str] = []
+        leaving: set[str] = set()
+        problems = []
+        for name in names:
+            key: str = canonicalize_name(name)
+            if name in known:
+                plugins.append(name)
+                leaving |= homes.get(name, {canonicalize_name(guess(name))})
+            elif key in asked_for or any(key in home for home in homes.values()):
+                plugins += [plugin for plugin, home in homes.items() if key in home]
+                leaving.add(key)
+            else:
+                said = did_you_mean(name, sorted(known | {key for key in asked_for if key}))
+                problems.append(
+                    ConfigError(
+                        f"there is no plugin and no distribution of one called {name!r}{said}",
+                        where=str(file.path),
+                        hint=f"mcp-host plugins{file.option}   (lists them)",
+                    )
+                )
+        if problems:
+            raise InvalidConfigError(problems)
+        plugins = [name for name in dict.fromkeys(plugins) if name in file.config.plugins]
+        kept: dict[str, str] = {}
+        for key in sorted(leaving & set(distributions)):
+            users = [each.name for each in needed_by(key, distributions) if each.key not in leaving]
+            others = [
+                name
+                for name, section in file.config.plugins.items()
+                if section.enabled and name not in plugins and key in homes.get(name, ())
+            ]
+            if others:
+                kept[key] = f"plugin {', '.join(others)} comes from it"
+            elif users or key == HOST_DISTRIBUTION:
+                kept[key] = f"{', '.join(users) or 'mcp-host'} needs it"
+        leaving -= {key for key, why in kept.items() if why.startswith("plugin ")}
+        uninstall = [key for key in sorted(leaving) if key in distributions and key not in kept]
+        requires = [
+            each.text
+            for each, found in known_as.items()
+            if (found.key if found is not None else each.name) not in leaving
+        ]
+        return cls(plugins, requires, uninstall, kept)
+
+
+def _home_of(name: str, value: str, file: EditedFile) -> set[str]:
+    """Return the distribution of an object, if `add` installed it: others belong to who did."""
+    from packaging.utils import canonicalize_name
+
+    from mcp_host.plugins.discovery import installed_from
+
+    found = installed_from(value, name=name)
+    key = canonicalize_name(found.distribution) if found is not None else ""
+    return {key} & {each.name for each in required(file) if each.name is not None}

@@ -1,0 +1,244 @@
+"""Which tool made the environment that mcp-host runs in, and the commands that install and uninstall there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Never
+
+from mcp_host.errors import HostError
+
+
+class Kind(StrEnum):
+    """Who made an environment."""
+
+    UV_TOOL = "uv tool"
+    PIPX = "pipx"
+    UV = "uv"
+    VENV = "venv"
+    PIP = "pip"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of an installer, and what its environment has besides this process's."""
+
+    arguments: tuple[str, ...]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+class InstallerError(HostError):
+    """An installer failed; `output` is what it wrote."""
+
+    def __init__(self, what: str, *, output: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.output = output
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The environment of this process. `tool` is the program that installs there; `note` is what its user should know.
+
+    Where that is pipx, `injected` are the distributions it knows of besides mcp-host, and `direct` is uv or pip.
+    """
+
+    kind: Kind
+    prefix: Path
+    python: str
+    tool: tuple[str, ...]
+    note: str = ""
+    injected: frozenset[str] = frozenset()
+    direct: tuple[str, ...] = ()
+
+    @property
+    def installer(self) -> str:
+        """The name of the program that installs."""
+        return "pip" if self.tool[-1] == "pip" else Path(self.tool[0]).stem
+
+    @property
+    def upgrade_host(self) -> str:
+        """The command that upgrades mcp-host itself."""
+        if self.kind is Kind.UV_TOOL:
+            return "uv tool upgrade mcp-host && mcp-host sync"
+        if self.kind is Kind.PIPX:
+            return f"pipx upgrade {self.prefix.name}"
+        return f"{'uv pip' if self.installer == 'uv' else 'python -m pip'} install --upgrade mcp-host"
+
+    def install(
+        self, wanted: Sequence[tuple[Sequence[str], str | None]], *, constraints: Path, upgrade: bool = False
+    ) -> tuple[Command, ...]:
+        """Return the commands that install these, holding to a file of constraints.
+
+        Each is the arguments that pip takes for it, and its normalized name where that is known.
+        """
+        if self.installer == "pipx":
+            # A second `pipx inject` does nothing, and a forced one installs mcp-host and all it needs anew.
+            known = [each for each in wanted if each[1] in self.injected]
+            new = tuple(self._inject(words, constraints) for words, name in wanted if name not in self.injected)
+            if not known:
+                return new
+            return (*new, *self._directly().install(known, constraints=constraints, upgrade=upgrade))
+        more = (*(("--upgrade",) if upgrade else ()), "--constraint", str(constraints))
+        return (Command((*self._pip("install"), *more, *(word for words, _ in wanted for word in words))),)
+
+    def uninstall(self, names: Sequence[str]) -> tuple[Command, ...]:
+        """Return the commands that uninstall these distributions and leave what they needed."""
+        if self.installer == "pipx":
+            known = [name for name in names if name in self.injected]
+            others = [name for name in names if name not in self.injected]
+            commands = (self._pipx("uninject", "--leave-deps", self.prefix.name, *known),) if known else ()
+            return (*commands, *(self._directly().uninstall(others) if others else ()))
+        return (Command((*self._pip("uninstall"), *names)),)
+
+    def _directly(self) -> Environment:
+        return replace(self, tool=self.direct or _nothing("uv", self.prefix))
+
+    def _pip(self, verb: str) -> tuple[str, ...]:
+        if self.installer == "uv":
+            return (*self.tool, "pip", verb, "--python", self.python)
+        yes = ("--yes",) if verb == "uninstall" else ()
+        return (*self.tool, verb, "--disable-pip-version-check", "--no-input", *yes)
+
+    def _inject(self, words: Sequence[str], constraints: Path) -> Command:
+        # Not as arguments of pip: pipx would keep those for its next upgrade. A URL, because a path may have a space.
+        held = {name: constraints.as_uri() for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT")}
+        options = ("--editable",) if words[0] == "-e" else ()
+        return self._pipx("inject", *options, self.prefix.name, words[-1], **held)
+
+    def _pipx(self, *arguments: str, **environ: str) -> Command:
+        # Whichever home this pipx has by itself, it is this environment that is meant.
+        return Command((*self.tool, *arguments), {"PIPX_HOME": str(self.prefix.parent.parent), **environ})
+
+
+def detect(environ: Mapping[str, str] | None = None) -> Environment:
+    """Return the environment of this process.
+
+    Raises:
+        HostError: Nothing can be installed there, or it would be lost: the hint says where it can.
+    """
+    environ = os.environ if environ is None else environ
+    prefix, python = Path(sys.prefix), sys.executable
+    pip = (python, "-P", "-m", "pip") if find_spec("pip") else None
+    uv = _program("uv", environ)
+    known = _injected(prefix)
+    in_pipx = known is not None
+    venv = _venv_settings(prefix)
+    if (in_pipx and prefix.parent.name != "venvs") or re.fullmatch(r"(archive|environments)-v\d+", prefix.parent.name):
+        raise HostError(
+            f"mcp-host runs in an environment that {'pipx run' if in_pipx else 'uvx'} made for this once: "
+            "what is installed there is lost",
+            where=str(prefix),
+            hint="pipx install mcp-host" if in_pipx else "uv tool install mcp-host",
+        )
+    if (prefix / "uv-receipt.toml").is_file():
+        note = "`uv tool upgrade` takes away what it did not install itself; `mcp-host sync` puts it back."
+        return Environment(Kind.UV_TOOL, prefix, python, uv or pip or _nothing("uv", prefix), note)
+    if known is not None:
+        pipx = _program("pipx", environ)
+        note = "" if pipx else "pipx is not on PATH and does not know of this; `mcp-host sync` puts back what it loses."
+        tool = pipx or uv or pip or _nothing("pipx", prefix)
+        return Environment(Kind.PIPX, prefix, python, tool, note, known, uv or pip or ())
+    if venv is not None and "uv" in venv:
+        locked = (prefix.parent / "uv.lock").is_file()
+        note = "`uv sync` takes away what pyproject.toml does not name; `mcp-host sync` puts it back." if locked else ""
+        return Environment(Kind.UV, prefix, python, uv or pip or _nothing("uv", prefix), note)
+    if venv is not None:
+        return Environment(Kind.VENV, prefix, python, pip or uv or _nothing("pip", prefix))
+    _refuse_managed(environ)
+    return Environment(Kind.PIP, prefix, python, pip or _nothing("pip", prefix))
+
+
+def _nothing(name: str, prefix: Path) -> Never:
+    if name == "pip":
+        what, hint = "this environment has no pip, and uv is not on PATH", f"{sys.executable} -m ensurepip"
+    else:
+        what, hint = f"{name} made this environment and is not on PATH, nor is there pip in it", f"put {name} on PATH"
+    raise HostError(f"nothing can be installed: {what}", where=str(prefix), hint=hint)
+
+
+def _program(name: str, environ: Mapping[str, str]) -> tuple[str] | None:
+    # uv tells its children where it is; programs of this environment need not be on PATH.
+    told = environ.get("UV") if name == "uv" else None
+    beside = shutil.which(name, path=str(Path(sys.executable).parent))
+    found = told or shutil.which(name, path=environ.get("PATH", os.defpath)) or beside
+    return (found,) if found else None
+
+
+def _venv_settings(prefix: Path) -> Mapping[str, str] | None:
+    """Return what `pyvenv.cfg` says, or None outside a virtual environment (PEP 405)."""
+    try:
+        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def _injected(prefix: Path) -> frozenset[str] | None:
+    """Return the distributions that pipx knows of besides the main one, or None where there is no pipx."""
+    try:
+        return frozenset(json.loads((prefix / "pipx_metadata.json").read_text(encoding="utf-8"))["injected_packages"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError):
+        return frozenset()
+
+
+def _refuse_managed(environ: Mapping[str, str]) -> None:
+    """Refuse what pip would refuse: a Python that belongs to the operating system (PEP 668)."""
+    marker = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
+    if marker.is_file() and environ.get("PIP_BREAK_SYSTEM_PACKAGES", "0").lower() in ("0", "false", "no", "off", ""):
+        raise HostError(
+            "mcp-host runs in the Python of the operating system, which lets nothing else install there (PEP 668)",
+            where=str(marker),
+            hint="uv tool install mcp-host, or pipx install mcp-host, or a virtual environment: "
+            "python3 -m venv .venv && .venv/bin/pip install mcp-host",
+        )
+
+
+@contextmanager
+def held(versions: Mapping[str, str]) -> Iterator[Path]:
+    """Yield a file of constraints that holds these distributions at these versions, for the block."""
+    with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
+        file = Path(folder, "constraints.txt")
+        file.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
+        yield file
+
+
+def run(commands: Sequence[Command], *, show: bool = False) -> str:
+    """Run an installer's commands and return what they wrote; with `show` it goes to stderr as it comes.
+
+    Raises:
+        InstallerError: A command failed, or cannot be run; the ones after it are not run.
+    """
+    written = ""
+    for command in commands:
+        try:
+            done = subprocess.run(
+                command.arguments,
+                env={**os.environ, **command.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr if show else subprocess.PIPE,
+                stderr=sys.stderr if show else subprocess.STDOUT,
+                encoding="utf-8",
+                errors="backslashreplace",
+                check=False,
+            )
+        except OSError as error:
+            what = f"{command.arguments[0]} cannot be run: {error.strerror or error}"
+            raise InstallerError(what, output=written) from error
+        written += done.stdout or ""
+        if done.returncode != 0:
+            raise InstallerError(f"exit code {done.returncode}", output=written)
+    return written

@@ -1,0 +1,476 @@
+"""`mcp-host install` and `mcp-host uninstall`: the entry in a client's own file that starts mcp-host."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mcp_host.cli.common import ConfigOption, JsonOption, read_config
+from mcp_host.cli.output import json_text, print_json, table, write
+from mcp_host.errors import ConfigError, HostError, did_you_mean
+from mcp_host.manage.verify import Outcome, try_out
+from mcp_host.system.logs import printable
+
+if TYPE_CHECKING:
+    from mcp_host.config import HostConfig
+    from mcp_host.manage.clients.clientconfig import Client, ClientFile, Entry, Machine
+
+PRINTED = "json"
+"""The client that is none: its entry is printed."""
+
+ClientArgument = Annotated[
+    str | None, typer.Argument(metavar="CLIENT", help="claude-desktop, claude-code, cursor ...: --list shows them all.")
+]
+NameOption = Annotated[
+    str | None, typer.Option("--name", "-n", help="The server's name in the client. Default: [host] name.")
+]
+ProjectOption = Annotated[
+    bool, typer.Option("--project", help="Use the client's file of this folder instead of the user's.")
+]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Use this file of the client's instead of the usual one.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the change and write nothing.")]
+
+
+def install(
+    client: ClientArgument = None,
+    name: NameOption = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env-var",
+            "-v",
+            metavar="KEY=VALUE",
+            help="An environment variable of the server's; KEY alone takes its value from here. May be repeated.",
+        ),
+    ] = None,
+    env_files: Annotated[
+        list[Path] | None,
+        typer.Option("--env-file", "-f", metavar="FILE", help="Environment variables from a .env file; -v wins."),
+    ] = None,
+    config: ConfigOption = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="Enter the URL of the running server instead of a command.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", metavar="URL", help="Enter this URL: as --http, for another address.")
+    ] = None,
+    project: ProjectOption = False,
+    file: FileOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an entry of this name that is another's.")] = False,
+    dry_run: DryRunOption = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Start the server as the client would, and list its tools.")
+    ] = True,
+    list_clients: Annotated[
+        bool, typer.Option("--list", help="Show the clients, their files and what is in them.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Enter this server into the settings of an MCP client.
+
+    The entry starts this interpreter's mcp-host with the configuration, both by their absolute paths. It is tried out
+    before it is written. Everything else in the file stays as it is; what was there before is kept in FILE.bak.
+    """
+    if list_clients:
+        _list(project, as_json)
+        return
+    target = _target(client, project, file)
+    settings = _settings(config)
+    name = _name(name, settings)
+    env = _environment(env_files or (), values or ())
+    if http or url is not None:
+        entry = _url_entry(target, url or _url_of(settings), env)
+    else:
+        entry = _command_entry(target, settings, env)
+    if target is None:
+        outcome = None if not verify or dry_run else try_out(entry, config=_config_path(settings), where="")
+        _report_verified(outcome, sys.stderr)
+        print_json({"mcpServers": {name: entry}})
+        return
+    _install(
+        _Change(target, name, project, dry_run, as_json), entry, settings, force=force, verify=verify and not dry_run
+    )
+
+
+def uninstall(
+    client: ClientArgument = None,
+    name: NameOption = None,
+    config: ConfigOption = None,
+    project: ProjectOption = False,
+    file: FileOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Take out an entry that is another's.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take this server out of the settings of an MCP client.
+
+    Without --name it is the one entry that serves the configuration in use. Everything else in the file stays.
+    """
+    target = _target(client, project, file)
+    if target is None:
+        raise HostError(
+            f"{PRINTED} is printed, not installed", where="command line: CLIENT", hint="mcp-host install --list"
+        )
+    name = name or _installed_name(target, config)
+    entry = target.entry(name)
+    if entry is None:
+        raise HostError(
+            f"{target.client.title} has no server {name!r}{did_you_mean(name, target.entries())}",
+            where=str(target.path),
+            hint="mcp-host install --list   (shows what is installed)",
+        )
+    if not force and not _is_ours(entry, config):
+        raise HostError(
+            f"the entry {name!r} is not one of mcp-host's",
+            where=str(target.path),
+            hint="--force takes it out all the same",
+        )
+    change = _Change(target, name, project, dry_run, as_json)
+    text = target.undone(name)
+    change.show(text, entry)
+    if dry_run:
+        return
+    backup = target.write(text, mode=change.mode(entry))
+    if as_json:
+        print_json({"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)})
+        return
+    if text is None:
+        write(printable(f"Removed {target.path}, which held nothing but {name}."))
+    elif backup is None:
+        write(printable(f"{target.path} is again as it was before {name} was installed."))
+    else:
+        write(printable(f"Took {name} out of {target.path}. What was there before: {backup}"))
+    if variables := target.variables_in_backup(name):
+        _note(f"{target.backup} still has the values of {', '.join(variables)}")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One change to a client's file, and how it is shown."""
+
+    file: ClientFile
+    name: str
+    project: bool
+    dry_run: bool
+    as_json: bool
+
+    def show(self, text: str | None, *entries: Entry | None) -> None:
+        """Show the change, when it is what was asked for."""
+        if not self.dry_run:
+            return
+        hide = {key for entry in entries if entry for key in entry.get("env", {})}
+        diff = self.file.diff(text, hide)
+        if self.as_json:
+            print_json({"client": self.file.client.name, "file": str(self.file.path), "name": self.name, "diff": diff})
+            return
+        write(printable(diff or f"{self.file.path} says this already."))
+        write("Nothing was written.")
+
+    def mode(self, entry: Entry) -> int:
+        """Return the permissions of a new file: a project's is for everyone who shares it, if it holds no secrets."""
+        return 0o644 if self.project and not entry.get("env") else 0o600
+
+
+def _install(change: _Change, entry: Entry, settings: HostConfig, *, force: bool, verify: bool) -> None:
+    from mcp_host.manage.clients.clientconfig import merged
+
+    target, name, old = change.file, change.name, change.file.entry(change.name)
+    if old is not None and not force:
+        _refuse_other(target, name, old, entry)
+    entry = merged(old, entry)
+    text = target.with_entry(name, entry)
+    _warn(target, entry, change.project)
+    change.show(text, entry, old)
+    if change.dry_run:
+        return
+    outcome = try_out(entry, config=_config_path(settings), where=str(target.path)) if verify else None
+    backup = target.write(text, mode=change.mode(entry)) if text != target.text else None
+    if change.as_json:
+        data = {"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)}
+        tools = {"tools": None, "failed": []} if outcome is None else {"tools": outcome.tools, "failed": outcome.failed}
+        print_json({**data, "changed": text != target.text, **tools})
+        return
+    _report_verified(outcome, sys.stdout)
+    if text == target.text:
+        write(printable(f"{target.path} has the entry {name} already."))
+        return
+    what = "Replaced" if old is not None else "Entered"
+    write(printable(f"{what} {name} in {target.path}"))
+    if backup is not None:
+        write(printable(f"What was there before: {backup}"))
+    write(target.client.after)
+
+
+def _refuse_other(target: ClientFile, name: str, old: Entry, new: Entry) -> None:
+    """Refuse to replace what is not this server's own entry."""
+    from mcp_host.manage.clients.clientconfig import entry_url, served_config
+
+    served = served_config(old)
+    if served is not None and served == served_config(new):
+        return
+    if entry_url(old) is not None and entry_url(old) == entry_url(new):
+        return
+    whose = f"serves {served}" if served is not None else "is not one of mcp-host's"
+    raise HostError(
+        f"there is a server {name!r} already, and it {whose}",
+        where=str(target.path),
+        hint="--name OTHER installs beside it, --force replaces it; --force --dry-run shows the change",
+    )
+
+
+def _warn(target: ClientFile, entry: Entry, project: bool) -> None:
+    if env := entry.get("env"):
+        readers = "that is meant to be shared" if project else "that the client and your other programs can read"
+        _note(f"the values of {', '.join(env)} are written in clear text into {target.path}, a file {readers}")
+    for text in target.client.expanded(entry):
+        key = next((key for key, value in entry.get("env", {}).items() if value == text), None)
+        _note(f"{target.client.title} replaces what looks like a variable in {f'the value of {key}' if key else text}")
+    if project and "command" in entry:
+        _note("the entry has the paths of this machine; others who share the folder install their own")
+    if {".cache", "cache", "Caches"} & set(Path(sys.prefix).parts) and "command" in entry:
+        _note(f"{sys.prefix} is in a cache and may vanish; install mcp-host to keep (uv tool install, pipx install)")
+
+
+def _report_verified(outcome: Outcome | None, out: Any) -> None:
+    if outcome is None:
+        return
+    tools = "1 tool" if outcome.tools == 1 else f"{outcome.tools} tools"
+    write(f"Tried it out: the server answers, with {tools}.", out)
+    for line in outcome.failed:
+        _note(f"not served: {line}")
+
+
+def _note(text: str) -> None:
+    write(printable(f"warning: {text}"), sys.stderr)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _machine() -> Machine:
+    from mcp_host.manage.clients.clientconfig import Machine
+
+    return Machine(os.environ, sys.platform, Path.cwd())
+
+
+def _target(name: str | None, project: bool, file: Path | None) -> ClientFile | None:
+    """Return the file to change, read; None for the client whose entry is printed."""
+    from mcp_host.manage.clients.clientconfig import ClientFile, load_clients
+
+    clients = load_clients()
+    if name is None:
+        known = ", ".join([*clients, PRINTED])
+        raise HostError(f"which client? {known}", where="command line: CLIENT", hint="mcp-host install --list")
+    if name == PRINTED:
+        return None
+    if name not in clients:
+        suggestion = did_you_mean(name, [*clients, PRINTED])
+        raise HostError(
+            f"there is no client {name!r}{suggestion}", where="command line", hint="mcp-host install --list"
+        )
+    client = clients[name]
+    if file is not None:
+        return ClientFile.read(client, file.absolute())
+    if project:
+        return ClientFile.read(client, _project_file(client))
+    path, present = _machine().locate(client)
+    if not present and not path.exists():
+        raise HostError(
+            f"{client.title} does not seem to be installed here",
+            where=str(path.parent),
+            hint=f"start {client.title} once, or name its file: --file {shlex.quote(str(path))}",
+        )
+    return ClientFile.read(client, path)
+
+
+def _project_file(client: Client) -> Path:
+    if client.project is None:
+        raise HostError(f"{client.title} has no file of a project's", where="command line: --project")
+    return Path.cwd() / client.project
+
+
+def _settings(config: Path | None) -> HostConfig:
+    settings = read_config(config)
+    if settings.path is None:
+        raise ConfigError("there is no mcp-host.toml to serve", where=str(Path.cwd()), hint="mcp-host init")
+    return settings
+
+
+def _config_path(settings: HostConfig) -> str:
+    assert settings.path is not None
+    return os.path.abspath(settings.path)
+
+
+def _name(name: str | None, settings: HostConfig) -> str:
+    from mcp_host.manage.clients.clientconfig import NAME
+
+    if name is None:
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", settings.host.name).strip("-")[:64] or "mcp-host"
+    if not NAME.fullmatch(name):
+        raise HostError(
+            f"{name!r} is not a name that every client takes: letters, digits, _ and -, at most 64",
+            where="command line: --name",
+        )
+    return name
+
+
+def _environment(files: Iterable[Path], values: Iterable[str]) -> dict[str, str]:
+    env: dict[str, str] = {}
+    for file in files:
+        env |= _env_file(file)
+    for given in values:
+        key, equals, value = given.partition("=")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+            # Not shown: it may be a secret that lost its key.
+            raise HostError("a variable is KEY=VALUE", where="command line: -v", hint="-v API_TOKEN=...")
+        if not equals and key not in os.environ:
+            raise HostError(f"{key} is not set here", where="command line: -v", hint=f"-v {key}=VALUE")
+        env[key] = value if equals else os.environ[key]
+    return env
+
+
+def _env_file(file: Path) -> dict[str, str]:
+    from io import StringIO
+
+    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise HostError(f"the file cannot be read: {reason}", where=str(file)) from None
+    for binding in parse_stream(StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise HostError("this is not KEY=VALUE", where=f"{file}:{binding.original.line}")
+    return {key: value for key, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
+
+
+def _command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping[str, str]) -> dict[str, Any]:
+    if not sys.executable:
+        raise HostError("the path of this Python is not known", where="sys.executable")
+    path = _config_path(settings)
+    # -P: the client's working directory, which may be anybody's project, is no place to import from.
+    args = ["-P", "-m", "mcp_host", "run", "--transport", "stdio", "--config", path]
+    if target is None:
+        return {"command": sys.executable, "args": args, **({"env": dict(env)} if env else {})}
+    return target.client.command_entry(sys.executable, args, env, Path(path).parent)
+
+
+def _url_entry(target: ClientFile | None, url: str, env: Mapping[str, str]) -> dict[str, Any]:
+    if env:
+        raise HostError("a server that runs already takes no variables", where="command line: -v, -f")
+    entry = {"type": "http", "url": url} if target is None else target.client.url_entry(url)
+    if entry is None:
+        assert target is not None
+        raise HostError(
+            f"{target.client.title} takes no URLs from its file",
+            where="command line: --http",
+            hint="leave it out: the entry is a command then",
+        )
+    return entry
+
+
+def _url_of(settings: HostConfig) -> str:
+    if settings.transport.kind != "http" or not settings.transport.port:
+        raise ConfigError(
+            "the configuration does not say at which URL it is served",
+            where=settings.where("transport"),
+            hint='[transport] kind = "http", with a port; or --url URL',
+        )
+    from mcp_host.server.http.app import url
+
+    return url(settings)
+
+
+def _is_ours(entry: Entry, config: Path | None) -> bool:
+    from mcp_host.manage.clients.clientconfig import entry_url, served_config
+
+    if served_config(entry) is not None:
+        return True
+    url = entry_url(entry)
+    if url is None:
+        return False
+    try:
+        return url == _url_of(_settings(config))
+    except HostError:
+        return False
+
+
+def _installed_name(target: ClientFile, config: Path | None) -> str:
+    """Return the name of the one entry that serves the configuration in use, or else of the one that is mcp-host's."""
+    from mcp_host.manage.clients.clientconfig import served_config
+
+    ours = {name: served_config(entry) for name, entry in target.entries().items() if isinstance(entry, dict)}
+    ours = {name: path for name, path in ours.items() if path is not None}
+    try:
+        path = _config_path(_settings(config))
+    except HostError:
+        # It may be gone, which is a reason to uninstall.
+        if config is not None:
+            path = os.path.abspath(config)
+        elif len(ours) == 1:
+            return next(iter(ours))
+        else:
+            path = ""
+    names = [name for name, served in ours.items() if served == path]
+    if len(names) == 1:
+        return names[0]
+    found = ", ".join(ours) if ours else "none"
+    raise HostError(
+        f"which entry? mcp-host's entries in {target.client.title}: {found}",
+        where=str(target.path),
+        hint="--name NAME",
+    )
+
+
+def _list(project: bool, as_json: bool) -> None:
+    from mcp_host.manage.clients.clientconfig import load_clients
+
+    clients = [client for client in load_clients().values() if client.project is not None or not project]
+    listed = [_listed(client, project) for client in clients]
+    if as_json:
+        write(json_text({"clients": listed}))
+        return
+    rows = [(x["client"], x["title"], "yes" if x["present"] else "no", _servers(x), x["file"] or "") for x in listed]
+    write(table(("client", "", "found", "installed", "file"), rows, sys.stdout))
+    write(f"\nAny other client: mcp-host install {PRINTED} prints the entry.")
+
+
+def _listed(client: Client, project: bool) -> dict[str, Any]:
+    from mcp_host.manage.clients.clientconfig import ClientFile, served_config
+
+    listed: dict[str, Any] = {"client": client.name, "title": client.title, "present": False, "file": None}
+    listed |= {"servers": [], "error": None, "sources": client.sources}
+    try:
+        if project:
+            path = _project_file(client)
+            present = path.exists()
+        else:
+            path, present = _machine().locate(client)
+        listed |= {"present": present, "file": str(path)}
+        entries = ClientFile.read(client, path).entries()
+    except HostError as error:
+        listed["error"] = str(error)
+        return listed
+    served = {name: served_config(entry) for name, entry in entries.items() if isinstance(entry, dict)}
+    listed["servers"] = [{"name": name, "config": path} for name, path in served.items() if path is not None]
+    return listed
+
+
+def _servers(listed: Mapping[str, Any]) -> str:
+    if listed["error"]:
+        return "cannot be read"
+    names: Sequence[str] = [server["name"] for server in listed["servers"]]
+    return ", ".join(names)

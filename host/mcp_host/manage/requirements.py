@@ -1,0 +1,243 @@
+"""What `[host] requires` and `mcp-host add` may name, and whether it is installed. Nothing is imported or asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from importlib_metadata import MetadataPathFinder, distributions
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from mcp_host.errors import HostError
+
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One thing to install: a distribution by name, or from a path or URL.
+
+    `text` is how `mcp-host.toml` says it, `arguments` how pip and uv do. `requirement` is None when only building
+    or downloading would tell the name; then `url` tells what it was installed from.
+    """
+
+    text: str
+    arguments: tuple[str, ...]
+    requirement: Requirement | None = None
+    url: str = ""
+    editable: bool = False
+
+    @property
+    def name(self) -> str | None:
+        """The normalized name of the distribution, where the text tells it."""
+        return canonicalize_name(self.requirement.name) if self.requirement else None
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An installed distribution, from its metadata: `url` is where it came from when that was not an index."""
+
+    name: str
+    version: str
+    url: str = ""
+    editable: bool = False
+    requires: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def key(self) -> str:
+        """The normalized name."""
+        return canonicalize_name(self.name)
+
+
+def installed_now(group: str, path: Iterable[str] | None = None) -> dict[str, Installed]:
+    """Return what is installed at this moment by normalized name, with the entry points of a group.
+
+    `path` replaces `sys.path`. The first one on the path counts, as for `import`.
+    """
+    # What was found a moment ago may have been installed over.
+    MetadataPathFinder.invalidate_caches()
+    found: dict[str, Installed] = {}
+    for distribution in distributions(path=list(path)) if path is not None else distributions():
+        try:
+            read = _read(distribution, group)
+        except Exception:  # a mangled distribution is somebody else's
+            continue
+        if read is not None:
+            found.setdefault(read.key, read)
+    return found
+
+
+def _read(distribution: Any, group: str) -> Installed | None:
+    name: str | None = distribution.metadata["Name"]
+    if not name:
+        return None
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    url = str(origin.get("url", ""))
+    if vcs := origin.get("vcs_info"):
+        revision = vcs.get("requested_revision")
+        url = f"{vcs['vcs']}+{url}{f'@{revision}' if revision else ''}"
+    return Installed(
+        name=name,
+        version=distribution.version or "0",
+        url=url,
+        editable=bool(origin.get("dir_info", {}).get("editable")),
+        requires=tuple(distribution.requires or ()),
+        plugins=tuple(point.name for point in distribution.entry_points.select(group=group)),
+    )
+
+
+def parse_wanted(text: str, *, base: Path, written: Path | None = None, editable: bool = False) -> Wanted:
+    """Read what pip would take as one argument, or `-e PATH`, as one thing to install.
+
+    Relative paths start at `base`; `written`, the folder of the file, is what `text` will be relative to.
+
+    Raises:
+        HostError: It is none, or a path where nothing is.
+    """
+    asked = text.strip()
+    if match := re.match(r"(?:-e|--editable)(?:\s+|=)(.+)", asked):
+        asked, editable = match[1].strip(), True
+    if re.match(r"[A-Za-z][A-Za-z+.-]*://", asked):
+        if asked.startswith("file://"):
+            asked = url2pathname(urlsplit(asked).path)
+        else:
+            arguments = ("-e", asked) if editable else (asked,)
+            name = _named_by_file(Path(urlsplit(asked).path).name)
+            return Wanted(" ".join(arguments), arguments, name, url=asked.partition("#")[0], editable=editable)
+    place, extras = _split_extras(asked)
+    # An option of pip's is none of a file's business.
+    if not asked.startswith("-") and (editable or _is_path(place, base)):
+        return _from_path(place, extras, editable, base, written if written is not None else base)
+    try:
+        requirement = Requirement(asked)
+    except InvalidRequirement:
+        raise HostError(
+            f"{text!r} is nothing that can be installed",
+            hint='a name, a range such as "name>=1.2", a path such as ./folder, a wheel, a URL, or -e ./folder',
+        ) from None
+    return Wanted(asked, (asked,), requirement, url=(requirement.url or "").partition("#")[0])
+
+
+def _split_extras(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(.*?)(\[[A-Za-z0-9._, -]*\])", text)
+    return (match[1], match[2]) if match else (text, "")
+
+
+def _is_path(text: str, base: Path) -> bool:
+    separators = "/\\" if os.sep == "\\" else "/"
+    if text.startswith((".", "~")) or any(separator in text for separator in separators):
+        return " @ " not in text
+    return text.endswith(_ARCHIVES) and (base / text).is_file()
+
+
+def _from_path(place: str, extras: str, editable: bool, base: Path, written: Path) -> Wanted:
+    path = Path(os.path.abspath(base / os.path.expanduser(place)))
+    if not path.exists():
+        raise HostError(f"there is nothing at {path}", hint="name a folder with a pyproject.toml, or a wheel")
+    if path.is_dir() and not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
+        raise HostError(f"{path} is no Python project: it has no pyproject.toml")
+    said = str(path)
+    if not (Path(place).is_absolute() or place.startswith("~")) or path.is_relative_to(written):
+        said = Path(os.path.relpath(path, written)).as_posix()
+        said = said if said.startswith(".") else f"./{said}"
+    arguments = ("-e", f"{path}{extras}") if editable else (f"{path}{extras}",)
+    named = None if path.is_dir() else _named_by_file(path.name)
+    return Wanted(f"{'-e ' if editable else ''}{said}{extras}", arguments, named, path.as_uri(), editable)
+
+
+def _named_by_file(name: str) -> Requirement | None:
+    try:
+        if name.endswith(".whl"):
+            parsed, version, *_ = parse_wheel_filename(name)
+        else:
+            parsed, version = parse_sdist_filename(name)
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+    return Requirement(f"{parsed}=={version}")
+
+
+def find_wanted(wanted: Wanted, installed: Mapping[str, Installed]) -> Installed | None:
+    """Return the installed distribution that this names, whatever its version."""
+    if wanted.name is not None:
+        return installed.get(wanted.name)
+    return next((each for each in installed.values() if each.url and _same(each.url, wanted.url)), None)
+
+
+def what_is_missing(wanted: Wanted, installed: Mapping[str, Installed]) -> str:
+    """Return why this has to be installed, or "" when it is."""
+    requirement = wanted.requirement
+    if requirement is not None and requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+        return ""
+    found = find_wanted(wanted, installed)
+    if found is None:
+        return "not installed"
+    if requirement is not None:
+        if not requirement.specifier.contains(Version(found.version), prereleases=True):
+            return f"{found.version} is installed"
+        for needed in _of_extras(found, requirement.extras):
+            if not _satisfied(needed, installed):
+                return f"needs {needed.name} for [{','.join(sorted(requirement.extras))}]"
+    if wanted.url and requirement is not None and requirement.url and not _same(found.url, wanted.url):
+        return f"{found.version} is installed from {found.url or 'an index'}"
+    if wanted.editable and not found.editable:
+        return f"{found.version} is installed, but not editable"
+    return ""
+
+
+def _of_extras(found: Installed, extras: Iterable[str]) -> Iterator[Requirement]:
+    for line in found.requires if extras else ():
+        needed = Requirement(line)
+        marker = needed.marker
+        if marker is not None and not marker.evaluate({"extra": ""}):
+            yield from [needed] if any(marker.evaluate({"extra": extra}) for extra in extras) else []
+
+
+def _satisfied(needed: Requirement, installed: Mapping[str, Installed]) -> bool:
+    found = installed.get(canonicalize_name(needed.name))
+    return found is not None and needed.specifier.contains(found.version, prereleases=True)
+
+
+def needed_by(key: str, installed: Mapping[str, Installed]) -> list[Installed]:
+    """Return the installed distributions that need the one with this normalized name."""
+    users = []
+    for other in installed.values():
+        for line in other.requires:
+            try:
+                needed = Requirement(line)
+                applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
+            except Exception:  # somebody else's metadata
+                continue
+            if applies and canonicalize_name(needed.name) == key and other.key != key:
+                users.append(other)
+                break
+    return users
+
+
+def _same(one: str, other: str) -> bool:
+    if one.startswith("file:") and other.startswith("file:"):
+        return os.path.realpath(_local(one)) == os.path.realpath(_local(other))
+    return unquote(one).removesuffix("/") == unquote(other).removesuffix("/")
+
+
+def _local(url: str) -> str:
+    return url2pathname(urlsplit(url).path)

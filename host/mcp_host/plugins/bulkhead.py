@@ -1,0 +1,232 @@
+"""One plugin's compartment: how much of the host its calls may hold, so that a plugin that hangs holds up no other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar, Token
+from functools import partial
+from typing import Generic, Literal, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from mcp_host.config import Limits
+from mcp_host.errors import RefusedError
+from mcp_host.plugins.breaker import CircuitBreaker
+from mcp_host.plugins.records import Circuit, Health
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_inside: ContextVar[frozenset[Bulkhead]] = ContextVar("mcp_host.bulkheads", default=frozenset())
+"""The bulkheads that the current call already has a place in."""
+
+
+class Visit:
+    """One call's stay in its bulkhead, until the end of its `with` block, and how the plugin did.
+
+    A call that comes out of another one of the same plugin has no say: it has no bulkhead.
+    """
+
+    def __init__(self, bulkhead: Bulkhead | None = None, *, tries: bool = False) -> None:
+        self._bulkhead = bulkhead
+        self._tries = tries
+        self._said = False
+        self._token: Token[frozenset[Bulkhead]] | None = None
+
+    def __enter__(self) -> Visit:
+        if self._bulkhead is not None:
+            self._token = _inside.set(_inside.get() | {self._bulkhead})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bulkhead is not None and self._token is not None:
+            _inside.reset(self._token)
+            self._bulkhead.leave(self)
+        self.end()
+
+    def succeeded(self) -> None:
+        """The plugin answered, be it with an error of its own."""
+        self._said = True
+        if self._bulkhead is not None:
+            self._bulkhead.breaker.succeeded()
+
+    def failed(self, what: str) -> None:
+        """The plugin crashed, or did not end in time."""
+        self._said = True
+        if self._bulkhead is not None and self._bulkhead.breaker.failed(what):
+            logger.error("%s", _paused(self._bulkhead.name, self._bulkhead.breaker.circuit))
+
+    def end(self) -> None:
+        """Where nothing was said, the caller left, or never got in."""
+        if self._bulkhead is not None and self._tries and not self._said:
+            self._bulkhead.breaker.abandoned()
+
+
+class Bulkhead:
+    """Counts a plugin's calls and threads, makes some wait, and refuses those that are too many.
+
+    `name` is the plugin's. A call that comes out of another one of the same plugin shares its place: it could
+    otherwise wait for a place that its own caller holds.
+    """
+
+    def __init__(self, name: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self.limits = limits
+        self.breaker = CircuitBreaker(limits.failures, limits.cooldown, clock)
+        self._places = CapacityLimiter(limits.calls)
+        self._threads = CapacityLimiter(limits.threads)
+        self._unlimited = CapacityLimiter(math.inf)
+        self._waiting = 0
+        self._abandoned: set[asyncio.Future[object]] = set()
+        self._abandoned_threads = 0
+
+    @property
+    def health(self) -> Health:
+        return Health(
+            calls=self._places.borrowed_tokens,
+            waiting=self._waiting,
+            abandoned=self._abandoned_threads + len(self._abandoned),
+            circuit=self.breaker.circuit,
+        )
+
+    async def enter(self, deadline: float | None = None) -> Visit:
+        """Take one of the plugin's places, after waiting for one if there is room to wait.
+
+        The visit, as a context manager, gives it back; through it the block says how the plugin did. `deadline` is in
+        the loop's time.
+
+        Raises:
+            RefusedError: As many calls run and wait as may, none ended before the deadline, or the circuit is open.
+        """
+        if self in _inside.get():
+            return Visit()
+        circuit = self.breaker.admit()
+        if circuit is not None:
+            raise RefusedError(_paused(self.name, circuit))
+        visit = Visit(self, tries=self.breaker.trying)
+        try:
+            await self._take(visit, deadline)
+        except BaseException:
+            visit.end()
+            raise
+        return visit
+
+    def leave(self, visit: Visit) -> None:
+        """Give its place back."""
+        self._places.release_on_behalf_of(visit)
+
+    async def _take(self, visit: Visit, deadline: float | None) -> None:
+        try:
+            self._places.acquire_on_behalf_of_nowait(visit)
+        except anyio.WouldBlock:
+            limits = self.limits
+            if self._waiting >= limits.queue:
+                raise RefusedError(
+                    f"plugin {self.name} is busy: {limits.calls} calls are running and {self._waiting} are waiting. "
+                    "Try again later"
+                ) from None
+            self._waiting += 1
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._places.acquire_on_behalf_of(visit)
+            except TimeoutError:
+                raise RefusedError(
+                    f"plugin {self.name} is busy: none of its {limits.calls} running calls ended in time. "
+                    "Try again later"
+                ) from None
+            finally:
+                self._waiting -= 1
+
+    async def in_thread(self, run: Callable[[], _T]) -> _T:
+        """Run a function in one of the plugin's threads.
+
+        When the caller leaves, the thread is left to finish by itself and keeps its place until it has.
+
+        Raises:
+            RefusedError: All of the plugin's threads are taken by functions whose callers have left.
+        """
+        if self._abandoned_threads >= self.limits.threads:
+            raise RefusedError(
+                f"plugin {self.name} is stuck: all of its {self.limits.threads} threads run calls that timed out "
+                "or were cancelled and do not end"
+            )
+        # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
+        place = _Thread(self, run)
+        await self._threads.acquire_on_behalf_of(place)
+        try:
+            return await anyio.to_thread.run_sync(place.run, abandon_on_cancel=True, limiter=self._unlimited)
+        finally:
+            place.caller_leaves()
+
+    def thread_abandoned(self) -> None:
+        """Count a thread whose caller has left."""
+        self._abandoned_threads += 1
+
+    def thread_ended(self, thread: object, *, abandoned: bool) -> None:
+        """Give its place back."""
+        self._abandoned_threads -= abandoned
+        self._threads.release_on_behalf_of(thread)
+
+    def abandon(self, task: asyncio.Future[object]) -> None:
+        """Count a call that does not end although it was cancelled, until it does."""
+        self._abandoned.add(task)
+        task.add_done_callback(partial(self._abandoned.discard))
+
+
+class _Thread(Generic[_T]):
+    """A function on its way through a thread, and whether its caller still waits for it.
+
+    Either side first says what it does and then looks at what the other one has said, so that one of them sees both.
+    """
+
+    def __init__(self, bulkhead: Bulkhead, run: Callable[[], _T]) -> None:
+        self._bulkhead = bulkhead
+        self._run = run
+        self._loop = asyncio.get_running_loop()
+        self._stage: Literal["waiting", "running", "ended"] = "waiting"
+        self._left = False
+        self._abandoned = False
+        self._counted_out = False
+
+    def run(self) -> _T:
+        """In the thread."""
+        self._stage = "running"
+        try:
+            if self._left:
+                raise RuntimeError("the caller has left")
+            return self._run()
+        finally:
+            self._stage = "ended"
+            if self._left:
+                with suppress(RuntimeError):  # the loop is closed
+                    self._loop.call_soon_threadsafe(self._count_out)
+
+    def caller_leaves(self) -> None:
+        """In the event loop, with the function's result or without."""
+        self._left = True
+        if self._stage == "running":
+            self._abandoned = True
+            self._bulkhead.thread_abandoned()
+        else:
+            self._count_out()
+
+    def _count_out(self) -> None:
+        if not self._counted_out:
+            self._counted_out = True
+            self._bulkhead.thread_ended(self, abandoned=self._abandoned)
+
+
+def _paused(name: str, circuit: Circuit) -> str:
+    until = (
+        f"it is tried again in {circuit.retry_in:.0f} s"
+        if circuit.retry_in is not None
+        else "another call is trying it just now"
+    )
+    return f"plugin {name} is paused after {circuit.failures} failures in a row; {until}. Last: {circuit.last_failure}"

@@ -1,0 +1,210 @@
+"""Finds installed plugins from the metadata of their distributions. Nothing of a plugin is imported here."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from importlib_metadata import EntryPoint, distributions
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from mcp_host._version import __version__
+from mcp_host.config.origins import dotted
+from mcp_host.errors import HostError, did_you_mean
+
+GROUP = "mcp.plugins"
+"""The entry-point group whose names are plugin names."""
+
+HOST_DISTRIBUTION = "mcp-host"
+
+
+@dataclass(frozen=True)
+class InstalledPlugin:
+    """An entry point of the group `mcp.plugins`, with the distribution it came from.
+
+    `requires_host` is the range of `mcp-host` the distribution states, "" for any version, or None when it does not
+    state that it needs the host.
+    """
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+    requires_host: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+
+def discover(path: Sequence[str] | None = None) -> tuple[InstalledPlugin, ...]:
+    """Return every installed plugin, sorted by plugin name and distribution.
+
+    `path` replaces `sys.path`. A distribution found twice on the path counts once, the first one, as for `import`;
+    one found twice in a folder, as a broken upgrade leaves it, counts with its highest version.
+    """
+    found: set[InstalledPlugin] = set()
+    for name, distribution in _distributions(path).values():
+        found.update(_plugins(name, distribution))
+    return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.distribution, plugin.value)))
+
+
+def installed_from(value: str, *, name: str, path: Sequence[str] | None = None) -> InstalledPlugin | None:
+    """Return the object `package.module:attribute`, which needs no entry point, as the plugin `name`, or None.
+
+    Its module is looked for in the files that distributions list, and in the folders that editable ones add.
+    """
+    module = value.partition(":")[0]
+    for distribution_name, distribution in _distributions(path).values():
+        try:
+            if _holds(distribution, module):
+                return _plugin(name, value, distribution_name, distribution)
+        except Exception:  # a mangled distribution hides only itself
+            continue
+    return None
+
+
+def _distributions(path: Sequence[str] | None) -> Mapping[str, tuple[str, Any]]:
+    """The distributions that count, by normalized name, each with its name as written."""
+    found: dict[str, tuple[str, Any]] = {}
+    for distribution in distributions(path=list(path)) if path is not None else distributions():
+        # A half-removed distribution leaves a folder without METADATA, and a mangled one is somebody else's.
+        try:
+            name: str | None = distribution.metadata["Name"]
+            if not name:
+                continue
+            key = canonicalize_name(name)
+            other = found.get(key)
+            if other is None or (
+                other[1].locate_file("") == distribution.locate_file("")
+                and Version(_version(distribution)) > Version(_version(other[1]))
+            ):
+                found[key] = (name, distribution)
+        except Exception:
+            continue
+    return found
+
+
+def _version(distribution: Any) -> str:
+    try:
+        return distribution.version or "0"
+    except KeyError:
+        return "0"
+
+
+def _plugins(name: str, distribution: Any) -> Sequence[InstalledPlugin]:
+    try:
+        entry_points: Iterable[EntryPoint] = distribution.entry_points.select(group=GROUP)
+        return [_plugin(entry_point.name, entry_point.value, name, distribution) for entry_point in entry_points]
+    except Exception:  # mangled metadata belongs to somebody else, and hides only itself
+        return ()
+
+
+def _plugin(name: str, value: str, distribution_name: str, distribution: Any) -> InstalledPlugin:
+    requires = _requires_host(distribution.requires or ())
+    return InstalledPlugin(name, value, distribution_name, _version(distribution), requires)
+
+
+def _requires_host(requires: Iterable[str]) -> str | None:
+    ranges: list[str] = []
+    for line in requires:
+        try:
+            requirement = Requirement(line)
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+            continue
+        if applies and canonicalize_name(requirement.name) == HOST_DISTRIBUTION:
+            ranges.append(str(requirement.specifier))
+    return ",".join(filter(None, ranges)) if ranges else None
+
+
+def _holds(distribution: Any, module: str) -> bool:
+    base = module.replace(".", "/")
+    record = distribution.read_text("RECORD")
+    if record is None:
+        # System packagers leave RECORD out.
+        return module.partition(".")[0] in (distribution.read_text("top_level.txt") or "").split()
+    if base not in record and ".pth" not in record:
+        return False
+    files = [row[0] for row in csv.reader(record.splitlines()) if row]
+    if any(file == f"{base}/__init__.py" or file.startswith(f"{base}.") for file in files):
+        return True
+    for file in files:
+        if file.endswith(".pth"):
+            for folder in Path(str(distribution.locate_file(file))).read_text(encoding="utf-8").splitlines():
+                place = Path(folder, base)
+                if folder and (place.with_name(f"{place.name}.py").is_file() or (place / "__init__.py").is_file()):
+                    return True
+    return False
+
+
+def with_extra(installed: Iterable[InstalledPlugin], extra: Sequence[InstalledPlugin]) -> tuple[InstalledPlugin, ...]:
+    """Return what is installed, with the extra ones in the place of those of the same name."""
+    names = {each.name for each in extra}
+    return (*(each for each in installed if each.name not in names), *extra)
+
+
+def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
+    """Return the one installed plugin of this name.
+
+    Raises:
+        HostError: It is not installed, or two distributions claim the name; both are named.
+    """
+    claims = [plugin for plugin in installed if plugin.name == name]
+    where = dotted(("plugins", name))
+    if not claims:
+        known = sorted({plugin.name for plugin in installed})
+        suggestion = did_you_mean(name, known)
+        installed_text = f"; installed plugins: {', '.join(known)}" if known else "; no plugins are installed"
+        raise HostError(
+            f"plugin {name!r} is not installed{suggestion or installed_text}",
+            where=where,
+            # Of a misspelt name there may be a distribution all the same, and somebody else's.
+            hint=f"{'correct the name, or ' if suggestion else ''}pip install mcp-plugin-{name}",
+        )
+    first, *more = {plugin.distribution: plugin for plugin in claims}.values()
+    if more:
+        raise HostError(
+            f"{len(more) + 1} distributions claim the plugin name {name!r}: "
+            f"{' and '.join(plugin.label for plugin in (first, *more))}",
+            where=where,
+            hint=f"pip uninstall {' '.join(plugin.distribution for plugin in more)}   (or another of them)",
+        )
+    if len(claims) > 1:
+        raise HostError(
+            f"{first.label} claims the plugin name {name!r} for {' and for '.join(plugin.value for plugin in claims)}",
+            where=where,
+            hint=f"pip install --upgrade {first.distribution}",
+        )
+    return first
+
+
+def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -> None:
+    """Refuse a plugin whose distribution excludes this host, before anything of it is imported.
+
+    Raises:
+        HostError: The range stated for `mcp-host` in its `Requires-Dist` does not contain `host_version`.
+    """
+    if plugin.requires_host is None:
+        return
+    if not SpecifierSet(plugin.requires_host).contains(host_version, prereleases=True):
+        raise HostError(
+            f"{plugin.label} needs mcp-host{plugin.requires_host}, this is mcp-host {host_version}",
+            where=dotted(("plugins", plugin.name)),
+            hint=f"pip install --upgrade {plugin.distribution}",
+        )
+
+
+def by_name(installed: Iterable[InstalledPlugin]) -> Mapping[str, tuple[InstalledPlugin, ...]]:
+    """Group plugins by name; a name with more than one entry is claimed twice."""
+    groups: dict[str, tuple[InstalledPlugin, ...]] = {}
+    for plugin in installed:
+        groups[plugin.name] = (*groups.get(plugin.name, ()), plugin)
+    return groups

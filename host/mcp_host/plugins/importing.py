@@ -1,0 +1,76 @@
+"""Imports what an entry point names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import time
+from dataclasses import replace
+
+from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.plugins.records import Stage
+
+logger = logging.getLogger(__name__)
+
+
+def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
+    """Return what an entry point's value names, timed; an import of more than `slow` seconds is warned of.
+
+    Raises:
+        HostError: It cannot be imported, or there is no such attribute.
+    """
+    # An entry point may end in extras: "package.module:attribute [extra]".
+    path, _, attributes = value.partition("[")[0].partition(":")
+    module_name = path.strip()
+    started = time.perf_counter()
+    try:
+        found: object = importlib.import_module(module_name)
+    except BaseException as error:
+        logger.debug("importing %s failed", value, exc_info=True)
+        raise _import_error(plugin, module_name, error) from error
+    finally:
+        elapsed = time.perf_counter() - started
+        plugin.record = replace(plugin.record, import_ms=round(elapsed * 1000, 1))
+    for attribute in filter(None, attributes.strip().split(".")):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError as error:
+            raise HostError(
+                f"{value} does not exist: {describe(found)} has no attribute {attribute!r}"
+                f"{did_you_mean(attribute, dir(found))}",
+                where=plugin.where,
+                hint=f"correct the entry point of {plugin.record.source}"
+                if plugin.section.object is None
+                else f'{plugin.table} object = "{module_name}:..."',
+            ) from error
+    plugin.reach(Stage.IMPORTED)
+    if elapsed > slow:
+        plugin.warn(
+            f"importing {module_name} took {elapsed * 1000:.0f} ms "
+            f"(more than {slow * 1000:.0f} ms); "
+            "it delays every start",
+            hint="import heavy libraries inside the functions that use them",
+        )
+    return found
+
+
+def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) -> HostError:
+    distribution = plugin.record.distribution
+    missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    off = f"{plugin.table} enabled = false"
+    if missing and (f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")):
+        package = missing.partition(".")[0].replace("_", "-")
+        hint = f"pip install {f'--force-reinstall {distribution}' if distribution else package}"
+    elif missing:
+        hint = f"pip install {missing.partition('.')[0]}"
+    else:
+        hint = f"pip install --upgrade {distribution}, or {off}" if distribution else off
+    return HostError(f"importing {module_name} failed: {text_of(error)}", where=plugin.where, hint=hint)
+
+
+def describe(value: object) -> str:
+    if inspect.ismodule(value):
+        return f"module {value.__name__}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"

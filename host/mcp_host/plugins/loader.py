@@ -1,0 +1,248 @@
+"""Takes one plugin at a time from `found` to `collected`, and keeps every failure with its plugin."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from pydantic import BaseModel
+
+from mcp_host import hookspecs
+from mcp_host.api import PROJECT, Check, Completion, HostFacts, PluginContext, Prompt, Resource, Tool
+from mcp_host.config import HostConfig, Limits, PluginSection
+from mcp_host.config.secrets import Redactor, validate_settings
+from mcp_host.errors import HostError
+from mcp_host.plugins.calling import call_hook, contained, items_of, named_if_stuck
+from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
+from mcp_host.plugins.hooks import article, hooks_of
+from mcp_host.plugins.importing import describe, import_value
+from mcp_host.plugins.plugin import Contributions, LoadedPlugin
+from mcp_host.plugins.records import PluginRecord, Stage
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A plugin object made of something that was none, and what its user should know of the difference."""
+
+    plugin: object
+    notes: tuple[str, ...] = ()
+
+
+Adopt = Callable[[object], Adopted | None]
+"""Makes a plugin object of something that has no hooks of its own (an `MCPServer`), or returns None."""
+
+
+class Loader:
+    """Loads the plugins of one configuration.
+
+    `installed` is what discovery found; `objects` are plugin objects by name that take the place of an entry
+    point (a test's, or one that is not installed). `adopt` is asked for objects that have no hooks.
+    `announce(plugin, uri)` is what a plugin's notice of a changed resource goes to.
+    """
+
+    def __init__(
+        self,
+        config: HostConfig,
+        *,
+        installed: Sequence[InstalledPlugin],
+        objects: Mapping[str, object] | None = None,
+        adopt: Adopt | None = None,
+        facts: HostFacts,
+        announce: Callable[[str, str], Awaitable[None]] | None = None,
+        after_load: Callable[[LoadedPlugin], None] | None = None,
+        redactor: Redactor | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._config = config
+        self._installed = installed
+        self._objects = dict(objects or {})
+        self._adopt = adopt
+        self._facts = facts
+        self._announce = announce
+        self._after_load = after_load
+        self._environ = environ
+        self.redactor = redactor if redactor is not None else Redactor()
+
+    def load_all(self) -> tuple[LoadedPlugin, ...]:
+        """Load every enabled plugin of the TOML, in its order. Never raises for a plugin's own fault."""
+        return tuple(self.load(name, section) for name, section in self._config.plugins.items() if section.enabled)
+
+    def load(self, name: str, section: PluginSection) -> LoadedPlugin:
+        """Take one plugin as far as it goes; its record says how far that was."""
+        plugin = LoadedPlugin(
+            name,
+            section,
+            PluginRecord(name=name, required=section.required),
+            redactor=self.redactor,
+            limits=self._limits(section),
+            default_timeout=self._config.host.call_timeout,
+        )
+        try:
+            with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
+                manager = self._register(plugin, self._object(plugin))
+                self._configure(plugin, manager)
+                self._collect(plugin, manager)
+        except HostError as error:
+            plugin.fail(error)
+        if self._after_load is not None:
+            self._after_load(plugin)
+        return plugin
+
+    def is_same(self, plugin: LoadedPlugin, section: PluginSection) -> bool:
+        """Whether loading this table now would give what `plugin`, which is served, already is."""
+        if not plugin.alive or plugin.section != section:
+            return False
+        if (plugin.limits, plugin.default_timeout) != (self._limits(section), self._config.host.call_timeout):
+            return False
+        if plugin.name in self._objects or section.object is not None:
+            return True
+        try:
+            installed = find(plugin.name, self._installed)
+        except HostError:
+            return False
+        record = plugin.record
+        return (installed.distribution, installed.version, installed.value) == (
+            record.distribution,
+            record.version,
+            record.value,
+        )
+
+    def _limits(self, section: PluginSection) -> Limits:
+        return self._config.host.limits.overridden(section.limits)
+
+    def settings_model(self, name: str, section: PluginSection) -> type[BaseModel] | None:
+        """Import a plugin only to ask for its settings model.
+
+        Raises:
+            HostError: It cannot be imported, or its hook does not return a model.
+        """
+        plugin = LoadedPlugin(name, section, PluginRecord(name=name))
+        with contained(plugin, "loading"):
+            return self._model(plugin, self._register(plugin, self._object(plugin)))
+
+    def _object(self, plugin: LoadedPlugin) -> object:
+        """Stages found, compatible, imported."""
+        if plugin.name in self._objects:
+            found = self._objects[plugin.name]
+            plugin.record = replace(plugin.record, value=describe(found), stage=Stage.IMPORTED)
+            return found
+        value = plugin.section.object
+        if value is not None:
+            installed = installed_from(value, name=plugin.name)
+        else:
+            installed = find(plugin.name, self._installed)
+            value = installed.value
+        plugin.record = replace(plugin.record, value=value, stage=Stage.FOUND)
+        if installed is not None:
+            plugin.record = replace(plugin.record, distribution=installed.distribution, version=installed.version)
+            check_compatible(installed)
+        plugin.reach(Stage.COMPATIBLE)
+        return import_value(plugin, value, slow=self._config.host.import_warning)
+
+    def _register(self, plugin: LoadedPlugin, found: object) -> pluggy.PluginManager:
+        """Make a plugin object of what was imported and check its hooks, with a manager of its own."""
+        where = plugin.where
+        if self._adopt is not None and (adopted := self._adopt(found)) is not None:
+            found = adopted.plugin
+            for note in adopted.notes:
+                plugin.warn(note)
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(hookspecs)
+        implemented = hooks_of(manager, found, where)
+        try:
+            manager.register(found, name=plugin.name)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise HostError(
+                " ".join(str(error).split()), where=where, hint="a hook takes `plugin`, or nothing"
+            ) from error
+        if not implemented:
+            raise HostError(
+                f"{plugin.record.value} is {article(found)}, which implements no hook",
+                where=where,
+                hint="point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer",
+            )
+        return manager
+
+    def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:
+        model = call_hook(plugin, manager, "mcp_settings", pass_plugin=False)
+        if model is not None and not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise HostError(f"mcp_settings returned {article(model)}, not a pydantic model class", where=plugin.where)
+        return model
+
+    def _configure(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> None:
+        model = self._model(plugin, manager)
+        try:
+            settings, secrets = validate_settings(
+                model,
+                plugin.section.settings,
+                plugin=plugin.name,
+                source=self._config,
+                base_dir=self._config.base_dir,
+                environ=self._environ,
+            )
+        except HostError:
+            raise
+        except BaseException as error:
+            # What a validator raises may quote a secret: its text is not repeated.
+            raise HostError(f"its settings model raised {type(error).__name__}", where=plugin.where) from None
+        self.redactor.add(*secrets)
+        plugin.settings = settings
+        plugin.context = PluginContext(
+            name=plugin.name,
+            settings=settings,
+            log=logging.getLogger(f"mcp_host.plugin.{plugin.name}"),
+            host=self._facts,
+            _data_dir=self._config.data_dir / plugin.name,
+            _announce=partial(self._announce, plugin.name) if self._announce is not None else None,
+        )
+        plugin.reach(Stage.CONFIGURED)
+
+    def _collect(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> None:
+        items = partial(items_of, plugin, manager)
+        verifier = call_hook(plugin, manager, "mcp_token_verifier")
+        if verifier is not None and not callable(getattr(verifier, "verify_token", None)):
+            raise HostError(
+                f"mcp_token_verifier returned {article(verifier)}, which has no verify_token", where=plugin.where
+            )
+        plugin.contributions = Contributions(
+            tools=tuple(item if isinstance(item, Tool) else Tool(item) for item in items("mcp_tools", Tool, callable)),
+            resources=items("mcp_resources", Resource),
+            prompts=tuple(
+                item if isinstance(item, Prompt) else Prompt(item) for item in items("mcp_prompts", Prompt, callable)
+            ),
+            completions=items("mcp_completions", Completion),
+            middleware=items("mcp_middleware", None, callable),
+            routes=self._routes(plugin, manager),
+            checks=items("mcp_checks", Check),
+            lifespan=partial(self._lifespan, plugin, manager),
+            token_verifier=verifier,
+        )
+        plugin.reach(Stage.COLLECTED)
+
+    def _lifespan(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> AbstractAsyncContextManager[Any] | None:
+        """A fresh context manager for each start: most can be entered only once."""
+        with contained(plugin, "starting"):
+            lifespan = call_hook(plugin, manager, "mcp_lifespan")
+            if lifespan is None or isinstance(lifespan, AbstractAsyncContextManager):
+                return lifespan
+        raise HostError(
+            f"mcp_lifespan returned {article(lifespan)}, not an async context manager",
+            where=plugin.where,
+            hint="decorate it with contextlib.asynccontextmanager",
+        )
+
+    def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[BaseRoute, ...]:
+        if not manager.hook.mcp_routes.get_hookimpls():
+            return ()
+        from starlette.routing import BaseRoute
+
+        return items_of(plugin, manager, "mcp_routes", BaseRoute)

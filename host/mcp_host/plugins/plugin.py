@@ -1,0 +1,111 @@
+"""A plugin on its way from its table in the TOML to what is served, and what it contributed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.config import Limits, PluginSection
+from mcp_host.config.origins import dotted
+from mcp_host.config.secrets import Redactor
+from mcp_host.errors import HostError
+from mcp_host.plugins.bulkhead import Bulkhead
+from mcp_host.plugins.records import PluginRecord, Problem, Stage
+
+if TYPE_CHECKING:
+    from mcp.server.auth.provider import TokenVerifier
+    from starlette.routing import BaseRoute
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What a plugin's hooks returned, checked for type and in the order returned."""
+
+    tools: tuple[Tool, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    completions: tuple[Completion, ...] = ()
+    middleware: tuple[Middleware, ...] = ()
+    routes: tuple[BaseRoute, ...] = ()
+    checks: tuple[Check, ...] = ()
+    lifespan: Callable[[], AbstractAsyncContextManager[Any] | None] = lambda: None
+    token_verifier: TokenVerifier | None = None
+
+
+@dataclass(eq=False)
+class LoadedPlugin:
+    """A plugin from its table in the TOML to its served parts: the record, the object, the state of its lifespan.
+
+    `default_timeout` is the deadline, in seconds, of what has none of its own. `bulkhead` is what its calls go through,
+    `left_tasks` what still ran when it had stopped.
+    Identity matters: a plugin that a reload leaves alone stays the same object.
+    """
+
+    name: str
+    section: PluginSection
+    record: PluginRecord
+    settings: Any = None
+    context: PluginContext[Any] | None = None
+    contributions: Contributions = field(default_factory=Contributions)
+    state: Any = None
+    redactor: Redactor = field(default_factory=Redactor)
+    limits: Limits = field(default_factory=Limits)
+    default_timeout: float | None = None
+    left_tasks: list[str] = field(default_factory=list)
+    bulkhead: Bulkhead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bulkhead = Bulkhead(self.name, self.limits)
+
+    def reach(self, stage: Stage) -> None:
+        self.record = replace(self.record, stage=stage)
+
+    def fail(self, error: HostError) -> None:
+        """Stop here: the plugin serves nothing, and its record says why."""
+        redact = self.redactor.redact
+        problem = Problem(redact(error.what), error.where, redact(error.hint))
+        self.record = replace(self.record, problem=problem)
+        logger.error("plugin %s: %s%s", self.name, problem.what, f" | hint: {problem.hint}" if problem.hint else "")
+
+    def warn(self, what: str, *, hint: str = "") -> None:
+        """Add a warning to the record and the log, once."""
+        what = self.redactor.redact(what)
+        if any(warning.what == what for warning in self.record.warnings):
+            return
+        self.record = replace(
+            self.record, warnings=(*self.record.warnings, Problem(what, dotted(("plugins", self.name)), hint))
+        )
+        logger.warning("plugin %s: %s", self.name, what)
+
+    @property
+    def record_now(self) -> PluginRecord:
+        """The record, with how the plugin fares at the moment if it serves."""
+        if self.record.stage != Stage.SERVING or self.record.failed:
+            return self.record
+        return replace(self.record, health=self.bulkhead.health)
+
+    @property
+    def alive(self) -> bool:
+        return not self.record.failed
+
+    @property
+    def own_context(self) -> PluginContext[Any]:
+        """The plugin's context; there is one from the stage `configured` on."""
+        assert self.context is not None
+        return self.context
+
+    @property
+    def where(self) -> str:
+        """The plugin's table in the TOML and what it was installed from, as errors name it."""
+        return f"{dotted(('plugins', self.name))} ({self.record.source})"
+
+    @property
+    def table(self) -> str:
+        """The header of the plugin's table in the TOML, before the line that a hint says to write there."""
+        return f"[{dotted(('plugins', self.name))}]"

@@ -1,0 +1,121 @@
+"""What became of each plugin: the one form behind the CLI's tables, the log, `--json` and `mcp-host://plugins`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from mcp_host.errors import HostError
+
+
+class Stage(StrEnum):
+    """How far a plugin came. The stages follow one another in this order."""
+
+    FOUND = "found"
+    COMPATIBLE = "compatible"
+    IMPORTED = "imported"
+    CONFIGURED = "configured"
+    COLLECTED = "collected"
+    STARTED = "started"
+    SERVING = "serving"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One line of what is wrong, where, and the command or TOML line that fixes it."""
+
+    what: str
+    where: str = ""
+    hint: str = ""
+
+    @classmethod
+    def of(cls, error: HostError) -> Problem:
+        return cls(error.what, error.where, error.hint)
+
+    def __str__(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Contributed:
+    """The served names of what a plugin contributes."""
+
+    tools: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [
+            f"{len(names)} {word if len(names) != 1 else word[:-1]}" for word, names in asdict(self).items() if names
+        ]
+        return ", ".join(parts) or "nothing"
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """The circuit breaker of a plugin: open while it is paused, half-open while one call tries it again.
+
+    `failures` counts those in a row, the last of which `last_failure` tells. `retry_in` is in seconds, None unless
+    the circuit is open.
+    """
+
+    state: Literal["closed", "open", "half-open"] = "closed"
+    failures: int = 0
+    last_failure: str = ""
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a plugin fares while it serves: `calls` run, `waiting` wait for a place, `abandoned` are left to themselves.
+
+    An abandoned call has timed out or lost its caller, and goes on all the same: a thread that cannot be stopped, or
+    a coroutine that refuses its cancellation.
+    """
+
+    calls: int = 0
+    waiting: int = 0
+    abandoned: int = 0
+    circuit: Circuit = Circuit()
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One plugin: where it came from, the stage it reached and, if it stopped there, why.
+
+    `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
+    when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported. `health` is None
+    unless it serves.
+    """
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+    value: str | None = None
+    enabled: bool = True
+    required: bool = False
+    stage: Stage | None = None
+    problem: Problem | None = None
+    warnings: tuple[Problem, ...] = ()
+    import_ms: float | None = None
+    contributed: Contributed = Contributed()
+    health: Health | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.problem is not None
+
+    @property
+    def source(self) -> str:
+        """The distribution and version as one phrase, or the object's path where there is no distribution."""
+        if self.distribution:
+            return f"{self.distribution} {self.version}"
+        return self.value or "not installed"
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as JSON-ready data; keys only ever grow within a major version."""
+        data = asdict(self)
+        data["stage"] = self.stage.value if self.stage else None
+        return data

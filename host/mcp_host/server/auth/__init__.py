@@ -1,0 +1,1 @@
+"""`[auth]`: checking the bearer tokens of HTTP requests."""

@@ -1,0 +1,305 @@
+"""One host: the plugins of one configuration loaded, the catalog they make, and their lifespans while it serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from mcp_host._version import __version__
+from mcp_host.api import Announce, HostFacts
+from mcp_host.calls.dispatch import Dispatcher
+from mcp_host.catalog.catalog import Catalog, build_catalog
+from mcp_host.catalog.generations import Generations
+from mcp_host.config import HostConfig, PluginSection
+from mcp_host.config.secrets import Redactor
+from mcp_host.containment.lifespan import Lifespans
+from mcp_host.containment.runner import Tasks
+from mcp_host.containment.watchdog import Watchdog
+from mcp_host.errors import HostError
+from mcp_host.plugins.builtin import NAME as BUILTIN
+from mcp_host.plugins.builtin import builtin_plugin, failure_notice
+from mcp_host.plugins.discovery import InstalledPlugin
+from mcp_host.plugins.loader import Adopt, Loader
+from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
+
+logger = logging.getLogger(__name__)
+
+
+class StartRefusedError(HostError):
+    """A plugin that the configuration insists on failed, so the host does not start."""
+
+
+class Host:
+    """Everything behind the server, without the server.
+
+    Making one loads the plugins of `config`: `installed` is what discovery found, `objects` are plugin objects
+    by name in place of entry points. `after_plugin_code` is told each time code of a plugin has run.
+    Nothing raises for a plugin's own fault: `records` tells.
+    """
+
+    def __init__(
+        self,
+        config: HostConfig,
+        *,
+        installed: Sequence[InstalledPlugin] = (),
+        objects: Mapping[str, object] | None = None,
+        adopt: Adopt | None = None,
+        redactor: Redactor | None = None,
+        environ: Mapping[str, str] | None = None,
+        after_plugin_code: Callable[[LoadedPlugin], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.redactor = redactor if redactor is not None else Redactor()
+        self.reload_problem: Problem | None = None
+        self.on_resource_updated: Announce | None = None
+        self._objects = dict(objects or {})
+        self._adopt = adopt
+        self._environ = environ
+        self._after_plugin_code = after_plugin_code
+        loader = self._loader(config, installed)
+        self._builtin = loader.load(BUILTIN, PluginSection())
+        self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
+        self.generations = Generations(self._build(config, self.plugins, None))
+        self.dispatcher = Dispatcher(
+            self.generations,
+            redactor=self.redactor,
+            debug=config.host.debug,
+            authorize=config.auth is not None,
+            after_call=after_plugin_code,
+        )
+        self._lifespans = Lifespans(
+            start_timeout=config.host.start_timeout,
+            stop_timeout=config.host.stop_timeout,
+            after_start=after_plugin_code,
+        )
+        self._tasks = Tasks()
+        self._loop = ExitStack()
+        self._users = 0
+        self._changing = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def _loader(self, config: HostConfig, installed: Sequence[InstalledPlugin]) -> Loader:
+        facts = HostFacts(
+            name=config.host.name,
+            version=__version__,
+            transport=config.transport.kind,
+            base_dir=config.base_dir,
+            debug=config.host.debug,
+        )
+        builtin = builtin_plugin(lambda: self.records, lambda: self.reload_problem)
+        return Loader(
+            config,
+            installed=installed,
+            objects={**self._objects, BUILTIN: builtin},
+            adopt=self._adopt,
+            facts=facts,
+            announce=self._announce,
+            after_load=self._after_plugin_code,
+            redactor=self.redactor,
+            environ=self._environ,
+        )
+
+    async def _announce(self, plugin: str, uri: str) -> None:
+        served = self.catalog.resource_at(uri)
+        if served is None or served.plugin.name != plugin:
+            logger.debug("plugin %s announces %s, which it does not serve", plugin, uri)
+        elif self.on_resource_updated is not None:
+            await self.on_resource_updated(uri)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is served now."""
+        return self.generations.current
+
+    @property
+    def records(self) -> tuple[PluginRecord, ...]:
+        """One record for each plugin of the TOML, in its order, the disabled ones too."""
+        loaded = {plugin.name: plugin.record_now for plugin in self.plugins}
+        return tuple(
+            loaded.get(name) or PluginRecord(name=name, enabled=False, required=section.required)
+            for name, section in self.config.plugins.items()
+        )
+
+    @property
+    def instructions(self) -> str | None:
+        """The configured instructions, with a line about plugins that failed."""
+        parts = [self.config.host.instructions, failure_notice(self.records)]
+        return "\n\n".join(part for part in parts if part) or None
+
+    def require(self) -> None:
+        """Refuse to go on without the plugins the configuration insists on.
+
+        Raises:
+            StartRefusedError: A plugin with `required = true`, or any under `[host] on_error = "fail"`, failed.
+        """
+        strict = self.config.host.on_error == "fail"
+        for record in self.records:
+            if record.problem is not None and (strict or record.required):
+                reason = '[host] on_error = "fail"' if strict else f"[plugins.{record.name}] required = true"
+                raise StartRefusedError(
+                    f"plugin {record.name} failed, and {reason} lets nothing start without it: {record.problem.what}",
+                    where=record.problem.where,
+                    hint=record.problem.hint,
+                )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the plugins' lifespans entered for the block; blocks may overlap, and the lifespans are entered once.
+
+        Raises:
+            StartRefusedError: As `require` does, for a plugin that failed to start.
+        """
+        async with self._changing:
+            if self._users == 0:
+                await self._start()
+            self._users += 1
+        try:
+            yield
+        finally:
+            await self._finish(self._leave())
+
+    async def _start(self) -> None:
+        self.require()
+        self._tasks = self._loop.enter_context(Tasks.installed())
+        self._loop.enter_context(Watchdog.watching(self._tasks.work, self.config.host.block_warning))
+        try:
+            await self._lifespans.start((self._builtin, *self.plugins))
+        except BaseException:
+            self._loop.close()
+            raise
+        if any(plugin.record.failed and plugin in self.catalog.parts for plugin in self.plugins):
+            self.generations.swap(self._build(self.config, self.plugins, self.catalog))
+        try:
+            self.require()
+        except StartRefusedError:
+            await self._stop()
+            raise
+        self._serving()
+
+    async def _leave(self) -> None:
+        async with self._changing:
+            self._users -= 1
+            if self._users == 0:
+                await self._stop()
+
+    async def _stop(self) -> None:
+        for task in self._retiring:
+            task.cancel()
+        # Also those of an older generation that were about to be stopped.
+        await self._stop_plugins(dict.fromkeys((self._builtin, *self.plugins, *self._lifespans.plugins)))
+        self._loop.close()
+
+    async def _stop_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
+        await self._lifespans.stop(plugins)
+        for plugin in plugins:
+            await self._tasks.cancel_left(plugin)
+
+    def _serving(self) -> None:
+        for plugin in self.plugins:
+            if plugin.alive:
+                plugin.reach(Stage.SERVING)
+
+    async def reload(
+        self, config: HostConfig, *, installed: Sequence[InstalledPlugin] = (), changed: Collection[str] = ()
+    ) -> Catalog:
+        """Serve another configuration from now on, and return its catalog; or keep the old one whole.
+
+        Plugins whose table and distribution are the same are left alone, unless `changed` names them: they are not
+        loaded or started again. The others are loaded and started before anything changes. Then the catalog is
+        swapped; a plugin that is gone is stopped when the last call that began before has ended.
+
+        Raises:
+            HostError: A plugin that is new or different failed. Nothing has changed, and `reload_problem` says why.
+        """
+        async with self._changing:
+            current = {plugin.name: plugin for plugin in self.plugins}
+            before = {plugin: plugin.record for plugin in self.plugins}
+            # What failed before may go on failing: the new configuration makes it no worse.
+            tolerated = {record.name for record in before.values() if record.failed}
+            loader = self._loader(config, installed)
+            plugins = []
+            for name, section in config.plugins.items():
+                if section.enabled:
+                    old = current.get(name)
+                    kept = old is not None and name not in changed and loader.is_same(old, section)
+                    # Imports may take their time; calls go on meanwhile.
+                    plugins.append(old if old and kept else await anyio.to_thread.run_sync(loader.load, name, section))
+            fresh = [plugin for plugin in plugins if plugin not in before]
+            catalog = self._build(config, plugins, self.catalog)
+            try:
+                _refuse_failed(plugins, tolerated)
+                if self._users:
+                    await self._lifespans.start(fresh)
+                    _refuse_failed(plugins, tolerated)
+            except BaseException as error:
+                if self._users:
+                    await self._stop_plugins(fresh)
+                for plugin, record in before.items():
+                    plugin.record = record
+                if isinstance(error, HostError):
+                    self.reload_problem = Problem.of(error)
+                raise
+            gone = [plugin for plugin in self.plugins if plugin not in plugins]
+            last = self.catalog.generation
+            self.config, self.plugins, self.reload_problem = config, tuple(plugins), None
+            self.generations.swap(catalog)
+            if self._users:
+                self._serving()
+                self._retire(gone, last)
+            return catalog
+
+    def _retire(self, plugins: Sequence[LoadedPlugin], generation: int) -> None:
+        async def stop_when_unused() -> None:
+            await self.generations.drained(generation)
+            await self._stop_plugins(plugins)
+
+        if plugins:
+            task = asyncio.create_task(stop_when_unused(), name="stopping plugins of an older generation")
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    @staticmethod
+    async def _finish(leaving: Coroutine[Any, Any, None]) -> None:
+        """Await to the end, however often the server is cancelled meanwhile: each lifespan has its own deadline."""
+        task = asyncio.ensure_future(leaving)
+        cancelled: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):
+            while not task.done():
+                try:
+                    await asyncio.shield(task)
+                except asyncio.CancelledError as error:
+                    if task.cancelled():
+                        raise
+                    cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+    def _build(self, config: HostConfig, plugins: Sequence[LoadedPlugin], previous: Catalog | None) -> Catalog:
+        catalog = build_catalog(
+            (self._builtin, *plugins),
+            previous=previous,
+            endpoint=config.transport.path,
+        )
+        for plugin in plugins:
+            if not plugin.alive:
+                plugin.record = replace(plugin.record, contributed=Contributed())
+        return catalog
+
+
+def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) -> None:
+    for plugin in plugins:
+        problem = plugin.record.problem
+        if problem is not None and plugin.name not in tolerated:
+            raise HostError(
+                f"the new configuration is not served, because plugin {plugin.name} failed: {problem.what}",
+                where=problem.where,
+                hint=problem.hint,
+            )

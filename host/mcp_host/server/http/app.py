@@ -1,0 +1,335 @@
+"""Serving over HTTP: the ASGI app with its guard, CORS and plugin routes, and the uvicorn that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import uvicorn
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_host.config import HostConfig, TransportSection, is_loopback
+from mcp_host.containment.process import OwnProcess
+from mcp_host.errors import HostError
+from mcp_host.server.auth.auth import AnswerUnavailable
+from mcp_host.server.draining import grace
+from mcp_host.server.hostserver import HostServer
+from mcp_host.server.http.bodies import guard_bodies
+from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
+from mcp_host.server.http.resuming import EventLog, keep_events
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_CLOSING_GRACE = 1
+"""Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
+_BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+_MOST_REMEMBERED = 1000
+"""Pairs of `Host` and `Origin` that were let in and are not looked at again."""
+_RETRY_AFTER = 1000
+"""Milliseconds after which a client whose stream ended is to come back for the rest of it (SEP-1699)."""
+
+
+class HostApp:
+    """The ASGI app of one host: serve it, or mount it in a Starlette or FastAPI app, several side by side.
+
+    Served by itself it starts and stops its plugins with the server. Mounted, it starts them when the first request
+    comes and stops them when the event loop ends; pass `lifespan=app.lifespan` to the outer app, or enter
+    `app.running()` in its lifespan, to have both happen with the outer app instead.
+    """
+
+    def __init__(self, server: HostServer) -> None:
+        self.host = server.host
+        self.server = server
+        transport = self.host.config.transport
+        self._inner = _starlette(server)
+        self._app: ASGIApp = self._inner
+        if transport.cors:
+            self._app = CORSMiddleware(
+                self._app,
+                allow_origins=list(transport.cors),
+                allow_methods=["GET", "POST", "DELETE", "OPTIONS"],
+                allow_headers=["*"],
+                expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
+            )
+        self._guard = _Guard(guard_settings(self.host.config))
+        self._task: asyncio.Task[None] | None = None
+        self._requests = 0
+        self._answered = asyncio.Event()
+        self._users = 0
+        self._started: asyncio.Event | None = None
+        self._stop: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan_protocol(receive, send)
+            return
+        # A plugin's websocket is guarded by the same two headers.
+        refusal = await self._guard.refusal(scope)
+        if refusal is not None:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": "Host or Origin not allowed"})
+            else:
+                await refusal(scope, receive, send)
+            return
+        await self._ensure_running()
+        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == self.host.config.transport.path:
+            # A session's stream of notifications, which ends only with the session.
+            await self._app(scope, receive, send)
+            return
+        self._requests += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._answered.set()
+
+    async def drain(self) -> None:
+        """Take no new calls, and wait until the requests in flight are answered, `[host] shutdown_timeout` at most."""
+        self.host.dispatcher.closing = True
+        self.server.listeners.close()
+        async with grace(self.host.config.host.shutdown_timeout, lambda: self._requests):
+            while self._requests:
+                self._answered.clear()
+                await self._answered.wait()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the plugins and the session manager running for the block. An app runs once."""
+        async with self.host.running(), self._inner.router.lifespan_context(self._inner):
+            authorization = self.server.authorization
+            if authorization is not None and authorization.keys is not None:
+                await authorization.keys.refresh()
+            self._users += 1
+            try:
+                yield
+            finally:
+                self._users -= 1
+                self.server.listeners.close()
+
+    @asynccontextmanager
+    async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
+        """`running()`, in the form Starlette's and FastAPI's `lifespan=` parameter takes."""
+        async with self.running():
+            yield
+
+    async def aclose(self) -> None:
+        """Stop what a first request started; the other ways of starting stop by themselves."""
+        if self._task is not None and self._stop is not None:
+            self._stop.set()
+            await asyncio.wait([self._task])
+
+    async def _ensure_running(self) -> None:
+        if self._users:
+            return
+        if self._task is None:
+            self._started = asyncio.Event()
+            self._stop = asyncio.Event()
+            self._task = asyncio.create_task(self._live(), name=f"mcp-host {self.host.config.host.name}")
+        assert self._started is not None
+        if not self._started.is_set():
+            waiter = asyncio.ensure_future(self._started.wait())
+            await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
+            waiter.cancel()
+            if self._task.done():
+                # Not started: every request says why until the app is made anew.
+                self._task.result()
+
+    async def _live(self) -> None:
+        assert self._started is not None
+        assert self._stop is not None
+        async with self.running():
+            self._started.set()
+            await self._stop.wait()
+
+    async def _lifespan_protocol(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self.running():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+class _Guard:
+    """Lets in requests by their `Host` and `Origin`, and remembers those that it let in."""
+
+    def __init__(self, settings: TransportSecuritySettings) -> None:
+        self._rules = TransportSecurityMiddleware(settings)
+        self._let_in: set[tuple[tuple[bytes, bytes], ...]] = set()
+
+    async def refusal(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that may not in."""
+        named = tuple((name, value) for name, value in scope["headers"] if name in (b"host", b"origin"))
+        if named in self._let_in:
+            return None
+        if len(named) != len({name for name, _ in named}):
+            # What is behind the guard might go by another one than the guard (RFC 9112, section 3.2).
+            return Response("More than one Host or Origin header", status_code=400)
+        refusal = await self._rules.validate_request(Request({**scope, "type": "http"}))
+        if refusal is None and len(self._let_in) < _MOST_REMEMBERED:
+            self._let_in.add(named)
+        return refusal
+
+
+def guard_settings(config: HostConfig) -> TransportSecuritySettings:
+    """Return which `Host` and `Origin` headers are let in: a guard against DNS rebinding on every bind address.
+
+    Raises:
+        HostError: The bind address is reachable from elsewhere, and no `allowed_hosts` say under which names, or
+            neither `[auth]` nor `insecure` says who may call.
+    """
+    transport = config.transport
+    hosts = list(transport.allowed_hosts)
+    if not is_loopback(transport.host):
+        if not hosts:
+            raise HostError(
+                f"binding {transport.host} without allowed_hosts would answer requests for any host name "
+                "(DNS rebinding)",
+                where=config.where("transport", "host"),
+                hint='[transport] allowed_hosts = ["mcp.example.com"]   (the names clients use)',
+            )
+        if config.auth is None and not transport.insecure:
+            raise HostError(
+                f"binding {transport.host} without [auth] would let everyone who reaches it call every tool",
+                where=config.where("transport", "host"),
+                hint="[transport] insecure = true   (where a proxy or a private network decides who may call), or "
+                "write [auth]",
+            )
+    hosts += _LOOPBACK_HOSTS
+    origins = [*transport.allowed_origins, *transport.cors]
+    for name in _LOOPBACK_HOSTS:
+        origins += [f"http://{name}", f"http://{name}:*"]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[form for host in hosts for form in ((host,) if _has_port(host) else (host, f"{host}:*"))],
+        allowed_origins=origins,
+    )
+
+
+def _has_port(host: str) -> bool:
+    return ":" in host.rpartition("]")[2]
+
+
+def _starlette(server: HostServer) -> Starlette:
+    transport = server.host.config.transport
+    app = server.streamable_http_app(
+        streamable_http_path=transport.path,
+        json_response=transport.json_response,
+        stateless_http=transport.stateless,
+        max_request_body_size=transport.max_request_size,
+        session_idle_timeout=None if transport.stateless else transport.session_idle_timeout,
+        max_sessions=transport.max_sessions,
+        retry_interval=_RETRY_AFTER if transport.resumable else None,
+        # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    guard_bodies(server.session_manager, transport.request_timeout)
+    if server.authorization is not None and server.authorization.keys is not None:
+        app.add_middleware(AnswerUnavailable)
+    if transport.resumable:
+        keep_events(server.session_manager, EventLog())
+    app.router.routes.extend(server.host.catalog.routes)
+    return app
+
+
+class _Uvicorn(uvicorn.Server):
+    """A uvicorn that answers what has been asked before it shuts down, and leaves the signals to the process."""
+
+    def __init__(self, config: uvicorn.Config, app: HostApp, ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._ready = ready
+        self._stopping: asyncio.Task[None] | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone: uvicorn would raise them again at its end, when lifespans are still to be left."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            # Those that wait in the kernel may be more than asyncio takes at once; both are `backlog` to it.
+            listener.listen(_BACKLOG)
+        if self.started:
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._ready(url(self._app.host.config, port))
+
+    def stop(self) -> None:
+        """Begin to shut down. `should_exit` comes last: with it, the SDK's event streams are cut off."""
+        self._stopping = asyncio.create_task(self._stop(), name="stopping the server")
+
+    async def _stop(self) -> None:
+        await self._app.drain()
+        self.should_exit = True
+
+
+def url(config: HostConfig, port: int | None = None) -> str:
+    """Return the address clients connect to."""
+    transport = config.transport
+    host = transport.host
+    if host in ("0.0.0.0", "::"):
+        host = transport.allowed_hosts[0] if transport.allowed_hosts else "127.0.0.1"
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}:{port if port is not None else transport.port}{transport.path}"
+
+
+async def serve_http(server: HostServer, ready: Callable[[str], None], process: OwnProcess) -> None:
+    """Serve until a signal stops the process. `ready` is called with the URL once connections are accepted.
+
+    Raises:
+        HostError: The address cannot be bound, or a required plugin failed to start.
+    """
+    transport = server.host.config.transport
+    app = HostApp(server)
+    listener = _bind(transport)
+    most = transport.max_connections or most_connections()
+    config = uvicorn.Config(
+        app,
+        http=protocol_with_limits(head_timeout=transport.request_timeout, connections=most),
+        backlog=accepted_at_once(most),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=_CLOSING_GRACE,
+        server_header=False,
+    )
+    try:
+        async with app.running():
+            uvicorn_server = _Uvicorn(config, app, ready)
+            with process.stopping(uvicorn_server.stop):
+                await uvicorn_server.serve(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _bind(transport: TransportSection) -> socket.socket:
+    family = socket.AF_INET6 if ":" in transport.host else socket.AF_INET
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it, small answers wait some 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((transport.host.strip("[]"), transport.port))
+    except OSError as error:
+        listener.close()
+        raise HostError(
+            f"cannot listen on {transport.host} port {transport.port}: {error.strerror or error}",
+            where="transport.port",
+            hint="[transport] port = 0   (any free port), or --port",
+        ) from error
+    return listener
+
+
+__all__: Sequence[str] = ["HostApp", "guard_settings", "serve_http", "url"]

@@ -1,0 +1,1 @@
+"""The process's own descriptors and files: standard streams, atomic writes, and the log."""

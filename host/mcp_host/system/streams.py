@@ -1,0 +1,81 @@
+"""Keeps the standard streams for whoever owns them: the protocol while serving stdio, the command elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
+from typing import TextIO
+
+
+def _flush() -> None:
+    # sys.__stdout__ as well: a test runner or a notebook may have put another stream in its place.
+    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
+        if stream is not None:
+            with suppress(ValueError, OSError):
+                stream.flush()
+
+
+def _open_closed_descriptors() -> None:
+    """Open on nothing those of the three standard descriptors that the parent process closed."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(null)
+
+
+@contextmanager
+def own_stdout(*, to_the_end: bool = False) -> Iterator[TextIO]:
+    """Yield a private stream onto the real stdout while everyone else's writes to it go to stderr.
+
+    Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well. With
+    `to_the_end` it stays so after the block, for a process that does nothing more: what threads go on writing, exit
+    handlers write, and C has in its buffers must not follow the owner's last line.
+    """
+    _flush()
+    _open_closed_descriptors()
+    saved = os.dup(1)
+    os.set_inheritable(saved, False)
+    os.dup2(2, 1)
+    stream = os.fdopen(saved, "w", encoding="utf-8", closefd=False)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield stream
+    finally:
+        _flush()
+        with suppress(ValueError, OSError):
+            stream.flush()
+        if not to_the_end:
+            os.dup2(saved, 1)
+        os.close(saved)
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send what is written to stdout, by any means, to stderr for the duration of the block."""
+    with own_stdout():
+        yield
+
+
+@dataclass(frozen=True)
+class OwnStdin:
+    """The real stdin, as a descriptor of its own."""
+
+    fileno: int
+    is_terminal: bool
+
+
+@contextmanager
+def own_stdin() -> Iterator[OwnStdin]:
+    """Yield the real stdin; for the block, descriptor 0 is empty for everyone else, child processes too."""
+    real = os.dup(0)
+    os.set_inheritable(real, False)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    try:
+        # Left open: a thread may still wait for the client's next line when the server ends.
+        yield OwnStdin(real, os.isatty(real))
+    finally:
+        os.dup2(real, 0)

@@ -1,0 +1,171 @@
+"""What bounds an exchange of the guarded client: bytes, decoded ones included, and seconds."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from mcp_host.net import (
+    ExchangeTimeoutError,
+    RefusedURLError,
+    ResponseTooLargeError,
+    guarded_client,
+)
+from support.webservers import Reply, redirect, text, web_server
+
+pytestmark = pytest.mark.anyio
+
+
+# Size and time
+
+LIMIT = 100_000
+
+
+async def zeros() -> AsyncIterator[bytes]:
+    while True:
+        yield bytes(10_000)
+
+
+async def nothing_more() -> AsyncIterator[bytes]:
+    yield gzip.compress(b"done")
+    while True:
+        yield bytes(10_000)
+
+
+async def endless_gzip() -> AsyncIterator[bytes]:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    while True:
+        yield packer.compress(bytes(1_000_000)) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=bytes(LIMIT + 1)),
+        Reply(body=b"", headers={"Content-Length": "99999999999"}),
+        Reply(body=zeros),
+        Reply(body=gzip.compress(bytes(LIMIT + 1)), headers={"Content-Encoding": "gzip"}),
+        Reply(body=zlib.compress(bytes(LIMIT + 1)), headers={"Content-Encoding": "deflate"}),
+        Reply(body=endless_gzip, headers={"Content-Encoding": "gzip"}),
+        Reply(body=nothing_more, headers={"Content-Encoding": "gzip"}),
+        Reply(status=302, body=zeros, headers={"Location": "/"}),
+        Reply(status=500, body=zeros),
+    ],
+    ids=["length", "claimed", "endless", "gzip", "deflate", "bomb", "after the end", "redirect", "error"],
+)
+async def test_what_is_too_large_is_stopped(reply: Reply) -> None:
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=LIMIT) as client:
+        with pytest.raises(ResponseTooLargeError, match="100,000 bytes"):
+            await client.get(server.url)
+
+
+async def test_what_is_just_small_enough_arrives_whole() -> None:
+    body = bytes(range(250)) * (LIMIT // 250)
+    packed = {"Content-Encoding": "gzip", "Content-Type": "text/x"}
+    routes = {"/": Reply(body=body), "/gzip": Reply(body=gzip.compress(body), headers=packed)}
+    async with web_server(routes) as server, guarded_client(allow=["127.0.0.1"], max_bytes=LIMIT) as client:
+        assert (await client.get(server.url)).content == body
+        response = await client.get(f"{server.url}/gzip")
+        assert response.content == body
+        assert response.headers["content-type"] == "text/x"
+        assert "content-encoding" not in response.headers
+
+
+async def test_the_limit_holds_for_all_redirects_together() -> None:
+    hops: dict[str, Any] = {
+        f"/{n}": Reply(status=302, body=bytes(LIMIT // 2), headers={"Location": f"/{n + 1}"}) for n in range(3)
+    }
+    async with web_server(hops) as server, guarded_client(allow=["127.0.0.1"], max_bytes=LIMIT) as client:
+        with pytest.raises(ResponseTooLargeError):
+            await client.get(f"{server.url}/0")
+
+
+async def test_a_body_that_is_encoded_twice_is_refused() -> None:
+    bomb = Reply(body=gzip.compress(gzip.compress(b"x")), headers={"Content-Encoding": "gzip, gzip"})
+    async with web_server({"/": bomb}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(RefusedURLError, match=r"more than once \(gzip, gzip\)"):
+            await client.get(server.url)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(body=b"short", headers={"Content-Length": "10"}), httpx2.RemoteProtocolError),
+        (Reply(body=b"x", headers={"Content-Length": "minus"}), httpx2.RemoteProtocolError),
+        (Reply(head=b"SSH-2.0-OpenSSH_9.6\r\n"), httpx2.RemoteProtocolError),
+        (Reply(head=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100_000), httpx2.RemoteProtocolError),
+        (Reply(head=b""), httpx2.RemoteProtocolError),
+        (Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"}), httpx2.DecodingError),
+        (redirect("http://[::1"), httpx2.RemoteProtocolError),
+    ],
+)
+async def test_a_broken_answer_is_an_error_of_httpx2(reply: Reply, error: type[Exception]) -> None:
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(error):
+            await client.get(server.url)
+
+
+async def drip() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x"
+        await anyio.sleep(0.02)
+
+
+async def drip_headers() -> AsyncIterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    while True:
+        yield b"X: y\r\n"
+        await anyio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=drip),
+        Reply(head=b"", body=drip_headers),
+        Reply(status=302, body=drip, headers={"Location": "/"}),
+        Reply(status=302, headers={"Location": "/"}),
+    ],
+    ids=["body", "headers", "redirect", "round and round"],
+)
+async def test_slow_drips_are_stopped_when_the_time_is_up(reply: Reply) -> None:
+    async with (
+        web_server({"/": reply}) as server,
+        guarded_client(allow=["127.0.0.1"], timeout=0.5, max_redirects=1_000_000) as client,
+    ):
+        with pytest.raises(ExchangeTimeoutError, match=r"within 0\.5 s"):
+            await client.get(server.url)
+
+
+async def read_all(client: httpx2.AsyncClient, url: str) -> list[bytes]:
+    async with client.stream("GET", url) as response:
+        return [part async for part in response.aiter_bytes()]
+
+
+async def test_a_streamed_body_is_under_the_same_clock() -> None:
+    async with (
+        web_server({"/": Reply(body=drip)}) as server,
+        guarded_client(allow=["127.0.0.1"], timeout=0.5) as client,
+    ):
+        with pytest.raises(ExchangeTimeoutError):
+            await read_all(client, server.url)
+
+
+async def test_a_request_that_is_sent_again_has_all_its_time_again() -> None:
+    async with web_server({"/": text("hello")}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=8) as client:
+        request = client.build_request("GET", server.url)
+        for _ in range(3):
+            assert (await client.send(request)).text == "hello"
+
+
+async def test_head_has_no_body_to_limit() -> None:
+    reply = Reply(headers={"Content-Length": "99999999999"})
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=10) as client:
+        response = await client.head(server.url)
+        assert response.headers["content-length"] == "99999999999"

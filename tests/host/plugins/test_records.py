@@ -1,0 +1,95 @@
+"""A record says of a plugin where it came from, how far it came, and why no further."""
+
+from __future__ import annotations
+
+import json
+
+from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.plugins.records import Circuit, Contributed, Health, PluginRecord, Problem, Stage
+
+
+def test_the_stages_follow_one_another() -> None:
+    assert [str(stage) for stage in Stage] == [
+        "found",
+        "compatible",
+        "imported",
+        "configured",
+        "collected",
+        "started",
+        "serving",
+    ]
+
+
+def test_a_record_names_its_source_by_distribution_or_else_by_object() -> None:
+    assert PluginRecord("mean", distribution="mcp-plugin-mean", version="1.0").source == "mcp-plugin-mean 1.0"
+    assert PluginRecord("weather", value="weather_server:mcp").source == "weather_server:mcp"
+    assert PluginRecord("wether").source == "not installed"
+
+
+def test_a_record_is_json() -> None:
+    failed = PluginRecord("mean", stage=Stage.FOUND, problem=Problem("what", "where", "hint"))
+    assert failed.failed
+    assert json.loads(json.dumps(failed.to_json())) == {
+        "name": "mean",
+        "distribution": None,
+        "version": None,
+        "value": None,
+        "enabled": True,
+        "required": False,
+        "stage": "found",
+        "problem": {"what": "what", "where": "where", "hint": "hint"},
+        "warnings": [],
+        "import_ms": None,
+        "contributed": {"tools": [], "resources": [], "templates": [], "prompts": []},
+        "health": None,
+    }
+    serving = PluginRecord("mean", health=Health(calls=2, circuit=Circuit("open", 3, "why", 1.5)))
+    assert serving.to_json()["health"] == {
+        "calls": 2,
+        "waiting": 0,
+        "abandoned": 0,
+        "circuit": {"state": "open", "failures": 3, "last_failure": "why", "retry_in": 1.5},
+    }
+    assert PluginRecord("mean").to_json()["stage"] is None
+
+
+def test_what_is_contributed_is_counted_in_words() -> None:
+    assert str(Contributed()) == "nothing"
+    assert (
+        str(Contributed(tools=("a",), resources=("x://a", "x://b"), prompts=("p",))) == "1 tool, 2 resources, 1 prompt"
+    )
+
+
+def test_a_problem_is_what_an_error_says() -> None:
+    error = HostError("it broke", where="plugins.mean", hint="fix it")
+    assert Problem.of(error) == Problem("it broke", "plugins.mean", "fix it")
+    assert str(Problem.of(error)) == "it broke"
+    assert str(error) == "plugins.mean: it broke\n  hint: fix it"
+    assert str(HostError("it broke")) == "it broke"
+
+
+# --- Texts of errors
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit("no text for you")
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        return None  # type: ignore[return-value]  # noqa: PLE0307
+
+
+def test_any_exception_has_a_text_of_one_line() -> None:
+    assert text_of(ValueError("first\nsecond")) == "ValueError: first"
+    assert text_of(KeyboardInterrupt()) == "KeyboardInterrupt: (no text)"
+    assert text_of(UnspeakableError()) == "UnspeakableError: (its text cannot be shown)"
+    assert text_of(WordlessError()) == "WordlessError: (its text cannot be shown)"
+    assert text_of(ValueError("x" * 10_000)) == f"ValueError: {'x' * 500} ..."
+
+
+def test_a_suggestion_is_made_only_when_something_is_close() -> None:
+    assert did_you_mean("wether", ["mean", "weather"]) == " (did you mean 'weather'?)"
+    assert did_you_mean("zzz", ["mean", "weather"]) == ""
+    assert did_you_mean("zzz", ()) == ""
