@@ -63,6 +63,34 @@ class Tool:
 
 
 @dataclass(frozen=True)
+class SchemaTool:
+    """A tool that is described by a JSON Schema instead of a signature, for tools that are known at run time only.
+
+    `handler(arguments, ctx)` is sync (run in a worker thread) or async. It gets the arguments as one mapping, checked
+    against `input_schema`, and returns what any tool may return. With `output_schema` its result must conform to that,
+    and is sent as structured content. References (`$ref`) are looked up inside of the schemas. The other fields are
+    `Tool`'s.
+    """
+
+    name: str
+    input_schema: Mapping[str, Any]
+    handler: Callable[[Mapping[str, Any], Context[Any, Any]], Any]
+    output_schema: Mapping[str, Any] | None = None
+    title: str | None = None
+    description: str | None = None
+    annotations: ToolAnnotations | None = None
+    icons: Sequence[Icon] | None = None
+    meta: Mapping[str, Any] | None = None
+    read_only: bool | None = None
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    timeout: float | None = None
+    scopes: Sequence[str] = ()
+    ui: str | None = None
+
+
+@dataclass(frozen=True)
 class Resource:
     """Data a client may read, at a fixed URI or at every URI of an RFC 6570 template.
 
@@ -196,7 +224,7 @@ class Plugin:
     def __init__(self, settings: type[BaseModel] | None = None, lifespan: Lifespan | None = None) -> None:
         self.settings = settings
         self.lifespan = lifespan
-        self._tools: list[Tool] = []
+        self._tools: list[Tool | SchemaTool] = []
         self._resources: list[Resource] = []
         self._prompts: list[Prompt] = []
         self._completions: list[Completion] = []
@@ -234,6 +262,52 @@ class Plugin:
 
         def decorate(fn: _FunctionT) -> _FunctionT:
             self._tools.append(Tool(fn, name, *args, **kwargs))
+            return fn
+
+        return decorate
+
+    def schema_tool(
+        self,
+        input_schema: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        read_only: bool | None = None,
+        destructive: bool | None = None,
+        idempotent: bool | None = None,
+        open_world: bool | None = None,
+        timeout: float | None = None,
+        scopes: Sequence[str] = (),
+        ui: str | None = None,
+    ) -> Callable[[_FunctionT], _FunctionT]:
+        """Contribute the decorated `handler(arguments, ctx)` as a tool described by a JSON Schema; see `SchemaTool`."""
+
+        def decorate(fn: _FunctionT) -> _FunctionT:
+            self._tools.append(
+                SchemaTool(
+                    name or fn.__name__,
+                    input_schema,
+                    fn,
+                    output_schema=output_schema,
+                    title=title,
+                    description=description,
+                    annotations=annotations,
+                    icons=icons,
+                    meta=meta,
+                    read_only=read_only,
+                    destructive=destructive,
+                    idempotent=idempotent,
+                    open_world=open_world,
+                    timeout=timeout,
+                    scopes=scopes,
+                    ui=ui,
+                )
+            )
             return fn
 
         return decorate
@@ -348,7 +422,7 @@ class Plugin:
         return self.settings
 
     @hookimpl
-    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool]:
         return tuple(self._tools)
 
     @hookimpl

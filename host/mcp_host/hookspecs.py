@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from mcp_host.api import PROJECT, Check, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import PROJECT, Check, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -42,7 +42,7 @@ def mcp_settings() -> type[BaseModel] | None:
 
 
 @hookspec
-def mcp_tools(plugin: PluginContext[Any]) -> Iterable[Tool | Callable[..., Any]] | None:
+def mcp_tools(plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool | Callable[..., Any]] | None:
     """Return the tools. A plain function is `Tool(function)`.
 
     ```python

@@ -23,21 +23,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
-from mcp_host.calls.invoke import (
-    Contents,
-    PromptResult,
-    ToolResult,
-    check_arguments,
-    find_resource,
-    invoke_completer,
-    invoke_prompt,
-    invoke_resource,
-    invoke_server_completion,
-    invoke_tool,
-)
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
-from mcp_host.catalog.served import Served
+from mcp_host.catalog.results import Contents, PromptResult, ToolResult
+from mcp_host.catalog.served import Question, Served
+from mcp_host.catalog.sizes import measure
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.runner import Outcome, Work, run_apart
 from mcp_host.context import Context
@@ -58,6 +48,10 @@ class FailedError(Exception):
         super().__init__(text)
         self.text = encodable(text)
         self.code = code
+
+
+class UnfitError(FailedError):
+    """A call whose arguments do not fit."""
 
 
 class Dispatcher:
@@ -97,7 +91,7 @@ class Dispatcher:
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
         try:
-            return await self._call("tool", tool, name, arguments, context, catalog, partial(invoke_tool, tool))
+            return cast("ToolResult", await self._call("tool", tool, name, arguments, context, catalog))
         except FailedError as error:
             return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
 
@@ -110,10 +104,11 @@ class Dispatcher:
             MCPError: Raised by the resource's own function.
         """
         catalog = self._catalog_of(context)
-        served, arguments = find_resource(catalog, uri)
-        invoke = partial(invoke_resource, served, arguments)
+        served, arguments = catalog.find_resource(uri)
         try:
-            return await self._call("resource", served, uri, arguments, context, catalog, invoke)
+            return cast("Contents", await self._call("resource", served, uri, arguments, context, catalog))
+        except UnfitError as error:
+            raise ResourceNotFoundError(f"Unknown resource: {uri} ({error.text})") from None
         except FailedError as error:
             raise ResourceError(error.text) from None
 
@@ -128,7 +123,7 @@ class Dispatcher:
         if prompt is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
         try:
-            return await self._call("prompt", prompt, name, arguments, context, catalog, partial(invoke_prompt, prompt))
+            return cast("PromptResult", await self._call("prompt", prompt, name, arguments, context, catalog))
         except FailedError as error:
             raise MCPError(error.code, error.text) from None
 
@@ -154,19 +149,13 @@ class Dispatcher:
             name, served = str(ref.uri), catalog.templates.get(str(ref.uri)) or catalog.resources.get(str(ref.uri))
         if served is None:
             raise MCPError(INVALID_PARAMS, f"Unknown completion reference: {name}")
-        completer = catalog.completers.get((name, argument.name))
-        handler = catalog.parts[served.plugin].server_completion
-        given = dict((chosen and chosen.arguments) or {})
-        work = self._work(served, f"completion of {argument.name} for {name}")
-
-        async def run() -> types.Completion:
-            if completer is not None:
-                scoped = self._scoped(context, work, catalog, served.timeout)
-                return await invoke_completer(completer, argument.value, given, scoped)
-            if handler is not None:
-                return await invoke_server_completion(handler.fn, ref, argument, chosen, served.plugin)
+        completer = catalog.completer_of(served, argument.name)
+        if completer is None:
             return types.Completion(values=[])
-
+        given = dict((chosen and chosen.arguments) or {})
+        question = Question(ref, argument.name, argument.value, given)
+        work = self._work(served, f"completion of {argument.name} for {name}")
+        run = partial(completer, question, self._scoped(context, work, catalog, served.timeout))
         try:
             return await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
         except FailedError as error:
@@ -212,20 +201,17 @@ class Dispatcher:
         arguments: Mapping[str, Any],
         context: SDKContext[Any, Any],
         catalog: Catalog,
-        invoke: Callable[[Call], Awaitable[_T]],
-    ) -> _T:
+    ) -> Any:
         """Run what the middleware of all plugins is around, the TOML's first plugin outermost."""
         work = self._work(served, f"{kind} {name}")
         scoped = self._scoped(context, work, catalog, served.timeout)
         call = Call(kind, served.plugin.name, name, arguments, scoped)
-        step: Callable[[Call], Awaitable[Any]] = invoke
+        step: Callable[[Call], Awaitable[Any]] = partial(_innermost, served)
         inner = served.plugin
         for plugin, middleware in reversed(catalog.middleware):
             step = partial(self._through, work, plugin, inner, middleware, step)
             inner = plugin
-        return cast(
-            "_T", await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
-        )
+        return await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
 
     async def _through(
         self,
@@ -279,7 +265,7 @@ class Dispatcher:
         except ResourceNotFoundError:
             raise
         except BadArgumentsError as error:
-            raise FailedError(str(error), INVALID_PARAMS) from None
+            raise UnfitError(str(error), INVALID_PARAMS) from None
         except RefusedError as error:
             raise FailedError(str(error), INTERNAL_ERROR) from None
         except BaseException as error:
@@ -330,9 +316,29 @@ _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
 """What a plugin that works may raise."""
 
 
+async def _innermost(served: Served, call: Call) -> Any:
+    return await served.run(call.arguments, call.context)
+
+
 async def _outermost(work: Work, plugin: LoadedPlugin, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
     work.plugin = plugin
     return await step(call)
+
+
+def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:
+    """Refuse arguments that are larger or deeper than the plugin takes, or not finite, before anything is made of them.
+
+    Raises:
+        BadArgumentsError: They are.
+    """
+    limits = plugin.limits
+    size = measure(arguments, limits.argument_size, limits.argument_depth)
+    if size.size > limits.argument_size:
+        raise BadArgumentsError(f"The arguments of {what} are larger than {limits.argument_size} bytes")
+    if size.depth > limits.argument_depth:
+        raise BadArgumentsError(f"The arguments of {what} are nested deeper than {limits.argument_depth} levels")
+    if not size.finite:
+        raise BadArgumentsError(f"The arguments of {what} hold a number that is too large, NaN or an infinity")
 
 
 def _anticipated(error: BaseException) -> bool:

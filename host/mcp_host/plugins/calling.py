@@ -91,11 +91,11 @@ def items_of(
     plugin: LoadedPlugin,
     manager: pluggy.PluginManager,
     hook: str,
-    kind: type | None,
+    kinds: tuple[type, ...],
     accept: Callable[[Any], bool] = lambda _: False,
 ) -> tuple[Any, ...]:
     """Call a hook that returns an iterable and check every item of it."""
-    wanted = f"{kind.__name__} objects" if kind else "functions"
+    wanted = " or ".join(f"{kind.__name__} objects" for kind in kinds) or "functions"
     returned = call_hook(plugin, manager, hook)
     if returned is None:
         return ()
@@ -110,7 +110,7 @@ def items_of(
     except BaseException as error:
         raise _hook_error(plugin, hook, error) from error
     for index, item in enumerate(items):
-        if not (kind is not None and isinstance(item, kind)) and not accept(item):
+        if not isinstance(item, kinds) and not accept(item):
             for unwanted in items[index:]:
                 _close(unwanted)
             raise HostError(f"{hook} returned {article(item)} as item {index}; {wanted} are wanted", where=plugin.where)

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class Contributions:
     """What a plugin's hooks returned, checked for type and in the order returned."""
 
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | SchemaTool, ...] = ()
     resources: tuple[Resource, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     completions: tuple[Completion, ...] = ()

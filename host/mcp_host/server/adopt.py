@@ -52,7 +52,16 @@ class AdoptedServer:
     @hookimpl
     def mcp_tools(self) -> Iterable[PreparedTool]:
         return [
-            PreparedTool(fn=tool.fn, name=tool.name, title=tool.title, description=tool.description, sdk=tool)
+            PreparedTool(
+                fn=tool.fn,
+                name=tool.name,
+                title=tool.title,
+                description=tool.description,
+                annotations=tool.annotations,
+                icons=tool.icons,
+                meta=tool.meta,
+                sdk=tool,
+            )
             for tool in self._server._tool_manager.list_tools()
         ]
 

@@ -22,12 +22,13 @@ from pydantic import AnyUrl
 from mcp_host._version import __version__
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
+from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus
 from mcp_host.server.host import Host
 
-_LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+_LISTINGS = frozenset(kind.list_method for kind in KINDS)
 
 _CANNOT_ASK = (
     "this asks by returning an InputRequiredResult, which needs protocol 2026-07-28, and the client speaks an older "
@@ -73,16 +74,16 @@ class HostServer(MCPServer[None]):
     # What MCPServer's own handlers ask for
 
     async def list_tools(self) -> list[types.Tool]:
-        return self.host.catalog.tool_list
+        return self.host.catalog.listed(TOOL)
 
     async def list_resources(self) -> list[types.Resource]:
-        return self.host.catalog.resource_list
+        return self.host.catalog.listed(RESOURCE)
 
     async def list_resource_templates(self) -> list[types.ResourceTemplate]:
-        return self.host.catalog.template_list
+        return self.host.catalog.listed(TEMPLATE)
 
     async def list_prompts(self) -> list[types.Prompt]:
-        return self.host.catalog.prompt_list
+        return self.host.catalog.listed(PROMPT)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: SDKContext[Any, Any] | None = None
@@ -113,7 +114,7 @@ class HostServer(MCPServer[None]):
 
     def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
         tool = self.host.catalog.tools.get(name)
-        return tool.sdk.parameters if tool is not None else None
+        return tool.wire.input_schema if tool is not None else None
 
     def _outside(self) -> SDKContext[Any, Any]:
         return SDKContext(mcp_server=self, subscriptions=self.bus)

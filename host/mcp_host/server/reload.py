@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mcp_host.catalog.catalog import Catalog
 from mcp_host.config import HostConfig
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
+from mcp_host.plugins.kinds import KINDS, FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Problem
 from mcp_host.plugins.sources import forget_modules, restore_modules, source_roots
@@ -82,14 +83,15 @@ class Reloader:
 
 def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
     """Return one event for each kind of list in which the two differ."""
-    events: list[ServerEvent] = []
-    if before.tool_list != after.tool_list:
-        events.append(ToolsListChanged())
-    if before.prompt_list != after.prompt_list:
-        events.append(PromptsListChanged())
-    if (before.resource_list, before.template_list) != (after.resource_list, after.template_list):
-        events.append(ResourcesListChanged())
-    return events
+    different = {kind.filter for kind in KINDS if before.listed(kind) != after.listed(kind)}
+    return [event() for key, event in _EVENTS.items() if key in different]
+
+
+_EVENTS: Mapping[FilterKey, Callable[[], ServerEvent]] = {
+    "tools": ToolsListChanged,
+    "prompts": PromptsListChanged,
+    "resources": ResourcesListChanged,
+}
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 
 from mcp_host import Context, HostError, Plugin, PluginContext, Tool
+from mcp_host.plugins.kinds import TOOL
 from mcp_host.plugins.records import Stage
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
@@ -49,7 +50,7 @@ def noting(events: list[str], name: str) -> Lifespan:
 
 
 def tools(host: Host) -> list[str]:
-    return [tool.name for tool in host.catalog.tool_list]
+    return [tool.name for tool in host.catalog.listed(TOOL)]
 
 
 async def test_lifespans_are_entered_in_order_and_left_in_reverse() -> None:
