@@ -162,9 +162,14 @@ def _is_plain_class(kind: Any) -> bool:
 def _model_of(kind: type[Any]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for name, hint in get_type_hints(kind, include_extras=True).items():
-        if not name.startswith("_") and get_origin(hint) not in (ClassVar,):
+        if not name.startswith("_") and not _is_class_variable(hint):
             fields[name] = (hint, getattr(kind, name, ...))
     return create_model(kind.__name__, __config__=ConfigDict(from_attributes=True), **fields)
+
+
+def _is_class_variable(hint: Any) -> bool:
+    origin: Any = get_origin(hint)
+    return origin is ClassVar
 
 
 def _readable(annotation: Any) -> Any:
