@@ -23,6 +23,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
+from mcp_host.asking import AnswerError, answer_error_in
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.results import Contents, PromptResult, ToolResult
@@ -191,6 +192,7 @@ class Dispatcher:
             plugin.state,
             catalog,
             on_progress=partial(work.extend, cast("float", timeout)) if extends else None,
+            asking=work.asking,
         )
 
     async def _call(
@@ -257,9 +259,14 @@ class Dispatcher:
             with self._generations.call(catalog), await plugin.bulkhead.enter(work.deadline) as visit:
                 outcome = await run_apart(run(), work)
                 self._note(visit, work, plugin, outcome, served.timeout)
+            if outcome.unanswered:
+                most = work.plugin.limits.answer_timeout
+                raise RefusedError(f"{work} was stopped: the client did not answer its question within {most:g} s")
             if outcome.timed_out:
                 raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
             return outcome.result()
+        except AnswerError as error:
+            raise FailedError(self._explain(error, work), INTERNAL_ERROR) from None
         except MCPError as error:
             raise MCPError(error.code, encodable(error.message), error.data) from error.__cause__
         except ResourceNotFoundError:
@@ -278,8 +285,10 @@ class Dispatcher:
 
     @staticmethod
     def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
-        """Tell the plugin's circuit breaker how it did, unless it was another plugin's middleware that failed."""
+        """Tell the plugin's circuit breaker how it did, unless another plugin's middleware or the client failed."""
         error = outcome.error
+        if outcome.unanswered or answer_error_in(error) is not None:
+            return
         if outcome.timed_out:
             failure = f"{work.what} did not finish within {timeout:g} s"
         elif error is None or _anticipated(error) or isinstance(error, _ANSWERS):
@@ -300,8 +309,9 @@ class Dispatcher:
 
     def _explain(self, error: BaseException, work: Work) -> str:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
-        if _anticipated(error):
-            text = str_of(error)
+        told = error if _anticipated(error) else answer_error_in(error)
+        if told is not None:
+            text = str_of(told)
             logger.info("%s failed: %r", work, text)
             return self._redactor.redact(text)
         error_id = secrets.token_hex(4)

@@ -10,7 +10,7 @@ import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
 from mcp_host.catalog.sizes import measure, runs_code
-from mcp_host.errors import BadArgumentsError, did_you_mean
+from mcp_host.errors import BadArgumentsError, describe_validation, did_you_mean
 
 
 class Arguments:
@@ -104,14 +104,3 @@ def with_json_read(given: Mapping[str, Any], names: Collection[str], depth: int)
 
 def _details(error: ValidationError) -> Sequence[Any]:
     return error.errors(include_url=False, include_input=False, include_context=False)
-
-
-def describe_validation(error: ValidationError) -> str:
-    """Return which fields do not fit and why, without the given values and without addresses of pydantic's site."""
-    lines = []
-    for detail in _details(error):
-        field = ".".join(str(part) for part in detail["loc"]) or "arguments"
-        # The messages of tagged unions are the ones that quote the input.
-        message = "the tag fits no variant" if detail["type"] == "union_tag_invalid" else detail["msg"]
-        lines.append(f"{field}: {message}")
-    return "; ".join(lines)

@@ -24,14 +24,15 @@ from mcp.shared.uri_template import UriTemplate
 from pydantic import ValidationError
 
 from mcp_host.api import Prompt, Resource, Tool
-from mcp_host.catalog.arguments import Arguments, describe_validation, with_json_read
+from mcp_host.catalog.arguments import Arguments, with_json_read
 from mcp_host.catalog.implementations import PromptBody, ResourceBody, ToolBody
 from mcp_host.catalog.outputs import output_of
+from mcp_host.catalog.resolvers import Plans, Resolved, with_own_resolvers
 from mcp_host.catalog.results import Contents, Converter, Finish, PromptResult, ToolResult
 from mcp_host.catalog.served import Complete, PreparedTool, Question
 from mcp_host.catalog.signatures import Function, inspect_function
 from mcp_host.catalog.sizes import Size, measure
-from mcp_host.errors import BadArgumentsError, HostError
+from mcp_host.errors import BadArgumentsError, HostError, describe_validation
 from mcp_host.plugins.bulkhead import Bulkhead
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -56,11 +57,7 @@ class Compartment:
             checked = await self.check(given)
             returned = self.function.call(**checked, **extra)
             return await self._finished(returned, finish)
-        result, returned, error = await self.bulkhead.in_thread(
-            functools.partial(self._in_thread, given, extra, finish)
-        )
-        if error is not None:
-            _raise(error)
+        result, returned = await self.bulkhead.call_in_thread(functools.partial(self._in_thread, given, extra, finish))
         # A plain function may return a coroutine: a lambda around an async one, for instance.
         return result if returned is None else await self._finished(returned, finish)
 
@@ -72,21 +69,13 @@ class Compartment:
             return self.arguments.validate(given, self.converter.what)
         return cast("Mapping[str, Any]", await self._elsewhere(self.arguments.validate, given, self.converter.what))
 
-    def _in_thread(
-        self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish
-    ) -> tuple[Any, Any, BaseException | None]:
-        """Return the finished result, or what has to be awaited for it, or the exception.
-
-        An exception is a value here: a `GeneratorExit` that goes through a future closes all who await it.
-        """
-        try:
-            checked = given if self.arguments is None else self.arguments.validate(given, self.converter.what)
-            returned = self.function.call(**checked, **extra)
-            if inspect.isawaitable(returned) or isinstance(returned, AsyncIterator):
-                return None, returned, None
-            return finish(returned, None), None, None
-        except BaseException as error:
-            return None, None, error
+    def _in_thread(self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish) -> tuple[Any, Any]:
+        """Return the finished result, or what has to be awaited for it."""
+        checked = given if self.arguments is None else self.arguments.validate(given, self.converter.what)
+        returned = self.function.call(**checked, **extra)
+        if inspect.isawaitable(returned) or isinstance(returned, AsyncIterator):
+            return None, returned
+        return finish(returned, None), None
 
     async def _finished(self, returned: Any, finish: Finish) -> Any:
         result = await returned if inspect.isawaitable(returned) else returned
@@ -99,30 +88,13 @@ class Compartment:
         return await self._elsewhere(finish, result, None)
 
     async def _elsewhere(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        result, error = await self.bulkhead.in_thread(functools.partial(_outcome, call, *arguments))
-        if error is not None:
-            _raise(error)
-        return result
-
-
-def _outcome(call: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
-    try:
-        return call(*arguments), None
-    except BaseException as error:
-        return None, error
-
-
-def _raise(error: BaseException) -> None:
-    try:
-        raise error
-    finally:
-        del error  # it refers to this frame
+        return await self.bulkhead.call_in_thread(functools.partial(call, *arguments))
 
 
 def python_tool(plugin: LoadedPlugin, name: str, tool: Tool) -> ToolBody:
     """Return a tool that runs a Python function."""
     function = inspect_function(tool.fn)
-    resolved = find_resolved_parameters(_annotated(function))
+    resolved: Resolved = find_resolved_parameters(_annotated(function))
     if resolved and returns_input_required(_annotated(function)):
         raise HostError(
             "it has Resolve(...) parameters and returns an InputRequiredResult, and a call can ask in one way only",
@@ -132,7 +104,8 @@ def python_tool(plugin: LoadedPlugin, name: str, tool: Tool) -> ToolBody:
     output, warnings = output_of(function, tool.structured_output)
     for warning in (*function.warnings, *warnings):
         plugin.warn(f"tool {name!r}: {warning}")
-    plans = build_resolver_plans(resolved, {parameter.name for parameter in reader.parameters})
+    plans: Plans = build_resolver_plans(resolved, {parameter.name for parameter in reader.parameters})
+    resolved, plans = with_own_resolvers(resolved, plans, plugin.bulkhead)
     compartment = reader.compartment(output_runs_code=output is not None and output.runs_code)
 
     def finish(result: Any, measured: Size | None) -> ToolResult:
@@ -332,6 +305,7 @@ def _sdk_tool(plugin: LoadedPlugin, name: str, tool: SDKTool) -> ToolBody:
     function = Function(tool.fn, name, "", inspect.Signature(), tool.is_async)
     compartment = Compartment(function, plugin.bulkhead, Converter(f"tool {name}", plugin))
     depth = plugin.limits.argument_depth
+    params, plans = with_own_resolvers(tool.resolved_params, tool.resolver_plans, plugin.bulkhead)
 
     def finish(result: Any, measured: Size | None) -> ToolResult:
         return compartment.converter.tool_result(metadata.convert_result(result), None, measured)
@@ -347,9 +321,9 @@ def _sdk_tool(plugin: LoadedPlugin, name: str, tool: SDKTool) -> ToolBody:
                 text = f"Invalid arguments for tool {name}: {describe_validation(error)}"
                 raise BadArgumentsError(text) from None
         extra = {} if tool.context_kwarg is None else {tool.context_kwarg: context}
-        if tool.resolved_params:
+        if params:
             given = model.model_dump_one_level()
-            resolved = await resolve_arguments(tool.resolved_params, tool.resolver_plans, given, context)
+            resolved = await resolve_arguments(params, plans, given, context)
             if isinstance(resolved, types.InputRequiredResult):
                 return resolved
             extra = {**extra, **resolved}

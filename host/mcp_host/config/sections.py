@@ -206,6 +206,10 @@ class Limits(Section):
         default=10, ge=0, description="Crashes and timeouts in a row after which a plugin is paused; 0 for never."
     )
     cooldown: Duration = Field(default=30.0, description="How long a plugin is paused before one call tries it again.")
+    answer_timeout: Duration = Field(
+        default=600.0,
+        description="How long a call waits when it asks the client something; this is not part of the call's own time.",
+    )
     progress_extends: StrictBool = Field(
         default=False, description="Give a call its whole time again whenever it reports progress."
     )

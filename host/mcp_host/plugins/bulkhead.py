@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -175,6 +175,20 @@ class Bulkhead:
         finally:
             place.caller_leaves()
 
+    async def call_in_thread(self, call: Callable[[], _T]) -> _T:
+        """Run a function as `in_thread` does, and raise what it raises.
+
+        The exception crosses to the event loop as a value: a `GeneratorExit` that goes through a future closes all who
+        await it.
+        """
+        result, error = await self.in_thread(partial(_outcome, call))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame
+        return cast("_T", result)
+
     def thread_abandoned(self) -> None:
         """Count a thread whose caller has left."""
         self._abandoned_threads += 1
@@ -188,6 +202,13 @@ class Bulkhead:
         """Count a call that does not end although it was cancelled, until it does."""
         self._abandoned.add(task)
         task.add_done_callback(partial(self._abandoned.discard))
+
+
+def _outcome(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
 
 
 class _Thread(Generic[_T]):
