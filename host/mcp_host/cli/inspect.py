@@ -16,7 +16,7 @@ from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, command
 from mcp_host.cli.output import bold, print_json, table, write
 from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.errors import HostError, did_you_mean
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

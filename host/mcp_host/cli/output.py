@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 from mcp_host.errors import HostError
 from mcp_host.plugins.records import PluginRecord, Problem
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 _GAP = "  "
 _NARROWEST = 16

@@ -11,7 +11,7 @@ from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import print_json, problem_text, table, write
 from mcp_host.errors import HostError
 from mcp_host.plugins.records import Problem
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from mcp_host.cli.output import write
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp.types import ElicitRequestParams, ElicitResult, LoggingMessageNotificationParams

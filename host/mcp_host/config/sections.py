@@ -233,6 +233,9 @@ class HostSection(Section):
         description="What a plugin that cannot be served does: `skip` serves the others, `fail` ends the host.",
     )
     log_level: LogLevel = Field(default="info", description="Least severe level that is logged.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="`text` logs lines for people, `json` one JSON object a line for programs."
+    )
     debug: StrictBool = Field(
         default=False, description="Show callers the text of a plugin's crash instead of an error id."
     )

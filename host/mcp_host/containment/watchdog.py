@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -15,13 +14,11 @@ from typing import Any
 
 from mcp_host.containment.runner import Work
 from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.system.logs import log_with_stack
 
 logger = logging.getLogger(__name__)
 
 _MEND = "write the function with plain def (it then runs in a thread), or await anyio.to_thread.run_sync(...)"
-
-_FRAMES = 15
-"""Innermost frames of a stack that are shown."""
 
 
 class Watchdog:
@@ -90,12 +87,13 @@ class Watchdog:
         self._blocker = (work.plugin, work.what) if work is not None else None
         self._told = True
         # What is no plugin's is mostly something imported at its first use, or a busy machine.
-        logger.log(
+        log_with_stack(
+            logger,
             logging.ERROR if work is not None else logging.DEBUG,
-            "%s has held up the event loop for more than %g s; it is here:\n%s",
+            frame,
+            "%s has held up the event loop for more than %g s; it is here:",
             work or "something that is no call of a plugin",
             self._threshold,
-            "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip(),
         )
 
 

@@ -17,7 +17,7 @@ from mcp_host.errors import ConfigError, HostError, InvalidConfigError, did_you_
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
 from mcp_host.plugins.discovery import GROUP, HOST_DISTRIBUTION, InstalledPlugin, check_compatible, discover, find
 from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.environment import Environment

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_host.cli.output import write
 from mcp_host.errors import HostError, text_of
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.clients.clientconfig import Entry

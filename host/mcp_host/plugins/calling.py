@@ -6,7 +6,6 @@ import inspect
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +15,10 @@ import pluggy
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.hooks import article
 from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.system.logs import log_with_stack
 from mcp_host.system.streams import stdout_to_stderr
 
 logger = logging.getLogger(__name__)
-
-_FRAMES = 5
-"""Innermost frames of a stack that are shown."""
 
 _TRACEBACK = "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
 
@@ -49,14 +46,13 @@ def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
     thread = threading.get_ident()
 
     def tell() -> None:
-        frame = sys._current_frames().get(thread)
-        stack = "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip()
-        logger.error(
-            "plugin %s is not loaded after %g s, and nothing is served before; it is here:\n%s\n"
-            "  hint: %s enabled = false",
+        log_with_stack(
+            logger,
+            logging.ERROR,
+            sys._current_frames().get(thread),
+            "plugin %s is not loaded after %g s, and nothing is served before | hint: %s enabled = false | it is here:",
             plugin.name,
             seconds,
-            stack,
             plugin.table,
         )
 
