@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, Secret, SecretBytes, SecretStr
 from typing_extensions import TypeAliasType
 
 from mcp_host.config.origins import Keys
@@ -60,4 +60,5 @@ def annotation_at(annotation: Any, keys: Keys) -> Any:
 
 
 def holds_secret(annotation: Any) -> bool:
-    return any(kind in (SecretStr, SecretBytes) for kind in _inside(annotation))
+    kinds = [get_origin(kind) or kind for kind in _inside(annotation)]
+    return any(isinstance(kind, type) and issubclass(kind, SecretStr | SecretBytes | Secret) for kind in kinds)

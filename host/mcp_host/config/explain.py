@@ -14,7 +14,7 @@ from pydantic_core.core_schema import ErrorType
 
 from mcp_host.config.annotations import annotation_at, holds_secret, names_of
 from mcp_host.config.origins import Keys, dotted
-from mcp_host.config.references import looks_secret
+from mcp_host.config.references import is_worth_masking, looks_secret
 from mcp_host.errors import ConfigError, did_you_mean
 
 _SAYS: Final[Mapping[str, str]] = {
@@ -52,7 +52,7 @@ _QUOTING: Final = frozenset(
 class Explainer:
     """Says what a pydantic error means in the words of the file: keys, lines and fixes, without values.
 
-    `above` is where `data` stands in the file; `secrets` are the texts that came out of references.
+    `above` is where `data` stands in the file; `secrets` are the texts of references that are masked.
     """
 
     data: Mapping[str, Any]
@@ -126,17 +126,25 @@ class Explainer:
         return meant if self.above else f", not {value!r}{meant}"
 
     def _without_values(self, says: str, keys: Keys, values: set[str]) -> str:
-        """Return an author's text with `***` for every value of this key, or none of it when one is a secret."""
-        is_secret = any(looks_secret(str(key)) for key in keys) or holds_secret(annotation_at(self.model, keys))
-        if is_secret or (keys and values & self.secrets):
+        """Return an author's text with `***` for each longer value of this key, or none of it when one is a secret."""
+        if self._is_secret(keys) or (keys and values & self.secrets):
             return "is not valid"
+        secrets = self.secrets | self._secret_texts(self.data)
         for value in sorted(values, key=len, reverse=True):
-            forms = "|".join({re.escape(value), re.escape(repr(value)[1:-1])})
-            # A short value such as 1 is looked for as a word; a secret or a longer text, wherever it may be.
-            anywhere = value in self.secrets or len(value) >= 4
-            pattern = forms if anywhere else rf"(?<!\w)(?:{forms})(?!\w)"
-            says = re.sub(pattern, "***", says, flags=re.IGNORECASE)
+            if is_worth_masking(value, is_secret=value in secrets):
+                forms = "|".join({re.escape(value), re.escape(repr(value)[1:-1])})
+                says = re.sub(forms, "***", says, flags=re.IGNORECASE)
         return says
+
+    def _is_secret(self, keys: Keys) -> bool:
+        return any(looks_secret(str(key)) for key in keys) or holds_secret(annotation_at(self.model, keys))
+
+    def _secret_texts(self, value: Any, keys: Keys = ()) -> set[str]:
+        """Return each value below this one whose key or type says that it is a secret, as a text."""
+        if isinstance(value, Mapping | list):
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            return set[str]().union(*(self._secret_texts(inner, (*keys, key)) for key, inner in items))
+        return _texts(value) if self._is_secret(keys) else set()
 
     def _at(self, keys: Keys) -> Any:
         value: Any = self.data

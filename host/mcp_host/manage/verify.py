@@ -7,12 +7,14 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_host.cli.output import write
+from mcp_host.config.references import is_worth_masking, looks_secret
+from mcp_host.config.secrets import MASK
 from mcp_host.errors import HostError, text_of
 from mcp_host.system.texts import printable
 
@@ -50,7 +52,7 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
                 cause = cause.exceptions[0]
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
-            said = _last_lines(log.read(), entry.get("env", {}).values())
+            said = _last_lines(log.read(), entry.get("env", {}))
     if said:
         write(printable(f"The server said:\n{said}"), sys.stderr)
     url = entry_url(entry)
@@ -62,10 +64,11 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
     raise HostError(f"{what}; nothing was written", where=where, hint=hint)
 
 
-def _last_lines(text: str, hide: Iterable[str], count: int = 20) -> str:
-    for value in sorted(hide, key=len, reverse=True):
-        # Shorter ones are words of any text.
-        text = text.replace(value, "***") if len(value) > 3 else text
+def _last_lines(text: str, env: Mapping[str, str], count: int = 20) -> str:
+    """Return the end of what a server wrote, with the longer values of its variables masked."""
+    for key, value in sorted(env.items(), key=lambda item: len(item[1]), reverse=True):
+        if is_worth_masking(value, is_secret=looks_secret(key)):
+            text = text.replace(value, MASK)
     return "\n".join(text.strip().splitlines()[-count:])
 
 

@@ -18,6 +18,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Secret,
+    SecretBytes,
     SecretStr,
     field_validator,
     model_validator,
@@ -90,11 +92,11 @@ def test_a_reference_is_read_for_a_field_of_any_type() -> None:
 
 def test_references_are_read_at_any_depth_and_from_files_less_one_newline(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"from file\r\n")
-    (tmp_path / "b.txt").write_bytes(b"two\n\n")
+    (tmp_path / "b.txt").write_bytes(b"number two\n\n")
     settings = {"a": [{"b": {"file": "a.txt"}}, {"file": str(tmp_path / "b.txt")}], "c": {"env": "S", "x": 1}, "d": 2}
     resolved = resolve_secrets(settings, base_dir=tmp_path, environ={})
-    assert resolved.values == {"a": [{"b": "from file"}, "two\n"], "c": {"env": "S", "x": 1}, "d": 2}
-    assert resolved.secrets == {"from file", "two\n"}
+    assert resolved.values == {"a": [{"b": "from file"}, "number two\n"], "c": {"env": "S", "x": 1}, "d": 2}
+    assert resolved.secrets == {"from file", "number two\n"}
     assert "from file" not in repr(resolved)
 
 
@@ -148,6 +150,44 @@ def test_secrets_written_in_the_file_are_known_by_their_type() -> None:
     login = {"password": "second-secret"}
     settings = {"token": "first-secret", "logins": [login], "by_site": {"x": {"password": "third"}}, "more": ["last"]}
     assert validate(Many, settings)[1] == {"first-secret", "second-secret", "third", "last"}
+
+
+class Typed(BaseModel):
+    mode: str = ""
+    password: str = ""
+    hidden: SecretStr = SecretStr("")
+    raw: SecretBytes = SecretBytes(b"")
+    day: Secret[datetime.date] | None = None
+    inner: dict[str, SecretStr] = {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "masked"),
+    [
+        ({"mode": {"env": "S"}}, {"1234567": False, "12345678": True}),
+        ({"mode": {"file": "s.txt"}}, {"1234567": False, "12345678": True}),
+        ({"password": {"env": "S"}}, {"123": False, "1234": True}),
+        ({"password": {"file": "s.txt"}}, {"123": False, "1234": True}),
+        ({"hidden": {"env": "S"}}, {"123": False, "1234": True}),
+        ({"hidden": "{}"}, {"123": False, "1234": True}),
+        ({"raw": "{}"}, {"123": False, "1234": True}),
+        ({"inner": {"x": "{}"}}, {"123": False, "1234": True}),
+        ({"day": "{}"}, {"2020-01-02": True}),
+        ({"mode": "{}"}, {"1234567": False, "12345678": False, "1234567890123456": False}),
+        ({"password": "{}"}, {"1234": False, "12345678": False}),
+    ],
+)
+def test_a_text_is_masked_from_four_characters_on_if_it_is_a_secret_and_from_eight_on_if_it_is_a_reference(
+    tmp_path: Path, settings: dict[str, Any], masked: dict[str, bool]
+) -> None:
+    for text, expected in masked.items():
+        (tmp_path / "s.txt").write_text(text)
+        given = json.loads(json.dumps(settings).replace("{}", text))
+        _, secrets = validate_settings(
+            Typed, given, plugin="x", source="x.toml", base_dir=tmp_path, environ={"S": text}
+        )
+        shown = Redactor(secrets).redact(f"it is {text}!")
+        assert shown == ("it is ***!" if expected else f"it is {text}!")
 
 
 # --- Settings and their problems
@@ -274,12 +314,13 @@ def test_the_names_of_a_unions_members_are_not_part_of_a_path() -> None:
 def test_what_a_validator_says_is_shown_without_values_and_not_at_all_for_secrets() -> None:
     class Checked(BaseModel):
         name: str = ""
+        unit: str = ""
         api_key: str = ""
         hidden: SecretStr = SecretStr("")
         other: str = ""
         pair: list[str] = []
 
-        @field_validator("name", "api_key", "other")
+        @field_validator("name", "unit", "api_key", "other")
         @classmethod
         def refuse(cls, value: str) -> str:
             raise ValueError(f"{value!r} is no name, nor is {value.upper()}")
@@ -295,32 +336,39 @@ def test_what_a_validator_says_is_shown_without_values_and_not_at_all_for_secret
             raise PydanticCustomError("pair", "must be a pair, not {value}", {"value": str(value)})
 
     settings = {
-        "name": "plain",
+        "name": "plain text",
+        "unit": "metre",
         "api_key": "plain",
         "hidden": "plain",
         "other": {"env": "S"},
-        "pair": ["one", ""],
+        "pair": ["one of many", "one"],
     }
     assert problems(Checked, settings) == [
         ("name", "'name': '***' is no name, nor is ***", ""),
+        ("unit", "'unit': 'metre' is no name, nor is METRE", ""),
         ("api_key", "'api_key' is not valid", ""),
         ("hidden", "'hidden' is not valid", ""),
         ("other", "'other' is not valid", ""),
-        ("pair", "'pair' must be a pair, not ['***', '']", ""),
+        ("pair", "'pair' must be a pair, not ['***', 'one']", ""),
     ]
 
 
 def test_what_a_model_says_of_all_its_settings_is_shown_without_values() -> None:
     class Whole(BaseModel):
         token: str
+        pin: int
         size: int
 
         @model_validator(mode="after")
         def refuse(self) -> Whole:
-            raise ValueError(f"{self.token}{self.size} and {self.size} do not go together, as 12 would")
+            raise ValueError(f"{self.token}, {self.pin} and {self.size} do not go together, as 12 would")
 
-    assert problems(Whole, {"token": {"env": "S"}, "size": 1}) == [
-        ("mcp-host.toml: plugins.my-stats.settings", "'settings': ****** and *** do not go together, as 12 would", "")
+    assert problems(Whole, {"token": {"env": "S"}, "pin": 4711, "size": 1}) == [
+        (
+            "mcp-host.toml: plugins.my-stats.settings",
+            "'settings': ***, *** and 1 do not go together, as 12 would",
+            "",
+        )
     ]
 
 
@@ -351,7 +399,7 @@ def test_a_problem_with_what_a_validator_made_of_the_settings_is_told_of_the_set
     class Aliased(BaseModel):
         row: TypeAliasType("Alias", Row | None)  # type: ignore[valid-type]
 
-    settings = {"old": 1, "names": "first,second", "when": datetime.date(2020, 1, 1)}
+    settings = {"old": 1, "names": "the first,the second", "when": datetime.date(2020, 1, 1)}
     known = "known keys: size, when, names"
     assert problems(Renaming, settings) == [
         ("when", "'when': not ***", ""),
