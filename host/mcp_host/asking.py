@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.session import ServerSession
@@ -53,18 +53,31 @@ def answer_error_in(error: BaseException | None) -> AnswerError | None:
     return None
 
 
-class AskingSession(ServerSession):
-    """The session of one call. Everything that a plugin asks the client goes through its `send_request`.
+class Exit(Protocol):
+    """What the messages of a call to its client pass: it masks the secrets in their texts."""
+
+    def text(self, text: str) -> str: ...
+
+    def request(self, request: Any) -> Any: ...
+
+    def notification(self, notification: Any) -> Any: ...
+
+
+class PluginSession(ServerSession):
+    """The session of one call of a plugin. What the plugin asks the client goes through its `send_request`.
 
     `asking` is entered while the client is asked. The session of a nested call sends through that of its caller, so
-    that it stops the time of both.
+    that it stops the time of both. Everything that is sent passes `outgoing`.
     """
 
-    def __init__(self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]], outgoing: Exit
+    ) -> None:
         # The SDK's own constructor would work the levels of log messages out again, on each call.
         self.__dict__.update(session.__dict__)
         self._inner = session
         self._asking = asking
+        self._outgoing = outgoing
 
     async def send_request(
         self,
@@ -83,7 +96,11 @@ class AskingSession(ServerSession):
         try:
             with self._asking():
                 return await self._inner.send_request(
-                    request, result_type, request_read_timeout_seconds, metadata, progress_callback
+                    self._outgoing.request(request),
+                    result_type,
+                    request_read_timeout_seconds,
+                    metadata,
+                    progress_callback,
                 )
         except (AnswerError, NoBackChannelError):
             raise
@@ -91,6 +108,13 @@ class AskingSession(ServerSession):
             raise ErrorAnswerError(request.method, error.error) from error
         except ValidationError as error:
             raise _unfit(f"The client's answer to {request.method} is malformed", error) from error
+
+    async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Report the progress of the call; see the SDK's `ServerSession.report_progress`."""
+        await super().report_progress(progress, total, message and self._outgoing.text(message))
+
+    async def _notify(self, notification: Any, *, request_scoped: bool) -> None:
+        await super()._notify(self._outgoing.notification(notification), request_scoped=request_scoped)
 
     async def elicit_form(
         self, message: str, requested_schema: dict[str, Any], related_request_id: RequestId | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
@@ -24,15 +23,15 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
 from mcp_host.asking import AnswerError, answer_error_in
+from mcp_host.calls.outgoing import Outgoing, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.results import Contents, PromptResult, ToolResult
 from mcp_host.catalog.served import Question, Served
 from mcp_host.catalog.sizes import measure
-from mcp_host.config.secrets import Redactor
 from mcp_host.containment.runner import Outcome, Work, run_apart
 from mcp_host.context import Context
-from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, encodable, str_of, text_of
+from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, str_of
 from mcp_host.plugins.bulkhead import Visit
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -47,7 +46,7 @@ class FailedError(Exception):
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
-        self.text = encodable(text)
+        self.text = text
         self.code = code
 
 
@@ -67,13 +66,13 @@ class Dispatcher:
         self,
         generations: Generations,
         *,
-        redactor: Redactor,
+        outgoing: Outgoing,
         debug: bool = False,
         authorize: bool = False,
         after_call: Callable[[LoadedPlugin], None] | None = None,
     ) -> None:
         self._generations = generations
-        self._redactor = redactor
+        self._outgoing = outgoing
         self._debug = debug
         self._authorize = authorize
         self._after_call = after_call or (lambda plugin: None)
@@ -158,7 +157,8 @@ class Dispatcher:
         work = self._work(served, f"completion of {argument.name} for {name}")
         run = partial(completer, question, self._scoped(context, work, catalog, served.timeout))
         try:
-            return await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
+            completion = await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
+            return self._outgoing.of(served.plugin).completion(completion)
         except FailedError as error:
             raise MCPError(INTERNAL_ERROR, error.text) from None
 
@@ -180,9 +180,8 @@ class Dispatcher:
         deadline = None if served.timeout is None else asyncio.get_running_loop().time() + served.timeout
         return Work(served.plugin, what, deadline)
 
-    @staticmethod
     def _scoped(
-        context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
+        self, context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
     ) -> Context[Any, Any]:
         plugin = work.plugin
         extends = timeout is not None and plugin.limits.progress_extends
@@ -193,6 +192,7 @@ class Dispatcher:
             catalog,
             on_progress=partial(work.extend, cast("float", timeout)) if extends else None,
             asking=work.asking,
+            outgoing=self._outgoing.of(plugin),
         )
 
     async def _call(
@@ -253,6 +253,7 @@ class Dispatcher:
             asyncio.CancelledError: The caller left.
         """
         what, plugin = work.what, served.plugin
+        outgoing = self._outgoing.of(plugin)
         try:
             self._check_scopes(served)
             check_arguments(arguments, what, plugin)
@@ -264,22 +265,22 @@ class Dispatcher:
                 raise RefusedError(f"{work} was stopped: the client did not answer its question within {most:g} s")
             if outcome.timed_out:
                 raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
-            return outcome.result()
+            return cast("_T", outgoing.result(outcome.result()))
         except AnswerError as error:
-            raise FailedError(self._explain(error, work), INTERNAL_ERROR) from None
+            raise FailedError(outgoing.text(self._explain(error, work)), INTERNAL_ERROR) from None
         except MCPError as error:
-            raise MCPError(error.code, encodable(error.message), error.data) from error.__cause__
-        except ResourceNotFoundError:
-            raise
+            raise outgoing.error(error) from error.__cause__
+        except ResourceNotFoundError as error:
+            raise ResourceNotFoundError(outgoing.text(str_of(error))) from None
         except BadArgumentsError as error:
-            raise UnfitError(str(error), INVALID_PARAMS) from None
+            raise UnfitError(outgoing.text(str(error)), INVALID_PARAMS) from None
         except RefusedError as error:
-            raise FailedError(str(error), INTERNAL_ERROR) from None
+            raise FailedError(outgoing.text(str(error)), INTERNAL_ERROR) from None
         except BaseException as error:
             if _is_cancellation(error):
                 raise
             code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
-            raise FailedError(self._explain(error, work), code) from None
+            raise FailedError(outgoing.text(self._explain(error, work)), code) from None
         finally:
             self._after_call(work.plugin)
 
@@ -313,13 +314,13 @@ class Dispatcher:
         if told is not None:
             text = str_of(told)
             logger.info("%s failed: %r", work, text)
-            return self._redactor.redact(text)
-        error_id = secrets.token_hex(4)
+            return text
+        error_id = new_error_id()
         logger.error("%s crashed (error %s)", work, error_id, exc_info=error)
-        text = f"{work.what} failed unexpectedly (error {error_id}; the server's log has the details)"
+        text = unexpected(work.what, error_id)
         if self._debug:
-            text += f": {text_of(error)}"
-        return self._redactor.redact(text[0].upper() + text[1:])
+            text += f": {type(error).__name__}: {str_of(error)}"
+        return text[0].upper() + text[1:]
 
 
 _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)

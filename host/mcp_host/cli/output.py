@@ -106,8 +106,8 @@ def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
     if not record.enabled:
         return record.name, "-", "disabled", "-"
     if record.problem is not None:
-        return record.name, record.source, f"failed after {record.stage}" if record.stage else "failed", "-"
-    return record.name, record.source, str(record.stage), str(record.contributed)
+        return record.name, record.source, record.fate, "-"
+    return record.name, record.source, record.fate, str(record.contributed)
 
 
 def problem_lines(records: Sequence[PluginRecord]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic_core.core_schema import ErrorType
 
 from mcp_host.config.annotations import annotation_at, holds_secret, names_of
 from mcp_host.config.origins import Keys, dotted
-from mcp_host.config.references import is_worth_masking, looks_secret
+from mcp_host.config.references import is_worth_masking, path_looks_secret
 from mcp_host.errors import ConfigError, did_you_mean
 
 _SAYS: Final[Mapping[str, str]] = {
@@ -137,7 +137,7 @@ class Explainer:
         return says
 
     def _is_secret(self, keys: Keys) -> bool:
-        return any(looks_secret(str(key)) for key in keys) or holds_secret(annotation_at(self.model, keys))
+        return path_looks_secret(keys) or holds_secret(annotation_at(self.model, keys))
 
     def _secret_texts(self, value: Any, keys: Keys = ()) -> set[str]:
         """Return each value below this one whose key or type says that it is a secret, as a text."""

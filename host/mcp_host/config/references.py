@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 _SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
@@ -20,6 +20,11 @@ def looks_secret(key: str) -> bool:
     """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
     return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
+
+
+def path_looks_secret(keys: Iterable[str | int]) -> bool:
+    """Tell whether one of the keys on the way to a value says that the value is a secret."""
+    return any(looks_secret(str(key)) for key in keys)
 
 
 def is_worth_masking(text: str, *, is_secret: bool) -> bool:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from mcp_host.config.annotations import annotation_at, holds_secret
 from mcp_host.config.explain import Explainer
 from mcp_host.config.origins import Keys, Origins, dotted
-from mcp_host.config.references import is_reference, is_worth_masking, looks_secret
+from mcp_host.config.references import is_reference, is_worth_masking, path_looks_secret
 from mcp_host.config.sections import HostConfig
 from mcp_host.errors import ConfigError, InvalidConfigError
 
@@ -41,7 +41,7 @@ def resolve_secrets(
     base_dir: Path,
     environ: Mapping[str, str],
     where: Callable[[Keys], str] = dotted,
-    is_secret: Callable[[Keys], bool] = lambda keys: any(looks_secret(str(key)) for key in keys),
+    is_secret: Callable[[Keys], bool] = path_looks_secret,
 ) -> ResolvedSettings:
     """Return the settings with every reference, at any depth, replaced by the secret it names.
 
@@ -173,7 +173,7 @@ def validate_settings(
         base_dir=base_dir,
         environ=os.environ if environ is None else environ,
         where=lambda keys: where((*above, *keys)),
-        is_secret=lambda keys: any(map(looks_secret, map(str, keys))) or holds_secret(annotation_at(model, keys)),
+        is_secret=lambda keys: path_looks_secret(keys) or holds_secret(annotation_at(model, keys)),
     )
     try:
         valid = model.model_validate(resolved.values)

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ from mcp_host.system.texts import printable
 if TYPE_CHECKING:
     from mcp_host.manage.clients.clientconfig import Entry
 
+_LAST_LINES = 20
+"""Lines of the log of a server that does not start that are shown."""
+
 START_TIMEOUT = 60.0
 """Seconds that the entry's command gets to answer in; clients wait about as long."""
 
@@ -31,6 +34,14 @@ class Outcome:
 
     tools: int
     failed: list[str]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the server answers: how many tools there are, and the records of the plugins that failed."""
+
+    tools: int
+    failed: list[Mapping[str, Any]]
 
 
 def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
@@ -45,14 +56,17 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            return asyncio.run(_ask(entry, log))
+            answer = asyncio.run(_ask(entry, log))
+            log.seek(0)
+            lines = _masked(log.read(), entry.get("env", {})).splitlines()
+            return Outcome(answer.tools, [_why(record, lines) for record in answer.failed])
         except Exception as error:
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
-            said = _last_lines(log.read(), entry.get("env", {}))
+            said = "\n".join(_masked(log.read(), entry.get("env", {})).strip().splitlines()[-_LAST_LINES:])
     if said:
         write(printable(f"The server said:\n{said}"), sys.stderr)
     url = entry_url(entry)
@@ -64,15 +78,15 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
     raise HostError(f"{what}; nothing was written", where=where, hint=hint)
 
 
-def _last_lines(text: str, env: Mapping[str, str], count: int = 20) -> str:
-    """Return the end of what a server wrote, with the longer values of its variables masked."""
+def _masked(text: str, env: Mapping[str, str]) -> str:
+    """Return what a server wrote, with the longer values of its variables masked."""
     for key, value in sorted(env.items(), key=lambda item: len(item[1]), reverse=True):
         if is_worth_masking(value, is_secret=looks_secret(key)):
             text = text.replace(value, MASK)
-    return "\n".join(text.strip().splitlines()[-count:])
+    return text
 
 
-async def _ask(entry: Entry, log: Any) -> Outcome:
+async def _ask(entry: Entry, log: Any) -> _Answer:
     import anyio
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -96,19 +110,20 @@ async def _ask(entry: Entry, log: Any) -> Outcome:
                 tools, cursor = tools + len(page.tools), page.next_cursor
                 if cursor is None:
                     break
-            failed: list[str] = []
+            failed: list[Mapping[str, Any]] = []
             if client.server_capabilities.resources is not None:
                 uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
                 if PLUGINS_URI in uris:
                     contents = (await client.read_resource(PLUGINS_URI)).contents
-                    failed = _failed(json.loads(getattr(contents[0], "text", "{}")))
-            return Outcome(tools, failed)
+                    state = json.loads(getattr(contents[0], "text", "{}"))
+                    failed = [record for record in state.get("plugins", ()) if record.get("problem")]
+            return _Answer(tools, failed)
 
 
-def _failed(data: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for record in data.get("plugins", ()):
-        if problem := record.get("problem"):
-            hint = f" (hint: {problem['hint']})" if problem.get("hint") else ""
-            lines.append(f"plugin {record['name']}: {problem['what']}{hint}")
-    return lines
+def _why(record: Mapping[str, Any], log: Sequence[str]) -> str:
+    """Return why a plugin failed: what the log of the server has under the error's id, else what clients are told."""
+    mark = f"plugin {record['name']} (error {record['error_id']}): "
+    line = next((line for line in log if mark in line), "")
+    # With [host] log_format = "json", the line is an object.
+    message = json.loads(line)["message"] if line.startswith("{") else line
+    return f"plugin {record['name']}: {message.partition(mark)[2] or record['problem']['what']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -70,18 +71,21 @@ class LoadedPlugin:
         """Stop here: the plugin serves nothing, and its record says why."""
         redact = self.redactor.redact
         problem = Problem(redact(error.what), error.where, redact(error.hint))
-        self.record = replace(self.record, problem=problem)
-        logger.error("plugin %s: %s%s", self.name, problem.what, f" | hint: {problem.hint}" if problem.hint else "")
+        self.record = replace(self.record, problem=problem, error_id=self._error_id)
+        logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.log_line)
 
     def warn(self, what: str, *, hint: str = "") -> None:
         """Add a warning to the record and the log, once."""
         what = self.redactor.redact(what)
         if any(warning.what == what for warning in self.record.warnings):
             return
-        self.record = replace(
-            self.record, warnings=(*self.record.warnings, Problem(what, dotted(("plugins", self.name)), hint))
-        )
-        logger.warning("plugin %s: %s", self.name, what)
+        warning = Problem(what, dotted(("plugins", self.name)), self.redactor.redact(hint))
+        self.record = replace(self.record, warnings=(*self.record.warnings, warning), error_id=self._error_id)
+        logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, warning.log_line)
+
+    @property
+    def _error_id(self) -> str:
+        return self.record.error_id or secrets.token_hex(4)
 
     @property
     def record_now(self) -> PluginRecord:

@@ -1,12 +1,15 @@
-"""What became of each plugin: the one form behind the CLI's tables, the log, `--json` and `mcp-host://plugins`."""
+"""What became of each plugin: in full for the log and the command line, without texts of failures for clients."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from mcp_host.config.origins import dotted
 from mcp_host.errors import HostError
+
+_LOCAL_HINT = "mcp-host check   (where the server runs: it shows why)"
 
 
 class Stage(StrEnum):
@@ -32,6 +35,16 @@ class Problem:
     @classmethod
     def of(cls, error: HostError) -> Problem:
         return cls(error.what, error.where, error.hint)
+
+    @classmethod
+    def for_clients(cls, what: str, error_id: str | None, where: str = "") -> Problem:
+        """What a client is shown instead of a problem, whose text may quote an exception."""
+        return cls(f"{what} (error {error_id}; the server's log has the details)", where, _LOCAL_HINT)
+
+    @property
+    def log_line(self) -> str:
+        """The problem on one line."""
+        return f"{self.what} | hint: {self.hint}" if self.hint else self.what
 
     def __str__(self) -> str:
         return self.what
@@ -87,7 +100,7 @@ class PluginRecord:
 
     `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
     when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported. `health` is None
-    unless it serves.
+    unless it serves. `error_id` is in each line of the log about the problem and the warnings.
     """
 
     name: str
@@ -102,10 +115,17 @@ class PluginRecord:
     import_ms: float | None = None
     contributed: Contributed = Contributed()
     health: Health | None = None
+    error_id: str | None = None
 
     @property
     def failed(self) -> bool:
         return self.problem is not None
+
+    @property
+    def fate(self) -> str:
+        """The stage it reached or, if it stopped, after which."""
+        reached = str(self.stage) if self.stage else ""
+        return f"failed after {reached}".removesuffix(" after ") if self.failed else reached
 
     @property
     def source(self) -> str:
@@ -113,6 +133,13 @@ class PluginRecord:
         if self.distribution:
             return f"{self.distribution} {self.version}"
         return self.value or "not installed"
+
+    def for_clients(self) -> PluginRecord:
+        """The record as a client may see it."""
+        where = dotted(("plugins", self.name))
+        problem = self.problem and Problem.for_clients(f"it {self.fate}", self.error_id, where)
+        warning = Problem.for_clients("something is wrong with it", self.error_id, where)
+        return replace(self, problem=problem, warnings=(warning,) if self.warnings else ())
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-ready data; keys only ever grow within a major version."""

@@ -17,7 +17,6 @@ from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.plugins.kinds import KINDS, FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import Problem
 from mcp_host.plugins.sources import forget_modules, restore_modules, source_roots
 from mcp_host.server.hostserver import HostServer
 
@@ -41,7 +40,7 @@ class Reloader:
     async def reload(self, changed: Collection[str] = ()) -> bool:
         """Serve what the configuration says now. `changed` names plugins whose code is new.
 
-        Returns True when it is served, and False when the old one was kept: the log and `mcp-host://plugins` say why.
+        Returns True when it is served, and False when the old one was kept: the log says why.
         Each client hears once of each kind of list that is different.
         """
         host = self._server.host
@@ -49,14 +48,12 @@ class Reloader:
         roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
         forgotten = forget_modules(roots)
         try:
-            config = self._read()
+            config = self._read_again()
             self._warn_of_what_needs_a_restart(config)
             after = await host.reload(config, installed=self._find(), changed=changed)
-        except HostError as error:
+        except HostError:
             # What is served still imports from the modules it came with.
             restore_modules(forgotten)
-            host.reload_problem = Problem.of(error)
-            logger.error("not reloaded, the old configuration is still served: %s", error)
             return False
         self._done.set()
         self._done = asyncio.Event()
@@ -64,6 +61,13 @@ class Reloader:
             await self._server.bus.publish(event)
         logger.info("reloaded: %s", ", ".join(plugin.name for plugin in host.plugins if plugin.alive) or "no plugins")
         return True
+
+    def _read_again(self) -> HostConfig:
+        try:
+            return self._read()
+        except HostError as error:
+            self._server.host.keep_old(error)
+            raise
 
     @property
     def plugins(self) -> Sequence[LoadedPlugin]:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -133,7 +134,9 @@ async def test_plugins_are_added_reconfigured_renamed_and_removed_while_serving(
         ("[plugins.a", "invalid TOML"),
     ],
 )
-async def test_a_configuration_that_cannot_be_served_changes_nothing_and_says_why(broken: str, why: str) -> None:
+async def test_a_configuration_that_cannot_be_served_changes_nothing_and_the_log_says_why(
+    broken: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     world = World("[plugins.a]\n")
     async with world.host.running(), Client(world.server) as client:
         before, records = world.host.catalog, world.host.records
@@ -144,7 +147,14 @@ async def test_a_configuration_that_cannot_be_served_changes_nothing_and_says_wh
         assert text(await client.call_tool("a_say", {})) == "one"
         contents = (await client.read_resource("mcp-host://plugins")).contents[0]
         assert isinstance(contents, TextResourceContents)
-        assert why in json.loads(contents.text)["reload_problem"]["what"]
+        assert why not in contents.text
+        assert why in str(world.host.reload_problem)
+        (logged,) = [message for message in caplog.messages if message.startswith("not reloaded")]
+        error_id = re.findall(r"\(error ([0-9a-f]{8})\)", logged)[0]
+        assert why in logged
+        assert json.loads(contents.text)["reload_problem"]["what"] == (
+            f"the new configuration is not served (error {error_id}; the server's log has the details)"
+        )
         world.text = "[plugins.a]\n"
         assert await world.reloader.reload()
         assert world.host.reload_problem is None

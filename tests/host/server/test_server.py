@@ -136,7 +136,9 @@ async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resou
         assert client.instructions is not None
         first, _, notice = client.instructions.partition("\n\n")
         assert first == "Do."
-        assert notice.startswith("Not available, because it failed to start: bad (")
+        error_id = host.records[1].error_id
+        failed = f"Not available, because it failed to start: bad (failed after imported, error {error_id})."
+        assert notice.startswith(failed)
         assert "mcp-host://plugins" in notice
         contents = (await client.read_resource("mcp-host://plugins")).contents[0]
         assert isinstance(contents, TextResourceContents)
@@ -144,8 +146,13 @@ async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resou
         assert (good["name"], good["stage"], good["problem"]) == ("good", "serving", None)
         assert good["contributed"]["tools"] == ["touch", "talk", "work"]
         assert (bad["name"], bad["stage"]) == ("bad", "imported")
-        assert "implements no hook" in bad["problem"]["what"]
-        assert bad["problem"]["hint"]
+        assert "implements no hook" not in contents.text
+        assert bad["error_id"] == error_id
+        assert bad["problem"] == {
+            "what": f"it failed after imported (error {error_id}; the server's log has the details)",
+            "where": "plugins.bad",
+            "hint": "mcp-host check   (where the server runs: it shows why)",
+        }
 
 
 # Logging and progress

@@ -51,10 +51,10 @@ def formatted(
     return kind(Redactor(["hunter22", "new\nline"])).format(record)
 
 
-def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
     try:
         raise error from cause
-    except BaseException as caught:
+    except Exception as caught:
         return caught
 
 

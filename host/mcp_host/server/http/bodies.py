@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from typing import Any
 
 from mcp.server.streamable_http import StreamableHTTPServerTransport
@@ -14,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal, to_json
 
 logger = logging.getLogger(__name__)
@@ -114,11 +114,11 @@ class _Checked:
         try:
             await self._app(scope, _beginning_with(first, receive), sending)
         except Exception:
-            error_id = secrets.token_hex(4)
+            error_id = new_error_id()
             logger.exception("an HTTP request crashed (error %s)", error_id)
             if not sending.begun:
-                text = f"The request failed unexpectedly (error {error_id}; the server's log has the details)"
-                await _respond(500, refusal(INTERNAL_ERROR, text, request_id), scope, receive, send)
+                answer = refusal(INTERNAL_ERROR, unexpected("The request", error_id), request_id)
+                await _respond(500, answer, scope, receive, send)
 
 
 class _Sending:
