@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 from mcp_host.errors import HostError
 from mcp_host.plugins.records import PluginRecord, Problem
-from mcp_host.system.texts import printable
+from mcp_host.system.texts import one_line, printable, printable_json
 
 _GAP = "  "
 _NARROWEST = 16
@@ -26,8 +26,8 @@ def print_json(data: Any, out: TextIO | None = None) -> None:
 
 
 def json_text(data: Any) -> str:
-    """Return data as indented JSON."""
-    return json.dumps(data, indent=2, ensure_ascii=False, default=str)
+    """Return data as indented JSON, with JSON's escapes for what could steer a terminal."""
+    return printable_json(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
 def write(text: str, out: TextIO | None = None) -> None:
@@ -44,13 +44,13 @@ def print_error(error: HostError) -> None:
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return the one form of every problem: what, where, how to fix."""
+    """Return the one form of every problem: what, where, how to fix. No text in it starts a line of its own."""
     lines = [f"{label}: {problem.what}"]
     if problem.where:
         lines.append(f"  where: {problem.where}")
     if problem.hint:
         lines.append(f"  hint:  {problem.hint}")
-    return printable("\n".join(lines))
+    return "\n".join(map(one_line, lines))
 
 
 def bold(text: str, out: TextIO) -> str:
