@@ -11,7 +11,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
-from mcp.types import ElicitResult, ErrorData, RequestId, ServerRequest
+from mcp.types import ElicitResult, ErrorData, RequestId, ServerNotification, ServerRequest
 from pydantic import BaseModel, ValidationError
 
 from mcp_host.errors import LONGEST_TEXT, describe_validation
@@ -63,11 +63,11 @@ class Exit(Protocol):
     def notification(self, notification: Any) -> Any: ...
 
 
-class PluginSession(ServerSession):
-    """The session of one call of a plugin. What the plugin asks the client goes through its `send_request`.
+class AskingSession(ServerSession):
+    """The session of one call. Everything that a plugin asks the client goes through its `send_request`.
 
-    `asking` is entered while the client is asked. The session of a nested call sends through that of its caller, so
-    that it stops the time of both. Everything that is sent passes `outgoing`.
+    `asking` is entered while the client is asked, and the texts of whatever is sent pass `outgoing`. The session of a
+    nested call sends through that of its caller, so that it stops the time of both.
     """
 
     def __init__(
@@ -93,14 +93,11 @@ class PluginSession(ServerSession):
             AnswerError: The client answered with an error or with what the protocol does not allow, or has left.
             NoBackChannelError: The connection has no way to ask the client.
         """
+        request = self._outgoing.request(request)
         try:
             with self._asking():
                 return await self._inner.send_request(
-                    self._outgoing.request(request),
-                    result_type,
-                    request_read_timeout_seconds,
-                    metadata,
-                    progress_callback,
+                    request, result_type, request_read_timeout_seconds, metadata, progress_callback
                 )
         except (AnswerError, NoBackChannelError):
             raise
@@ -110,10 +107,10 @@ class PluginSession(ServerSession):
             raise _unfit(f"The client's answer to {request.method} is malformed", error) from error
 
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Report the progress of the call; see the SDK's `ServerSession.report_progress`."""
+        """Report progress; see the SDK's `ServerSession.report_progress`."""
         await super().report_progress(progress, total, message and self._outgoing.text(message))
 
-    async def _notify(self, notification: Any, *, request_scoped: bool) -> None:
+    async def _notify(self, notification: ServerNotification, *, request_scoped: bool) -> None:
         await super()._notify(self._outgoing.notification(notification), request_scoped=request_scoped)
 
     async def elicit_form(

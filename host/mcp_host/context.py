@@ -33,7 +33,7 @@ from pydantic import PrivateAttr
 from typing_extensions import TypeVar
 
 from mcp_host.api import PluginContext
-from mcp_host.asking import Exit, Form, PluginSession, content_of
+from mcp_host.asking import AskingSession, Exit, Form, content_of
 
 SettingsT = TypeVar("SettingsT", default=Any)
 StateT = TypeVar("StateT", default=Any)
@@ -89,13 +89,13 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
 
         `catalog` is the generation the request is served from; what it reads in turn comes from the same one.
         `on_progress` is called each time the call reports progress, and `asking` is entered while it asks the client.
-        What is sent to the client passes `outgoing`. Where these are not given, those of `parent` stay.
+        What it sends to the client passes `outgoing`. Without these two, it sends as `parent` does.
         """
         request = parent._request_context
         if request is not None:
             session = request.session
             if asking is not None and outgoing is not None:
-                session = PluginSession(session, asking, outgoing)
+                session = AskingSession(session, asking, outgoing)
             request = replace(request, lifespan_context=state, session=session)
         context = cls.__new__(cls)
         # As pydantic's `__copy__` does it, but into this class. Its constructor would take five times as long, on each

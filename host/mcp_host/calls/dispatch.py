@@ -23,7 +23,7 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
 from mcp_host.asking import AnswerError, answer_error_in
-from mcp_host.calls.outgoing import Outgoing, new_error_id, unexpected
+from mcp_host.calls.outgoing import Outgoing, OutgoingError, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.results import Contents, PromptResult, ToolResult
@@ -125,7 +125,7 @@ class Dispatcher:
         try:
             return cast("PromptResult", await self._call("prompt", prompt, name, arguments, context, catalog))
         except FailedError as error:
-            raise MCPError(error.code, error.text) from None
+            raise OutgoingError(error.code, error.text) from None
 
     async def complete(
         self,
@@ -160,7 +160,7 @@ class Dispatcher:
             completion = await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
             return self._outgoing.of(served.plugin).completion(completion)
         except FailedError as error:
-            raise MCPError(INTERNAL_ERROR, error.text) from None
+            raise OutgoingError(INTERNAL_ERROR, error.text) from None
 
     # The pipeline
 
