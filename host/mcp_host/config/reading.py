@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,34 +21,22 @@ from mcp_host.errors import ConfigError, InvalidConfigError
 FILE_NAME: Final = "mcp-host.toml"
 
 
-def user_dir(
-    kind: Literal["config", "data", "cache"], environ: Mapping[str, str], *, platform: str = sys.platform
-) -> Path | None:
+def user_dir(kind: Literal["config", "data", "cache"]) -> Path | None:
     """Return mcp-host's folder in the user's configuration, data or cache directory, or None when there is no home.
 
-    On Linux and its like the XDG base directories, on macOS `~/Library/Application Support` and `~/Library/Caches`, on
-    Windows `%APPDATA%` for configuration and `%LOCALAPPDATA%` for the others.
+    The folders are those of the platform, and on Linux and macOS those that the XDG variables name.
     """
+    from platformdirs import PlatformDirs
+
+    folders = PlatformDirs("mcp-host", appauthor=False, roaming=kind == "config", opinion=False)
     try:
-        home = Path(environ["HOME"]) if environ.get("HOME") and platform != "win32" else Path.home()
+        folder: Path = getattr(folders, f"user_{kind}_path")
     except RuntimeError:
         return None
-    if platform == "win32":
-        named = environ.get("APPDATA" if kind == "config" else "LOCALAPPDATA")
-        default = home / "AppData" / ("Roaming" if kind == "config" else "Local")
-    elif platform == "darwin":
-        named, default = None, home / "Library" / ("Caches" if kind == "cache" else "Application Support")
-    else:
-        named = environ.get(f"XDG_{kind.upper()}_HOME")
-        default = home / {"config": ".config", "data": ".local/share", "cache": ".cache"}[kind]
-        # The XDG specification has a relative path ignored.
-        named = named if named and named.startswith("/") else None
-    return (Path(named) if named else default) / "mcp-host"
+    return folder
 
 
-def find_config(
-    explicit: Path | None, environ: Mapping[str, str], cwd: Path, *, platform: str = sys.platform
-) -> Path | None:
+def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     """Return the file to read: `explicit`, `$MCP_HOST_CONFIG`, `mcp-host.toml` in `cwd`, or the user's own.
 
     Returns None when there is no file and none was asked for. Raises `ConfigError` when `explicit` or the variable
@@ -64,7 +51,7 @@ def find_config(
         if not _exists(path):
             raise InvalidConfigError([ConfigError(f"there is no file {path}", where=where, hint="mcp-host init")])
         return path
-    folders = [cwd, user_dir("config", environ, platform=platform)]
+    folders = [cwd, user_dir("config")]
     return next((folder / FILE_NAME for folder in folders if folder and _exists(folder / FILE_NAME)), None)
 
 
@@ -118,7 +105,7 @@ def parse_config(
     else:
         if not draft.problems:
             path = source if isinstance(source, Path) else None
-            return config.located(path, user_data=user_dir("data", environ), origins=origins)
+            return config.located(path, user_data=user_dir("data"), origins=origins)
         problems = draft.problems
     raise InvalidConfigError(problems)
 

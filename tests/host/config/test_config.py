@@ -135,12 +135,12 @@ def test_a_file_named_on_the_command_line_wins_over_every_other(tmp_path: Path) 
     assert find_config(None, {"MCP_HOST_CONFIG": ""}, tmp_path) == tmp_path / "mcp-host.toml"
 
 
-def test_without_another_file_the_users_own_is_found(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
-    assert find_config(None, environ, tmp_path, platform="linux") is None
+def test_without_another_file_the_users_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    assert find_config(None, {}, tmp_path) is None
     (tmp_path / "xdg/mcp-host").mkdir(parents=True)
     (tmp_path / "xdg/mcp-host/mcp-host.toml").touch()
-    assert find_config(None, environ, tmp_path, platform="linux") == tmp_path / "xdg/mcp-host/mcp-host.toml"
+    assert find_config(None, {}, tmp_path) == tmp_path / "xdg/mcp-host/mcp-host.toml"
 
 
 @pytest.mark.parametrize(
@@ -167,44 +167,47 @@ def test_a_file_that_cannot_be_looked_at_counts_as_being_there(tmp_path: Path, m
     assert find_config(None, {}, tmp_path) == tmp_path / "mcp-host.toml"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="each platform has its own folders")
 @pytest.mark.parametrize(
-    ("platform", "environ", "config", "data"),
+    ("environ", "folders"),
     [
-        ("linux", {"HOME": "/h"}, "/h/.config/mcp-host", "/h/.local/share/mcp-host"),
-        ("linux", {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d"}, "/c/mcp-host", "/d/mcp-host"),
-        ("linux", {"HOME": "/h", "XDG_CONFIG_HOME": "c"}, "/h/.config/mcp-host", "/h/.local/share/mcp-host"),
+        ({}, ["/h/.config/mcp-host", "/h/.local/share/mcp-host", "/h/.cache/mcp-host"]),
         (
-            "darwin",
-            {"HOME": "/h"},
-            "/h/Library/Application Support/mcp-host",
-            "/h/Library/Application Support/mcp-host",
+            {"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d", "XDG_CACHE_HOME": "/e"},
+            ["/c/mcp-host", "/d/mcp-host", "/e/mcp-host"],
         ),
-        ("win32", {"APPDATA": "/roaming", "LOCALAPPDATA": "/local"}, "/roaming/mcp-host", "/local/mcp-host"),
+        ({"XDG_CONFIG_HOME": "c"}, ["/h/.config/mcp-host", "/h/.local/share/mcp-host", "/h/.cache/mcp-host"]),
     ],
 )
 def test_the_users_folders_are_those_of_the_platform(
-    platform: str, environ: dict[str, str], config: str, data: str
+    environ: dict[str, str], folders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert user_dir("config", environ, platform=platform) == Path(config)
-    assert user_dir("data", environ, platform=platform) == Path(data)
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/h", **environ}.items():
+        monkeypatch.setenv(name, value)
+    assert [str(user_dir(kind)) for kind in ("config", "data", "cache")] == folders
 
 
 def test_a_user_without_a_home_has_no_folders_and_keeps_data_beside_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def nobody(number: int) -> None:
+        raise KeyError(number)
 
-    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     assert find_config(None, {}, tmp_path) is None
     assert parse_config("", source=tmp_path / "mcp-host.toml", environ={}).data_dir == tmp_path / ".mcp-host"
 
 
-def test_data_is_kept_in_the_users_data_directory_unless_the_file_says_where(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
-    expected = user_dir("data", environ)
-    assert parse_config("", environ=environ).data_dir == expected
-    config = parse_config(f"[host]\ndata_dir = '{tmp_path}'\n", source=tmp_path / "a.toml", environ=environ)
+def test_data_is_kept_in_the_users_data_directory_unless_the_file_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    assert parse_config("", environ={}).data_dir == tmp_path / "share" / "mcp-host"
+    config = parse_config(f"[host]\ndata_dir = '{tmp_path}'\n", source=tmp_path / "a.toml", environ={})
     assert config.data_dir == tmp_path
 
 
