@@ -15,7 +15,8 @@ from mcp_host._version import __version__
 from mcp_host.cli.output import write
 from mcp_host.errors import ConfigError, HostError, InvalidConfigError, did_you_mean
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
-from mcp_host.plugins.discovery import GROUP, HOST_DISTRIBUTION, InstalledPlugin, check_compatible, discover, find
+from mcp_host.plugins.discovery import GROUP, InstalledPlugin, check_compatible, discover, find
+from mcp_host.plugins.metadata import HOST_DISTRIBUTION
 from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
 from mcp_host.system.texts import printable
 
