@@ -17,9 +17,8 @@ from mcp_host.api import PROJECT, Check, Completion, HostFacts, PluginContext
 from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import HostError
-from mcp_host.plugins.calling import call_hook, contained, items_of, named_if_stuck
 from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
-from mcp_host.plugins.hooks import article, hooks_of
+from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, items_of, named_if_stuck
 from mcp_host.plugins.importing import describe, import_value
 from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
