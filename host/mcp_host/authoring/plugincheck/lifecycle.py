@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcp_host._version import __version__
 from mcp_host.api import HostFacts, Plugin
-from mcp_host.authoring.plugincheck.descriptors import open_descriptors, opened_since
+from mcp_host.authoring.plugincheck.imports import open_descriptors, opened_since
 from mcp_host.authoring.plugincheck.observations import (
     Life,
     Listing,
