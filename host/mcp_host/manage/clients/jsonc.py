@@ -1,7 +1,7 @@
 """Reads and changes JSON, with or without comments and trailing commas; every byte outside the change stays.
 
 For files that people and their editors write: a value is put in or taken out as text, at its place, in the indentation
-and the line ends that are there already. Nothing is loaded and written again.
+and the line ends that are there already. The libraries for JSON with comments load and write all of it again.
 """
 
 from __future__ import annotations

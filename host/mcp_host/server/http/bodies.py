@@ -1,4 +1,7 @@
-"""What stands in front of the SDK's HTTP endpoint: only whole, timely bodies that hold one message reach it."""
+"""What stands in front of the SDK's HTTP endpoint: only whole, timely bodies that hold one message reach it.
+
+The SDK limits a body's size and not its time, and does not refuse a request whose id is in use already.
+"""
 
 from __future__ import annotations
 

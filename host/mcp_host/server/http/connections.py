@@ -1,4 +1,7 @@
-"""uvicorn's HTTP protocol with limits: of connections, and of the time and the size of a request's head."""
+"""uvicorn's HTTP protocol with limits: of connections, and of the time and the size of a request's head.
+
+uvicorn's own `limit_concurrency` counts only once a whole head has arrived, and a head may take as long as it likes.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Keeps what was sent to the sessions of the handshake versions for a while, for clients whose connection broke."""
+"""Keeps what was sent to the sessions of the handshake versions for a while, for clients whose connection broke.
+
+The SDK has the interface of such a store (`EventStore`) and none to use.
+"""
 
 from __future__ import annotations
 
