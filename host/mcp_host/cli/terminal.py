@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from mcp_host.cli.live import progress_bar
 from mcp_host.cli.output import write
 from mcp_host.system.texts import one_line, printable
 
@@ -52,7 +53,7 @@ class Terminal:
             write(one_line(f"progress {of} {message or ''}".rstrip()), sys.stderr)
             return
         if self._bar is None:
-            self._bar = _bar()
+            self._bar = progress_bar()
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
         self._bar.update(self._task, completed=progress, total=total, description=one_line(message or ""))
@@ -87,19 +88,6 @@ class Terminal:
             if self._bar is not None:
                 self._bar.start()
         return ElicitResult(action="accept", content=content)
-
-
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
 
 
 async def _fill_in(schema: Mapping[str, Any]) -> dict[str, Any]:

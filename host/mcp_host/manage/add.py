@@ -11,9 +11,10 @@ import typer
 
 from mcp_host.cli import completion
 from mcp_host.cli.common import ConfigOption, JsonOption
+from mcp_host.cli.live import status
 from mcp_host.cli.output import print_json, problem_lines, problem_text, records_table, write
 from mcp_host.errors import ConfigError, HostError, InvalidConfigError
-from mcp_host.manage.distributions import Installation, Leaving, describe, load, run_installer, status
+from mcp_host.manage.distributions import Installation, Leaving, describe, load, run_installer
 from mcp_host.manage.editedfile import (
     EditedFile,
     done_word,
