@@ -211,9 +211,19 @@ def test_no_page_is_too_long_to_read_at_one_sitting() -> None:
         assert len(written.split()) < 1200, page
 
 
-def test_the_files_that_the_design_names_are_there() -> None:
-    text = (DOCS / "design.md").read_text(encoding="utf-8")
-    names = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text)) - {"host/mcp_host/"}
-    assert len(names) > 15
+@pytest.mark.parametrize(("page", "least"), [("design.md", 15), ("maintainers.md", 30)])
+def test_the_files_and_folders_that_the_page_names_are_there(page: str, least: int) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:[\w-]+/)*(?:[\w-]+\.(?:py|toml|txt|json|md)|[\w-]+/))`", text))
+    names -= {"host/mcp_host/", "mcp-host.toml"}
+    assert len(names) > least
     places = (ROOT / "host" / "mcp_host", ROOT)
-    assert [name for name in names if not any((place / name).exists() for place in places)] == []
+    assert [name for name in sorted(names) if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_page_for_maintainers_has_fifteen_changes_each_with_its_test() -> None:
+    text = (DOCS / "maintainers.md").read_text(encoding="utf-8")
+    changes = re.findall(r"^\*\*\d+\. .+?(?=^\*\*\d|^## )", text, re.MULTILINE | re.DOTALL)
+    assert [change.split(".")[0] for change in changes] == [f"**{number}" for number in range(1, 16)]
+    for change in changes:
+        assert re.search(r"\bTest:\s.*`(?:tests/|make )", change, re.DOTALL), change
