@@ -1,4 +1,4 @@
-"""The site builds without a warning, needs nothing from elsewhere, and says all that the code says."""
+"""The site builds without a warning, fetches nothing, and documents everything that the code declares."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ generators = load_generators()
 
 
 def build(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Build the site of a copy of what it is made of."""
+    """Build the site from a copy of its sources."""
     for name in ("docs", "tools", "host"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     shutil.copy(ROOT / "zensical.toml", folder)
