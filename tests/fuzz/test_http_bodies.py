@@ -129,7 +129,7 @@ def test_an_id_is_not_used_twice_at_once_in_a_session(host: HttpHost) -> None:
             answer = host.post(dump({**call, "id": own}), host.headers_of(call))
             assert answer.status_code == 400
             assert answer.json()["id"] == own
-            assert "the id is that of a request in flight" in answer.json()["error"]["message"]
+            assert "another request in flight has the same id" in answer.json()["error"]["message"]
         cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
         assert host.post(dump(cancelled), host.headers_of(call)).status_code == 202
     settles(host.census, before)

@@ -76,7 +76,7 @@ def test_an_id_is_not_used_twice_at_once(host: StdioHost) -> None:
     host.send(dump(call), dump({**call, "id": "5"}), dump(call))
     refused = [message for message in host.probe() if "error" in message]
     assert [answer["id"] for answer in refused] == [None, None]
-    assert all("the id is that of a request in flight" in answer["error"]["message"] for answer in refused)
+    assert all("another request in flight has the same id" in answer["error"]["message"] for answer in refused)
     host.send(dump({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}))
     settles(host.census, before)
     host.send(dump({"jsonrpc": "2.0", "id": 5, "method": "tools/none"}))

@@ -105,7 +105,7 @@ def load_host(
             installed=with_extra(installed, extra),
             adopt=adopt,
             redactor=redactor,
-            after_plugin_code=process.put_back if process is not None else None,
+            after_plugin_code=process.restore if process is not None else None,
         )
     if not extra:
         remember(host, installed)

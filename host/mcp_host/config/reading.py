@@ -1,4 +1,4 @@
-"""Finds and reads mcp-host.toml into a HostConfig, or every problem it has."""
+"""Finds mcp-host.toml and reads it into a HostConfig, or reports every problem in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def user_dir(kind: Literal["config", "data", "cache"]) -> Path | None:
 def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     """Return the file to read: `explicit`, `$MCP_HOST_CONFIG`, `mcp-host.toml` in `cwd`, or the user's own.
 
-    Returns None when there is no file and none was asked for. Raises `ConfigError` when `explicit` or the variable
+    Returns None if there is no file and none was requested. Raises `InvalidConfigError` if `explicit` or the variable
     names a file that does not exist.
     """
     variable = environ.get("MCP_HOST_CONFIG")
@@ -59,7 +59,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # It is there, behind a folder that may not be entered; reading it says so.
+        # Its folder is not accessible. Reading the file reports that.
         return True
 
 
@@ -69,10 +69,10 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> HostConfig:
-    """Read a file, or none, and what lies over it; later wins: defaults, the file, `MCP_*` variables, `overrides`.
+    """Read the configuration from the defaults, the file if any, `MCP_*` variables and `overrides`. The later one wins.
 
-    `overrides` are command-line flags as tables of the file's shape, where None is a flag not given; `environ` is
-    the process's environment unless given. Raises `InvalidConfigError` with every problem found.
+    `overrides` are command-line flags as tables with the file's structure; None means that a flag was not given. The
+    default of `environ` is the process's environment. Raises `InvalidConfigError` with every problem found.
     """
     if path is None:
         return parse_config("", source="", overrides=overrides, environ=environ)
@@ -86,15 +86,17 @@ def parse_config(
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> HostConfig:
-    """Do as `load_config` does, with a text; `source` names it in errors, and a `Path` sets where relative paths start.
+    """Read a configuration from a text, as `load_config` does from a file.
+
+    `source` names the text in errors. If it is a `Path`, relative paths start at its folder.
 
     Raises `InvalidConfigError` with every problem found.
     """
     environ = os.environ if environ is None else environ
     text = text.removeprefix("\ufeff")
     draft = Draft(_parse(text, str(source)))
-    draft.lay_variables(environ)
-    draft.lay_flags(overrides or {})
+    draft.put_variables(environ)
+    draft.put_flags(overrides or {})
     if deeper_than(DEEPEST, draft.data):
         raise InvalidConfigError([too_deep(str(source))])
     origins = Origins(str(source), text, draft.labels)
@@ -112,7 +114,7 @@ def parse_config(
 
 def _read(path: Path) -> str:
     try:
-        # Opening a folder is another error on each system.
+        # Each system raises another error when a folder is opened.
         if not path.is_dir():
             return path.read_bytes().decode("utf-8")
         problem = ConfigError("this is a folder, not a file", where=str(path), hint=f"name {path / FILE_NAME}")
@@ -122,7 +124,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         problem = ConfigError("there is no such file", where=str(path), hint="mcp-host init")
     except (OSError, ValueError) as error:
-        # ValueError is a path with a NUL in it.
+        # A path with a NUL raises ValueError.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
         problem = ConfigError(f"the file cannot be read: {reason}", where=str(path))
     raise InvalidConfigError([problem])
@@ -145,27 +147,27 @@ def _parse(text: str, file: str) -> dict[str, Any]:
 
 
 def _syntax_error(message: str, text: str, file: str) -> ConfigError:
-    said, _, place = message.partition(" (at ")
+    reason, _, place = message.partition(" (at ")
     at = re.match(r"line (\d+), column (\d+)", place)
     if not at:
-        return ConfigError(f"invalid TOML: {said}, at the end of the file", where=file)
+        return ConfigError(f"invalid TOML: {reason}, at the end of the file", where=file)
     line, column = int(at[1]), int(at[2])
-    what = f"invalid TOML: {said}"
+    what = f"invalid TOML: {reason}"
     lines = text.replace("\r\n", "\n").split("\n")[:line]
     if not _may_hold_secret("\n".join(lines)):
         start = max(0, column - 60)
         shown = lines[-1][start : column + 60]
-        # Tabs stay tabs, so that the caret stands below its character at any tab width.
+        # Tabs are kept, so that the caret is below its character at any tab width.
         indent = re.sub(r"[^\t]", " ", lines[-1][start : column - 1])
         what += f"\n    {shown}\n    {indent}^"
     return ConfigError(what, where=f"{file}:{line}:{column}")
 
 
 def _may_hold_secret(text: str) -> bool:
-    """Tell whether the text, which cannot be parsed, may end in a table with settings or a key that looks secret."""
+    """Return whether an invalid TOML text may end in a table with settings or a key that looks secret."""
     table = ""
     for _, statement in statements(text):
         table = statement if statement.lstrip().startswith("[") else table + statement
-    # Inside a text of many lines, any line may look like a header.
+    # Inside a multi-line string, any line may look like a header.
     in_text = any(text.count(quotes) % 2 for quotes in ('"""', "'''"))
     return in_text or any(word == "settings" or looks_secret(word) for word in re.findall(r"[\w-]+", table))

@@ -1,4 +1,4 @@
-"""Which values are secrets: references to them, keys whose names say so, and texts long enough to be masked."""
+"""Decides which values are secrets: by references, by the names of keys, and by the length of texts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", 
 
 SHORTEST_SECRET: Final = 4
 SHORTEST_ORDINARY: Final = 8
-"""Characters from which on a text is masked: one whose key or type says that it is a secret, and any other."""
+"""How long a text must be to be masked: a text whose key or type marks it as a secret, and any other text."""
 
 
 def looks_secret(key: str) -> bool:
-    """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
+    """Return whether a key's name suggests that its value is a secret: `api_key`, `authToken`, `db-password`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
     return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
 
@@ -28,16 +28,16 @@ def path_looks_secret(keys: Iterable[str | int]) -> bool:
 
 
 def is_worth_masking(text: str, *, is_secret: bool) -> bool:
-    """Tell whether a text is long enough to be masked wherever it occurs.
+    """Return whether a text is long enough to be masked everywhere.
 
-    Short texts are words of any message: to mask every `1`, or every `prod`, makes messages unreadable, and the gaps
-    would give the value away.
+    Short texts are common in messages. If every `1` or every `prod` was masked, messages would be unreadable, and the
+    gaps would reveal the value.
     """
     return len(text) >= (SHORTEST_SECRET if is_secret else SHORTEST_ORDINARY)
 
 
 def is_reference(value: object) -> bool:
-    """Tell whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
+    """Return whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
     return (
         isinstance(value, Mapping)
         and len(value) == 1
