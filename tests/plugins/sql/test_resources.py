@@ -50,7 +50,7 @@ async def test_the_tables_are_a_resource_that_leads_to_the_others(served: Served
     }
 
 
-async def test_a_sample_has_as_many_rows_as_asked_for(served: Served, url: str) -> None:
+async def test_a_sample_has_the_requested_number_of_rows(served: Served, url: str) -> None:
     async with served(url, max_rows=3) as client:
         one = await read(client, "sql://tables/orders/sample?rows=1")
         three = await read(client, "sql://tables/orders/sample?rows=3")

@@ -27,7 +27,7 @@ async def told(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def test_the_tools_say_what_they_do_and_that_they_only_read(served: Served) -> None:
+async def test_the_tools_have_descriptions_and_read_only_hints(served: Served) -> None:
     async with served() as client:
         tools = (await client.list_tools()).tools
     assert {tool.name for tool in tools} == TOOLS
@@ -51,7 +51,7 @@ async def test_the_operations_are_a_closed_list_in_the_schema(served: Served) ->
     ]
 
 
-async def test_a_figure_of_numbers_is_a_structured_result_with_the_decimals_of_the_settings(served: Served) -> None:
+async def test_a_statistic_is_a_structured_result_with_the_configured_decimals(served: Served) -> None:
     async with served(digits=2) as client:
         result = await told(client, "calculate_statistics", numbers=[1, 2, 4], operation="mean")
     assert result == {"operation": "mean", "count": 3, "value": 2.33, "quantiles": None}
@@ -66,7 +66,7 @@ async def test_a_figure_of_numbers_is_a_structured_result_with_the_decimals_of_t
         ([1] * 11, "There are 11 numbers: at most 10 are allowed. Send a sample or put them in a file."),
     ],
 )
-async def test_bad_numbers_are_an_error_that_says_what_to_do(
+async def test_bad_numbers_are_an_error_with_a_hint(
     served: Served, refused: Refused, numbers: list[Any], text: str
 ) -> None:
     async with served(max_numbers=10) as client:
@@ -74,7 +74,7 @@ async def test_bad_numbers_are_an_error_that_says_what_to_do(
     assert refused(result).endswith(text)
 
 
-async def test_the_penguins_are_described_with_their_published_figures(served: Served) -> None:
+async def test_the_description_of_the_penguins_has_the_published_figures(served: Served) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
     async def seen_progress(progress: float, total: float | None, message: str | None) -> None:
@@ -136,7 +136,7 @@ async def test_huge_values_in_a_file_neither_overflow_nor_lose_digits(served: Se
     assert total["rows"] == [[2**64 - 3]]
 
 
-async def test_correlations_are_the_published_ones_strongest_first(served: Served) -> None:
+async def test_the_correlations_are_the_published_ones_with_the_strongest_first(served: Served) -> None:
     async with served(digits=3) as client:
         pearson = await told(client, "correlate", dataset="penguins")
         spearman = await told(
@@ -193,7 +193,7 @@ async def test_groups_come_in_the_order_of_their_keys_with_the_missing_last(serv
         ("stdev", 504.1162),
     ],
 )
-async def test_every_aggregate_of_a_group(served: Served, aggregate: str, value: float) -> None:
+async def test_every_aggregate_is_calculated_for_a_group(served: Served, aggregate: str, value: float) -> None:
     async with served() as client:
         result = await told(
             client, "group_by", dataset="penguins", by="species", column="body_mass_g", aggregate=aggregate
@@ -202,7 +202,7 @@ async def test_every_aggregate_of_a_group(served: Served, aggregate: str, value:
     assert gentoo["value"] == value
 
 
-async def test_long_groupings_are_cut_and_say_so(served: Served) -> None:
+async def test_long_groupings_are_cut_and_marked_as_truncated(served: Served) -> None:
     async with served(max_rows=5) as client:
         result = await told(client, "group_by", dataset="penguins", by="body_mass_g")
     assert len(result["groups"]) == 5
@@ -221,7 +221,7 @@ async def test_a_histogram_is_a_png_image(served: Served) -> None:
 
 
 @pytest.mark.parametrize("header", ["$x_1$ and $", "体重", "a\tb", "x" * 300, "bin"])
-async def test_a_histogram_is_drawn_whatever_the_column_is_called(
+async def test_a_histogram_is_drawn_for_any_column_name(
     served: Served, folder: Path, parquet: Parquet, header: str
 ) -> None:
     parquet(folder / "t.parquet", f'SELECT 5.0 AS "{header}"')
@@ -251,12 +251,12 @@ async def test_a_histogram_is_drawn_whatever_the_column_is_called(
         ("histogram", {"dataset": "penguins", "column": "mass"}, ["no column 'mass'", "Columns: species, island"]),
         ("query_dataset", {"sql": "SELECT * FROM pinguins"}, ["no data set 'pinguins'", "Did you mean 'penguins'?"]),
         ("query_dataset", {"sql": "SELECT wing FROM penguins"}, ['"wing" not found']),
-        ("query_dataset", {"sql": "SELEC 1"}, ["not SQL as DuckDB speaks it", "SELEC"]),
+        ("query_dataset", {"sql": "SELEC 1"}, ["not valid SQL for DuckDB", "SELEC"]),
         ("query_dataset", {"sql": "SELECT species::INT FROM penguins"}, ["Could not convert", "Adelie"]),
         ("query_dataset", {"sql": "SELECT $1"}, ["parameter"]),
     ],
 )
-async def test_a_mistake_is_an_error_that_says_how_to_hint_it(
+async def test_a_mistake_is_an_error_with_a_hint(
     served: Served, refused: Refused, folder: Path, tool: str, arguments: dict[str, Any], parts: list[str]
 ) -> None:
     (folder / "texts.csv").write_text("t\nx\ny\n")
@@ -323,7 +323,7 @@ async def test_a_query_returns_typed_columns_and_json_values(served: Served) -> 
         "VALUES (344)",
     ],
 )
-async def test_one_select_in_any_shape_is_answered(served: Served, sql: str) -> None:
+async def test_every_form_of_select_is_allowed(served: Served, sql: str) -> None:
     async with served() as client:
         result = await told(client, "query_dataset", sql=sql)
     assert result["rows"] == [[344]]
@@ -337,7 +337,7 @@ async def test_describe_and_summarize_are_queries_too(served: Served) -> None:
     assert len(summary["rows"]) == 8
 
 
-async def test_long_results_and_long_texts_are_cut_and_say_so(served: Served) -> None:
+async def test_long_results_and_long_texts_are_cut_and_marked(served: Served) -> None:
     async with served(max_rows=3) as client:
         many = await told(client, "query_dataset", sql="SELECT * FROM range(1000000000000)")
         exact = await told(client, "query_dataset", sql="SELECT * FROM range(3)")
