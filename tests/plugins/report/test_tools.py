@@ -238,7 +238,7 @@ async def test_what_cannot_be_made_is_said_with_what_could(
         {"source": "orders", "columns": "id"},
     ],
 )
-async def test_invalid_search_arguments_are_refused(served: Served, refused: Refused, wish: dict[str, Any]) -> None:
+async def test_wrong_arguments_are_refused(served: Served, refused: Refused, wish: dict[str, Any]) -> None:
     async with served() as client:
         text = refused(await client.call_tool("generate_report", wish))
     assert text.startswith("Invalid arguments for tool generate_report: ")
