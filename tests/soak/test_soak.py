@@ -25,7 +25,7 @@ def assert_flat(soaked: Soaked) -> None:
     assert {name: soaked.drift(name) for name in SLACK if soaked.drift(name) > SLACK[name]} == {}, soaked.report()
 
 
-async def test_over_http_nothing_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
+async def test_over_http_no_request_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
     soaked = await soak_http(tmp_path, rounds=5, seconds=8)
     assert_flat(soaked)
     actions = {*(f"modern: {name}" for name in MODERN), *(f"legacy: {name}" for name in ANY_ERA)}
@@ -36,7 +36,7 @@ async def test_over_http_nothing_is_lost_and_nothing_leaks(tmp_path: Path) -> No
     assert "not reloaded" not in (tmp_path / "stderr.txt").read_text(encoding="utf-8")
 
 
-async def test_over_stdio_one_client_after_another_finds_nothing_lost_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_over_stdio_no_request_of_any_client_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
     for soaked in await soak_stdio(tmp_path, clients=2, rounds=4, number=20):
         # Over stdio, the one client is a session, too.
         assert soaked.quiet[-1].notified == soaked.quiet[0].notified

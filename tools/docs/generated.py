@@ -184,5 +184,5 @@ class _Generated(Extension):
 
 
 def makeExtension(**options: Any) -> Extension:  # noqa: N802
-    """Return the extension; the name is Python-Markdown's."""
+    """Return the extension. Python-Markdown requires this function's name."""
     return _Generated(**options)

@@ -67,7 +67,7 @@ class Shown:
         found: list[dict[str, Any]] = self.page.evaluate("method => received.filter(m => m.method === method)", method)
         return found
 
-    def tell(self, method: str, params: Any, **more: Any) -> None:
+    def send(self, method: str, params: Any, **more: Any) -> None:
         self.page.evaluate("message => send(message)", {"method": method, "params": params, **more})
 
     def until(self, condition: str) -> None:
@@ -167,9 +167,9 @@ def test_the_view_shows_the_result_of_the_tool(
     (hello,) = shown.sent("ui/initialize")
     assert hello["params"]["protocolVersion"] == "2026-01-26"
     assert hello["params"]["appInfo"]["name"] == "mcp-plugin-report"
-    shown.tell("ui/notifications/tool-input", {"arguments": {"source": "orders"}})
+    shown.send("ui/notifications/tool-input", {"arguments": {"source": "orders"}})
     expect(shown.view.get_by_role("status")).to_have_text("Making the report on orders ...")
-    shown.tell("ui/notifications/tool-result", wire(result))
+    shown.send("ui/notifications/tool-result", wire(result))
     expect(shown.view.get_by_role("heading", level=1)).to_have_text("Orders in March")
     expect(shown.view.get_by_role("heading", level=3)).to_have_text(["id", "shop", "day", "price"])
     assert shown.view.locator("svg.columns").count() == 3
@@ -194,7 +194,7 @@ def test_the_view_follows_the_clients_theme_and_fonts(
     expect(body).to_have_css("background-color", "rgb(22, 24, 28)")
     expect(body).to_have_css("font-family", "serif")
     variables = {"--color-background-primary": "rgb(1, 2, 3)"}
-    shown.tell("ui/notifications/host-context-changed", {"theme": "light", "styles": {"variables": variables}})
+    shown.send("ui/notifications/host-context-changed", {"theme": "light", "styles": {"variables": variables}})
     expect(body).to_have_css("background-color", "rgb(1, 2, 3)")
     expect(body).to_have_css("color", "rgb(28, 32, 36)")
 
@@ -205,12 +205,12 @@ def test_the_view_shows_errors_and_cancellations_as_text_and_answers_the_client(
     _, view, _ = made("orders")
     shown = open_view(show, view)
     error = {"content": [{"type": "text", "text": "There are no data <b>x</b>."}], "isError": True}
-    shown.tell("ui/notifications/tool-result", error)
+    shown.send("ui/notifications/tool-result", error)
     expect(shown.view.locator("pre")).to_have_text("There are no data <b>x</b>.")
-    shown.tell("ui/notifications/tool-cancelled", {"reason": "by the user"})
+    shown.send("ui/notifications/tool-cancelled", {"reason": "by the user"})
     expect(shown.view.get_by_role("status")).to_have_text("The report was cancelled: by the user.")
-    shown.tell("ui/resource-teardown", {"reason": "closing"}, id=7)
-    shown.tell("ui/unheard-of", {}, id=8)
+    shown.send("ui/resource-teardown", {"reason": "closing"}, id=7)
+    shown.send("ui/unheard-of", {}, id=8)
     shown.until(
         "received.some(m => m.id === 7 && m.result) && received.some(m => m.id === 8 && m.error.code === -32601)"
     )
@@ -222,7 +222,7 @@ def test_hostile_data_are_text_in_the_view_and_in_the_page(
 ) -> None:
     result, view, page = made("<script>alert(1)</script>", title="<img src=x onerror=alert(4)>")
     shown = open_view(show, view)
-    shown.tell("ui/notifications/tool-result", wire(result))
+    shown.send("ui/notifications/tool-result", wire(result))
     expect(shown.view.get_by_role("heading", level=1)).to_have_text("<img src=x onerror=alert(4)>")
     expect(shown.view.get_by_role("heading", level=3).first).to_have_text("<img src=x onerror=alert(2)>")
     expect(shown.view.get_by_text("</title><script>alert(3)</script>").first).to_be_visible()
@@ -259,13 +259,13 @@ def test_markup_without_escaping_still_cannot_run_or_load(
     show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     _, view, page = made("orders")
-    harm = (
+    hostile = (
         "<script>document.title = 'run'</script><img src='http://evil.test/x.png' onerror=\"document.title = 'run'\">"
     )
-    document = show("http://report.test/", {"http://report.test/": (page.replace("</main>", f"{harm}</main>"), "")})
+    document = show("http://report.test/", {"http://report.test/": (page.replace("</main>", f"{hostile}</main>"), "")})
     assert document.page.title() == "Report on orders"
     assert len([text for text in document.complaints if "Content Security Policy" in text]) >= 2
     assert document.strayed == []
-    frame = show("http://view.test/", {"http://view.test/": (view.replace("<main>", f"<main>{harm}"), "")})
+    frame = show("http://view.test/", {"http://view.test/": (view.replace("<main>", f"<main>{hostile}"), "")})
     assert frame.page.title() == "Report"
     assert frame.strayed == []

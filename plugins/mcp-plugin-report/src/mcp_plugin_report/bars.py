@@ -38,8 +38,8 @@ def of_few_numbers(values: Sequence[float | int]) -> Chart:
 def of_ranges(values: Sequence[float], label: Callable[[float], str], step: float | None = None) -> Chart | None:
     """Return a histogram, or None if there is only one value, or if a float cannot represent the ranges' limits.
 
-    Each range contains its lower limit, the last range also its upper limit. `step` is the width of a range; the default
-    is a round number.
+    Each range contains its lower limit, the last range also its upper limit. `step` is the width of a range; the
+    default is a round number.
     """
     low, high = min(values), max(values)
     width = step or _round_step((high - low) / RANGES)
