@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 import tomli_w
 from hypothesis import given
@@ -94,12 +94,13 @@ def test_models_with_the_same_name_in_two_plugins_do_not_clash() -> None:
         return Outer
 
     check = validator(**{"a": model(int), "b/~ {x}": model(str)})
-    settings = check.schema["properties"]["plugins"]["properties"]
+    schema: Any = check.schema
+    settings = schema["properties"]["plugins"]["properties"]
     assert settings["a"]["properties"]["settings"] != settings["b/~ {x}"]["properties"]["settings"]
     assert check.is_valid({"plugins": {"a": {"settings": {"inner": {"value": 1}}}}})
     assert not check.is_valid({"plugins": {"a": {"settings": {"inner": {"value": "x"}}}}})
     # The name is no plugin's, so only its settings are checked here.
-    of_b = check.evolve(schema={**settings["b/~ {x}"]["properties"]["settings"], "$defs": check.schema["$defs"]})
+    of_b = check.evolve(schema={**settings["b/~ {x}"]["properties"]["settings"], "$defs": schema["$defs"]})
     assert of_b.is_valid({"inner": {"value": "x"}})
     assert not of_b.is_valid({"inner": {"value": 1}})
 

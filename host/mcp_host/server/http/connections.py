@@ -1,6 +1,6 @@
 """Uvicorn's HTTP protocol with limits for connections and for the time and size of a request's head.
 
-Uvicorn's own `limit_concurrency` counts a connection only when its whole head has arrived, and a head may take for ever.
+Uvicorn's own `limit_concurrency` counts a connection only when its head has arrived, and a head may take for ever.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp_host import Context, Plugin, PluginContext, Tool, hookimpl
+from mcp_host import Context, Plugin, PluginContext, SchemaTool, Tool, hookimpl
 from mcp_plugin_sql.database import Database
 from mcp_plugin_sql.settings import Settings
 
@@ -31,10 +31,12 @@ class SqlPlugin(Plugin):
     """A plugin whose settings may leave out a tool."""
 
     @hookimpl
-    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool]:
         """The tools. Without `writable`, tools that write are left out."""
         return tuple(
-            tool for tool in self._tools if plugin.settings.writable or getattr(tool.fn, "__name__", "") not in WRITING
+            tool
+            for tool in super().mcp_tools(plugin)
+            if plugin.settings.writable or getattr(getattr(tool, "fn", None), "__name__", "") not in WRITING
         )
 
 
