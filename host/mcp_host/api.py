@@ -193,6 +193,7 @@ class PluginContext(Generic[SettingsT]):
     host: HostFacts
     _data_dir: Path = field(repr=False)
     _announce: Announce | None = field(default=None, repr=False, compare=False)
+    _refresh: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def data_dir(self) -> Path:
@@ -208,6 +209,18 @@ class PluginContext(Generic[SettingsT]):
         """
         if self._announce is not None:
             await self._announce(uri)
+
+    async def refresh(self) -> bool:
+        """Ask this plugin's hooks again what it contributes, and serve that from now on.
+
+        For contributions that change while the plugin serves: tools of a device that was plugged in, for example. Call
+        it in a task of the lifespan, or in a request as `ctx.plugin.refresh()`. Clients of every protocol version are
+        notified of the lists that are different. Calls that run end as they began.
+
+        Returns False if the host keeps what it served before: the plugin's record has a warning with the reason, for
+        example a name that another plugin has already. What HTTP routes and the lifespan are is decided at the start.
+        """
+        return await self._refresh() if self._refresh is not None else False
 
 
 Lifespan = Callable[[PluginContext[Any]], AbstractAsyncContextManager[Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
@@ -38,6 +38,7 @@ class Catalog:
     middleware: tuple[tuple[LoadedPlugin, Middleware], ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     parts: Mapping[LoadedPlugin, Parts] = field(default_factory=dict)
+    failures: Mapping[LoadedPlugin, HostError] = field(default_factory=dict)
 
     @property
     def tools(self) -> Mapping[str, ServedTool]:
@@ -93,6 +94,11 @@ class Catalog:
         """Return what completes one argument of a prompt or a template."""
         return self.completers.get((served.name, argument)) or self.parts[served.plugin].any_completer
 
+    def contributed(self, plugin: LoadedPlugin) -> Contributed:
+        """Return the names of what is served of a plugin."""
+        items = self.parts[plugin].items if plugin in self.parts else {}
+        return Contributed(**{kind.plural: tuple(item.name for item in served) for kind, served in items.items()})
+
     def listed(self, kind: Kind) -> list[Any]:
         """Return the wire forms of one kind, in served order."""
         return [served.wire for served in self.items[kind].values()]
@@ -101,36 +107,38 @@ class Catalog:
 def build_catalog(
     plugins: Sequence[LoadedPlugin],
     *,
-    previous: Catalog | None = None,
+    generation: int = 1,
+    bound: Mapping[LoadedPlugin, Parts] | None = None,
     endpoint: str = "/mcp",
 ) -> Catalog:
-    """Bind every plugin that is still alive, in order, and refuse the ones that clash with an earlier one.
+    """Bind every plugin that is still alive, in order, and refuse a plugin that clashes with an earlier one.
 
-    A plugin that cannot be bound or that clashes fails whole: its record says why, and it serves nothing.
-    Plugins of the `previous` generation are not bound again.
-    `endpoint` is the HTTP path that no plugin's route may take.
+    A plugin that cannot be bound or that clashes serves nothing; it is among the catalog's `failures`. No record of a
+    plugin is changed. Plugins in `bound` are not bound again. `endpoint` is the HTTP path that no plugin's route may
+    take.
     """
-    bound = previous.parts if previous is not None else {}
+    known = bound or {}
+    failures: dict[LoadedPlugin, HostError] = {}
     builder = _Builder(endpoint)
     for plugin in plugins:
         if not plugin.alive:
             continue
         try:
-            parts = bound.get(plugin) or bind(plugin)
-            builder.add(plugin, parts)
+            builder.add(plugin, known.get(plugin) or bind(plugin))
         except HostError as error:
-            plugin.fail(error)
+            failures[plugin] = error
         except BaseException as error:
             # A route is an object of the plugin's own, whose attributes may raise anything.
-            plugin.fail(HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where))
+            failures[plugin] = HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where)
     return Catalog(
-        generation=previous.generation + 1 if previous is not None else 1,
+        generation=generation,
         plugins=tuple(plugins),
         items=builder.items,
         completers=builder.completers,
         middleware=tuple(builder.middleware),
         routes=tuple(builder.routes),
         parts=builder.parts,
+        failures=failures,
     )
 
 
@@ -157,8 +165,6 @@ class _Builder:
         self.routes.extend(plugin.contributions.routes)
         self.middleware.extend((plugin, middleware) for middleware in parts.middleware)
         self.parts[plugin] = parts
-        names = {kind.plural: tuple(items) for kind, items in added.items()}
-        plugin.record = replace(plugin.record, contributed=Contributed(**names))
 
     def _added(self, kind: Kind, items: Sequence[Served], parts: Parts) -> dict[str, Served]:
         added: dict[str, Served] = {}

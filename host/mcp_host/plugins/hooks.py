@@ -166,7 +166,7 @@ def items_of(
     accept: Callable[[Any], bool] = lambda _: False,
 ) -> tuple[Any, ...]:
     """Call a hook that returns an iterable and check every item of it."""
-    wanted = " or ".join(f"{kind.__name__} objects" for kind in kinds) or "functions"
+    wanted = f"{' or '.join(kind.__name__ for kind in kinds)} objects" if kinds else "functions"
     returned = call_hook(plugin, manager, hook)
     if returned is None:
         return ()

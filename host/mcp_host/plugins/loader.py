@@ -57,6 +57,7 @@ class Loader:
         adopt: Adopt | None = None,
         facts: HostFacts,
         announce: Callable[[str, str], Awaitable[None]] | None = None,
+        refresh: Callable[[LoadedPlugin], Awaitable[bool]] | None = None,
         after_load: Callable[[LoadedPlugin], None] | None = None,
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
@@ -67,6 +68,7 @@ class Loader:
         self._adopt = adopt
         self._facts = facts
         self._announce = announce
+        self._refresh = refresh
         self._after_load = after_load
         self._environ = environ
         self.redactor = redactor if redactor is not None else Redactor()
@@ -89,7 +91,9 @@ class Loader:
             with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
                 manager = self._register(plugin, self._object(plugin))
                 self._configure(plugin, manager)
-                self._collect(plugin, manager)
+                plugin.collect = partial(self._collected, plugin, manager)
+                plugin.contributions = plugin.collect()
+                plugin.reach(Stage.COLLECTED)
         except HostError as error:
             plugin.fail(error)
         if self._after_load is not None:
@@ -203,17 +207,27 @@ class Loader:
             host=self._facts,
             _data_dir=self._config.data_dir / plugin.name,
             _announce=partial(self._announce, plugin.name) if self._announce is not None else None,
+            _refresh=partial(self._refresh, plugin) if self._refresh is not None else None,
         )
         plugin.reach(Stage.CONFIGURED)
 
-    def _collect(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> None:
+    def _collected(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> Contributions:
+        """Ask the hooks what the plugin contributes.
+
+        Raises:
+            HostError: A hook failed, or returned something else than its specification says.
+        """
+        with contained(plugin, "collecting"):
+            return self._collect(plugin, manager)
+
+    def _collect(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> Contributions:
         items = partial(items_of, plugin, manager)
         verifier = call_hook(plugin, manager, "mcp_token_verifier")
         if verifier is not None and not callable(getattr(verifier, "verify_token", None)):
             raise HostError(
                 f"mcp_token_verifier returned {article(verifier)}, which has no verify_token", where=plugin.where
             )
-        plugin.contributions = Contributions(
+        return Contributions(
             **{kind.filter: _served(kind, items) for kind in KINDS if kind is not TEMPLATE},
             completions=items("mcp_completions", (Completion,)),
             middleware=items("mcp_middleware", (), callable),
@@ -222,7 +236,6 @@ class Loader:
             lifespan=partial(self._lifespan, plugin, manager),
             token_verifier=verifier,
         )
-        plugin.reach(Stage.COLLECTED)
 
     def _lifespan(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> AbstractAsyncContextManager[Any] | None:
         """A fresh context manager for each start: most can be entered only once."""

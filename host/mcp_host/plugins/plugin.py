@@ -44,7 +44,7 @@ class LoadedPlugin:
     """A plugin from its table in the TOML to its served parts: the record, the object, the state of its lifespan.
 
     `default_timeout` is the deadline, in seconds, of what has none of its own. `bulkhead` is what its calls go through,
-    `left_tasks` what still ran when it had stopped.
+    `left_tasks` what still ran when it had stopped. `collect` asks its hooks what it contributes.
     Identity matters: a plugin that a reload leaves alone stays the same object.
     """
 
@@ -59,6 +59,7 @@ class LoadedPlugin:
     limits: Limits = field(default_factory=Limits)
     default_timeout: float | None = None
     left_tasks: list[str] = field(default_factory=list)
+    collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
     bulkhead: Bulkhead = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,11 @@ class LoadedPlugin:
         warning = Problem(what, dotted(("plugins", self.name)), self.redactor.redact(hint))
         self.record = replace(self.record, warnings=(*self.record.warnings, warning), error_id=self._error_id)
         logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, warning.log_line)
+
+    def take_back(self, what: str) -> None:
+        """Remove from the record the warnings that begin with `what`: it is not so any more."""
+        left = tuple(warning for warning in self.record.warnings if not warning.what.startswith(what))
+        self.record = replace(self.record, warnings=left)
 
     @property
     def _error_id(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 
 import anyio
 from mcp.server.connection import Connection
@@ -14,6 +15,9 @@ from mcp.server.subscriptions import (
     ServerEvent,
     ToolsListChanged,
 )
+
+from mcp_host.catalog.catalog import Catalog
+from mcp_host.plugins.kinds import KINDS, FilterKey
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +72,16 @@ async def _notify(connection: Connection, event: ServerEvent) -> None:
                 await connection.send_resource_updated(uri)
     if scope.cancelled_caught:
         logger.warning("a client does not read its notifications; one was dropped")
+
+
+def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
+    """Return one event for each kind of list in which the two differ."""
+    different = {kind.filter for kind in KINDS if before.listed(kind) != after.listed(kind)}
+    return [event() for key, event in _EVENTS.items() if key in different]
+
+
+_EVENTS: Mapping[FilterKey, Callable[[], ServerEvent]] = {
+    "tools": ToolsListChanged,
+    "prompts": PromptsListChanged,
+    "resources": ResourcesListChanged,
+}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -17,8 +19,10 @@ from mcp_host._version import __version__
 from mcp_host.api import Announce, HostFacts
 from mcp_host.calls.dispatch import Dispatcher
 from mcp_host.calls.outgoing import Outgoing
+from mcp_host.catalog.binder import bind
 from mcp_host.catalog.catalog import Catalog, build_catalog
 from mcp_host.catalog.generations import Generations
+from mcp_host.catalog.served import Parts
 from mcp_host.config import HostConfig, PluginSection
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
@@ -30,9 +34,12 @@ from mcp_host.plugins.builtin import builtin_plugin, failure_notice
 from mcp_host.plugins.discovery import InstalledPlugin
 from mcp_host.plugins.loader import Adopt, Loader
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.plugins.records import PluginRecord, Problem, Stage
 
 logger = logging.getLogger(__name__)
+
+
+_NOT_REFRESHED = "what it contributes now is not served"
 
 
 class StartRefusedError(HostError):
@@ -64,14 +71,17 @@ class Host:
         self.reload_problem: Problem | None = None
         self._reload_error_id: str | None = None
         self.on_resource_updated: Announce | None = None
+        self.on_catalog_changed: Callable[[Catalog, Catalog], Awaitable[None]] | None = None
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
         self._after_plugin_code = after_plugin_code
+        self._generation_numbers = itertools.count(1)
         loader = self._loader(config, installed)
         self._builtin = loader.load(BUILTIN, PluginSection())
         self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
-        self.generations = Generations(self._build(config, self.plugins, None))
+        self.generations = Generations(self._build(config, self.plugins, {}))
+        self._note_failures(self.catalog)
         self.dispatcher = Dispatcher(
             self.generations,
             outgoing=self.outgoing,
@@ -89,6 +99,8 @@ class Host:
         self._users = 0
         self._changing = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
+        self._starting: Collection[LoadedPlugin] = ()
+        self._collected_again: set[LoadedPlugin] = set()
 
     def _loader(self, config: HostConfig, installed: Sequence[InstalledPlugin]) -> Loader:
         facts = HostFacts(
@@ -106,6 +118,7 @@ class Host:
             adopt=self._adopt,
             facts=facts,
             announce=self._announce,
+            refresh=self.refresh,
             after_load=self._after_plugin_code,
             redactor=self.redactor,
             environ=self._environ,
@@ -195,18 +208,33 @@ class Host:
         self._tasks = self._loop.enter_context(Tasks.installed())
         self._loop.enter_context(Watchdog.watching(self._tasks.work, self.config.host.block_warning))
         try:
-            await self._lifespans.start((self._builtin, *self.plugins))
+            await self._start_plugins((self._builtin, *self.plugins))
         except BaseException:
             self._loop.close()
             raise
-        if any(plugin.record.failed and plugin in self.catalog.parts for plugin in self.plugins):
-            self.generations.swap(self._build(self.config, self.plugins, self.catalog))
+        bound = self._still_bound(self.catalog)
+        if bound != self.catalog.parts:
+            catalog = self._build(self.config, self.plugins, bound)
+            self._note_failures(catalog)
+            self.generations.swap(catalog)
         try:
             self.require()
         except StartRefusedError:
             await self._stop()
             raise
         self._serving()
+
+    async def _start_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
+        self._starting = plugins
+        try:
+            await self._lifespans.start(list(plugins))
+        finally:
+            self._starting = ()
+
+    def _still_bound(self, catalog: Catalog) -> Mapping[LoadedPlugin, Parts]:
+        """The parts of a catalog that can be served: not of plugins that failed since, or contribute something else."""
+        again, self._collected_again = self._collected_again, set()
+        return {plugin: parts for plugin, parts in catalog.parts.items() if plugin.alive and plugin not in again}
 
     async def _leave(self) -> None:
         async with self._changing:
@@ -257,11 +285,16 @@ class Host:
                     # Imports may take their time; calls go on meanwhile.
                     plugins.append(old if old and kept else await anyio.to_thread.run_sync(loader.load, name, section))
             fresh = [plugin for plugin in plugins if plugin not in before]
-            catalog = self._build(config, plugins, self.catalog)
+            served = self.catalog
+            catalog = self._build(config, plugins, served.parts)
+            self._note_failures(catalog)
             try:
                 _refuse_failed(plugins, tolerated)
                 if self._users:
-                    await self._lifespans.start(fresh)
+                    await self._start_plugins(fresh)
+                    if self._collected_again:
+                        catalog = self._build(config, plugins, self._still_bound(catalog))
+                        self._note_failures(catalog)
                     _refuse_failed(plugins, tolerated)
             except BaseException as error:
                 if self._users:
@@ -272,13 +305,50 @@ class Host:
                     self.keep_old(error)
                 raise
             gone = [plugin for plugin in self.plugins if plugin not in plugins]
-            last = self.catalog.generation
             self.config, self.plugins, self.reload_problem = config, tuple(plugins), None
             self.generations.swap(catalog)
             if self._users:
                 self._serving()
-                self._retire(gone, last)
-            return catalog
+                self._retire(gone, served.generation)
+        await self._changed(served, catalog)
+        return catalog
+
+    async def refresh(self, plugin: LoadedPlugin) -> bool:
+        """Ask a plugin's hooks again what it contributes, and serve a catalog with that; or keep the old one whole.
+
+        Its hooks and their results are evaluated in one of its threads. While it starts, what it contributes is served
+        as soon as it has started. Returns whether the new contributions are served.
+        """
+        if plugin in self._starting:
+            plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+            self._collected_again.add(plugin)
+            return True
+        async with self._changing:
+            if plugin not in self.plugins or not plugin.alive:
+                return False
+            served, contributed = self.catalog, plugin.contributions
+            try:
+                plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+                parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
+                catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
+                for error in catalog.failures.values():
+                    raise error
+            except BaseException as error:
+                plugin.contributions = contributed
+                if not isinstance(error, HostError):
+                    raise
+                plugin.warn(f"{_NOT_REFRESHED}: {error.what}", hint=error.hint)
+                return False
+            self.generations.swap(catalog)
+            plugin.take_back(_NOT_REFRESHED)
+            plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
+        logger.debug("plugin %s contributes %s now", plugin.name, plugin.record.contributed)
+        await self._changed(served, catalog)
+        return True
+
+    async def _changed(self, before: Catalog, after: Catalog) -> None:
+        if self.on_catalog_changed is not None:
+            await self.on_catalog_changed(before, after)
 
     def _retire(self, plugins: Sequence[LoadedPlugin], generation: int) -> None:
         async def stop_when_unused() -> None:
@@ -306,16 +376,23 @@ class Host:
         if cancelled is not None:
             raise cancelled
 
-    def _build(self, config: HostConfig, plugins: Sequence[LoadedPlugin], previous: Catalog | None) -> Catalog:
-        catalog = build_catalog(
+    def _build(
+        self, config: HostConfig, plugins: Sequence[LoadedPlugin], bound: Mapping[LoadedPlugin, Parts]
+    ) -> Catalog:
+        return build_catalog(
             (self._builtin, *plugins),
-            previous=previous,
+            generation=next(self._generation_numbers),
+            bound=bound,
             endpoint=config.transport.path,
         )
-        for plugin in plugins:
-            if not plugin.alive:
-                plugin.record = replace(plugin.record, contributed=Contributed())
-        return catalog
+
+    @staticmethod
+    def _note_failures(catalog: Catalog) -> None:
+        """Write into the records of the plugins what is served of them, and why one of them serves nothing."""
+        for plugin in catalog.plugins:
+            if plugin in catalog.failures:
+                plugin.fail(catalog.failures[plugin])
+            plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
 
 
 def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) -> None:

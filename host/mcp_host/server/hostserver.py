@@ -27,7 +27,7 @@ from mcp_host.context import LOG_LEVEL_KEY
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
-from mcp_host.server.events import EventBus
+from mcp_host.server.events import EventBus, changes
 from mcp_host.server.host import Host
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ class HostServer(MCPServer[None]):
         self._reloads = reloads
         self.bus = EventBus()
         host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
+        host.on_catalog_changed = self._publish_changes
+        host.on_catalog_changed = self._publish_changes
         self.authorization = auth_of(host)
         settings = host.config.host
         with root_logger_untouched():
@@ -74,6 +76,10 @@ class HostServer(MCPServer[None]):
         serve("logging/setLevel", types.SetLevelRequestParams, self._set_level)
         serve("resources/subscribe", types.SubscribeRequestParams, self._subscribe)
         serve("resources/unsubscribe", types.UnsubscribeRequestParams, self._unsubscribe)
+
+    async def _publish_changes(self, before: Catalog, after: Catalog) -> None:
+        for event in changes(before, after):
+            await self.bus.publish(event)
 
     # What MCPServer's own handlers ask for
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ServerEvent, ToolsListChanged
-
-from mcp_host.catalog.catalog import Catalog
 from mcp_host.config import HostConfig
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
-from mcp_host.plugins.kinds import KINDS, FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.sources import forget_modules, restore_modules, source_roots
 from mcp_host.server.hostserver import HostServer
@@ -44,21 +40,18 @@ class Reloader:
         Each client hears once of each kind of list that is different.
         """
         host = self._server.host
-        before = host.catalog
         roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
         forgotten = forget_modules(roots)
         try:
             config = self._read_again()
             self._warn_of_what_needs_a_restart(config)
-            after = await host.reload(config, installed=self._find(), changed=changed)
+            await host.reload(config, installed=self._find(), changed=changed)
         except HostError:
             # What is served still imports from the modules it came with.
             restore_modules(forgotten)
             return False
         self._done.set()
         self._done = asyncio.Event()
-        for event in changes(before, after):
-            await self._server.bus.publish(event)
         logger.info("reloaded: %s", ", ".join(plugin.name for plugin in host.plugins if plugin.alive) or "no plugins")
         return True
 
@@ -83,19 +76,6 @@ class Reloader:
         for name in ("transport", "auth"):
             if getattr(config, name) != getattr(now, name):
                 logger.warning("[%s] has changed: it takes effect at the next start", name)
-
-
-def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
-    """Return one event for each kind of list in which the two differ."""
-    different = {kind.filter for kind in KINDS if before.listed(kind) != after.listed(kind)}
-    return [event() for key, event in _EVENTS.items() if key in different]
-
-
-_EVENTS: Mapping[FilterKey, Callable[[], ServerEvent]] = {
-    "tools": ToolsListChanged,
-    "prompts": PromptsListChanged,
-    "resources": ResourcesListChanged,
-}
 
 
 @asynccontextmanager

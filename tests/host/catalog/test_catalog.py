@@ -285,8 +285,9 @@ def test_the_next_generation_binds_only_what_is_new() -> None:
     first = host.catalog
     assert first.generation == 1
     assert not first.has_completion
-    second = build_catalog(first.plugins, previous=first)
+    second = build_catalog(first.plugins, generation=2, bound=first.parts)
     assert second.generation == 2
+    assert second.failures == {}
     assert [second.tools[name] is first.tools[name] for name in first.tools] == [True, True]
 
 

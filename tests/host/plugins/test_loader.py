@@ -65,7 +65,7 @@ BROKEN: dict[str, tuple[str, Stage | None, str]] = {
     "uncollected": (
         HEAD + "class Broken:\n    @hookimpl\n    def mcp_tools(self):\n        return 5\nplugin = Broken()",
         Stage.CONFIGURED,
-        r"mcp_tools returned an int, not an iterable of Tool objects",
+        r"mcp_tools returned an int, not an iterable of Tool or SchemaTool objects",
     ),
     "unbindable": (
         HEAD + "plugin = Plugin()\n@plugin.tool\ndef f(*values): pass",
@@ -463,7 +463,7 @@ def test_functions_of_other_modules_and_classes_may_be_called_what_they_like(sit
 
 
 ITERABLES = {
-    "mcp_tools": "Tool objects",
+    "mcp_tools": "Tool or SchemaTool objects",
     "mcp_resources": "Resource objects",
     "mcp_prompts": "Prompt objects",
     "mcp_completions": "Completion objects",
@@ -586,7 +586,7 @@ class Verifier:
 async def test_no_exception_of_an_objects_attributes_is_more_than_the_plugins_own() -> None:
     assert await outcome(Leaving()) == "loading failed: SystemExit: no looking"
     assert "KeyboardInterrupt: no class" in await outcome(LeavingClass())
-    assert await outcome(returning("mcp_token_verifier", Verifier)) == "loading failed: GeneratorExit: no verifier"
+    assert await outcome(returning("mcp_token_verifier", Verifier)) == "collecting failed: GeneratorExit: no verifier"
     module = types.ModuleType("leaving")
     module.__getattr__ = lambda name: exec("raise SystemExit('no attribute')")  # type: ignore[method-assign]
     assert "implements no hook" in await outcome(module)
