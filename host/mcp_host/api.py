@@ -64,12 +64,12 @@ class Tool:
 
 @dataclass(frozen=True)
 class SchemaTool:
-    """A tool that is described by a JSON Schema instead of a signature, for tools that are known at run time only.
+    """A tool with a JSON Schema instead of a signature, for tools that are known only at run time.
 
-    `handler(arguments, ctx)` is sync (run in a worker thread) or async. It gets the arguments as one mapping, checked
-    against `input_schema`, and returns what any tool may return. With `output_schema` its result must conform to that,
-    and is sent as structured content. References (`$ref`) are looked up inside of the schemas. The other fields are
-    `Tool`'s.
+    `handler(arguments, ctx)` is sync (it runs in a worker thread) or async. It gets the arguments as one mapping, after
+    they were checked against `input_schema`. It returns what any tool may return. With `output_schema`, its result must
+    conform to that schema and is sent as structured content. References (`$ref`) are looked up only inside the schemas.
+    The other fields are those of `Tool`.
     """
 
     name: str
