@@ -86,8 +86,8 @@ async def test_a_valid_token_calls_a_tool_that_knows_its_client_and_may_require_
             assert read["client_id"] == "editor"
             assert read["request_id"]
         async with client_of(process.url, issuer.token(aud=process.url, scope="read"), mode) as client:
-            said = await refusal(client, "secure_operation", data="x")
-            assert said == "secure_operation needs the scope write, which this token does not have"
+            answer = await refusal(client, "secure_operation", data="x")
+            assert answer == "secure_operation needs the scope write, which this token does not have"
 
 
 async def test_a_missing_a_wrong_and_an_expired_token_get_401_and_a_missing_scope_403(cli: Cli, issuer: Issuer) -> None:

@@ -29,10 +29,10 @@ async def test_transport_address_and_log_level_come_from_the_variables_of_the_gu
         process.until("Ctrl+C")
         async with Client(url, mode=mode) as client:
             assert client.instructions == "Secure access to business data."
-            said = await structured(
+            answer = await structured(
                 client, "generate_report", report_type="sales", first="2026-01-01", last="2026-02-01"
             )
-            assert said == {"report_type": "sales", "sales": 0, "total": 0}
+            assert answer == {"report_type": "sales", "sales": 0, "total": 0}
         assert "DEBUG" in process.err
 
 
@@ -52,7 +52,7 @@ async def test_debug_shows_callers_the_text_of_a_crash(cli: Cli) -> None:
     for environ, shown in (({}, False), ({"MCP_DEBUG": "true"}, True)):
         with cli.serve(env=environ) as process:
             async with Client(process.url) as client:
-                said = await refusal(client, "process_data_with_validation", request=request)
-                assert ("ConnectError" in said) is shown
-                assert "the server's log has the details" in said
+                answer = await refusal(client, "process_data_with_validation", request=request)
+                assert ("ConnectError" in answer) is shown
+                assert "the server's log has the details" in answer
             assert "ConnectError" in process.err

@@ -45,16 +45,16 @@ async def test_a_large_file_is_worked_through_in_chunks(mode: str, folder: Path)
 
 async def test_a_tool_reads_the_resource_of_another_plugin(mode: str, folder: Path) -> None:
     async with connect(PLUGINS, mode=mode, options=options(folder)) as client:
-        said = await structured(client, "read_and_analyze_resource", resource_uri="file://documents/readme")
+        answer = await structured(client, "read_and_analyze_resource", resource_uri="file://documents/readme")
         again = await structured(client, "read_and_analyze_resource", resource_uri="file://documents/readme")
-    assert (said["content_length"], said["word_count"], said["line_count"]) == (31, 6, 3)
-    assert said["request_id"] != again["request_id"]
-    assert said["client_id"] is None, "nobody asks for tokens here; test_authentication.py has a client's id"
+    assert (answer["content_length"], answer["word_count"], answer["line_count"]) == (31, 6, 3)
+    assert answer["request_id"] != again["request_id"]
+    assert answer["client_id"] is None, "nobody asks for tokens here; test_authentication.py has a client's id"
 
 
 async def test_a_missing_resource_is_an_error_for_the_model(mode: str, folder: Path) -> None:
     async with connect(PLUGINS, mode=mode, options=options(folder)) as client:
-        said = await refusal(client, "read_and_analyze_resource", resource_uri="file://documents/nothing")
-        assert said == "Document 'nothing' not found"
-        said = await refusal(client, "read_and_analyze_resource", resource_uri="config://setings")
-        assert said == "Unknown resource: config://setings (did you mean 'config://settings'?)"
+        answer = await refusal(client, "read_and_analyze_resource", resource_uri="file://documents/nothing")
+        assert answer == "Document 'nothing' not found"
+        answer = await refusal(client, "read_and_analyze_resource", resource_uri="config://setings")
+        assert answer == "Unknown resource: config://setings (did you mean 'config://settings'?)"

@@ -34,8 +34,8 @@ async def test_a_tool_uses_the_database_and_the_http_client_of_the_lifespan(
     mode: str, folder: Path, api: Issuer
 ) -> None:
     async with connect(plugin, mode=mode, settings=settings(folder, api)) as client:
-        said = await structured(client, "fetch_user_data", user_id=1)
-    assert said == {"user_id": 1, "database_data": {"id": 1, "name": "Ann"}, "external_data": {"city": "Bern"}}
+        answer = await structured(client, "fetch_user_data", user_id=1)
+    assert answer == {"user_id": 1, "database_data": {"id": 1, "name": "Ann"}, "external_data": {"city": "Bern"}}
 
 
 async def test_a_missing_user_or_a_silent_service_is_an_error_for_the_model(

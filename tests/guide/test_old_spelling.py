@@ -90,10 +90,10 @@ def test_every_old_block_runs_with_mcp_1_with_the_results_on_the_page(mcp_1: tup
     *_, plain_class = answers["structured"]
     assert plain_class[1] == {"query": "SELECT 1", "execution_time": 0.045, "rows": 10, "success": True}
     assert "DatabaseQuery object at 0x" in plain_class[2]
-    ((failed, _, said),) = answers["reports"]
+    ((failed, _, message),) = answers["reports"]
     assert failed
-    assert "input_value='secret'" in said
-    assert "errors.pydantic.dev" in said
+    assert "input_value='secret'" in message
+    assert "errors.pydantic.dev" in message
 
 
 def test_the_old_test_passes_with_mcp_1(mcp_1: tuple[Path, Path]) -> None:

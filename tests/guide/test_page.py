@@ -96,9 +96,9 @@ async def test_an_old_tool_reads_a_resource(old: Any, mode: str) -> None:
 @chapter("reports")
 async def test_arguments_are_named_without_their_values(old: Any, mode: str) -> None:
     async with connect(old, mode=mode) as client:
-        said = await refusal(client, "process_data_with_validation", request={"data": "x", "callback_url": "secret"})
-        assert "request.callback_url" in said
-        assert "secret" not in said
+        answer = await refusal(client, "process_data_with_validation", request={"data": "x", "callback_url": "secret"})
+        assert "request.callback_url" in answer
+        assert "secret" not in answer
 
 
 async def test_a_synchronous_tool_runs_in_a_thread_of_its_own(mode: str) -> None:

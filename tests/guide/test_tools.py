@@ -18,8 +18,8 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(("operation", "result"), [("sum", 6.0), ("average", 2.0), ("max", 3.0), ("min", 1.0)])
 async def test_statistics_are_calculated(mode: str, operation: str, result: float) -> None:
     async with connect(plugin, mode=mode) as client:
-        said = await structured(client, "calculate_statistics", numbers=[1, 2, 3], operation=operation)
-    assert said == {"operation": operation, "count": 3, "result": result}
+        answer = await structured(client, "calculate_statistics", numbers=[1, 2, 3], operation=operation)
+    assert answer == {"operation": operation, "count": 3, "result": result}
 
 
 async def test_a_failed_calculation_is_an_error_for_the_model(mode: str) -> None:
@@ -27,9 +27,9 @@ async def test_a_failed_calculation_is_an_error_for_the_model(mode: str) -> None
         assert await refusal(client, "calculate_statistics", numbers=[], operation="sum") == (
             "numbers is empty: give at least one."
         )
-        said = await refusal(client, "calculate_statistics", numbers=[1], operation="mode")
-    assert said.startswith("Invalid arguments for tool calculate_statistics: operation:")
-    assert "'sum', 'average', 'max' or 'min'" in said
+        answer = await refusal(client, "calculate_statistics", numbers=[1], operation="mode")
+    assert answer.startswith("Invalid arguments for tool calculate_statistics: operation:")
+    assert "'sum', 'average', 'max' or 'min'" in answer
 
 
 async def test_a_long_task_reports_its_progress(mode: str) -> None:

@@ -384,7 +384,7 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ('log_level = "wrn"', "must be 'debug', 'info', 'warning', 'error' or 'critical', not 'wrn'"),
         ("log_level = 3", "must be 'debug', 'info', 'warning', 'error' or 'critical'"),
@@ -393,14 +393,14 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
         ("data_dir = 5", "'data_dir' must be a path"),
     ],
 )
-def test_a_wrong_value_is_reported_without_pydantics_wording(text: str, says: str) -> None:
+def test_a_wrong_value_is_reported_without_pydantics_wording(text: str, expected: str) -> None:
     what = only_problem(f"[host]\n{text}\n").what
-    assert says in what
+    assert expected in what
     assert not {"pydantic", "Input", "Value error", "https://errors"} & set(what.split())
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "expected"),
     [
         ('prefix = "a b"', "'prefix' may have only letters, digits"),
         ('object = "weather_server"', "'object' must have the form \"package.module:attribute\""),
@@ -410,8 +410,8 @@ def test_a_wrong_value_is_reported_without_pydantics_wording(text: str, says: st
         ("enabled = 1", "'enabled' must be true or false"),
     ],
 )
-def test_a_plugins_table_is_checked_before_the_plugin_is_known(line: str, says: str) -> None:
-    assert only_problem(f"[plugins.stats]\n{line}\n").what.startswith(says)
+def test_a_plugins_table_is_checked_before_the_plugin_is_known(line: str, expected: str) -> None:
+    assert only_problem(f"[plugins.stats]\n{line}\n").what.startswith(expected)
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", "", ".hidden", "-x", "a\nb"])

@@ -55,7 +55,7 @@ async def test_no_form_of_loopback_is_dialled(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "says", "hint"),
+    ("host", "port", "expected", "hint"),
     [
         ("127.0.0.1", 81, "127.0.0.1 is a loopback address", '"127.0.0.1:81"'),
         ("2130706433", 81, "2130706433 is a loopback address", '"127.0.0.1:81"'),
@@ -67,12 +67,12 @@ async def test_no_form_of_loopback_is_dialled(host: str) -> None:
     ],
 )
 async def test_a_refusal_says_what_the_address_is_and_how_to_allow_it(
-    host: str, port: int, says: str, hint: str
+    host: str, port: int, expected: str, hint: str
 ) -> None:
     async with guarded_client() as client:
         with pytest.raises(BlockedAddressError) as caught:
             await client.get(f"http://{host}:{port}/")
-    assert says in caught.value.what
+    assert expected in caught.value.what
     assert hint in caught.value.hint
     assert AddressRule.parse(caught.value.hint.split('"')[1]).port == port
 

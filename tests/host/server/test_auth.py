@@ -119,10 +119,10 @@ async def test_a_tokens_claims_name_the_caller_and_tools_require_their_scopes(is
     app = app_of(issuer)
     async with app.running():
         async with client_of(app, mode, issuer.token(scope="mcp notes mcp")) as client:
-            said = (await client.call_tool("who", {})).structured_content
-            assert said is not None
-            assert (said["client"], said["subject"], said["scopes"]) == ("editor", "ann", ["mcp", "notes"])
-            assert said["claims"]["iss"] == issuer.url
+            reply = (await client.call_tool("who", {})).structured_content
+            assert reply is not None
+            assert (reply["client"], reply["subject"], reply["scopes"]) == ("editor", "ann", ["mcp", "notes"])
+            assert reply["claims"]["iss"] == issuer.url
             # The tool is listed but not allowed. The list is the same for every caller.
             assert {tool.name for tool in (await client.list_tools()).tools} == {"who", "wipe"}
             refused = await client.call_tool("wipe", {})

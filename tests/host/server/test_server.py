@@ -467,12 +467,12 @@ async def test_a_question_returned_by_a_plugin_is_asked_and_answered() -> None:
 
 
 async def test_the_error_for_an_older_client_names_the_supported_questions() -> None:
-    says = "works in every protocol version"
+    message = "works in every protocol version"
     async with connect(make_asking_plugin(), mode="legacy", elicitation_callback=say_ann) as client:
         result = await client.call_tool("ask", {})
         assert result.is_error
-        assert says in text(result)
-        with pytest.raises(MCPError, match=says):
+        assert message in text(result)
+        with pytest.raises(MCPError, match=message):
             await client.get_prompt("ask")
-        with pytest.raises(MCPError, match=says):
+        with pytest.raises(MCPError, match=message):
             await client.read_resource("ask://1")

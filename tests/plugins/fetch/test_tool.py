@@ -99,10 +99,10 @@ async def test_html_without_a_type_is_html(served: Served, fetched: Fetched) -> 
 
 
 @pytest.mark.parametrize(("format", "kind"), [("PNG", "png"), ("JPEG", "jpeg"), ("GIF", "gif"), ("WEBP", "webp")])
-@pytest.mark.parametrize("said", ["image/KIND", "image/x-other", "application/octet-stream"])
-async def test_an_image_is_returned_with_its_real_type(served: Served, format: str, kind: str, said: str) -> None:
+@pytest.mark.parametrize("declared", ["image/KIND", "image/x-other", "application/octet-stream"])
+async def test_an_image_is_returned_with_its_real_type(served: Served, format: str, kind: str, declared: str) -> None:
     data = image(format)
-    reply = Reply(body=data, headers={"Content-Type": said.replace("KIND", kind)})
+    reply = Reply(body=data, headers={"Content-Type": declared.replace("KIND", kind)})
     async with web_server({"/": reply}) as server, served() as client:
         result = await client.call_tool("fetch", {"url": server.url})
     above, shown = result.content
@@ -179,7 +179,7 @@ async def test_a_page_without_text_is_reported_as_empty(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "expected"),
     [
         ("example.com", "begin with https://"),
         ("/etc/passwd", "begin with https://"),
@@ -195,10 +195,10 @@ async def test_a_page_without_text_is_reported_as_empty(served: Served) -> None:
     ],
 )
 async def test_a_url_that_is_not_fetched_is_refused_with_the_reason(
-    served: Served, refused: Refused, url: str, says: str
+    served: Served, refused: Refused, url: str, expected: str
 ) -> None:
     async with served() as client:
-        assert says in await refused(client, url)
+        assert expected in await refused(client, url)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ async def test_wrong_arguments_are_named(served: Served, arguments: dict[str, An
 
 
 @pytest.mark.parametrize(
-    ("reply", "says"),
+    ("reply", "expected"),
     [
         (Reply(status=404), "answered 404"),
         (Reply(status=410, body=b"<h1>Gone", headers={"Content-Type": "text/html"}), "answered 410 Status."),
@@ -247,10 +247,10 @@ async def test_wrong_arguments_are_named(served: Served, arguments: dict[str, An
     ],
 )
 async def test_a_response_that_cannot_be_shown_is_an_error_with_the_reason(
-    served: Served, refused: Refused, reply: Reply, says: str
+    served: Served, refused: Refused, reply: Reply, expected: str
 ) -> None:
     async with web_server({"/": reply}) as server, served() as client:
-        assert says in await refused(client, server.url)
+        assert expected in await refused(client, server.url)
 
 
 async def test_an_image_that_is_too_large_is_refused_with_its_size(served: Served, refused: Refused) -> None:

@@ -128,16 +128,16 @@ async def test_listing_something_other_than_a_folder_is_refused(served: Served, 
     make(folder, "a", "node_modules/x", ".h/x")
     (folder / "out").symlink_to("../outside")
     async with served() as client:
-        said = {
+        errors = {
             path: refused(await client.call_tool("list_files", {"path": path}))
             for path in ("a", "gone", "out", "node_modules", ".h", "../outside", "/etc")
         }
         glob = refused(await client.call_tool("list_files", {"glob": "!"}))
-    assert said["a"] == "files://docs/a is not a folder."
-    assert said["gone"] == "files://docs/gone does not exist."
-    assert "is a symbolic link" in said["out"]
-    assert "roots.docs.ignore" in said["node_modules"]
-    assert "roots.docs.hidden" in said[".h"]
-    assert said["../outside"] == "The path '../outside' has a '..': write the path from the root instead."
-    assert "is absolute: write a path inside the root" in said["/etc"]
+    assert errors["a"] == "files://docs/a is not a folder."
+    assert errors["gone"] == "files://docs/gone does not exist."
+    assert "is a symbolic link" in errors["out"]
+    assert "roots.docs.ignore" in errors["node_modules"]
+    assert "roots.docs.hidden" in errors[".h"]
+    assert errors["../outside"] == "The path '../outside' has a '..': write the path from the root instead."
+    assert "is absolute: write a path inside the root" in errors["/etc"]
     assert glob.startswith("glob is not a valid pattern")

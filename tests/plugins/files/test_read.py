@@ -222,18 +222,18 @@ async def test_something_other_than_a_file_is_refused_without_opening_it(
     listener.bind("docs/sock")
     with anyio.fail_after(60), listener:
         async with served() as client:
-            said = {
+            errors = {
                 name: refused(await client.call_tool("read_file", {"path": name}))
                 for name in ("fifo", "sock", "zero", "dir", "", "gone", "dir/gone", "gone/x")
             }
-    assert said["fifo"] == "files://docs/fifo is a FIFO, not a file."
-    assert said["sock"] == "files://docs/sock is a socket, not a file."
-    assert said["zero"] == "files://docs/zero is a symbolic link, and links are not followed: name the file itself."
-    assert said["dir"] == "files://docs/dir is a folder, not a file."
-    assert said[""] == "files://docs is a folder, not a file."
-    assert said["gone"] == "files://docs/gone does not exist."
-    assert said["dir/gone"] == "files://docs/dir/gone does not exist."
-    assert said["gone/x"] == "files://docs/gone does not exist."
+    assert errors["fifo"] == "files://docs/fifo is a FIFO, not a file."
+    assert errors["sock"] == "files://docs/sock is a socket, not a file."
+    assert errors["zero"] == "files://docs/zero is a symbolic link, and links are not followed: name the file itself."
+    assert errors["dir"] == "files://docs/dir is a folder, not a file."
+    assert errors[""] == "files://docs is a folder, not a file."
+    assert errors["gone"] == "files://docs/gone does not exist."
+    assert errors["dir/gone"] == "files://docs/dir/gone does not exist."
+    assert errors["gone/x"] == "files://docs/gone does not exist."
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can make a device")

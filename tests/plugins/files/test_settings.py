@@ -22,7 +22,7 @@ def test_a_path_is_the_short_form_of_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         ({"roots": {"My Docs": "a"}}, "roots.My Docs"),
         ({"roots": {"Docs": "a"}}, "should match pattern"),
@@ -37,10 +37,10 @@ def test_a_path_is_the_short_form_of_a_table() -> None:
         ({"max_results": 0}, "max_results"),
     ],
 )
-def test_a_wrong_setting_is_refused_by_name(settings: dict[str, Any], said: str) -> None:
+def test_a_wrong_setting_is_refused_by_name(settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate(settings)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_every_setting_is_described() -> None:

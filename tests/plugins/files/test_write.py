@@ -316,9 +316,9 @@ async def test_only_ascii_is_written_to_a_text_with_a_guessed_encoding(
     async with served(WRITABLE) as client:
         seen = await hash_read(client, "a")
         arguments = {"path": "a", "old_text": "Ende", "expected_hash": seen}
-        said = refused(await client.call_tool("edit_file", {**arguments, "new_text": "Schluß"}))
+        answer = refused(await client.call_tool("edit_file", {**arguments, "new_text": "Schluß"}))
         await call(client, "edit_file", **arguments, new_text="Schluss")
-    assert "only ASCII can be put in: roots.docs.encoding" in said
+    assert "new text must be ASCII. To allow other text, set roots.docs.encoding" in answer
     assert (folder / "a").read_bytes() == text.replace("Ende", "Schluss").encode("cp1252")
 
 

@@ -42,20 +42,20 @@ TEXTS = (
 
 def report_with(text: str) -> Report:
     """A report with the text in every place for texts from the data."""
-    said = shown(text)
+    visible = shown(text)
     return Report(
         id="20250301-000000-x-1",
-        title=said or "x",
-        source=said,
-        source_uri=said,
-        description=said,
+        title=visible or "x",
+        source=visible,
+        source_uri=visible,
+        description=visible,
         created=datetime(2025, 3, 1, tzinfo=UTC),
         rows=2,
         total=None,
         basis="all 2 rows",
         columns=[describe(text, text, [text, text], 4), describe("n", "INT", [1, 2], 4)],
-        left_out=[said],
-        preview=[[said, "1"]],
+        left_out=[visible],
+        preview=[[visible, "1"]],
         html_uri="report://reports/20250301-000000-x-1/html",
         markdown_uri="report://reports/20250301-000000-x-1/markdown",
     )

@@ -43,10 +43,10 @@ def test_long_bytes_are_cut_and_marked() -> None:
 
 @given(st.decimals())
 def test_a_decimal_is_a_number_only_if_it_stays_exact(value: Decimal) -> None:
-    said = to_json(value)
+    converted = to_json(value)
     if value.is_finite():
-        assert Decimal(str(said)) == value
-    json.dumps(said, allow_nan=False)
+        assert Decimal(str(converted)) == value
+    json.dumps(converted, allow_nan=False)
 
 
 @given(st.lists(st.text(max_size=50), max_size=50), st.integers(1, 60), st.integers(10, 500))

@@ -1,4 +1,4 @@
-// Shows what generate_report returns, in the sandboxed frame of a client with MCP Apps (SEP-1865, 2026-01-26).
+// Shows the result of generate_report in the sandboxed frame of a client with MCP Apps (SEP-1865, 2026-01-26).
 "use strict";
 (() => {
   const main = document.querySelector("main");
@@ -6,7 +6,7 @@
   const waiting = new Map();
   let lastId = 0;
 
-  // The protocol: JSON-RPC 2.0 over postMessage, with nobody but the frame's parent.
+  // The protocol: JSON-RPC 2.0 over postMessage, only with the frame's parent.
 
   const post = (message) => window.parent.postMessage({ jsonrpc: "2.0", ...message }, "*");
   const notify = (method, params = {}) => post({ method, params });
@@ -33,17 +33,17 @@
   });
 
   const notified = {
-    "ui/notifications/tool-input": ({ arguments: given }) => say(`Making the report on ${given?.source ?? "the data"} ...`),
+    "ui/notifications/tool-input": ({ arguments: given }) => showText(`Making the report on ${given?.source ?? "the data"} ...`),
     "ui/notifications/tool-result": (result) => {
       const texts = (result.content ?? []).filter((block) => block.type === "text").map((block) => block.text);
       if (result.isError || !result.structuredContent?.columns) main.replaceChildren(el("pre", {}, texts.join("\n\n")));
       else main.replaceChildren(...page(result.structuredContent));
     },
-    "ui/notifications/tool-cancelled": ({ reason }) => say(`The report was cancelled${reason ? `: ${reason}` : ""}.`),
+    "ui/notifications/tool-cancelled": ({ reason }) => showText(`The report was cancelled${reason ? `: ${reason}` : ""}.`),
     "ui/notifications/host-context-changed": (context) => dress(context),
   };
 
-  const say = (text) => main.replaceChildren(el("p", { class: "soft", role: "status" }, text));
+  const showText = (text) => main.replaceChildren(el("p", { class: "soft", role: "status" }, text));
 
   const dress = ({ theme, styles }) => {
     const root = document.documentElement;
@@ -52,7 +52,7 @@
       if (name.startsWith("--") && value) root.style.setProperty(name, value);
   };
 
-  // The report. Texts of the data are only ever text nodes and attributes' values.
+  // The report. Texts from the data become only text nodes and values of attributes.
 
   const fill = (node, attributes, children) => {
     for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
@@ -132,7 +132,7 @@
     ].filter((part) => part !== null);
   };
 
-  // The beginning: the handshake, and from then on the size of the page whenever it changes.
+  // First the handshake, then the size of the page whenever it changes.
 
   const announceSize = () => {
     const { width, height } = document.body.getBoundingClientRect();
@@ -147,5 +147,5 @@
     dress(answer?.hostContext ?? {});
     notify("ui/notifications/initialized");
     new ResizeObserver(announceSize).observe(document.body);
-  }, (error) => say(`The client refused: ${error.message}`));
+  }, (error) => showText(`The client refused: ${error.message}`));
 })();

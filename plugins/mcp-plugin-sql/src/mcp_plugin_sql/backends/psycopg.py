@@ -50,7 +50,7 @@ class Psycopg(PostgreSQL):
     async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
         """Read with a cursor at the server, so that a large result never arrives completely.
 
-        What no cursor can be declared for, SHOW and EXPLAIN say, is a syntax error then, and run as it is.
+        A statement without a cursor, such as SHOW or EXPLAIN, is then a syntax error, and is run without one.
         """
         import psycopg
 
