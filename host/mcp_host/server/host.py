@@ -1,4 +1,4 @@
-"""One host: the plugins of one configuration loaded, the catalog they make, and their lifespans while it serves."""
+"""One host: the loaded plugins of one configuration, their catalog, and their lifespans while it serves."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ _NOT_REFRESHED = "what it contributes now is not served"
 
 
 class StartRefusedError(HostError):
-    """A plugin that the configuration insists on failed, so the host does not start."""
+    """A required plugin failed, so the host does not start."""
 
 
 class Host:
-    """Everything behind the server, without the server.
+    """The plugins, the catalog and the dispatcher, without a server.
 
-    Making one loads the plugins of `config`: `installed` is what discovery found, `objects` are plugin objects
-    by name in place of entry points. `after_plugin_code` is told each time code of a plugin has run.
-    Nothing raises for a plugin's own fault: `records` tells.
+    A new host loads the plugins of `config`. `installed` are the discovered plugins. `objects` are plugin objects by
+    name; they replace entry points. `after_plugin_code` is called each time a plugin's code has run. A plugin's failure
+    raises nothing; `records` has it.
     """
 
     def __init__(
@@ -133,12 +133,12 @@ class Host:
 
     @property
     def catalog(self) -> Catalog:
-        """What is served now."""
+        """The catalog that is served now."""
         return self.generations.current
 
     @property
     def records(self) -> tuple[PluginRecord, ...]:
-        """One record for each plugin of the TOML, in its order, the disabled ones too."""
+        """One record for each plugin of the TOML, in its order, also for disabled plugins."""
         loaded = {plugin.name: plugin.record_now for plugin in self.plugins}
         return tuple(
             loaded.get(name) or PluginRecord(name=name, enabled=False, required=section.required)
@@ -162,7 +162,7 @@ class Host:
         return state
 
     def keep_old(self, error: HostError) -> None:
-        """Note and log why an edited configuration is not the one that is served."""
+        """Record and log why an edited configuration is not served."""
         self.reload_problem, self._reload_error_id = Problem.of(error), secrets.token_hex(4)
         problems = [Problem.of(each) for each in getattr(error, "problems", (error,))]
         logger.error(
@@ -172,7 +172,7 @@ class Host:
         )
 
     def require(self) -> None:
-        """Refuse to go on without the plugins the configuration insists on.
+        """Raise an error if a required plugin has failed.
 
         Raises:
             StartRefusedError: A plugin with `required = true`, or any under `[host] on_error = "fail"`, failed.
@@ -189,7 +189,7 @@ class Host:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the plugins' lifespans entered for the block; blocks may overlap, and the lifespans are entered once.
+        """Run the plugins' lifespans during the block. Blocks may overlap; the lifespans start only once.
 
         Raises:
             StartRefusedError: As `require` does, for a plugin that failed to start.
@@ -245,7 +245,7 @@ class Host:
     async def _stop(self) -> None:
         for task in self._retiring:
             task.cancel()
-        # Also those of an older generation that were about to be stopped.
+        # Also stop the plugins of an older generation that were going to be stopped.
         await self._stop_plugins(dict.fromkeys((self._builtin, *self.plugins, *self._lifespans.plugins)))
         self._loop.close()
 
@@ -262,19 +262,19 @@ class Host:
     async def reload(
         self, config: HostConfig, *, installed: Sequence[InstalledPlugin] = (), changed: Collection[str] = ()
     ) -> Catalog:
-        """Serve another configuration from now on, and return its catalog; or keep the old one whole.
+        """Serve another configuration and return its catalog, or keep the old one unchanged.
 
-        Plugins whose table and distribution are the same are left alone, unless `changed` names them: they are not
-        loaded or started again. The others are loaded and started before anything changes. Then the catalog is
-        swapped; a plugin that is gone is stopped when the last call that began before has ended.
+        Plugins whose table and distribution are the same are not loaded or started again, unless `changed` names them.
+        The others are loaded and started before anything changes. Then the catalog is swapped. A removed plugin is
+        stopped after the last call that began before the swap has ended.
 
         Raises:
-            HostError: A plugin that is new or different failed. Nothing has changed, and `reload_problem` says why.
+            HostError: A new or changed plugin failed. Nothing has changed, and `reload_problem` has the reason.
         """
         async with self._changing:
             current = {plugin.name: plugin for plugin in self.plugins}
             before = {plugin: plugin.record for plugin in self.plugins}
-            # What failed before may go on failing: the new configuration makes it no worse.
+            # A plugin that already failed may fail again: the new configuration does not make this worse.
             tolerated = {record.name for record in before.values() if record.failed}
             loader = self._loader(config, installed)
             plugins = []
@@ -282,7 +282,7 @@ class Host:
                 if section.enabled:
                     old = current.get(name)
                     kept = old is not None and name not in changed and loader.is_same(old, section)
-                    # Imports may take their time; calls go on meanwhile.
+                    # Imports may be slow. Calls continue meanwhile.
                     plugins.append(old if old and kept else await anyio.to_thread.run_sync(loader.load, name, section))
             fresh = [plugin for plugin in plugins if plugin not in before]
             served = self.catalog
@@ -362,7 +362,7 @@ class Host:
 
     @staticmethod
     async def _finish(leaving: Coroutine[Any, Any, None]) -> None:
-        """Await to the end, however often the server is cancelled meanwhile: each lifespan has its own deadline."""
+        """Wait until this ends, also if the server is cancelled repeatedly. Each lifespan has its own deadline."""
         task = asyncio.ensure_future(leaving)
         cancelled: asyncio.CancelledError | None = None
         with anyio.CancelScope(shield=True):

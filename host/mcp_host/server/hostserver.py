@@ -1,4 +1,4 @@
-"""`HostServer`: the one `MCPServer`, serving whatever the host's catalog holds at the moment."""
+"""`HostServer`, the `MCPServer` that serves the host's current catalog."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _CANNOT_ASK = (
 
 
 class HostServer(MCPServer[None]):
-    """An `MCPServer` whose tools, resources and prompts are the catalog's, and whose calls go to the dispatcher.
+    """An `MCPServer` that serves the catalog's tools, resources and prompts, and passes calls to the dispatcher.
 
-    It also serves what `MCPServer` leaves out for clients of the handshake versions: `logging/setLevel`,
-    `resources/subscribe`, and list changes. `reloads` says that the configuration may change while it serves.
+    It also serves what `MCPServer` does not serve to clients of the handshake versions: `logging/setLevel`,
+    `resources/subscribe`, and list changes. `reloads` means that the configuration may change while it serves.
     """
 
     def __init__(self, host: Host, *, reloads: bool = False) -> None:
@@ -81,7 +81,7 @@ class HostServer(MCPServer[None]):
         for event in changes(before, after):
             await self.bus.publish(event)
 
-    # What MCPServer's own handlers ask for
+    # Called by MCPServer's own handlers
 
     async def list_tools(self) -> list[types.Tool]:
         return self.host.catalog.listed(TOOL)
@@ -129,7 +129,7 @@ class HostServer(MCPServer[None]):
     def _outside(self) -> SDKContext[Any, Any]:
         return SDKContext(mcp_server=self, subscriptions=self.bus)
 
-    # What MCPServer has no door for
+    # Requests that MCPServer has no handler for
 
     async def _complete(
         self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
@@ -159,10 +159,10 @@ class HostServer(MCPServer[None]):
         self.bus.unsubscribe_resource(ctx.session._connection, str(params.uri))
         return types.EmptyResult()
 
-    # What both eras learn of the server
+    # What clients of both eras learn about the server
 
     async def _envelope(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer a request, and let every error that answers it pass the exit, whatever raised it."""
+        """Answer a request. Every error response passes the exit for outgoing texts, whatever raised the error."""
         try:
             return await self._answer(ctx, call_next)
         except MCPError as error:
@@ -175,7 +175,7 @@ class HostServer(MCPServer[None]):
             raise MCPError(INTERNAL_ERROR, unexpected("The request", error_id)) from None
 
     async def _answer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Say in `initialize` and `server/discover` what is true now, and note the sessions to be notified."""
+        """Answer `initialize` and `server/discover` with the current state, and register sessions for notifications."""
         if ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
             return await self._list(ctx, call_next)
         result = await call_next(ctx)
@@ -189,7 +189,7 @@ class HostServer(MCPServer[None]):
         return result
 
     async def _list(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer a list request, from the second one of a generation and protocol version on without making it anew."""
+        """Answer a list request. The result is made once for each generation and protocol version."""
         catalog = self.host.catalog
         if self._listed is not catalog:
             self._listed, self._listings = catalog, {}
@@ -207,10 +207,10 @@ class HostServer(MCPServer[None]):
         return not (transport.kind == "http" and transport.stateless)
 
     def _capabilities(self, protocol_version: str, advertised: dict[str, Any]) -> dict[str, Any]:
-        """What this server can do for this client; what is not named here is left as the SDK has it.
+        """Return what this server can do for this client. Other capabilities stay as the SDK has them.
 
-        MCP Apps is one extension, however many plugins have UIs. It is said in `initialize` too, though the handshake
-        versions define no extensions: that is where SEP-1865 has it negotiated.
+        MCP Apps is one extension for any number of plugins with UIs. It is also in `initialize`, because SEP-1865
+        negotiates it there, although the handshake versions define no extensions.
         """
         notifies = protocol_version in MODERN_PROTOCOL_VERSIONS or self._keeps_sessions
         catalog = self.host.catalog
@@ -224,7 +224,7 @@ class HostServer(MCPServer[None]):
             ("prompts", bool(catalog.prompts), {"listChanged": notifies}),
             ("completions", catalog.has_completion, {}),
         ):
-            # A client asks once: what a reload may bring has to be said before it is there.
+            # A client asks only once, so a capability that a reload may add must be listed from the beginning.
             if there or self._reloads:
                 capabilities[name] = value
             else:
@@ -235,7 +235,7 @@ class HostServer(MCPServer[None]):
 
 
 def _cannot_be_asked(result: object, context: SDKContext[Any, Any]) -> bool:
-    """Whether a plugin asks in a form that this client's version has no word for (SEP-2322)."""
+    """Return whether a plugin asks in a form that this client's protocol version does not have (SEP-2322)."""
     if not isinstance(result, types.InputRequiredResult):
         return False
     return context.protocol_version not in (None, *MODERN_PROTOCOL_VERSIONS)

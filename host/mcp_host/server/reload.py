@@ -1,4 +1,4 @@
-"""Applies an edited configuration to a running server, tells its clients what changed, and notices when to do so."""
+"""Applies an edited configuration to a running server, notifies its clients, and watches for changes of files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reloader:
-    """Reloads one server. `read` reads the configuration anew; `find` discovers what is installed now."""
+    """Reloads one server. `read` reads the configuration again; `find` discovers the installed plugins."""
 
     def __init__(
         self,
@@ -34,10 +34,10 @@ class Reloader:
         self._done = asyncio.Event()
 
     async def reload(self, changed: Collection[str] = ()) -> bool:
-        """Serve what the configuration says now. `changed` names plugins whose code is new.
+        """Serve the current configuration. `changed` names plugins with new code.
 
-        Returns True when it is served, and False when the old one was kept: the log says why.
-        Each client hears once of each kind of list that is different.
+        Returns True if it is served, and False if the old one was kept; the reason is logged. Each client is notified
+        once for each list that has changed.
         """
         host = self._server.host
         roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
@@ -47,7 +47,7 @@ class Reloader:
             self._warn_of_what_needs_a_restart(config)
             await host.reload(config, installed=self._find(), changed=changed)
         except HostError:
-            # What is served still imports from the modules it came with.
+            # The served plugins still import from their old modules.
             restore_modules(forgotten)
             return False
         self._done.set()
@@ -64,11 +64,11 @@ class Reloader:
 
     @property
     def plugins(self) -> Sequence[LoadedPlugin]:
-        """The plugins that are served now."""
+        """The served plugins."""
         return self._server.host.plugins
 
     async def reloaded(self) -> None:
-        """Wait for the next reload that is served."""
+        """Wait for the next successful reload."""
         await self._done.wait()
 
     def _warn_of_what_needs_a_restart(self, config: HostConfig) -> None:
@@ -80,23 +80,23 @@ class Reloader:
 
 @asynccontextmanager
 async def following(reloader: Reloader, file: Path | None, *, code: bool = False) -> AsyncIterator[None]:
-    """Reload on SIGHUP and, when `file` is given, each time it is written, for the length of the block.
+    """During the block, reload on SIGHUP and, if `file` is given, each time it is written.
 
-    With `code`, also load plugins again whose source changes.
+    With `code`, plugins whose source changes are loaded again, too.
     """
     wanted = asyncio.Event()
     loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)
     if hangup is not None:
         loop.add_signal_handler(hangup, wanted.set)
-    # Tasks and not a task group: an error of the server's is to come out as it is.
+    # Tasks instead of a task group, because a task group would wrap the server's own errors.
     followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
     if file is not None:
         followers.append(asyncio.create_task(_watch(file, wanted), name=f"watching {file.name}"))
     if code:
         followers.append(asyncio.create_task(_watch_code(reloader), name="watching the code of plugins"))
     for follower in followers:
-        follower.add_done_callback(_say_how_it_ended)
+        follower.add_done_callback(_log_error)
     try:
         yield
     finally:
@@ -115,7 +115,7 @@ async def _reload_when(wanted: asyncio.Event, reloader: Reloader) -> None:
 
 
 async def _watch(file: Path, wanted: asyncio.Event) -> None:
-    # The folder, because editors put a new file in the place of the old one. What a link points to may be elsewhere.
+    # The folder is watched, because editors replace the file by a new one. The target of a link may be elsewhere.
     names = {file.absolute(), file.resolve()}
     served = _states(names)
     async for written in _written(*{name.parent for name in names}, recursive=False):
@@ -129,11 +129,11 @@ async def _watch_code(reloader: Reloader) -> None:
     while True:
         roots = source_roots(reloader.plugins)
         if not roots:
-            # Nothing to watch until another configuration brings a plugin with code in files.
+            # There is nothing to watch until another configuration has a plugin with code in files.
             await reloader.reloaded()
             continue
         async for written in _written(*roots):
-            # A file whose name is not known may be anyone's.
+            # A file whose name is not known may belong to any plugin.
             files = set(roots) if written is None else written
             changed = {name for root, names in roots.items() for name in names if any(_is_in(f, root) for f in files)}
             if changed:
@@ -144,15 +144,15 @@ async def _watch_code(reloader: Reloader) -> None:
 
 
 async def _written(*folders: Path, recursive: bool = True) -> AsyncIterator[set[Path] | None]:
-    """Yield what is written in the folders, an empty set now and then, and None where something was but not its name.
+    """Yield the files written in the folders, sometimes an empty set, and None if files were written but not known.
 
-    The watcher breaks on a file name that is not UTF-8 and forgets what else it had seen; another takes its place.
+    The watcher fails at a file name that is not UTF-8 and loses what else it had seen. A new watcher replaces it.
     """
     from watchfiles import awatch
 
-    missed = told = False
+    missed = warned = False
     while True:
-        # None only after the new watcher's first report: from then on it misses nothing.
+        # None is yielded only after the new watcher's first report. From then on, it misses nothing.
         watcher = awatch(*folders, recursive=recursive, yield_on_timeout=True, rust_timeout=500)
         try:
             async for changes in watcher:
@@ -163,13 +163,13 @@ async def _written(*folders: Path, recursive: bool = True) -> AsyncIterator[set[
             if unreadable is None or others is not None:
                 raise
             missed = True
-            if not told:
-                told = True
+            if not warned:
+                warned = True
                 logger.warning("watching goes on after a file that cannot be named: %s", unreadable.exceptions[0])
 
 
 def _states(files: Collection[Path]) -> dict[Path, tuple[int, int, int] | None]:
-    """Return what tells one state of each file from another, None for a file that is not there."""
+    """Return the state of each file, or None for a missing file. Two states differ if the file was changed."""
     states: dict[Path, tuple[int, int, int] | None] = {}
     for file in files:
         try:
@@ -185,7 +185,7 @@ def _is_in(file: Path, root: Path) -> bool:
     return root == file or root in file.parents
 
 
-def _say_how_it_ended(follower: asyncio.Task[None]) -> None:
-    """Log the error that ended a watch: nobody else looks before the server stops."""
+def _log_error(follower: asyncio.Task[None]) -> None:
+    """Log the error that ended a task of `following`. Nothing else reads it before the server stops."""
     if not follower.cancelled() and (error := follower.exception()) is not None:
-        logger.error("%s has stopped, restart to have it again: %s", follower.get_name(), text_of(error))
+        logger.error("%s has stopped, restart the host to start it again: %s", follower.get_name(), text_of(error))
