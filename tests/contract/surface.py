@@ -1,6 +1,6 @@
 """The public surface as data: what may only grow within a major version.
 
-`python tests/contract/surface.py > tests/contract/surface.json` records it anew.
+`python tests/contract/surface.py > tests/contract/surface.json` records it again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`--url` of `inspect`, `call`, `read` and `prompt`: servers of others, with lists in pages and shut doors."""
+"""`--url` of `inspect`, `call`, `read` and `prompt`: other servers, lists in pages, and servers that refuse."""
 
 from __future__ import annotations
 
