@@ -1,4 +1,4 @@
-"""Plugins for other clients, and those clients in the test's own folder."""
+"""Other clients, and a server for them in the test's own folder."""
 
 from __future__ import annotations
 
@@ -9,85 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
-from e2e.conftest import GOOD, Cli, Done, Process
 from support import node
-from support.sites import Site
-
-BELL = '''
-"""Rings, and walks at its client's pace."""
-from contextlib import asynccontextmanager
-
-import anyio
-
-from mcp_host import Context, Plugin
-
-
-@asynccontextmanager
-async def lifespan(plugin):
-    yield anyio.Semaphore(0)
-
-
-plugin = Plugin(lifespan=lifespan)
-
-
-@plugin.tool
-async def touch(uri: str, ctx: Context) -> str:
-    """Say that a resource has changed."""
-    await ctx.notify_resource_updated(uri)
-    return "touched"
-
-
-@plugin.tool
-async def walk(steps: int, ctx: Context) -> str:
-    """Report each step, and wait for a `go` after it."""
-    for step in range(1, steps + 1):
-        await ctx.report_progress(step, steps, f"step {step}")
-        await ctx.state.acquire()
-    return "walked"
-
-
-@plugin.tool
-async def go(ctx: Context) -> str:
-    """Let the walker take a step."""
-    ctx.state.release()
-    return "gone"
-
-
-@plugin.tool
-async def nap(ctx: Context) -> str:
-    """End the stream of the answer before there is one, where it can be resumed."""
-    await ctx.close_sse_stream()
-    return "slept"
-'''
-
-LATE = '''
-"""Comes with a reload."""
-from mcp_host import Plugin
-
-plugin = Plugin()
-
-
-@plugin.tool
-def late() -> str:
-    """Better than never."""
-    return "here I am"
-
-
-@plugin.prompt
-def later() -> str:
-    """A prompt that was not there before."""
-    return "Wait for it."
-
-
-@plugin.resource("late://one")
-def one() -> str:
-    """A resource that was not there before."""
-    return "late"
-'''
+from support.processes import Cli, Done, Process
+from support.sites import Site, source_of
 
 LONGEST = 300.0
 """How long a server or a client may run, in seconds. Some servers run for a whole module, on a busy machine."""
@@ -147,8 +74,8 @@ class Shop:
 @pytest.fixture(scope="session")
 def wares(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = Site(tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("wheels"))
-    for name, source in (("good", GOOD), ("bell", BELL), ("late", LATE)):
-        site.plugin(name, dedent(source))
+    for name in ("good", "bell", "late"):
+        site.plugin(name, source_of(name))
     return site
 
 

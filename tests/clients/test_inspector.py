@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from clients.conftest import Shop
-    from e2e.conftest import Done, Process
+    from support.processes import Done, Process
 
 each_era = pytest.mark.parametrize("era", ["legacy", "modern"])
 

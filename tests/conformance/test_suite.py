@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from conformance import suite
-from e2e.conftest import Cli, Process
 from support import node
+from support.processes import Cli, Process
 from support.sites import Site
 
 HERE = Path(__file__).parent

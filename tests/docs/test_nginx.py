@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from docs.pages import DOCS, blocks
 from docs.sandbox import Sandbox
 from support.issuer import serving_issuer
+from support.pages import DOCS, blocks
 
 PAGE = DOCS / "howto" / "nginx.md"
 NAME = "mcp.example.com"

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from docs.pages import DOCS, Block, all_pages, blocks, sessions
 from docs.sandbox import Sandbox
 from mcp_host.config import parse_config
+from support.pages import DOCS, Block, all_pages, blocks, sessions
 
 TUTORIAL = ["install", "first-plugin", "parts", "testing", "publishing"]
 """Each page of the tutorial continues where the page before it ends."""

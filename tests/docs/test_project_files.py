@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from docs.pages import ROOT
+from support.pages import ROOT
 
 REPOSITORY = "https://github.com/mcp-host/mcp-host"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from docs.pages import DOCS, ROOT
+from support.pages import DOCS, ROOT
 
 
 def test_every_test_that_the_page_names_exists() -> None:

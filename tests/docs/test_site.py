@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from docs.pages import DOCS, ROOT, all_pages, blocks
 from mcp_host import hookspecs
 from mcp_host.authoring.plugincheck import RULES
 from mcp_host.config import HostConfig
 from mcp_host.plugins.hooks import HOOKS
+from support.pages import DOCS, ROOT, all_pages, blocks
 
 
 def load_generators() -> ModuleType:

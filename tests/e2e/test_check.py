@@ -13,7 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from e2e.conftest import Cli, Done, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli, Done
     from support.sites import Site
 
 LONGEST = 60.0

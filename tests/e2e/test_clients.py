@@ -13,7 +13,7 @@ from mcp.client.stdio import stdio_client
 from mcp.types import ElicitRequestFormParams, ElicitResult, PromptReference, ResourceTemplateReference
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli
 
 LONGEST = 60.0
 SHELLS = ["bash", "zsh", "fish"]

@@ -13,10 +13,10 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import PromptReference, TextContent
 
-from e2e.hostile import ALL
+from support.plugins.hostile import ALL
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from mcp.types import TextContent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 pytestmark = pytest.mark.anyio
 

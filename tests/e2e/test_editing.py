@@ -19,7 +19,7 @@ import pytest
 from support.sites import GOOD, build_wheel
 
 if TYPE_CHECKING:
-    from e2e.conftest import Invoke
+    from support.invoking import Invoke
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 120.0

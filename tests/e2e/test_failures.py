@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli
 
 FAILURES = {
     "broken": "importing mcp_plugin_broken failed: RuntimeError: no such engine",

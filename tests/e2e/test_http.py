@@ -18,7 +18,7 @@ from mcp import Client
 from watchfiles import awatch
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 LONGEST = 60.0
 ACCEPT = {"Accept": "application/json, text/event-stream"}

@@ -21,7 +21,8 @@ from mcp_host.manage.clients import jsonc
 from mcp_host.manage.clients.clientconfig import Machine, load_clients
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Done, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli, Done
     from support.sites import Site
 
 CLIENTS = load_clients()

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 pytestmark = pytest.mark.anyio
 

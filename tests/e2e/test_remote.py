@@ -29,7 +29,8 @@ from mcp.types import (
 from support.issuer import serving_issuer
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli
 
 NAMES = [f"item{number}" for number in range(5)]
 SECRET = "s3cr3t-of-the-test"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli
 
 
 @pytest.fixture

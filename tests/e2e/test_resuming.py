@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 VERSION = "2025-11-25"
 LONGEST = 60.0

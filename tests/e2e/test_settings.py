@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Done, Invoke
+    from support.invoking import Invoke
+    from support.processes import Cli, Done
 
 TOKEN, PASSWORD = "tok-3ns-very-secret", 'pass"word\\of\ttabs'
 VAULT = '[plugins.vault]\nsettings.token = { env = "VAULT_TOKEN" }\nsettings.password = { file = "password" }\n'

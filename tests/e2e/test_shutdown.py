@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.types import TextContent
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli, Process
+    from support.processes import Cli, Process
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from e2e.conftest import Cli
+    from support.processes import Cli
 
 LONGEST = 60.0
 TAKE_TERMINAL = """

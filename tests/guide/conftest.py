@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import Cli
+from support.processes import Cli
 
 SERVERS = Path(__file__).parent / "servers"
 """The plugins, one file a chapter, which docs/howto/port-fastmcp.md shows."""

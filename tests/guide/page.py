@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from docs.pages import DOCS, blocks
+from support.pages import DOCS, blocks
 
 PAGE = DOCS / "howto" / "port-fastmcp.md"
 

@@ -18,9 +18,9 @@ from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuth
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
-from e2e.conftest import Cli, Process
-from guide.talking import refusal, structured
 from support.issuer import OTHER_KEY, Issuer, serving_issuer
+from support.processes import Cli, Process
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

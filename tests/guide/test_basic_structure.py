@@ -6,8 +6,8 @@ import pytest
 from mcp.types import TextContent
 
 from guide.servers.greeting import plugin
-from guide.talking import read, structured
 from mcp_host.testing import connect
+from support.talking import read, structured
 
 pytestmark = pytest.mark.anyio
 

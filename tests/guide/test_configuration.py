@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from mcp import Client
 
-from e2e.conftest import Cli
-from guide.talking import refusal, structured
+from support.processes import Cli
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

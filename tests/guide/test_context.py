@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from guide.servers import datasets, library
-from guide.talking import refusal, structured
 from mcp_host.testing import connect
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from guide.servers.users import plugin
-from guide.talking import refusal, structured
 from mcp_host.errors import HostError
 from mcp_host.testing import connect
 from support.issuer import Issuer, serving_issuer
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from mcp import Client
 
 from guide.conftest import SERVERS
 from guide.page import old_spelling, renamed, shown
-from guide.talking import read, refusal, structured, text_of
 from mcp_host import Context, Plugin
 from mcp_host.testing import connect
+from support.talking import read, refusal, structured, text_of
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 from mcp import MCPError
 
 from guide.servers.library import plugin
-from guide.talking import read
 from mcp_host.testing import connect
+from support.talking import read
 
 pytestmark = pytest.mark.anyio
 

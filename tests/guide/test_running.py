@@ -10,8 +10,8 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from e2e.conftest import Cli
-from guide.talking import read, structured
+from support.processes import Cli
+from support.talking import read, structured
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from mcp import Client
 from starlette.applications import Starlette
 
 from guide.conftest import SERVERS
-from guide.talking import structured
+from support.talking import structured
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from guide.servers.structured import plugin
-from guide.talking import refusal, structured, text_of
 from mcp_host.testing import connect
+from support.talking import refusal, structured, text_of
 
 pytestmark = pytest.mark.anyio
 

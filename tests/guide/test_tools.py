@@ -9,8 +9,8 @@ import pytest
 from mcp.types import LoggingMessageNotificationParams
 
 from guide.servers.calculator import plugin
-from guide.talking import refusal, structured
 from mcp_host.testing import connect
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

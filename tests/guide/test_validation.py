@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from guide.servers.reports import plugin
-from guide.talking import refusal, structured
 from mcp_host.testing import connect
 from support.issuer import Issuer, serving_issuer
+from support.talking import refusal, structured
 
 pytestmark = pytest.mark.anyio
 

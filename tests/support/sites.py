@@ -35,6 +35,11 @@ GOOD = '''
 """A plugin with the one tool `add`."""
 
 
+def source_of(name: str) -> str:
+    """Return the source of a plugin of `plugins/`."""
+    return (Path(__file__).parent / "plugins" / f"{name}.py").read_text(encoding="utf-8")
+
+
 def build_wheel(
     folder: Path,
     distribution: str,

@@ -580,7 +580,11 @@ def test_changes_of_several_processes_at_once_are_all_made(file: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.communicate("go\n")
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
         assert process.returncode == 0
     wanted = {f"{letter}{number}" for letter in "xyz" for number in range(10)}
     assert set(loaded(file.read_text(encoding="utf-8"))["plugins"]) == {"a"} | wanted

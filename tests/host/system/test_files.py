@@ -36,7 +36,11 @@ def test_processes_that_change_a_file_at_once_lose_no_change(tmp_path: Path) -> 
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
     for process in processes:
-        process.communicate("go\n")
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
         assert process.returncode == 0
     assert file.read_bytes() == b"90"
     assert os.listdir(tmp_path) == ["number"]
@@ -67,6 +71,13 @@ def test_what_a_killed_process_left_is_used_by_none_and_removed(tmp_path: Path) 
     file = atomic_write(tmp_path / "file", b"whole")
     assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"whole", 0o600)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_block_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".file.edit").touch()
+    with locked(tmp_path / "file"):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_link_in_the_place_of_the_draft_or_the_lock_is_not_followed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Short helpers for requests in the tests of the guide."""
+"""Short helpers for what a test asks of a client."""
 
 from __future__ import annotations
 
