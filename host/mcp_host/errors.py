@@ -71,6 +71,9 @@ def encodable(text: str) -> str:
 LONGEST_TEXT = 500
 """Characters of somebody else's text that an error repeats."""
 
+LONGEST_PROBLEM = 1_000
+"""Characters of the text of a problem."""
+
 
 def str_of(error: BaseException) -> str:
     """Return the exception's text, even if its `__str__` raises or returns none."""
@@ -81,10 +84,17 @@ def str_of(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises."""
+    """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises.
+
+    It is not cut, so that a secret in it can still be found and masked as a whole.
+    """
     lines = str_of(error).strip().splitlines() or ["(no text)"]
-    text = lines[0] if len(lines[0]) <= LONGEST_TEXT else f"{lines[0][:LONGEST_TEXT]} ..."
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {lines[0]}"
+
+
+def shortened(text: str) -> str:
+    """Return the text of a problem, which may hold somebody else's, cut where it is long."""
+    return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]} ..."
 
 
 def describe_validation(error: ValidationError) -> str:

@@ -135,7 +135,9 @@ def _written_forms(secret: str) -> set[str]:
     quoted = [write(secret, safe=safe, errors="replace") for write in (quote, quote_plus) for safe in ("", "/")]
     lowered = [re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted]
     escaped = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    return {secret, repr(secret)[1:-1], *escaped, *quoted, *lowered}
+    # Of a text of several lines, such as a private key, a message may hold one.
+    lines = [line for line in secret.splitlines() if is_worth_masking(line, is_secret=False)]
+    return {secret, repr(secret)[1:-1], *escaped, *quoted, *lowered, *lines}
 
 
 def validate_settings(

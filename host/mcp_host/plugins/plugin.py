@@ -13,7 +13,7 @@ from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, R
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, shortened
 from mcp_host.plugins.bulkhead import Bulkhead
 from mcp_host.plugins.records import PluginRecord, Problem, Stage
 
@@ -71,13 +71,13 @@ class LoadedPlugin:
     def fail(self, error: HostError) -> None:
         """Stop here: the plugin serves nothing, and its record says why."""
         redact = self.redactor.redact
-        problem = Problem(redact(error.what), error.where, redact(error.hint))
+        problem = Problem(shortened(redact(error.what)), error.where, redact(error.hint))
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
         logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.log_line)
 
     def warn(self, what: str, *, hint: str = "") -> None:
         """Add a warning to the record and the log, once."""
-        what = self.redactor.redact(what)
+        what = shortened(self.redactor.redact(what))
         if any(warning.what == what for warning in self.record.warnings):
             return
         warning = Problem(what, dotted(("plugins", self.name)), self.redactor.redact(hint))

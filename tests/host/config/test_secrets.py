@@ -500,6 +500,11 @@ def test_a_redactor_masks_every_spelling_of_a_secret() -> None:
     assert secret not in repr(redactor)
 
 
+def test_a_line_of_a_secret_of_several_lines_is_masked_too() -> None:
+    redactor = Redactor(["-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nshort\n"])
+    assert redactor.redact("cannot read 'MIIEvQIBADANBgkq' after short") == "cannot read '***' after short"
+
+
 def test_a_redactor_ignores_secrets_too_short_to_hide() -> None:
     redactor = Redactor(["abc", ""])
     assert redactor.redact("abcdef") == "abcdef"

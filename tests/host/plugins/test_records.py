@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import HostError, did_you_mean, shortened, text_of
 from mcp_host.plugins.records import Circuit, Contributed, Health, PluginRecord, Problem, Stage
 
 
@@ -107,7 +107,8 @@ def test_any_exception_has_a_text_of_one_line() -> None:
     assert text_of(KeyboardInterrupt()) == "KeyboardInterrupt: (no text)"
     assert text_of(UnspeakableError()) == "UnspeakableError: (its text cannot be shown)"
     assert text_of(WordlessError()) == "WordlessError: (its text cannot be shown)"
-    assert text_of(ValueError("x" * 10_000)) == f"ValueError: {'x' * 500} ..."
+    assert text_of(ValueError("x" * 10_000)) == f"ValueError: {'x' * 10_000}"
+    assert shortened(text_of(ValueError("x" * 10_000))) == f"ValueError: {'x' * 988} ..."
 
 
 def test_a_suggestion_is_made_only_when_something_is_close() -> None:
