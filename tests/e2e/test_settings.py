@@ -153,6 +153,17 @@ def test_a_secret_that_a_plugin_logs_is_masked(vault: Invoke) -> None:
     assert_kept(done)
 
 
+def test_the_log_is_json_lines_when_the_file_says_so(vault: Invoke) -> None:
+    vault.config('[host]\nlog_format = "json"\n' + VAULT)
+    done = vault("call", "log_it")
+    (line,) = map(json.loads, done.err.splitlines())
+    assert (line["level"], line["logger"]) == ("warning", "mcp_host.plugin.vault")
+    assert line["message"] == "the secrets are *** and ***"
+    assert_kept(done)
+    crash = json.loads(vault("call", "raise_it").err.splitlines()[0])
+    assert "RuntimeError: *** and ***" in crash["traceback"]
+
+
 def test_a_secret_that_a_plugin_raises_is_masked_in_the_log_and_for_the_caller(vault: Invoke) -> None:
     done = vault("call", "raise_it")
     assert done.code == 1
