@@ -23,7 +23,7 @@ from mcp_host.catalog.served import (
     ServedTool,
 )
 from mcp_host.catalog.uris import overlap
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Contributed
 
@@ -253,4 +253,4 @@ def _conflict(what: str, mine: Served, other: Served, hint: str, *, verb: str = 
             f"{what} of plugin {plugin.name!r} ({plugin.record.source}) {verb}: "
             f"plugin {other.plugin.name!r} ({other.plugin.record.source}) has it already"
         )
-    return HostError(what, where=plugin.where, hint=hint)
+    return HostError(what, where=plugin.where, hint=hint, code=ErrorCode.NAME_CONFLICT)

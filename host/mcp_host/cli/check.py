@@ -26,8 +26,7 @@ from mcp_host.cli.common import (
 )
 from mcp_host.cli.finding import find
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
-from mcp_host.errors import HostError, text_of
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import HostError, Problem, text_of
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
@@ -109,7 +108,7 @@ class Summary:
             "config": self.config,
             "plugins": [record.to_json() for record in self.records],
             "checks": [asdict(result) for result in self.results],
-            "refusal": self.refusal.what if self.refusal else None,
+            "refusal": asdict(self.refusal.problem) if self.refusal else None,
             "warnings": [asdict(warning) for warning in self.warnings],
             "tokens": {
                 "total": self.tokens,
@@ -175,7 +174,7 @@ def _blocks(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> It
     for warning in summary.warnings:
         yield _problem(warning, "warning", "", out)
     if summary.refusal is not None:
-        yield _problem(Problem.of(summary.refusal), "error", ": mcp-host run would refuse to start", out)
+        yield _problem(summary.refusal.problem, "error", ": mcp-host run would refuse to start", out)
     yield _verdict(summary, out, strict=strict)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, TextIO
 
-from mcp_host.errors import HostError
-from mcp_host.plugins.records import PluginRecord, Problem
+from mcp_host.errors import HostError, Problem
+from mcp_host.plugins.records import PluginRecord
 from mcp_host.system.logs import printable
 
 _GAP = "  "
@@ -38,19 +38,14 @@ def write(text: str, out: TextIO | None = None) -> None:
 
 
 def print_error(error: HostError) -> None:
-    """Write an error, or each of several, to stderr: what, where, how to fix."""
-    for problem in getattr(error, "problems", (error,)):
-        write(problem_text(Problem.of(problem), "error"), sys.stderr)
+    """Write each problem of an error to stderr."""
+    for problem in error.problems:
+        write(problem_text(problem, "error"), sys.stderr)
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return the one form of every problem: what, where, how to fix."""
-    lines = [f"{label}: {problem.what}"]
-    if problem.where:
-        lines.append(f"  where: {problem.where}")
-    if problem.hint:
-        lines.append(f"  hint:  {problem.hint}")
-    return printable("\n".join(lines))
+    """Return a problem in its one form, as a terminal may show it."""
+    return printable(problem.text(label))
 
 
 def bold(text: str, out: TextIO) -> str:

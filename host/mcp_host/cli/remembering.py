@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_host.config import user_dir
 
 if TYPE_CHECKING:
-    from mcp_host.config import HostConfig
     from mcp_host.plugins.discovery import InstalledPlugin
     from mcp_host.server.host import Host
 
@@ -27,7 +26,7 @@ Names = Mapping[str, Mapping[str, str]]
 def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
     """Note what a host serves. It is a courtesy: what goes wrong here is nobody's trouble."""
     config = host.config
-    if config.path is None or _flags_change_plugins(config):
+    if config.path is None or config.set_by_flags("plugins"):
         return
     with suppress(OSError, ValueError):
         catalog = host.catalog
@@ -56,10 +55,6 @@ def recall(config: Path, installed: Sequence[InstalledPlugin]) -> Names:
     _, entries = _read()
     entry = entries.get(_key(config))
     return entry["names"] if entry is not None and entry["stamp"] == _stamp(config, installed) else {}
-
-
-def _flags_change_plugins(config: HostConfig) -> bool:
-    return any(config.where("plugins", name, "enabled").startswith("command line") for name in config.plugins)
 
 
 def _stamp(config: Path, installed: Sequence[InstalledPlugin]) -> list[Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from mcp_host.cli import completion
 from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.output import print_json, problem_lines, problem_text, records_table, write
-from mcp_host.errors import ConfigError, HostError, InvalidConfigError
+from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, closest
 from mcp_host.manage.distributions import Installation, Leaving, describe, load, run_installer, status
 from mcp_host.manage.editedfile import (
     EditedFile,
@@ -30,7 +29,6 @@ from mcp_host.manage.editedfile import (
     wanted_of,
 )
 from mcp_host.plugins.discovery import GROUP, check_compatible, discover, find
-from mcp_host.plugins.records import Problem
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the installer writes.")]
@@ -60,10 +58,11 @@ def enable(
             if section is None or section.object is None:
                 check_compatible(find(name, installed))
         except HostError as error:
-            meant = re.search(r"did you mean '(.*)'", error.what)
-            hint = f"mcp-host enable {meant[1]}" if meant else f"mcp-host add {guess(name)}"
-            hint = hint if "is not installed" in error.what else error.hint
-            problems.append(ConfigError(error.what, where=error.where, hint=hint))
+            problem = error.problem
+            if problem.code == ErrorCode.NOT_INSTALLED:
+                meant = closest(name, {plugin.name for plugin in installed})
+                problem = replace(problem, hint=f"mcp-host enable {meant}" if meant else f"mcp-host add {guess(name)}")
+            problems.append(problem)
     if problems:
         raise InvalidConfigError(problems)
     before = {name for name, section in file.config.plugins.items() if section.enabled}

@@ -13,7 +13,6 @@ import typer
 from mcp_host.cli.common import ConfigOption, command_stdout, read_config
 from mcp_host.cli.output import problem_text, write
 from mcp_host.errors import ConfigError, HostError
-from mcp_host.plugins.records import Problem
 
 SCHEMA_FILE = "mcp-host.schema.json"
 
@@ -79,7 +78,7 @@ def schema(
                 models[name] = loader.settings_model(name, section)
             except HostError as error:
                 # The schema of the rest is still worth having; an editor accepts any settings for this one.
-                write(problem_text(Problem.of(error), f"left out plugin {name}"), sys.stderr)
+                write(problem_text(error.problem, f"left out plugin {name}"), sys.stderr)
         text = json.dumps(config_schema(models), indent=2) + "\n"
         if output == Path("-"):
             stdout.write(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_host.cli.output import write
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, Problem, text_of
 from mcp_host.system.logs import printable
 
 if TYPE_CHECKING:
@@ -106,6 +106,5 @@ def _failed(data: Mapping[str, Any]) -> list[str]:
     lines = []
     for record in data.get("plugins", ()):
         if problem := record.get("problem"):
-            hint = f" (hint: {problem['hint']})" if problem.get("hint") else ""
-            lines.append(f"plugin {record['name']}: {problem['what']}{hint}")
+            lines.append(Problem(**problem).text(f"plugin {record['name']}", one_line=True))
     return lines

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from mcp_host.api import Plugin
-from mcp_host.plugins.records import PluginRecord, Problem
+from mcp_host.errors import Problem
+from mcp_host.plugins.records import PluginRecord
 
 NAME = "mcp-host"
 PLUGINS_URI = "mcp-host://plugins"
@@ -40,8 +41,8 @@ def builtin_plugin(
 
 def failure_notice(records: Sequence[PluginRecord]) -> str | None:
     """Return one line for the server's instructions when plugins failed, so that a model can tell its user."""
-    failed = [record for record in records if record.failed]
+    failed = [f"{record.name} ({record.problem.what})" for record in records if record.problem is not None]
     if not failed:
         return None
-    names = ", ".join(f"{record.name} ({record.problem})" for record in failed)
+    names = ", ".join(failed)
     return f"Not available, because it failed to start: {names}. Read {PLUGINS_URI} for how to fix it."

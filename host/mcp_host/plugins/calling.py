@@ -13,7 +13,7 @@ from typing import Any
 
 import pluggy
 
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, Problem, text_of
 from mcp_host.plugins.hooks import article
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.streams import stdout_to_stderr
@@ -40,7 +40,8 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
         raise
     except BaseException as error:
         logger.debug("%s plugin %s failed", doing, plugin.name, exc_info=error)
-        raise HostError(f"{doing} failed: {text_of(error)}", where=plugin.where, hint=_TRACEBACK) from error
+        what = f"{doing} failed: {text_of(error)}"
+        raise HostError(what, where=plugin.where, hint=_TRACEBACK, code=ErrorCode.HOOK_FAILED) from error
 
 
 @contextmanager
@@ -51,14 +52,8 @@ def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
     def tell() -> None:
         frame = sys._current_frames().get(thread)
         stack = "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip()
-        logger.error(
-            "plugin %s is not loaded after %g s, and nothing is served before; it is here:\n%s\n"
-            "  hint: %s enabled = false",
-            plugin.name,
-            seconds,
-            stack,
-            plugin.table,
-        )
+        what = f"not loaded after {seconds:g} s, and nothing is served before; it is here:\n{stack}"
+        logger.error("%s", Problem(what, hint=f"{plugin.table} enabled = false").text(f"plugin {plugin.name}"))
 
     timer = threading.Timer(seconds, tell)
     timer.daemon = True
@@ -123,6 +118,7 @@ def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostEr
         f"{hook} failed: {text_of(error)}",
         where=plugin.where,
         hint=_TRACEBACK,
+        code=ErrorCode.HOOK_FAILED,
     )
 
 

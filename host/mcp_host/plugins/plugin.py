@@ -12,9 +12,9 @@ from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, R
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, Problem
 from mcp_host.plugins.bulkhead import Bulkhead
-from mcp_host.plugins.records import PluginRecord, Problem, Stage
+from mcp_host.plugins.records import PluginRecord, Stage
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -69,19 +69,17 @@ class LoadedPlugin:
     def fail(self, error: HostError) -> None:
         """Stop here: the plugin serves nothing, and its record says why."""
         redact = self.redactor.redact
-        problem = Problem(redact(error.what), error.where, redact(error.hint))
+        problem = replace(error.problem, what=redact(error.what), hint=redact(error.hint))
         self.record = replace(self.record, problem=problem)
-        logger.error("plugin %s: %s%s", self.name, problem.what, f" | hint: {problem.hint}" if problem.hint else "")
+        logger.error("plugin %s: %s", self.name, problem.text(one_line=True))
 
     def warn(self, what: str, *, hint: str = "") -> None:
         """Add a warning to the record and the log, once."""
-        what = self.redactor.redact(what)
-        if any(warning.what == what for warning in self.record.warnings):
+        problem = Problem(self.redactor.redact(what), dotted(("plugins", self.name)), hint)
+        if any(warning.what == problem.what for warning in self.record.warnings):
             return
-        self.record = replace(
-            self.record, warnings=(*self.record.warnings, Problem(what, dotted(("plugins", self.name)), hint))
-        )
-        logger.warning("plugin %s: %s", self.name, what)
+        self.record = replace(self.record, warnings=(*self.record.warnings, problem))
+        logger.warning("plugin %s: %s", self.name, problem.text(one_line=True))
 
     @property
     def record_now(self) -> PluginRecord:

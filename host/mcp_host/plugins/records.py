@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from mcp_host.errors import HostError
+from mcp_host.errors import Problem
 
 
 class Stage(StrEnum):
@@ -19,22 +19,6 @@ class Stage(StrEnum):
     COLLECTED = "collected"
     STARTED = "started"
     SERVING = "serving"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One line of what is wrong, where, and the command or TOML line that fixes it."""
-
-    what: str
-    where: str = ""
-    hint: str = ""
-
-    @classmethod
-    def of(cls, error: HostError) -> Problem:
-        return cls(error.what, error.where, error.hint)
-
-    def __str__(self) -> str:
-        return self.what
 
 
 @dataclass(frozen=True)

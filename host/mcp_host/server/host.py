@@ -22,13 +22,13 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
 from mcp_host.containment.watchdog import Watchdog
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, Problem
 from mcp_host.plugins.builtin import NAME as BUILTIN
 from mcp_host.plugins.builtin import builtin_plugin, failure_notice
 from mcp_host.plugins.discovery import InstalledPlugin
 from mcp_host.plugins.loader import Adopt, Loader
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.plugins.records import Contributed, PluginRecord, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +148,7 @@ class Host:
                     f"plugin {record.name} failed, and {reason} lets nothing start without it: {record.problem.what}",
                     where=record.problem.where,
                     hint=record.problem.hint,
+                    code=record.problem.code,
                 )
 
     @asynccontextmanager
@@ -245,7 +246,7 @@ class Host:
                 for plugin, record in before.items():
                     plugin.record = record
                 if isinstance(error, HostError):
-                    self.reload_problem = Problem.of(error)
+                    self.reload_problem = error.problem
                 raise
             gone = [plugin for plugin in self.plugins if plugin not in plugins]
             last = self.catalog.generation
@@ -302,4 +303,5 @@ def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) 
                 f"the new configuration is not served, because plugin {plugin.name} failed: {problem.what}",
                 where=problem.where,
                 hint=problem.hint,
+                code=problem.code,
             )

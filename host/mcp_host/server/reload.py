@@ -16,7 +16,6 @@ from mcp_host.config import HostConfig
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import Problem
 from mcp_host.plugins.sources import forget_modules, restore_modules, source_roots
 from mcp_host.server.hostserver import HostServer
 
@@ -54,7 +53,7 @@ class Reloader:
         except HostError as error:
             # What is served still imports from the modules it came with.
             restore_modules(forgotten)
-            host.reload_problem = Problem.of(error)
+            host.reload_problem = error.problem
             logger.error("not reloaded, the old configuration is still served: %s", error)
             return False
         self._done.set()

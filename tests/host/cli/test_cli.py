@@ -237,14 +237,13 @@ def test_plugins_as_json_says_the_same(capsys: Capture, folder: Path) -> None:
     assert data["config"] == str(folder / "mcp-host.toml")
     plugins = {plugin["name"]: plugin for plugin in data["plugins"]}
     assert plugins["addr"]["status"] == "cannot be loaded"
-    assert "not installed" in plugins["addr"]["why"]
+    assert plugins["addr"]["problem"]["code"] == "not-installed"
     assert plugins["adder"] == {
         "name": "adder",
         "distribution": "mcp-plugin-adder",
         "version": "1.0",
         "status": "not enabled",
-        "why": "",
-        "hint": "",
+        "problem": None,
         "value": "mcp_plugin_adder:plugin",
     }
 

@@ -108,6 +108,6 @@ async def test_a_plugin_that_hangs_while_it_is_loaded_is_named(heard: Heard, cap
 
     host = make_host({"stuck": Stuck()}, options={"host": {"start_timeout": "50ms"}})
     assert not host.records[0].failed
-    assert "plugin stuck is not loaded after 0.05 s, and nothing is served before; it is here:" in caplog.text
+    assert "plugin stuck: not loaded after 0.05 s, and nothing is served before; it is here:" in caplog.text
     assert "assert heard.event.wait(30)" in caplog.text
-    assert "hint: [plugins.stuck] enabled = false" in caplog.text
+    assert "hint:  [plugins.stuck] enabled = false" in caplog.text

@@ -13,7 +13,7 @@ from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule
 from mcp_host.authoring.plugincheck.schemas import faults
 from mcp_host.authoring.plugincheck.texts import invisible, texts_of
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem
 
 CLIENT_PREFIX = "mcp__mcp-host__"
 """What clients put before a tool's name: `mcp__SERVER__`, here with the server's default name."""

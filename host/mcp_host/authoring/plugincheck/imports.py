@@ -8,7 +8,7 @@ from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import Event, Imported
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule, Severity
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem
 
 LONGEST_QUOTE = 80
 """Characters of what was printed that a finding repeats."""

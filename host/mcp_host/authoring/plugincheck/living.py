@@ -8,7 +8,7 @@ from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import Life, Observations, SettingsSeen
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Severity
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem
 
 
 def judge_settings(seen: SettingsSeen | None, plugin: str, given: bool, verdicts: Verdicts) -> bool:
