@@ -24,8 +24,8 @@ from mcp_host.cli.common import (
     load_host,
     read_config,
 )
-from mcp_host.cli.finding import find
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
+from mcp_host.cli.registry import find
 from mcp_host.errors import HostError, Problem, text_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mcp_host.cli.output import write
 from mcp_host.config import HostConfig, find_config, parse_config
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from mcp_host.manage.requirements import Wanted
 
 FILE_NAME = "mcp-host.toml"
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the installer writes.")]
 
 
 class EditedFile:
