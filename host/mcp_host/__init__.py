@@ -6,7 +6,19 @@ Importing this package is cheap: the MCP SDK is imported only when one of its ow
 from typing import TYPE_CHECKING, Any
 
 from mcp_host._version import __version__
-from mcp_host.api import Call, Check, Completion, HostFacts, Plugin, PluginContext, Prompt, Resource, Tool, hookimpl
+from mcp_host.api import (
+    Call,
+    Check,
+    Command,
+    Completion,
+    HostFacts,
+    Plugin,
+    PluginContext,
+    Prompt,
+    Resource,
+    Tool,
+    hookimpl,
+)
 from mcp_host.errors import HostError
 
 if TYPE_CHECKING:
@@ -18,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Check",
+    "Command",
     "Completion",
     "Context",
     "HostError",

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_NAME = "unknown-name"
     ALREADY_EXISTS = "already-exists"
     NOT_INSTALLED = "not-installed"
+    NOT_ENABLED = "not-enabled"
     NAME_CONFLICT = "name-conflict"
     INCOMPATIBLE = "incompatible"
     IMPORT_FAILED = "import-failed"

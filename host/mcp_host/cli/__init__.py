@@ -11,8 +11,8 @@ from functools import partial
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.registry import COMMANDS, Commands
-from mcp_host.errors import HostError, did_you_mean
+from mcp_host.cli.registry import Commands
+from mcp_host.errors import ErrorCode, HostError
 
 PROGRAM = "mcp-host"
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     name=PROGRAM,
     cls=Commands,
     epilog="Start with: mcp-host plugins, mcp-host init PLUGIN, mcp-host check, mcp-host run.\n\n"
+    "Commands of an enabled plugin: mcp-host PLUGIN --help.\n\n"
     "Completion with Tab: mcp-host --install-completion, once, in bash, zsh, fish or PowerShell.\n\n"
     "Exit codes: 0 done; 1 the request was made and failed; 2 it could not be made, or something is wrong.",
     # Plain help: the same at every width, in a pipe, and where colours or boxes cannot be shown.
@@ -53,8 +54,6 @@ def run_cli(argv: Sequence[str]) -> int:
     if os.environ.get(completion.VARIABLE):
         return completion.answer(partial(app, prog_name=PROGRAM))
     try:
-        if argv:
-            _refuse_unknown(argv[0])
         result = app(list(argv or ["--help"]), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except HostError as error:
@@ -87,14 +86,10 @@ def _print_error(error: HostError) -> None:
     print_error(error)
 
 
-def _refuse_unknown(word: str) -> None:
-    if not word.startswith("-") and word not in COMMANDS:
-        suggestion = did_you_mean(word, COMMANDS)
-        raise HostError(f"there is no command {word!r}{suggestion}", where="command line", hint="mcp-host --help")
-
-
 def _usage_error(error: Exception) -> HostError:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else PROGRAM
     text = error.format_message()  # type: ignore[attr-defined]
-    return HostError(text[:1].lower() + text[1:], where=f"command line: {command}", hint=f"{command} --help")
+    return HostError(
+        text[:1].lower() + text[1:], where=f"command line: {command}", hint=f"{command} --help", code=ErrorCode.USAGE
+    )

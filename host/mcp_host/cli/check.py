@@ -25,7 +25,7 @@ from mcp_host.cli.common import (
     read_config,
 )
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
-from mcp_host.cli.registry import find
+from mcp_host.cli.registry import COMMANDS, find
 from mcp_host.errors import HostError, Problem, text_of
 
 if TYPE_CHECKING:
@@ -214,6 +214,10 @@ async def _check(host: Host) -> Summary:
     from mcp_host.cli.tokens import tool_tokens
 
     refusal, results = await _start(host)
+    for plugin in host.plugins:
+        if plugin.contributions.commands and plugin.name in COMMANDS:
+            what = f"its commands cannot be run: mcp-host {plugin.name} is a command of mcp-host itself"
+            plugin.warn(what, hint="give the plugin another name, in its entry point")
     served = list(host.catalog.tools.values())
     costs = {tool.name: tool_tokens(tool.wire) for tool in served}
     served.sort(key=lambda tool: -costs[tool.name])

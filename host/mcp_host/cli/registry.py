@@ -10,6 +10,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from mcp_host.cli import completion
+
 
 class Entry(NamedTuple):
     """One command: where its function is, what `mcp-host --help` shows of it, and the end of its own help."""
@@ -119,14 +121,24 @@ COMMANDS: Final = {
 
 
 class Commands(TyperGroup):
-    """The group of all commands. Its help and Tab read the table alone; a command that is run or asked is imported."""
+    """The group of all commands. Its help reads the table alone; a command that is run or asked is imported."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "commands": {name: _listed(name, entry) for name, entry in COMMANDS.items()}})
+        super().__init__(
+            **{**options, "commands": {name: listed(name, entry.about) for name, entry in COMMANDS.items()}}
+        )
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        # What Tab offers besides: the plugins that are known to have commands.
+        for name in completion.plugin_commands(ctx):
+            self.commands.setdefault(name, listed(name, f"Run a command of the plugin {name}."))
+        return super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, listed, rest = super().resolve_command(ctx, args)
-        return name, load(name) if listed is not None and name is not None else listed, rest
+        name, *rest = args
+        if name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else find("mcp_host.cli.plugin_commands:group")(name), rest
 
 
 def find(path: str) -> Any:
@@ -141,9 +153,9 @@ def load(name: str) -> Any:
     return _command(name, find(entry.path), epilog=entry.epilog)
 
 
-def _listed(name: str, entry: Entry) -> Any:
+def listed(name: str, about: str) -> Any:
     """Return a stand-in for a command that is only listed."""
-    return _command(name, lambda: None, help=entry.about)
+    return _command(name, lambda: None, help=about)
 
 
 def _command(name: str, function: Callable[..., Any], **options: Any) -> Any:

@@ -20,7 +20,7 @@ MOST: Final = 32
 """Configurations that are remembered, the last used ones."""
 
 Names = Mapping[str, Mapping[str, str]]
-"""What is served, by kind (tools, prompts, resources, templates): its name or URI, and the first line about it."""
+"""By kind (tools, prompts, resources, templates, commands): names or URIs, and the first line about each."""
 
 
 def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
@@ -36,6 +36,12 @@ def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
             "prompts": {name: _first_line(prompt.wire.description) for name, prompt in catalog.prompts.items()},
             "resources": {uri: _first_line(each.wire.description) for uri, each in catalog.resources.items()},
             "templates": {uri: _first_line(each.wire.description) for uri, each in catalog.templates.items()},
+            "commands": {
+                f"{plugin.name} {command.name}": _first_line(command.fn.__doc__)
+                for plugin in host.plugins
+                for command in plugin.contributions.commands
+                if command.name
+            },
         }
         entry = {"stamp": _stamp(config.path, installed), "names": names}
         file, entries = _read()
@@ -81,5 +87,5 @@ def _read() -> tuple[Path, dict[str, Any]]:
     return file, data if isinstance(data, dict) else {}
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _first_line(text: object) -> str:
+    return text.strip().partition("\n")[0] if isinstance(text, str) else ""

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, Tool
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
@@ -34,6 +34,7 @@ class Contributions:
     middleware: tuple[Middleware, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     checks: tuple[Check, ...] = ()
+    commands: tuple[Command, ...] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[Any] | None] = lambda: None
     token_verifier: TokenVerifier | None = None
 
