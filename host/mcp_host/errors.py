@@ -44,7 +44,7 @@ class Problem:
     def __post_init__(self) -> None:
         # A plugin may raise an error with values of any type. What is kept is plain text, which nothing can break.
         for name, value in vars(self).items():
-            object.__setattr__(self, name, str.__str__(value) if isinstance(value, str) else str_of(value))
+            object.__setattr__(self, name, str_of(value))
 
     def __str__(self) -> str:
         return self.text()
@@ -147,8 +147,8 @@ LONGEST_TEXT = 500
 def str_of(value: object) -> str:
     """Return the text of an exception or another value, even if its `__str__` raises or returns no text."""
     try:
-        # `__str__` may return a subclass, whose methods are somebody else's too.
-        return str.__str__(str(value))
+        # The methods of a subclass of `str` are somebody else's, too: nothing but plain text is returned.
+        return str.__str__(value if isinstance(value, str) else str(value))
     except BaseException:
         return "(its text cannot be shown)"
 

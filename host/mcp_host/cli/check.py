@@ -26,7 +26,7 @@ from mcp_host.cli.common import (
 )
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
 from mcp_host.cli.registry import COMMANDS, find
-from mcp_host.errors import HostError, Problem, text_of
+from mcp_host.errors import HostError, Problem, str_of, text_of
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
@@ -143,11 +143,11 @@ def check(
     with command_stdout() as stdout:
         # Every problem is shown once, at the end; the log would only say it twice.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
-        summary = asyncio.run(_check(host))
+        summary = asyncio.run(summary_of(host))
         if as_json:
             text = json_text(summary.to_json(strict=strict))
         else:
-            text = "\n\n".join(_blocks(summary, stdout, strict=strict, verbose=verbose))
+            text = "\n\n".join(blocks_of(summary, stdout, strict=strict, verbose=verbose))
         write(text, stdout)
         return summary.exit_code(strict=strict)
 
@@ -155,7 +155,7 @@ def check(
 # Shown
 
 
-def _blocks(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
+def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
     """Yield the parts of the report, which an empty line goes between; problems and the verdict last."""
     yield _plugins(summary, out, verbose=verbose)
     if verbose and summary.tools:
@@ -210,7 +210,8 @@ def _verdict(summary: Summary, out: TextIO, *, strict: bool) -> str:
 # Found out
 
 
-async def _check(host: Host) -> Summary:
+async def summary_of(host: Host) -> Summary:
+    """Start a host's plugins, ask their own checks, and return all that was found."""
     from mcp_host.cli.tokens import tool_tokens
 
     refusal, results = await _start(host)
@@ -281,7 +282,7 @@ async def _ask(host: Host) -> list[CheckResult]:
                 answer = text_of(error)
             # It may quote the plugin's settings.
             problem = None if answer is None else host.redactor.redact(answer)
-            results.append(CheckResult(plugin.name, question.name, problem))
+            results.append(CheckResult(plugin.name, str_of(question.name), problem))
     return results
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_host.config import user_dir
+from mcp_host.errors import str_of
 
 if TYPE_CHECKING:
     from mcp_host.plugins.discovery import InstalledPlugin
@@ -88,4 +89,4 @@ def _read() -> tuple[Path, dict[str, Any]]:
 
 
 def _first_line(text: object) -> str:
-    return text.strip().partition("\n")[0] if isinstance(text, str) else ""
+    return str_of(text).strip().partition("\n")[0] if isinstance(text, str) else ""
