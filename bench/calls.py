@@ -1,6 +1,6 @@
-"""What a call costs: microseconds, client included, of the host against the bare SDK with the same tools.
+"""How long a call takes, in microseconds with the client: the host compared with the bare SDK and the same tools.
 
-Every pair is connected at the same time and measured in turns, so that what else the machine does hits both.
+Both are connected at the same time and measured in turns, so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 import anyio
 from mcp import Client
 
-from doors import Server, Transport, door
+from connecting import Server, Transport, connected
 from figures import percentile, show
 
 SERVERS: tuple[Server, ...] = ("bare", "host")
 TRANSPORTS: tuple[Transport, ...] = ("memory", "http", "stdio")
 
-KINDS: dict[str, Callable[[Client], Awaitable[Any]]] = {
+REQUESTS: dict[str, Callable[[Client], Awaitable[Any]]] = {
     "call, async tool": lambda client: client.call_tool("add_async", {"a": 1, "b": 2}),
     "call, sync tool": lambda client: client.call_tool("add", {"a": 1, "b": 2}),
     "list 50 tools": lambda client: client.list_tools(cache_mode="bypass"),
@@ -41,8 +41,8 @@ async def measure(request: Callable[[Client], Awaitable[Any]], client: Client, t
 async def compare(transport: Transport, mode: str, rounds: int, times: int) -> list[dict[str, Any]]:
     rows = []
     async with AsyncExitStack() as stack:
-        clients = {server: await stack.enter_async_context(door(server, transport, mode)) for server in SERVERS}
-        for kind, request in KINDS.items():
+        clients = {server: await stack.enter_async_context(connected(server, transport, mode)) for server in SERVERS}
+        for name, request in REQUESTS.items():
             taken: dict[str, list[float]] = {server: [] for server in SERVERS}
             for client in clients.values():
                 await measure(request, client, times)
@@ -51,7 +51,7 @@ async def compare(transport: Transport, mode: str, rounds: int, times: int) -> l
                     gc.collect()
                     taken[server] += await measure(request, clients[server], times)
             bare, host = (percentile(taken[server], 50) for server in SERVERS)
-            row = {"request": kind, "transport": transport, "era": mode, "bare p50 µs": round(bare)}
+            row = {"request": name, "transport": transport, "era": mode, "bare p50 µs": round(bare)}
             row |= {"host p50 µs": round(host), "host / bare": round(host / bare, 2)}
             row |= {f"{server} p99 µs": round(percentile(taken[server], 99)) for server in SERVERS}
             rows.append(row)

@@ -1,4 +1,4 @@
-"""Figures out of samples, and how they are shown: a table for people, JSON with the machine for programs."""
+"""Computes figures from samples and prints them: as a table, or as JSON with facts about the machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rich.table import Table
 
 
 def percentile(samples: Sequence[float], percent: int) -> float:
-    """The value that `percent` of 100 samples are at or below."""
+    """Return the value that `percent` of 100 samples do not exceed."""
     if len(samples) == 1:
         return samples[0]
     return statistics.quantiles(samples, n=100, method="inclusive")[percent - 1]
 
 
 def machine() -> dict[str, Any]:
-    """Where and with what it was measured; `load` is the average of the last minute, `cores` how many there are."""
+    """Return facts about the machine. `load` is the average of the last minute, `cores` the number of cores."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,7 +1,8 @@
-"""How long a plugin's calls take while 45 calls of its neighbour hang: the host against the bare SDK.
+"""How long a plugin's calls take while 45 calls of another plugin hang: the host compared with the bare SDK.
 
-One client; idle and hung rounds in turns, so that what else the machine does hits both. A call that has no answer
-after 5 s counts as 5 s, and its round ends there. None: with its threads hung, the bare SDK reads no stdin any more.
+One client runs idle and hung rounds in turn, so that other load on the machine affects both. A call without a result
+after 5 s counts as 5 s and ends its round. `None` means not measured: when its threads hang, the bare SDK does not read
+stdin any more.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from typing import Any
 import anyio
 from mcp import Client, MCPError
 
-from doors import Server, Transport, door
+from connecting import Server, Transport, connected
 from figures import percentile, show
 
 HUNG = 45
 AT_ONCE = {"hang": HUNG, "hang_thread": 40}
-"""How many of them hang at the same time: threads are at most 40, in anyio's pool and by `limits.threads`."""
+"""How many calls hang at the same time. There are at most 40 threads, in anyio's pool and with `limits.threads`."""
 LONGEST = 5.0
 TOOLS = ("add", "add_async")
 
 
 @asynccontextmanager
 async def hanging(client: Client, tool: str) -> AsyncIterator[None]:
-    """Have 45 calls of the tool hang for the block."""
+    """Let 45 calls of the tool hang during the block."""
     ended = 0
 
     async def hang() -> None:
@@ -45,8 +46,8 @@ async def hanging(client: Client, tool: str) -> AsyncIterator[None]:
                 await anyio.lowlevel.checkpoint()
         yield
         while ended < HUNG:
-            # Those that had no thread hang when the first ones are let go.
-            await client.call_tool("let_go", {})
+            # Calls that waited for a thread hang after the first ones are released.
+            await client.call_tool("release", {})
     assert not await held(client)
 
 
@@ -58,7 +59,7 @@ async def held(client: Client) -> int:
 
 
 async def measure(client: Client, tool: str, times: int) -> list[float]:
-    """Milliseconds of each call."""
+    """Return the milliseconds of each call."""
     taken: list[float] = []
     gc.collect()
     for _ in range(times):
@@ -74,19 +75,19 @@ async def measure(client: Client, tool: str, times: int) -> list[float]:
 
 async def compare(server: Server, transport: Transport, mode: str, rounds: int, times: int) -> list[dict[str, Any]]:
     taken: dict[tuple[str, str], list[float]] = {(tool, when): [] for tool in TOOLS for when in ("idle", *AT_ONCE)}
-    async with door(server, transport, mode) as client:
+    async with connected(server, transport, mode) as client:
         for tool in TOOLS:
             await measure(client, tool, times)
         for _ in range(rounds):
-            for harm in AT_ONCE:
-                if harm == "hang_thread" and (server, transport) == ("bare", "stdio"):
-                    # Its stdin is read in a thread of the same pool: nothing is answered any more, `let_go` neither.
+            for fault in AT_ONCE:
+                if fault == "hang_thread" and (server, transport) == ("bare", "stdio"):
+                    # Its stdin is read in a thread of the same pool, so not even `release` would be answered.
                     continue
                 for tool in TOOLS:
                     taken[tool, "idle"] += await measure(client, tool, times)
-                async with hanging(client, harm):
+                async with hanging(client, fault):
                     for tool in TOOLS:
-                        taken[tool, harm] += await measure(client, tool, times)
+                        taken[tool, fault] += await measure(client, tool, times)
     rows = []
     for tool in TOOLS:
         idle, hung, threads = (taken[tool, when] for when in ("idle", "hang", "hang_thread"))
@@ -108,8 +109,8 @@ async def main() -> None:
     parser.add_argument("--transport", choices=["http", "stdio"], action="append", help="only this one")
     options = parser.parse_args()
     rows = []
-    doors: list[tuple[Transport, str]] = [("http", "auto"), ("http", "legacy"), ("stdio", "auto"), ("stdio", "legacy")]
-    for transport, mode in doors:
+    routes: list[tuple[Transport, str]] = [("http", "auto"), ("http", "legacy"), ("stdio", "auto"), ("stdio", "legacy")]
+    for transport, mode in routes:
         if options.transport and transport not in options.transport:
             continue
         for server in options.server or ("host", "bare"):

@@ -1,4 +1,4 @@
-"""Resident memory over reloads that replace a plugin with a native library, each followed by a call that opens it."""
+"""Resident memory during reloads that replace a plugin with a native library. A call after each reload opens it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mcp_host.server.hostserver import HostServer
 
 
 def config(number: int) -> HostConfig:
-    """A configuration that differs from the one before it."""
+    """Return a configuration that differs from the previous one."""
     return parse_config(f"[plugins.stats]\nsettings.digits = {number % 10 + 1}", environ={})
 
 
 async def measure(reloads: int) -> None:
-    """Print the resident memory, in MiB, eight times on the way."""
+    """Print the resident memory eight times, in MiB."""
     process = psutil.Process()
     host = Host(config(0), installed=discover(), adopt=adopt)
     server = HostServer(host, reloads=True)

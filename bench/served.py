@@ -1,4 +1,4 @@
-"""The same tools twice: as two plugins of the host, and on one bare `MCPServer`; started, it serves the latter."""
+"""The same tools as two plugins of the host and on one bare `MCPServer`. As a script, it serves the bare one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcp_host import Plugin
 
 
 class Gate:
-    """Tools that hang until they are let go."""
+    """Tools that hang until they are released."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -23,7 +23,7 @@ class Gate:
         self._tasks: set[asyncio.Event] = set()
 
     async def hang(self) -> str:
-        """Hang on the event loop until let go."""
+        """Hang on the event loop until released."""
         event = asyncio.Event()
         self._tasks.add(event)
         self._inside += 1
@@ -32,29 +32,29 @@ class Gate:
         finally:
             self._inside -= 1
             self._tasks.discard(event)
-        return "let go"
+        return "released"
 
     def hang_thread(self) -> str:
-        """Hang in a thread until let go."""
+        """Hang in a thread until released."""
         event = self._threads
         self._inside += 1
         try:
             event.wait()
         finally:
             self._inside -= 1
-        return "let go"
+        return "released"
 
     async def held(self) -> int:
-        """How many hang."""
+        """Return how many calls hang."""
         return self._inside
 
-    async def let_go(self) -> str:
-        """End all that hang."""
+    async def release(self) -> str:
+        """Release all calls that hang."""
         self._threads.set()
         self._threads = threading.Event()
         for event in self._tasks:
             event.set()
-        return "let go"
+        return "released"
 
 
 gate = Gate()
@@ -70,19 +70,19 @@ async def add_async(a: int, b: int) -> int:
     return a + b
 
 
-HARMFUL: list[Callable[..., Any]] = [gate.hang, gate.hang_thread]
-QUICK: list[Callable[..., Any]] = [add, add_async, gate.held, gate.let_go]
+HANGING: list[Callable[..., Any]] = [gate.hang, gate.hang_thread]
+QUICK: list[Callable[..., Any]] = [add, add_async, gate.held, gate.release]
 
-harmful = Plugin()
+hanging = Plugin()
 quick = Plugin()
 bare = MCPServer("bare", log_level="ERROR")
-for _fn in HARMFUL:
-    harmful.tool(_fn)
+for _fn in HANGING:
+    hanging.tool(_fn)
     bare.tool()(_fn)
 for _fn in QUICK:
     quick.tool(_fn)
     bare.tool()(_fn)
-for _number in range(50 - len(HARMFUL) - len(QUICK)):
+for _number in range(50 - len(HANGING) - len(QUICK)):
     quick.tool(f"add_{_number}")(add)
     bare.tool(f"add_{_number}")(add)
 
@@ -90,5 +90,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         bare.run("stdio")
     else:
-        # As `bare.run("streamable-http")` does it where nothing but the SDK is installed: the host brings httptools.
+        # The same as `bare.run("streamable-http")` without mcp-host, which installs httptools.
         uvicorn.run(bare.streamable_http_app(), port=int(sys.argv[2]), log_level="error", http="h11")

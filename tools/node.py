@@ -1,4 +1,4 @@
-"""Installs the npm packages that some tests drive the host with; says why if it cannot, and those tests skip."""
+"""Installs the npm packages that some tests need; if it cannot, it prints why, and those tests are skipped."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from support.node import MissingError, install
 try:
     install()
 except MissingError as error:
-    print(f"Not installed, so that the tests that need them skip: npm packages ({error})")
+    print(f"Not installed, so the tests that need them are skipped: npm packages ({error})")

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the programs that some tests need and Python's packages cannot bring, and the npm packages of other people's
-# clients. Without root, apt-get or a registry it says what is missing, and those tests skip with that reason.
+# Installs the programs that some tests need and Python packages do not contain, and the npm packages of other clients.
+# Without root, apt-get or a registry it prints what is missing; the tests that need it are skipped with that reason.
 set -eu
 missing=""
-need() { # PACKAGE... because a test needs a program that is not there
+need() { # PACKAGE...: a test needs a program of these packages
     missing="$missing $*"
 }
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || need nginx-light         # the how-to page about it
@@ -19,5 +19,5 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
     # shellcheck disable=SC2086
     if apt-get update -qq && apt-get install -qq --no-install-recommends $missing >/dev/null; then missing=""; fi
 fi
-[ -z "$missing" ] || echo "Not installed, so that the tests that need them skip:$missing"
+[ -z "$missing" ] || echo "Not installed, so the tests that need them are skipped:$missing"
 .venv/bin/python tools/node.py

@@ -16,6 +16,7 @@ from mcp_host.api import (
     PluginContext,
     Prompt,
     Resource,
+    SchemaTool,
     Tool,
     hookimpl,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Resource",
     "ResourceError",
     "ResourceNotFoundError",
+    "SchemaTool",
     "Tool",
     "ToolError",
     "__version__",

@@ -1,4 +1,4 @@
-"""What authors write plugins with: contributions as frozen dataclasses, and `Plugin`, their collector."""
+"""The API for authors of plugins: contributions as frozen dataclasses, and `Plugin`, which collects them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from mcp_host.context import Context
 
 PROJECT = "mcp_host"
-"""The pluggy project name: what `hookimpl` marks functions for."""
+"""The project name in pluggy, used by `hookimpl`."""
 
 hookimpl = pluggy.HookimplMarker(PROJECT)
-"""Marks a function of a plugin as the implementation of the hook it is named after."""
+"""Marks a plugin's function as the implementation of the hook with the same name."""
 
 SettingsT = DefaultTypeVar("SettingsT", default=Any)
 _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
@@ -33,15 +33,15 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Tool:
-    """A function the model may call.
+    """A function that the model may call.
 
-    `fn` is sync (run in a worker thread) or async; its signature is the input schema, its return
-    annotation the output schema. `name`, `title` and `description` default to the function's own.
-    The four hints and `annotations` are what clients show before they call (spec: Tool Annotations);
-    a hint wins over the same field of `annotations`. `input_schema` replaces the advertised JSON Schema
-    (arguments are still checked against the signature). `timeout` is in seconds; the TOML's wins.
-    `scopes` are what the caller's token must carry when `[auth]` is on. `ui` is the `ui://` URI of the plugin's own
-    resource that clients with MCP Apps (SEP-1865) render the result in; others show the result's text.
+    `fn` is sync (it runs in a worker thread) or async. Its signature is the input schema, its return annotation is the
+    output schema. The defaults of `name`, `title` and `description` come from the function. Clients show the four hints
+    and `annotations` before a call (spec: Tool Annotations). A hint wins over the same field of `annotations`.
+    `input_schema` replaces the advertised JSON Schema, but arguments are still checked against the signature. `timeout`
+    is in seconds; a timeout in the TOML wins. With `[auth]`, the caller's token must have all `scopes`. `ui` is the
+    `ui://` URI of a resource of the same plugin. Clients with MCP Apps (SEP-1865) render the result in it; other
+    clients show the result's text.
     """
 
     fn: Callable[..., Any]
@@ -63,14 +63,42 @@ class Tool:
 
 
 @dataclass(frozen=True)
-class Resource:
-    """Data a client may read, at a fixed URI or at every URI of an RFC 6570 template.
+class SchemaTool:
+    """A tool that is described by a JSON Schema instead of a signature, for tools that are known at run time only.
 
-    The template's variables are the parameters of `fn`, which may also take a `Context` and returns
-    `str`, `bytes`, anything JSON can say, or the SDK's `ReadResourceContents` where the media type of one URI differs
-    from that of the template. `mime_type` is `text/plain` unless given, and at a `ui://` URI that of
-    MCP Apps; such a page's `csp` and `permissions` are said in `meta={"ui": ...}`. `security` replaces the
-    path-traversal checks made on template values. `timeout` is in seconds.
+    `handler(arguments, ctx)` is sync (run in a worker thread) or async. It gets the arguments as one mapping, checked
+    against `input_schema`, and returns what any tool may return. With `output_schema` its result must conform to that,
+    and is sent as structured content. References (`$ref`) are looked up inside of the schemas. The other fields are
+    `Tool`'s.
+    """
+
+    name: str
+    input_schema: Mapping[str, Any]
+    handler: Callable[[Mapping[str, Any], Context[Any, Any]], Any]
+    output_schema: Mapping[str, Any] | None = None
+    title: str | None = None
+    description: str | None = None
+    annotations: ToolAnnotations | None = None
+    icons: Sequence[Icon] | None = None
+    meta: Mapping[str, Any] | None = None
+    read_only: bool | None = None
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+    timeout: float | None = None
+    scopes: Sequence[str] = ()
+    ui: str | None = None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Data that a client may read, at a fixed URI or at every URI of an RFC 6570 template.
+
+    The template's variables are the parameters of `fn`. It may also take a `Context`. It returns `str`, `bytes`, any
+    JSON value, or the SDK's `ReadResourceContents` if one URI needs another media type than the template. The default
+    of `mime_type` is `text/plain`, and for a `ui://` URI the type of MCP Apps. The `csp` and `permissions` of such a
+    page are in `meta={"ui": ...}`. `security` replaces the path-traversal checks on template values. `timeout` is in
+    seconds.
     """
 
     uri: str
@@ -89,7 +117,7 @@ class Resource:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt template. `fn` returns text, a message, or a sequence of them; its parameters are the arguments."""
+    """A prompt template. `fn` returns text, a message, or a sequence of both. Its parameters are the arguments."""
 
     fn: Callable[..., Any]
     name: str | None = None
@@ -104,8 +132,8 @@ class Prompt:
 class Completion:
     """A completer for one argument of a prompt or of a resource template.
 
-    `ref` is the prompt's name (as the author wrote it) or the template's URI, `argument` the argument's name.
-    `fn(value)` gets what the user has typed and returns the candidates, best first. It may also take
+    `ref` is the prompt's name (without the prefix) or the template's URI. `argument` is the argument's name.
+    `fn(value)` gets the text that the user has typed and returns the candidates, best first. It may also take
     `arguments` (a dict of the arguments chosen so far) and a `Context`.
     """
 
@@ -116,9 +144,9 @@ class Completion:
 
 @dataclass(frozen=True)
 class Check:
-    """One question `mcp-host check` asks: `fn` returns None when all is well, or one line saying what is not.
+    """A check that `mcp-host check` runs. `fn` returns None if all is well, or one line that describes the problem.
 
-    `fn` may be async and may take the `PluginContext`; an exception counts as a failure.
+    `fn` may be async and may take the `PluginContext`. An exception is a failure, too.
     """
 
     fn: Callable[..., str | Awaitable[str | None] | None]
@@ -141,9 +169,9 @@ class Command:
 
 @dataclass(frozen=True)
 class Call:
-    """What a middleware sees: one tool call, resource read or prompt get on its way to its owner.
+    """A tool call, resource read or prompt get, as a middleware sees it.
 
-    `name` is the served tool or prompt name, or the URI. `arguments` are as the client sent them.
+    `name` is the served name of the tool or prompt, or the URI. `arguments` are the client's, unchanged.
     """
 
     kind: Literal["tool", "resource", "prompt"]
@@ -160,7 +188,7 @@ Middleware = Callable[[Call, CallNext], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What a plugin may know of the host it runs in. `base_dir` is the folder of `mcp-host.toml`."""
+    """Facts about the host for plugins. `base_dir` is the folder of `mcp-host.toml`."""
 
     name: str
     version: str
@@ -171,7 +199,7 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class PluginContext(Generic[SettingsT]):
-    """One plugin's own view: its name, its settings, its folder, its logger, and facts about the host."""
+    """A plugin's name, settings, data folder and logger, and facts about the host."""
 
     name: str
     settings: SettingsT
@@ -182,15 +210,15 @@ class PluginContext(Generic[SettingsT]):
 
     @property
     def data_dir(self) -> Path:
-        """A folder of the plugin's own, kept between runs and made when first asked for."""
+        """The plugin's own folder. It is kept between runs, and created at its first use."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         return self._data_dir
 
     async def notify_resource_updated(self, uri: str) -> None:
-        """Tell the clients that subscribed to one of the plugin's own resources that it has changed.
+        """Notify the clients that subscribed to one of the plugin's own resources that it has changed.
 
-        For what changes outside of a request, in a task of the lifespan; inside one, `ctx` has the same method.
-        A URI that the plugin does not serve is passed over.
+        Use this outside of requests, for example in a task of the lifespan. In a request, `ctx` has the same method.
+        A URI that the plugin does not serve is ignored.
         """
         if self._announce is not None:
             await self._announce(uri)
@@ -200,17 +228,17 @@ Lifespan = Callable[[PluginContext[Any]], AbstractAsyncContextManager[Any]]
 
 
 class Plugin:
-    """A plugin written with decorators, as an `MCPServer` is.
+    """A plugin written with decorators, like an `MCPServer`.
 
-    `settings` is the pydantic model of `[plugins.NAME.settings]`; without one the plugin takes no
-    settings. `lifespan` takes the `PluginContext` and returns an async context manager; what it yields
-    is `ctx.state`. Every decorator works with and without arguments.
+    `settings` is the pydantic model of `[plugins.NAME.settings]`. Without a model the plugin takes no settings.
+    `lifespan` takes the `PluginContext` and returns an async context manager; the value that it yields is `ctx.state`.
+    `tool`, `prompt` and `check` work with and without arguments.
     """
 
     def __init__(self, settings: type[BaseModel] | None = None, lifespan: Lifespan | None = None) -> None:
         self.settings = settings
         self.lifespan = lifespan
-        self._tools: list[Tool] = []
+        self._tools: list[Tool | SchemaTool] = []
         self._resources: list[Resource] = []
         self._prompts: list[Prompt] = []
         self._completions: list[Completion] = []
@@ -242,13 +270,59 @@ class Plugin:
         ui: str | None = None,
     ) -> Callable[[_FunctionT], _FunctionT]: ...
     def tool(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Contribute the decorated function as a tool; the arguments are `Tool`'s."""
+        """Contribute the decorated function as a tool. The arguments are those of `Tool`."""
         if callable(name):
             self._tools.append(Tool(name))
             return name
 
         def decorate(fn: _FunctionT) -> _FunctionT:
             self._tools.append(Tool(fn, name, *args, **kwargs))
+            return fn
+
+        return decorate
+
+    def schema_tool(
+        self,
+        input_schema: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        read_only: bool | None = None,
+        destructive: bool | None = None,
+        idempotent: bool | None = None,
+        open_world: bool | None = None,
+        timeout: float | None = None,
+        scopes: Sequence[str] = (),
+        ui: str | None = None,
+    ) -> Callable[[_FunctionT], _FunctionT]:
+        """Contribute the decorated `handler(arguments, ctx)` as a tool described by a JSON Schema; see `SchemaTool`."""
+
+        def decorate(fn: _FunctionT) -> _FunctionT:
+            self._tools.append(
+                SchemaTool(
+                    name or fn.__name__,
+                    input_schema,
+                    fn,
+                    output_schema=output_schema,
+                    title=title,
+                    description=description,
+                    annotations=annotations,
+                    icons=icons,
+                    meta=meta,
+                    read_only=read_only,
+                    destructive=destructive,
+                    idempotent=idempotent,
+                    open_world=open_world,
+                    timeout=timeout,
+                    scopes=scopes,
+                    ui=ui,
+                )
+            )
             return fn
 
         return decorate
@@ -307,7 +381,7 @@ class Plugin:
         scopes: Sequence[str] = (),
     ) -> Callable[[_FunctionT], _FunctionT]: ...
     def prompt(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Contribute the decorated function as a prompt; the arguments are `Prompt`'s."""
+        """Contribute the decorated function as a prompt. The arguments are those of `Prompt`."""
         if callable(name):
             self._prompts.append(Prompt(name))
             return name
@@ -319,7 +393,7 @@ class Plugin:
         return decorate
 
     def completion(self, ref: str, argument: str) -> Callable[[_FunctionT], _FunctionT]:
-        """Contribute the decorated function as the completer of one argument of a prompt or template."""
+        """Contribute the decorated function as the completer for one argument of a prompt or template."""
 
         def decorate(fn: _FunctionT) -> _FunctionT:
             self._completions.append(Completion(ref, argument, fn))
@@ -335,7 +409,7 @@ class Plugin:
     def route(
         self, path: str, methods: Sequence[str] = ("GET",), name: str | None = None
     ) -> Callable[[_FunctionT], _FunctionT]:
-        """Serve the decorated `async (request) -> Response` beside `/mcp` when the transport is HTTP."""
+        """Serve the decorated `async (request) -> Response` over HTTP, beside `/mcp`."""
 
         def decorate(fn: _FunctionT) -> _FunctionT:
             self._routes.append((path, fn, methods, name))
@@ -348,7 +422,7 @@ class Plugin:
     @overload
     def check(self, name: str | None = None) -> Callable[[_FunctionT], _FunctionT]: ...
     def check(self, name: Any = None) -> Any:
-        """Contribute the decorated function as a question of `mcp-host check`."""
+        """Contribute the decorated function as a check of `mcp-host check`."""
 
         def decorate(fn: _FunctionT, label: str | None = None) -> _FunctionT:
             self._checks.append(Check(fn, label or fn.__name__.replace("_", " ")))
@@ -369,14 +443,14 @@ class Plugin:
 
         return decorate(name) if callable(name) else lambda fn: decorate(fn, name)
 
-    # The hooks, so that a Plugin is loaded by the same machinery as a module of hooks.
+    # These hooks let the host load a Plugin in the same way as a module with hooks.
 
     @hookimpl
     def mcp_settings(self) -> type[BaseModel] | None:
         return self.settings
 
     @hookimpl
-    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool]:
         return tuple(self._tools)
 
     @hookimpl

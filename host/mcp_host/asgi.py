@@ -1,4 +1,4 @@
-"""A host as an ASGI app, to be served or mounted.
+"""A host as an ASGI app, to serve or to mount.
 
 ```python
 from mcp_host.asgi import create_app
@@ -27,12 +27,12 @@ __all__ = ["HostApp", "create_app"]
 def create_app(config: HostConfig | Path | str, *, objects: Mapping[str, object] | None = None) -> HostApp:
     """Load the plugins of a configuration, or of the file at this path, and return the app that serves them.
 
-    `[transport]`'s path, CORS and guard apply, whatever its `kind`; host and port are the outer server's.
-    `objects` are plugin objects by name that take the place of installed plugins.
+    The path, the CORS settings and the header checks of `[transport]` apply for any `kind`. The outer server has its
+    own host and port. `objects` are plugin objects by name; they replace installed plugins.
 
     Raises:
-        ConfigError: The file says something the host cannot use.
-        StartRefusedError: A required plugin failed to load; one that fails to start raises when the app starts.
+        ConfigError: The file is not valid.
+        StartRefusedError: A required plugin failed to load. If one fails to start, the app raises this when it starts.
     """
     if not isinstance(config, HostConfig):
         config = load_config(Path(config))

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Generic, cast
 
 from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.elicitation import ElicitationResult, ElicitSchemaModelT, UrlElicitationResult
+from mcp.server.elicitation import (
+    AcceptedElicitation,
+    CancelledElicitation,
+    DeclinedElicitation,
+    ElicitationResult,
+    ElicitSchemaModelT,
+    UrlElicitationResult,
+    render_elicitation_schema,
+)
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import NoBackChannelError
-from mcp.types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams
+from mcp.shared.message import ServerMessageMetadata
+from mcp.types import (
+    ElicitRequest,
+    ElicitRequestFormParams,
+    ElicitResult,
+    LoggingLevel,
+    LoggingMessageNotification,
+    LoggingMessageNotificationParams,
+)
 from pydantic import PrivateAttr
 from typing_extensions import TypeVar
 
 from mcp_host.api import PluginContext
+from mcp_host.asking import AskingSession, Exit, Form, content_of
 
 SettingsT = TypeVar("SettingsT", default=Any)
 StateT = TypeVar("StateT", default=Any)
@@ -64,15 +82,21 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         catalog: object = None,
         *,
         on_progress: Callable[[], None] | None = None,
+        asking: Callable[[], AbstractContextManager[None]] | None = None,
+        outgoing: Exit | None = None,
     ) -> Context[Any, Any]:
         """The context of `parent`'s request as `plugin` may see it.
 
         `catalog` is the generation the request is served from; what it reads in turn comes from the same one.
-        `on_progress` is called each time the call reports progress.
+        `on_progress` is called each time the call reports progress, and `asking` is entered while it asks the client.
+        What it sends to the client passes `outgoing`. Without these two, it sends as `parent` does.
         """
         request = parent._request_context
         if request is not None:
-            request = replace(request, lifespan_context=state)
+            session = request.session
+            if asking is not None and outgoing is not None:
+                session = AskingSession(session, asking, outgoing)
+            request = replace(request, lifespan_context=state, session=session)
         context = cls.__new__(cls)
         # As pydantic's `__copy__` does it, but into this class. Its constructor would take five times as long, on each
         # call, to set what is private one by one.
@@ -164,15 +188,29 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
     async def elicit(self, message: str, schema: type[ElicitSchemaModelT]) -> ElicitationResult[ElicitSchemaModelT]:
         """Ask the user for a form's worth of data; see the SDK's `Context.elicit`.
 
+        The time until the answer does not count towards the call's deadline.
+
         Raises:
-            ToolError: The client did not declare elicitation (it would never answer), or speaks a
-                protocol version without server-to-client requests.
+            ToolError: The client did not declare elicitation (it would never answer), speaks a
+                protocol version without server-to-client requests, or gave an answer that does not fit. The
+                last is a `ValueError`, too.
+            TypeError: The protocol has no field for one of the schema's.
         """
         self._require_elicitation()
+        form = Form.of(schema)
+        requested = render_elicitation_schema(cast("type[ElicitSchemaModelT]", form))
         try:
-            return await super().elicit(message, schema)
+            # Not through `elicit_form`: the model decides what fits, which may take more than its schema says.
+            result = await self.session.send_request(
+                ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=requested)),
+                ElicitResult,
+                metadata=ServerMessageMetadata(related_request_id=self.request_id),
+            )
         except NoBackChannelError:
             raise ToolError(_NO_BACK_CHANNEL) from None
+        if result.action == "accept":
+            return AcceptedElicitation(data=cast("ElicitSchemaModelT", form.model_validate(content_of(result))))
+        return DeclinedElicitation() if result.action == "decline" else CancelledElicitation()
 
     async def elicit_url(self, message: str, url: str, elicitation_id: str) -> UrlElicitationResult:
         """Send the user to a URL; raises as `elicit` does."""

@@ -6,7 +6,10 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class ErrorCode(StrEnum):
@@ -158,3 +161,14 @@ def text_of(error: BaseException) -> str:
     lines = str_of(error).strip().splitlines() or ["(no text)"]
     text = lines[0] if len(lines[0]) <= LONGEST_TEXT else f"{lines[0][:LONGEST_TEXT]} ..."
     return f"{type(error).__name__}: {text}"
+
+
+def describe_validation(error: ValidationError) -> str:
+    """Say which fields do not fit and why, without the values given and without addresses of the library's site."""
+    lines = []
+    for detail in error.errors(include_url=False, include_input=False, include_context=False):
+        field = ".".join(str(part) for part in detail["loc"]) or "arguments"
+        # The messages of tagged unions are the ones that quote the input.
+        message = "the tag fits no variant" if detail["type"] == "union_tag_invalid" else detail["msg"]
+        lines.append(f"{field}: {message}")
+    return "; ".join(lines)

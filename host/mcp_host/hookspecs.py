@@ -1,8 +1,8 @@
-"""The hooks a plugin may implement, each with an example that runs. There is no logic here.
+"""The hooks that a plugin may implement, each with an example that runs. There is no logic here.
 
-Hooks are synchronous and called one plugin at a time, in the order of `mcp-host.toml`; anything that takes time
-belongs into the lifespan. An implementation is marked with `@hookimpl`, may take fewer arguments than its
-specification, and may be a method of an object, a function of a module, or what `Plugin`'s decorators make.
+Hooks are synchronous. They are called for one plugin at a time, in the order of `mcp-host.toml`. Slow work belongs in
+the lifespan. An implementation is marked with `@hookimpl` and may take fewer arguments than its specification. It may
+be a method of an object or a function of a module; `Plugin`'s decorators implement the hooks, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from mcp_host.api import PROJECT, Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import (
+    PROJECT,
+    Check,
+    Command,
+    Completion,
+    Middleware,
+    PluginContext,
+    Prompt,
+    Resource,
+    SchemaTool,
+    Tool,
+)
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -25,7 +36,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 @hookspec
 def mcp_settings() -> type[BaseModel] | None:
-    """Return the model of `[plugins.NAME.settings]`. Without one the plugin takes no settings.
+    """Return the model of `[plugins.NAME.settings]`. Without a model the plugin takes no settings.
 
     ```python
     from pydantic import BaseModel, Field
@@ -42,7 +53,7 @@ def mcp_settings() -> type[BaseModel] | None:
 
 
 @hookspec
-def mcp_tools(plugin: PluginContext[Any]) -> Iterable[Tool | Callable[..., Any]] | None:
+def mcp_tools(plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool | Callable[..., Any]] | None:
     """Return the tools. A plain function is `Tool(function)`.
 
     ```python
@@ -120,9 +131,9 @@ def mcp_completions(plugin: PluginContext[Any]) -> Iterable[Completion] | None:
 
 @hookspec
 def mcp_lifespan(plugin: PluginContext[Any]) -> AbstractAsyncContextManager[Any] | None:
-    """Return an async context manager that holds what the plugin needs while it serves; it yields `ctx.state`.
+    """Return an async context manager that runs while the plugin serves. It yields `ctx.state`.
 
-    It is entered once per process, in the order of the TOML, under `[host] start_timeout`, and left in reverse order.
+    It starts once per process, in the order of the TOML, within `[host] start_timeout`. It stops in reverse order.
 
     ```python
     from contextlib import asynccontextmanager
@@ -140,7 +151,7 @@ def mcp_lifespan(plugin: PluginContext[Any]) -> AbstractAsyncContextManager[Any]
 
 @hookspec
 def mcp_middleware(plugin: PluginContext[Any]) -> Iterable[Middleware] | None:
-    """Return `async (call, call_next)` functions run around every tool call, resource read and prompt get.
+    """Return `async (call, call_next)` functions that run around every tool call, resource read and prompt get.
 
     ```python
     from mcp_host import hookimpl
@@ -158,7 +169,7 @@ def mcp_middleware(plugin: PluginContext[Any]) -> Iterable[Middleware] | None:
 
 @hookspec
 def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute] | None:
-    """Return Starlette routes, served beside `/mcp` when the transport is HTTP, behind the same Host and Origin guard.
+    """Return Starlette routes that are served over HTTP beside `/mcp`, with the same checks of Host and Origin.
 
     ```python
     from mcp_host import hookimpl
@@ -177,7 +188,7 @@ def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute] | None:
 
 @hookspec
 def mcp_token_verifier(plugin: PluginContext[Any]) -> TokenVerifier | None:
-    """Return what checks bearer tokens when the TOML says `[auth] verifier = "plugin:NAME"`.
+    """Return the verifier of bearer tokens for `[auth] verifier = "plugin:NAME"` in the TOML.
 
     ```python
     from mcp.server.auth.provider import AccessToken
@@ -198,7 +209,7 @@ def mcp_token_verifier(plugin: PluginContext[Any]) -> TokenVerifier | None:
 
 @hookspec
 def mcp_checks(plugin: PluginContext[Any]) -> Iterable[Check] | None:
-    """Return what `mcp-host check` should ask the plugin.
+    """Return the plugin's checks for `mcp-host check`.
 
     ```python
     import shutil

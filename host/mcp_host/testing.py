@@ -1,4 +1,4 @@
-"""Tests of a plugin with a real client, in memory: nothing that happens to be installed is discovered."""
+"""Tests of a plugin with a real client in memory. Installed plugins are not discovered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mcp_host.server.hostserver import HostServer
 __all__ = ["Mode", "connect", "contract", "make_host"]
 
 Mode = Literal["auto", "legacy"] | str
-"""`auto` speaks 2026-07-28, `legacy` the handshake versions; a version pins one."""
+"""The protocol era: `auto` is 2026-07-28, `legacy` a handshake version. A version number selects that version."""
 
 
 def make_host(
@@ -30,12 +30,12 @@ def make_host(
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Host:
-    """Load plugins as `mcp-host run` would, without serving them; the host's `records` say how each fared.
+    """Load plugins as `mcp-host run` does, without serving them. The host's `records` have the result for each.
 
-    `plugin_or_config` is a plugin in any of its forms (a `Plugin`, a module or object of hooks, an `MCPServer`),
-    a dict of several by name, or a `HostConfig` or path of a TOML file, whose plugins are then looked for among
-    the installed ones. `settings` are the one plugin's, `options` the rest of the file as nested dicts:
-    `{"host": {"debug": True}, "plugins": {"plugin": {"prefix": "x_"}}}`.
+    `plugin_or_config` is a plugin in any form (a `Plugin`, a module or object with hooks, an `MCPServer`), a dict of
+    several plugins by name, a `HostConfig`, or the path of a TOML file. For a configuration or a file, the plugins are
+    found among the installed ones. `settings` are the settings of the plugin. `options` is the rest of the file as
+    nested dicts: `{"host": {"debug": True}, "plugins": {"plugin": {"prefix": "x_"}}}`.
     """
     if isinstance(plugin_or_config, HostConfig | Path):
         config = plugin_or_config if isinstance(plugin_or_config, HostConfig) else load_config(plugin_or_config)
@@ -61,11 +61,11 @@ async def connect(
 ) -> AsyncIterator[Client]:
     """Serve a plugin in memory and yield a connected `mcp.Client`.
 
-    The arguments are `make_host`'s; `mode` is the protocol era and `client_options` are further arguments of
+    The other arguments are those of `make_host`. `mode` is the protocol era. `client_options` are more arguments of
     `mcp.Client` (`elicitation_callback=...`).
 
     Raises:
-        HostError: A plugin failed to load or to start; the text is its record's.
+        HostError: A plugin failed to load or to start. The text is the problem in its record.
     """
     host = make_host(plugin_or_config, name=name, settings=settings, options=options)
     _raise_failures(host)

@@ -1,4 +1,4 @@
-"""Plugins for other people's clients to use, and those clients in a folder of the test's own."""
+"""Plugins for other clients, and those clients in the test's own folder."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def one() -> str:
 '''
 
 LONGEST = 300.0
-"""Seconds that a server or a client may live: some servers here serve a whole module, on a machine that may be busy."""
+"""How long a server or a client may run, in seconds. Some servers run for a whole module, on a busy machine."""
 
 CONFIG = """
 [host]
@@ -105,13 +105,13 @@ resumable = true
 
 @dataclass(frozen=True)
 class Shop:
-    """A folder with an mcp-host.toml, an `mcp-host` that serves it, and clients that come to it."""
+    """A folder with an mcp-host.toml, an `mcp-host` that serves it, and its clients."""
 
     cli: Cli
 
     @property
     def command(self) -> list[str]:
-        """What a client starts to get the server on stdio."""
+        """The command that a client starts for the server on stdio."""
         return [sys.executable, "-m", "mcp_host", "run", "--reload", "--config", str(self.cli.folder / "mcp-host.toml")]
 
     def add_the_late_plugin(self) -> None:
@@ -154,7 +154,7 @@ def wares(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def _shop(wares: Site, folder: Path) -> Shop:
     try:
-        # A script's imports are looked for beside it.
+        # A script's imports are searched beside it.
         (folder / "node_modules").symlink_to(node.packages())
     except node.MissingError as error:
         pytest.skip(str(error))
@@ -173,7 +173,7 @@ def shop(wares: Site, tmp_path: Path) -> Shop:
 
 @pytest.fixture(scope="module")
 def shared_shop(wares: Site, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """One for the tests of a module that change nothing."""
+    """A shop for those tests of a module that change nothing."""
     return _shop(wares, tmp_path_factory.mktemp("shop"))
 
 

@@ -29,7 +29,7 @@ def served(shared_shop: Shop) -> Iterator[Process]:
 
 
 @each_era
-def test_the_cli_does_every_request_over_http(era: str, shared_shop: Shop, served: Process) -> None:
+def test_the_cli_sends_every_request_over_http(era: str, shared_shop: Shop, served: Process) -> None:
     def inspect(method: str, *args: str) -> Done:
         options = ["--protocol-era", era, "--format", "json", "--quiet", "--method", method]
         return shared_shop.run("mcp-inspector", "--cli", served.url, *options, *args)
@@ -59,7 +59,7 @@ def test_the_cli_does_every_request_over_http(era: str, shared_shop: Shop, serve
         assert result("logging/setLevel", "--log-level", "debug") == {}
 
 
-def test_the_cli_shows_what_was_wrong(shared_shop: Shop, served: Process) -> None:
+def test_the_cli_shows_errors(shared_shop: Shop, served: Process) -> None:
     def error(method: str, *args: str) -> tuple[int, str]:
         options = ["--protocol-era", "auto", "--format", "json", "--quiet", "--method", method]
         done = shared_shop.run("mcp-inspector", "--cli", served.url, *options, *args)
@@ -80,7 +80,7 @@ def test_the_cli_shows_what_was_wrong(shared_shop: Shop, served: Process) -> Non
 
 
 def test_the_cli_starts_a_server_on_stdio(shared_shop: Shop) -> None:
-    # It hands its server only a few variables of its own environment.
+    # It passes only a few variables of its environment to its server.
     path = ["-e", f"PYTHONPATH={shared_shop.cli.env['PYTHONPATH']}"]
     options = ["--format", "json", "--quiet", *path, "--method", "tools/call"]
     call = ["--tool-name", "greet", "--tool-arg", "name=Ann"]
@@ -90,7 +90,7 @@ def test_the_cli_starts_a_server_on_stdio(shared_shop: Shop) -> None:
 
 
 class Mcpdo:
-    """`mcpdo` with a daemon of its own and one connection, called `shop`."""
+    """`mcpdo` with its own daemon and one connection, called `shop`."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop = shop
@@ -109,7 +109,7 @@ class Mcpdo:
 
 @pytest.fixture
 def mcpdo(shared_shop: Shop) -> Iterator[Mcpdo]:
-    # Not in the test's own folder: the path of a socket may have no more than 107 characters.
+    # Not in the test's own folder, because the path of a socket may have only 107 characters.
     with tempfile.TemporaryDirectory(prefix="mcpdo-") as folder:
         own = {"MCP_INSPECTOR_DAEMON_DIR": folder, "MCP_INSPECTOR_DAEMON_TOKEN": "of this test"}
         env = {**shared_shop.cli.env, **own, "MCP_INSPECTOR_SECRET_STORE": "file"}

@@ -1,4 +1,4 @@
-"""The TypeScript clients, 1.x and 2.x in both eras, do all that a client does, over stdio and HTTP."""
+"""The TypeScript clients, 1.x and 2.x in both eras, use everything that a server serves, over stdio and HTTP."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENTS = [
 
 
 def session(shop: Shop, script: list[str], *, http: bool) -> dict[str, dict[str, Any]]:
-    """Run a session with a reload in its middle, and return what it printed, by step; questions are in `asked`."""
+    """Run a session with a reload, and return its output by step. Questions are in `asked`."""
     with ExitStack() as stack:
         target, reload = shop.command, _nothing
         if http:
@@ -50,7 +50,7 @@ def test_a_session_of(script: list[str], version: str, http: bool, shop: Shop) -
     modern = version == MODERN
 
     connected = seen["connected"]
-    # The SDK 1.x does not tell over stdio which version was agreed on.
+    # Over stdio, the SDK 1.x does not report the negotiated version.
     assert connected.get("version", version) == version
     assert (connected["server"], connected["instructions"]) == ("shop", "Be kind.")
     assert connected["capabilities"]["tools"]["listChanged"] is True

@@ -1,4 +1,4 @@
-"""Runs the official conformance suite and reads what it found."""
+"""Runs the official conformance suite and reads its results."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any, Literal
 
 from support import node
 
-Outcome = Literal["passes", "warns", "fails", "empty"]
+Result = Literal["passes", "warns", "fails", "empty"]
 
 _LONGEST = 300.0
-"""Seconds after which a run of the suite is given up; the longest takes under ten where nothing else runs."""
+"""Seconds after which a run of the suite is stopped. On an idle machine, the longest run takes less than ten."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the suite found in one scenario. The ticks it prints count failures only, this counts all."""
+    """The result of one scenario. The suite's own output counts only failures, this counts everything."""
 
     name: str
     checks: Sequence[dict[str, Any]]
 
     @property
-    def outcome(self) -> Outcome:
+    def result(self) -> Result:
         found = {check["status"] for check in self.checks}
         if "FAILURE" in found:
             return "fails"
@@ -44,7 +44,7 @@ class Scenario:
 
     @property
     def details(self) -> str:
-        """Everything the checks saw, as one text of JSON."""
+        """Everything that the checks saw, as JSON."""
         return json.dumps([check.get("details") for check in self.checks])
 
 
@@ -68,28 +68,28 @@ def run(version: str, url: str, folder: Path, *options: str) -> dict[str, Scenar
         # server-NAME-2026-11-22T19-05-45-089Z
         name = re.sub(r"^server-|-\d{4}-\d\d-\d\dT[\d-]+Z$", "", path.parent.name)
         scenarios[name] = Scenario(name, json.loads(path.read_text(encoding="utf-8")))
-    failed = [name for name, scenario in scenarios.items() if scenario.outcome == "fails"]
+    failed = [name for name, scenario in scenarios.items() if scenario.result == "fails"]
     assert scenarios, f"the suite checked nothing:\n{done.stdout}{done.stderr}"
     assert done.returncode == 0 or failed, f"the suite ended with {done.returncode}:\n{done.stdout}{done.stderr}"
     return scenarios
 
 
 def run_steadily(
-    version: str, url: str, folder: Path, options: Sequence[str], alone: Sequence[str], expected: Mapping[str, Outcome]
+    version: str, url: str, folder: Path, options: Sequence[str], alone: Sequence[str], expected: Mapping[str, Result]
 ) -> dict[str, Scenario]:
-    """Run the suite, then once more, alone, each scenario that came out otherwise than expected.
+    """Run the suite. Then run each scenario with an unexpected result again, alone.
 
     Some checks give a server half a second to answer in, which a busy machine may take; what is wrong stays wrong.
     """
     scenarios = run(version, url, folder, *options)
     for name, scenario in list(scenarios.items()):
-        if scenario.outcome != expected.get(name):
+        if scenario.result != expected.get(name):
             scenarios |= run(version, url, folder / "again" / name, "--scenario", name, *alone)
     return scenarios
 
 
 def required(version: str, revision: str) -> frozenset[str]:
-    """The scenarios that a revision of the specification requires of a server: a frozen list in the suite's package."""
+    """Return the scenarios that a revision of the specification requires: a fixed list in the suite's package."""
     text = (node.packages() / f"conformance-{version}/requirements/{revision}.yaml").read_text(encoding="utf-8")
     section = re.search(r"^server:\n((?:  - .*\n)+)", text, re.MULTILINE)
     assert section is not None

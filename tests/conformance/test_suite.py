@@ -1,4 +1,4 @@
-"""The official conformance suite passes against `mcp-host run` and a plugin that has its fixtures."""
+"""The official conformance suite passes with `mcp-host run` and a plugin that has its fixtures."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 def passing(
     served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str]
 ) -> dict[str, suite.Scenario]:
-    """Run the suite: every required scenario passes without a warning, every other one comes out as its line says."""
+    """Run the suite. Required scenarios pass without a warning, the others have the result in expected.toml."""
     others: dict[str, dict[str, Any]] = EXPECTED[revision or version]["others"]
-    expected: dict[str, suite.Outcome] = {
+    expected: dict[str, suite.Result] = {
         **dict.fromkeys(required, "passes"),
-        **{name: line["outcome"] for name, line in others.items()},
+        **{name: line["result"] for name, line in others.items()},
     }
     options, alone = ["--requirements", revision or ""], ["--spec-version", revision or ""]
     if revision is None:
         options, alone = ["--suite", "all"], []
     scenarios = suite.run_steadily(version, served.url, tmp_path, options, alone, expected)
-    wrong = [name for name, scenario in scenarios.items() if scenario.outcome != expected.get(name)]
+    wrong = [name for name, scenario in scenarios.items() if scenario.result != expected.get(name)]
     problems = "\n".join(line for name in wrong for line in scenarios[name].problems)
-    assert {name: scenario.outcome for name, scenario in scenarios.items()} == expected, problems
+    assert {name: scenario.result for name, scenario in scenarios.items()} == expected, problems
     assert all(line["reason"] for line in others.values())
     return scenarios
 
 
 def assert_saw(scenarios: dict[str, suite.Scenario], name: str, *texts: str) -> None:
-    """A scenario that any server passes, even one without the fixture, saw this plugin's."""
+    """Check that a scenario which every server passes really saw this plugin's fixture."""
     for text in texts:
         assert text in scenarios[name].details, f"{name} passed without having seen {text!r}"
 
@@ -89,13 +89,13 @@ def test_the_requirements_of_2026_07_28_are_met(served: Process, tmp_path: Path)
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "input-required-result-ignore-extra-params", "Hello, Alice!")
     assert_saw(scenarios, "input-required-result-validate-input", '"code": -32602', "What is your name?")
-    # What unsupported-methods lists holds a tool and a prompt that do ask when they are called.
+    # unsupported-methods lists a tool and a prompt that ask questions when they are called.
     assert_saw(scenarios, "tools-list", "test_input_required_result_elicitation")
     assert_saw(scenarios, "input-required-result-non-tool-request", "What context should the prompt use?")
 
 
-def test_calls_at_once_get_a_stream_each_in_2026_07_28(served: Process) -> None:
-    """What server-sse-multiple-streams leaves out there: it lists tools, which is answered without a stream."""
+def test_simultaneous_calls_each_get_a_stream_in_2026_07_28(served: Process) -> None:
+    """server-sse-multiple-streams does not test this: it lists tools, and lists are not sent as streams."""
 
     def call(number: int) -> list[dict[str, Any]]:
         meta = {

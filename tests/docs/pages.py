@@ -35,7 +35,7 @@ def blocks(page: Path) -> list[Block]:
     """Return the fenced blocks of a page, those in lists and admonitions too.
 
     Raises:
-        ValueError: A fence is not closed, or says more than a language and a title.
+        ValueError: A fence is not closed, or has more than a language and a title.
     """
     found: list[Block] = []
     lines = iter(enumerate(page.read_text(encoding="utf-8").splitlines(), 1))
@@ -44,7 +44,7 @@ def blocks(page: Path) -> list[Block]:
         if fence is None:
             continue
         if fence["rest"].strip():
-            raise ValueError(f"{page}:{number}: what is {fence['rest']!r}?")
+            raise ValueError(f"{page}:{number}: unknown text after the language: {fence['rest']!r}")
         text: list[str] = []
         for _, inner in lines:
             if inner.strip() == fence["fence"]:

@@ -1,9 +1,8 @@
-"""Where the commands of a page run: a home of its own, an environment of its own, and no package index.
+"""Runs the commands of a page: in its own home and its own environment, without a package index.
 
-The environment sees what is installed in the one the tests run in, of mcp-host's plugins only stats. `pip install
-mcp-host` finds it there, and projects that a page writes are installed into the sandbox alone; they are built with the
-hatchling that is there.
-The home is shown as `/home/you` and the port as 8000, as in the pages.
+The environment contains everything that is installed for the tests, but of mcp-host's plugins only stats. `pip install
+mcp-host` finds it there. Projects that a page writes are installed into the sandbox only, and built with the installed
+hatchling. Output shows the home as `/home/you` and the port as 8000, as the pages do.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from pathlib import Path
 HOME = "/home/you"
 PORT = "8000"
 _HIDDEN = re.compile(r"_?(mcp_plugin|editable_impl_mcp_plugin)_(?!stats)")
-"""Files of distributions that the reader of a page has not installed."""
+"""The files of distributions that the reader of a page has not installed."""
 
 LONGEST = 60.0
-"""Seconds after which a command has failed."""
+"""Seconds after which a command fails."""
 
 _SCRIPT = """#!{python}
 import sys
@@ -35,7 +34,7 @@ sys.exit({attr}())
 
 
 class Sandbox:
-    """A home folder with a shell in it, whose folder and exported variables last from command to command."""
+    """A home folder with a shell that keeps its folder and exported variables from command to command."""
 
     def __init__(self, folder: Path) -> None:
         self.home = (folder / "home").resolve()

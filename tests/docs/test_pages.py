@@ -1,4 +1,4 @@
-"""Every code block of every page runs, and what a page says is printed is printed."""
+"""Every code block of every page runs, and prints what the page shows."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from docs.sandbox import Sandbox
 from mcp_host.config import parse_config
 
 TUTORIAL = ["install", "first-plugin", "parts", "testing", "publishing"]
-"""The pages of the tutorial go on where the one before ends."""
+"""Each page of the tutorial continues where the page before it ends."""
 
 ELSEWHERE = ("git", "python -m twine", "twine", "uv ", "pipx ", "claude ", "sudo ")
-"""Commands that reach out of the sandbox: only their syntax is checked."""
+"""Commands that leave the sandbox: only their syntax is checked."""
 
 
 class Story:
-    """Pages read from top to bottom by somebody who does all that they say."""
+    """Follows pages from top to bottom and runs every block."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
@@ -82,7 +82,7 @@ class Story:
                     asyncio.run(result)
 
     def old(self, block: Block) -> None:
-        """How it was written for mcp 1: run by guide/test_old_spelling.py."""
+        """Check the syntax of code for mcp 1; guide/test_old_spelling.py runs it."""
         assert block.page.name == "port-fastmcp.md", block
         compile(block.text, str(block), "exec", dont_inherit=True)
 
@@ -90,7 +90,7 @@ class Story:
         json.loads(block.text)
 
     def elsewhere(self, block: Block) -> None:
-        """Run by a test of its own: test_nginx.py."""
+        """Leave the block to its own test, test_nginx.py."""
         assert block.page.name == "nginx.md", block
 
 
@@ -106,7 +106,7 @@ KINDS: dict[str, Callable[[Story, Block], None]] = {
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Whether a page shows what was printed; `...` stands for anything."""
+    """Return whether a page shows what was printed; `...` matches anything."""
     pattern = ".*?".join(re.escape(part) for part in shown.rstrip().split("..."))
     return re.fullmatch(pattern, printed.rstrip(), re.DOTALL) is not None
 
@@ -115,9 +115,9 @@ def matches(shown: str, printed: str) -> bool:
 def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
     sandbox = Sandbox(tmp_path)
     monkeypatch.chdir(sandbox.home)
-    told = Story(sandbox)
-    monkeypatch.setitem(sys.modules, told.module.__name__, told.module)
-    yield told
+    following = Story(sandbox)
+    monkeypatch.setitem(sys.modules, following.module.__name__, following.module)
+    yield following
     sandbox.close()
 
 
@@ -131,7 +131,7 @@ OTHERS = [page for page in all_pages() if page.parent.name != "tutorial" and blo
 
 
 @pytest.mark.parametrize("page", OTHERS, ids=[page.relative_to(DOCS).as_posix() for page in OTHERS])
-def test_the_page_does_what_it_says(page: Path, story: Story) -> None:
+def test_every_block_of_the_page_works(page: Path, story: Story) -> None:
     story.follow(page)
 
 

@@ -1,4 +1,4 @@
-"""Every promise of the page on reliability names a test that there is."""
+"""Every promise of the page on reliability names a test that exists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from docs.pages import DOCS, ROOT
 
 
-def test_every_test_the_page_names_is_there() -> None:
+def test_every_test_that_the_page_names_exists() -> None:
     page = (DOCS / "reliability.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
     rows = [line for line in page.splitlines() if line.startswith("|") and "`tests/" in line]

@@ -1,4 +1,4 @@
-"""The site builds without a warning, needs nothing from elsewhere, and says all that the code says."""
+"""The site builds without a warning, fetches nothing, and documents everything that the code declares."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ generators = load_generators()
 
 
 def build(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Build the site of a copy of what it is made of."""
+    """Build the site from a copy of its sources."""
     for name in ("docs", "tools", "host"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     shutil.copy(ROOT / "zensical.toml", folder)
@@ -208,9 +208,19 @@ def test_no_page_is_too_long_to_read_at_one_sitting() -> None:
         assert len(written.split()) < 1200, page
 
 
-def test_the_files_that_the_design_names_are_there() -> None:
-    text = (DOCS / "design.md").read_text(encoding="utf-8")
-    names = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text)) - {"host/mcp_host/"}
-    assert len(names) > 15
+@pytest.mark.parametrize(("page", "least"), [("design.md", 15), ("maintainers.md", 30)])
+def test_the_files_and_folders_that_the_page_names_are_there(page: str, least: int) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:[\w-]+/)*(?:[\w-]+\.(?:py|toml|txt|json|md)|[\w-]+/))`", text))
+    names -= {"host/mcp_host/", "mcp-host.toml"}
+    assert len(names) > least
     places = (ROOT / "host" / "mcp_host", ROOT)
-    assert [name for name in names if not any((place / name).exists() for place in places)] == []
+    assert [name for name in sorted(names) if not any((place / name).exists() for place in places)] == []
+
+
+def test_the_page_for_maintainers_has_fifteen_changes_each_with_its_test() -> None:
+    text = (DOCS / "maintainers.md").read_text(encoding="utf-8")
+    changes = re.findall(r"^\*\*\d+\. .+?(?=^\*\*\d|^## )", text, re.MULTILINE | re.DOTALL)
+    assert [change.split(".")[0] for change in changes] == [f"**{number}" for number in range(1, 16)]
+    for change in changes:
+        assert re.search(r"\bTest:\s.*`(?:tests/|make )", change, re.DOTALL), change

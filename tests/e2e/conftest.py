@@ -571,7 +571,7 @@ async def send_away(times: int, ctx: Context) -> str:
 '''
 
 NEIGHBOUR = '''
-"""Works, next to a plugin that does harm."""
+"""A plugin that works next to a hostile one."""
 import os
 
 from mcp_host import Plugin
@@ -587,8 +587,8 @@ def neighbour() -> str:
 
 
 @plugin.tool(structured_output=False)
-def where(harm: str) -> str:
-    """What the other one's middleware does harm around."""
+def where(fault: str) -> str:
+    """A tool whose call the hostile middleware wraps."""
     return os.getcwd()
 '''
 

@@ -1,4 +1,4 @@
-"""A plugin that does what none should: every harm as a tool, resource, prompt, completion and middleware."""
+"""A hostile plugin: every fault as a tool, resource, prompt, completion and middleware."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mcp_host import Completion, Prompt, Resource, Tool, hookimpl
 plugin = sys.modules[__name__]
 
 
-class UnspeakableError(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
 
 
 def raising(error: BaseException) -> Callable[[], Any]:
-    def harm() -> Any:
+    def fault() -> Any:
         raise error
 
-    return harm
+    return fault
 
 
 def deep() -> int:
@@ -95,14 +95,14 @@ def print_raw() -> None:
     library.fflush(None)
 
 
-HARMS: dict[str, Callable[[], Any]] = {
+FAULTS: dict[str, Callable[[], Any]] = {
     "system_exit": raising(SystemExit(3)),
     "keyboard_interrupt": raising(KeyboardInterrupt()),
     "generator_exit": raising(GeneratorExit()),
     "cancelled": raising(asyncio.CancelledError()),
     "stop_iteration": raising(StopIteration()),
     "group": raising(BaseExceptionGroup("several", [SystemExit(1), ValueError("x")])),
-    "unspeakable": raising(UnspeakableError()),
+    "unprintable": raising(UnprintableError()),
     "recursion": deep,
     "cyclic": cyclic,
     "unserialisable": lambda: {"a": object(), "b": {1, 2}},
@@ -127,16 +127,16 @@ HARMS: dict[str, Callable[[], Any]] = {
 
 
 def variants() -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every harm in a thread and on the loop, where it can be done there."""
-    for name, harm in HARMS.items():
-        if not inspect.iscoroutinefunction(harm):
-            yield f"{name}-sync", partial(harm)
-        yield f"{name}-async", on_the_loop(harm)
+    """Every fault on the loop, and also in a thread if it works there."""
+    for name, fault in FAULTS.items():
+        if not inspect.iscoroutinefunction(fault):
+            yield f"{name}-sync", partial(fault)
+        yield f"{name}-async", on_the_loop(fault)
 
 
-def on_the_loop(harm: Callable[[], Any]) -> Callable[[], Any]:
+def on_the_loop(fault: Callable[[], Any]) -> Callable[[], Any]:
     async def run() -> Any:
-        result = harm()
+        result = fault()
         return await result if inspect.iscoroutine(result) else result
 
     return run
@@ -145,7 +145,7 @@ def on_the_loop(harm: Callable[[], Any]) -> Callable[[], Any]:
 ALL = dict(variants())
 
 
-async def do(name: str) -> Any:
+async def cause(name: str) -> Any:
     result = ALL[name]()
     return await result if inspect.iscoroutine(result) else result
 
@@ -159,7 +159,7 @@ def mcp_tools() -> Iterator[Tool]:
 @hookimpl
 def mcp_resources() -> Iterator[Resource]:
     for name, fn in ALL.items():
-        yield Resource(f"harm://{name}", fn, name=name)
+        yield Resource(f"fault://{name}", fn, name=name)
 
 
 @hookimpl
@@ -167,8 +167,8 @@ def mcp_prompts() -> Iterator[Prompt]:
     for name, fn in ALL.items():
         yield Prompt(fn, name=name)
 
-    def completed(harm: str) -> str:
-        return harm
+    def completed(fault: str) -> str:
+        return fault
 
     yield Prompt(completed)
 
@@ -176,16 +176,16 @@ def mcp_prompts() -> Iterator[Prompt]:
 @hookimpl
 def mcp_completions() -> list[Completion]:
     async def complete(value: str) -> Any:
-        return await do(value)
+        return await cause(value)
 
-    return [Completion("completed", "harm", complete)]
+    return [Completion("completed", "fault", complete)]
 
 
 @hookimpl
 def mcp_middleware() -> list[Any]:
-    async def harm(call: Any, call_next: Any) -> Any:
+    async def fault(call: Any, call_next: Any) -> Any:
         if call.name == "where":
-            await do(call.arguments["harm"])
+            await cause(call.arguments["fault"])
         return await call_next(call)
 
-    return [harm]
+    return [fault]

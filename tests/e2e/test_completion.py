@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mcp_host.config import user_dir
-
 if TYPE_CHECKING:
     from e2e.conftest import Cli, Invoke
 
@@ -193,21 +191,6 @@ def test_tab_never_complains(cli: Cli, config: str | None) -> None:
 
 def test_an_empty_variable_asks_for_nothing(cli: Cli) -> None:
     assert "mcp-host" in cli.run("--version", env={"_MCP_HOST_COMPLETE": ""}).out
-
-
-@pytest.mark.parametrize(
-    ("platform", "environ", "folder"),
-    [
-        ("linux", {"HOME": "/h"}, "/h/.cache/mcp-host"),
-        ("linux", {"HOME": "/h", "XDG_CACHE_HOME": "/c"}, "/c/mcp-host"),
-        ("darwin", {"HOME": "/h"}, "/h/Library/Caches/mcp-host"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/mcp-host"),
-    ],
-)
-def test_the_names_are_kept_where_the_platform_keeps_caches(
-    platform: str, environ: dict[str, str], folder: str
-) -> None:
-    assert user_dir("cache", environ, platform=platform) == Path(folder)
 
 
 def test_the_help_tells_how_to_switch_it_on(cli: Cli) -> None:

@@ -1,4 +1,4 @@
-"""Nothing that a plugin does to the process, the loop or the wire takes the host down or reaches a neighbour."""
+"""A plugin's faults in the process, the loop or the wire format do not stop the host or affect another plugin."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ async def folder_of_neighbour(client: Client) -> str:
     return block.text
 
 
-async def outcome(request: Any) -> str:
-    """What came of a request: any answer will do, as long as there is one."""
+async def answered(request: Any) -> str:
+    """Wait for a response of any kind, and return the text of an error."""
     with anyio.fail_after(60):
         try:
             await request
@@ -54,25 +54,22 @@ async def outcome(request: Any) -> str:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_host_serves_on_whatever_a_plugin_does(cli: Cli, mode: str) -> None:
+async def test_the_host_keeps_serving_whatever_a_plugin_does(cli: Cli, mode: str) -> None:
     cli.config(CONFIG)
     with cli.serve() as process:
         async with over_http(process, mode) as client:
             assert set(ALL) < {tool.name for tool in (await client.list_tools()).tools}
-            for harm in ALL:
-                await outcome(client.call_tool(harm, {}))
-                await outcome(client.read_resource(f"harm://{harm}"))
-                await outcome(client.get_prompt(harm))
-                await outcome(client.complete(PromptReference(name="completed"), {"name": "harm", "value": harm}))
-                await outcome(client.call_tool("where", {"harm": harm}))
-                assert await folder_of_neighbour(client) == str(cli.folder), harm
-            (content,) = (await client.read_resource("mcp-host://plugins")).contents
-        hostile = json.loads(content.text)["plugins"][0]  # type: ignore[union-attr]
+            for fault in ALL:
+                await answered(client.call_tool(fault, {}))
+                await answered(client.read_resource(f"fault://{fault}"))
+                await answered(client.get_prompt(fault))
+                await answered(client.complete(PromptReference(name="completed"), {"name": "fault", "value": fault}))
+                await answered(client.call_tool("where", {"fault": fault}))
+                assert await folder_of_neighbour(client) == str(cli.folder), fault
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
-    warnings = " ".join(warning["what"] for warning in hostile["warnings"])
-    for changed in ("the working directory", "file descriptor 1", "sys.stdout or sys.stderr", "what SIGTERM does"):
-        assert f"it changed {changed}, which was put back" in warnings
+    for changed in ("the working directory", "file descriptor 1", "sys.stdout or sys.stderr", "the handler of SIGTERM"):
+        assert f"it changed {changed}, which was restored" in process.err
 
 
 async def test_over_stdio_every_line_stays_json_rpc_whatever_a_plugin_does(cli: Cli) -> None:
@@ -83,12 +80,12 @@ async def test_over_stdio_every_line_stays_json_rpc_whatever_a_plugin_does(cli: 
         assert json.loads(process.until('"id":0'))
         send(process, method="notifications/initialized")
         number, answer = 0, {}
-        for harm in ALL:
+        for fault in ALL:
             requests = [
-                ("tools/call", {"name": harm, "arguments": {}}),
-                ("resources/read", {"uri": f"harm://{harm}"}),
-                ("prompts/get", {"name": harm}),
-                ("tools/call", {"name": "where", "arguments": {"harm": harm}}),
+                ("tools/call", {"name": fault, "arguments": {}}),
+                ("resources/read", {"uri": f"fault://{fault}"}),
+                ("prompts/get", {"name": fault}),
+                ("tools/call", {"name": "where", "arguments": {"fault": fault}}),
                 ("tools/call", {"name": "neighbour", "arguments": {}}),
             ]
             for method, params in requests:
@@ -96,7 +93,7 @@ async def test_over_stdio_every_line_stays_json_rpc_whatever_a_plugin_does(cli: 
                 send(process, id=number, method=method, params=params)
                 answer = json.loads(process.stdout.readline())
                 assert answer["id"] == number
-            assert answer["result"]["content"][0]["text"] == str(cli.folder), harm
+            assert answer["result"]["content"][0]["text"] == str(cli.folder), fault
         process.stdin.close()
         rest = process.stdout.read()
         assert process.wait() == 0
@@ -109,7 +106,7 @@ def send(process: Process, **message: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_what_a_plugin_changes_while_it_is_loaded_and_started_is_put_back(cli: Cli, mode: str) -> None:
+async def test_changes_that_a_plugin_makes_while_it_loads_and_starts_are_undone(cli: Cli, mode: str) -> None:
     cli.config("[plugins.careless]\n[plugins.neighbour]")
     with cli.serve() as process:
         async with over_http(process, mode) as client:
@@ -119,9 +116,8 @@ async def test_what_a_plugin_changes_while_it_is_loaded_and_started_is_put_back(
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
     assert careless["problem"] is None
-    warnings = " ".join(warning["what"] for warning in careless["warnings"])
-    for changed in ("the working directory", "sys.stdout or sys.stderr", "what SIGTERM does"):
-        assert f"it changed {changed}, which was put back" in warnings
+    for changed in ("the working directory", "sys.stdout or sys.stderr", "the handler of SIGTERM"):
+        assert f"it changed {changed}, which was restored" in process.err
     assert "printed by a neighbour" in process.err
     assert "a plugin tried to end the process with SystemExit" in process.err
     assert "a task started by lifespan of plugin careless raised SystemExit, which is contained" in process.err

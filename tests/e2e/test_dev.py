@@ -81,8 +81,9 @@ async def test_code_and_configuration_are_swapped_in_without_a_restart(cli: Cli,
             # Code that cannot be loaded leaves what was served; fixing it is enough.
             write_project(project, "third", "return (")
             with anyio.fail_after(30):
-                while "SyntaxError" not in (await state(client)):
+                while '"reload_problem": {' not in (await state(client)):
                     await anyio.lowlevel.checkpoint()
+            assert "SyntaxError" in process.err
             assert await tools(client) == ["second"]
             await heard(client, lambda: write_project(project, "fourth", 'return "4"'))
             assert await tools(client) == ["fourth"]

@@ -92,8 +92,9 @@ async def test_a_file_that_cannot_be_served_leaves_the_server_as_it_was(cli: Cli
             process.signal(signal.SIGHUP)
             with anyio.fail_after(30):
                 while (
-                    "invalid TOML"
+                    '"reload_problem": {'
                     not in (await client.read_resource("mcp-host://plugins")).contents[0].model_dump()["text"]
                 ):
                     await anyio.lowlevel.checkpoint()
+            assert "invalid TOML" in process.err
             assert [tool.name for tool in (await client.list_tools(cache_mode="refresh")).tools] == before

@@ -98,7 +98,7 @@ async def test_a_call_that_outlasts_the_grace_period_is_cut_off_and_the_plugins_
             held.result = "cut off"
         assert held.result == "cut off" or held.result.is_error
         assert process.wait() == 0
-        assert "1 call did not end within 0.2 s, cut off now" in process.err
+        assert "1 call did not end within 0.2 s and will be cancelled now" in process.err
     assert trace.read_text() == "start\nholding\nlet go\nstop\n"
 
 
@@ -178,7 +178,7 @@ def test_a_call_that_outlasts_the_grace_period_over_stdio_is_cancelled(cli: Cli,
         begin(process, "hold")
         process.stdin.close()
         assert process.wait() == 0
-        assert "1 call did not end within 0.2 s, cut off now" in process.err
+        assert "1 call did not end within 0.2 s and will be cancelled now" in process.err
     assert trace.read_text() == "start\nholding\nlet go\nstop\n"
 
 

@@ -1,4 +1,4 @@
-"""A host with one plugin that repeats what it is given and counts what the process holds."""
+"""A host with one plugin that repeats its arguments and counts the objects of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.sites import Site
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 ECHO = '''
-"""Repeats what it is given, and counts."""
+"""Repeats its arguments, and counts objects."""
 import asyncio
 import gc
 import threading
@@ -42,7 +42,7 @@ async def echo(value: object = None) -> dict[str, object]:
 
 @plugin.tool
 async def hold(ctx: Context) -> str:
-    """Say so, and wait for ever."""
+    """Report progress once, and wait for ever."""
     await ctx.report_progress(0, message="holding")
     await asyncio.Event().wait()
     return ""
@@ -50,7 +50,7 @@ async def hold(ctx: Context) -> str:
 
 @plugin.tool
 async def census() -> dict[str, int]:
-    """Count what the process holds."""
+    """Count the objects of the process."""
     gc.collect()
     transports = [o for o in gc.get_objects() if isinstance(o, StreamableHTTPServerTransport)]
     dispatchers = [o for o in gc.get_objects() if isinstance(o, JSONRPCDispatcher)]
@@ -88,11 +88,11 @@ async def texts(value: str) -> list[str]:
 
 
 EXAMPLES = os.environ.get("MCP_HOST_FUZZ_EXAMPLES")
-"""How many inputs a test makes up, new ones in each run; without it they are few and the same in every run."""
+"""How many inputs a test generates, different in each run. Without it, they are few and the same in every run."""
 
 
 def bounded(test: _Test) -> _Test:
-    """Try as many inputs as `MCP_HOST_FUZZ_EXAMPLES` says."""
+    """Try as many inputs as `MCP_HOST_FUZZ_EXAMPLES`."""
     return settings(
         max_examples=int(EXAMPLES or 40),
         derandomize=EXAMPLES is None,

@@ -1,6 +1,6 @@
-"""The seeds: inputs that once did harm, or that a parser is likely to stumble over. Every run begins with them.
+"""The seeds: inputs that once caused an error, or that are difficult for a parser. Every run begins with them.
 
-What a longer run finds (`MCP_HOST_FUZZ_EXAMPLES=5000`) is added here.
+Add here what a longer run finds (`MCP_HOST_FUZZ_EXAMPLES=5000`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CORPUS: list[bytes] = [
     b'{"jsonrpc":"2.0","id":1,"method":"\xff"}',
     b'{"jsonrpc":"2.0","id":1,"method":"\xed\xa0\x80"}',
     b'{"jsonrpc":"2.0","id":"\xc3","method":"ping"}',
-    # Halves of surrogate pairs, which a later answer would repeat
+    # Halves of surrogate pairs, which a response would repeat
     _request(method="\ud800"),
     _request(id="\udfff"),
     _call("\ud800"),
@@ -52,7 +52,7 @@ CORPUS: list[bytes] = [
     b'{"jsonrpc":"2.0","id":1e999,"method":"ping"}',
     b'{"jsonrpc":"2.0","id":' + b"9" * 4300 + b',"method":"ping"}',
     b'{"jsonrpc":"2.0","id":' + b"9" * 4301 + b',"method":"ping"}',
-    # Ids that are none
+    # Invalid ids
     _request(id=None),
     _request(id=True),
     _request(id=1.0),
@@ -61,7 +61,7 @@ CORPUS: list[bytes] = [
     _request(id={}),
     _request(id=""),
     _request(id="_GET_stream"),
-    # A cancellation of what cannot be an id ended the reader: the id was looked up, and an object has no hash
+    # A cancellation with an invalid id once ended the reader: the id was looked up, and an object has no hash
     _request(method="notifications/cancelled", params={"requestId": {}}),
     b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}',
     b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":[[]]}}',
@@ -82,7 +82,7 @@ CORPUS: list[bytes] = [
     b'{"jsonrpc":"2.0","id":1,"method":"ping","result":{},"error":{"code":1,"message":"x"}}',
     b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping","method":"tools/list"}',
     b'{"__proto__":{},"jsonrpc":"2.0","id":1,"method":"ping"}',
-    # Methods that are none
+    # Unknown methods
     _request(method=""),
     _request(method="__class__"),
     _request(method="tools/call\0"),

@@ -1,4 +1,4 @@
-"""A client of `mcp-host run --transport http` that checks every response it gets."""
+"""A client of `mcp-host run --transport http` that checks every response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from fuzz.payloads import HANDSHAKE, INITIALIZE, META, MODERN, dump
-from fuzz.wire import LONGEST, Held, HostProcess, check_message, check_text
+from fuzz.wire import LONGEST, HostProcess, Usage, check_message, check_text
 
 LARGEST = 256 * 1024
 
@@ -25,7 +25,7 @@ REQUEST_TIMEOUT
 
 
 class HttpHost(HostProcess):
-    """A client of a host over HTTP, in the era `auto` (2026-07-28) or `legacy` (a session of the handshake)."""
+    """A client of a host over HTTP, in the era `auto` (2026-07-28) or `legacy` (a handshake session)."""
 
     def __init__(self, folder: Path, site: Path, era: str, request_timeout: str = "30s") -> None:
         text = CONFIG.replace("REQUEST_TIMEOUT", f'request_timeout = "{request_timeout}"')
@@ -62,7 +62,7 @@ class HttpHost(HostProcess):
         return parts.host, parts.port
 
     def headers_of(self, message: dict[str, Any]) -> dict[str, str]:
-        """The headers that a message goes with."""
+        """Return the headers for a message."""
         headers = dict(self._headers)
         if self.era == "auto":
             headers["Mcp-Method"] = message["method"]
@@ -75,14 +75,14 @@ class HttpHost(HostProcess):
         return self.request("POST", body, list(headers.items()))
 
     def request(self, method: str, body: bytes, headers: list[tuple[str, str]]) -> httpx2.Response:
-        """Send a request; check what comes back."""
+        """Send a request and check the response."""
         fields = [(name.encode(), value.encode("latin-1")) for name, value in headers]
         response = self._client.request(method, self.url, content=body, headers=fields)
         self.check(response)
         return response
 
     def check(self, response: httpx2.Response) -> list[dict[str, Any]]:
-        """Return the messages in a response, which is no failure of the server's and all JSON-RPC."""
+        """Return the messages in a response. It must not be a 5xx, and all messages must be JSON-RPC."""
         assert response.status_code < 500, f"{response.status_code}: {response.text}; stderr:\n{self.err[-3000:]}"
         media_type = response.headers.get("content-type", "").partition(";")[0]
         if media_type == "application/json" and response.content:
@@ -102,15 +102,15 @@ class HttpHost(HostProcess):
         return answer["result"]["structuredContent"]
 
     def probe(self) -> None:
-        """Ask for something whose answer is known."""
+        """Send a request with a known result."""
         assert self.call("add", {"a": 2, "b": 40}) == {"result": 42}
 
-    def census(self) -> Held:
-        return self.held(self.call("census", {}))
+    def census(self) -> Usage:
+        return self.usage(self.call("census", {}))
 
     @contextmanager
     def holding(self, message: dict[str, Any]) -> Iterator[None]:
-        """Send a request whose answer takes its time; the block runs when its first event is there."""
+        """Send a request that takes long. The block runs after its first event."""
         with self._client.stream("POST", self.url, content=dump(message), headers=self.headers_of(message)) as response:
             assert response.status_code == 200
             lines = response.iter_lines()

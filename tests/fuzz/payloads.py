@@ -1,4 +1,4 @@
-"""What is sent to the host: valid requests, every one of their fields with a wrong type, and bytes of all kinds."""
+"""The inputs for the host: valid requests, requests with a wrong type in one field, and bytes of all kinds."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WRONG: Sequence[object] = (
 
 
 def requests(era: str) -> Iterator[dict[str, Any]]:
-    """One valid message of each method, with every member that the era knows."""
+    """Yield one valid message for each method, with all members of the era."""
     meta = META if era == "auto" else {"progressToken": "t"}
     if era == "auto":
         yield {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}}
@@ -77,9 +77,9 @@ def _paths(value: object) -> Iterator[tuple[Any, ...]]:
 
 
 def with_wrong_field(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The message with each of its members left out, and replaced by each wrong value.
+    """Yield the message with each member removed, and with each member replaced by each wrong value.
 
-    Members of `_meta`, the same in all messages, are changed in one of them.
+    `_meta` is the same in all messages, so its members are changed only in one message.
     """
     for path in _paths(message):
         if path[:2] == ("params", "_meta") and path[2:] and message["method"] != "tools/call":
@@ -97,7 +97,7 @@ def with_wrong_field(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def dump(value: object) -> bytes:
-    """JSON as a careless client writes it: `NaN` and halves of surrogate pairs included."""
+    """Return JSON as a careless client writes it, with `NaN` and halves of surrogate pairs."""
     return json.dumps(value).encode()
 
 
@@ -112,7 +112,7 @@ _values: st.SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def _mutated(draw: st.DrawFn, era: str) -> bytes:
-    """A valid message with one member replaced by anything."""
+    """Return a valid message with one member replaced by any value."""
     message = copy.deepcopy(draw(st.sampled_from(list(requests(era)))))
     path = draw(st.sampled_from(list(_paths(message))))
     parent: Any = message
@@ -124,7 +124,7 @@ def _mutated(draw: st.DrawFn, era: str) -> bytes:
 
 @st.composite
 def _broken(draw: st.DrawFn, era: str) -> bytes:
-    """The bytes of a valid message, cut, or with others put in."""
+    """Return the bytes of a valid message, with some removed and others inserted."""
     data = dump(draw(st.sampled_from(list(requests(era)))))
     at = draw(st.integers(0, len(data)))
     to = draw(st.integers(at, len(data)))
@@ -144,7 +144,7 @@ _seeds = st.sampled_from(CORPUS)
 
 
 def payloads(era: str) -> st.SearchStrategy[bytes]:
-    """Bytes of all kinds, without line ends, which separate messages on stdio."""
+    """Return a strategy for bytes of all kinds, without line ends, because these separate messages on stdio."""
     anything = st.one_of(
         _mutated(era),
         _broken(era),

@@ -1,4 +1,4 @@
-"""Whatever is in an HTTP request, its answer is no 5xx, and a well-formed request after it is answered."""
+"""No HTTP request gets a 5xx, whatever it contains, and a valid request after it is answered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_field_may_have_any_type(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     for message in requests(host.era):
-        # A request takes its time: of the members and wrong values every seventh pair, all of them by hand.
+        # Requests are slow, so only every seventh change is tried, or all with MCP_HOST_FUZZ_EXAMPLES.
         for changed in islice(with_wrong_field(message), None, None, 7 if EXAMPLES is None else 1):
             host.post(dump(changed), host.headers_of(message))
         host.probe()
@@ -35,7 +35,7 @@ def test_every_field_may_have_any_type(host: HttpHost) -> None:
     assert "Traceback" not in host.err
 
 
-def test_bytes_of_all_kinds_do_no_harm(host: HttpHost) -> None:
+def test_bytes_of_all_kinds_do_not_break_the_host(host: HttpHost) -> None:
     host.probe()
     before = host.census()
 
@@ -95,7 +95,7 @@ def test_headers_may_be_missing_or_contradict_each_other(host: HttpHost) -> None
     def answered(method: str, given: list[tuple[str, str]], missing: set[str]) -> None:
         own = [(name.lower(), value) for name, value in host.headers_of(call).items()]
         kept = [(name, value) for name, value in own if name not in missing]
-        # A DELETE of the session that the following requests use would end it, as it should.
+        # A DELETE with the session's id would end the session for the following requests.
         kept = [(name, value) for name, value in kept if method != "DELETE" or name != "mcp-session-id"]
         host.request(method, dump(call), [*kept, *given])
         host.probe()
@@ -105,7 +105,7 @@ def test_headers_may_be_missing_or_contradict_each_other(host: HttpHost) -> None
     assert "Traceback" not in host.err
 
 
-def test_bodies_at_and_over_the_limit_are_told_apart(host: HttpHost) -> None:
+def test_bodies_at_the_limit_pass_and_larger_ones_are_refused(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     headers = host.headers_of({"method": "tools/call", "params": {"name": "none"}})
@@ -117,9 +117,9 @@ def test_bodies_at_and_over_the_limit_are_told_apart(host: HttpHost) -> None:
     settles(host.census, before)
 
 
-def test_an_id_is_not_used_twice_at_once_in_a_session(host: HttpHost) -> None:
+def test_an_id_cannot_be_used_twice_at_the_same_time_in_a_session(host: HttpHost) -> None:
     if host.era == "auto":
-        # There are no sessions: every request has its own id to itself.
+        # There are no sessions: ids of different requests are independent.
         return
     before = host.census()
     params = {"name": "hold", "arguments": {}, "_meta": {"progressToken": "t"}}
@@ -129,7 +129,7 @@ def test_an_id_is_not_used_twice_at_once_in_a_session(host: HttpHost) -> None:
             answer = host.post(dump({**call, "id": own}), host.headers_of(call))
             assert answer.status_code == 400
             assert answer.json()["id"] == own
-            assert "the id is that of a request in flight" in answer.json()["error"]["message"]
+            assert "another request in flight has the same id" in answer.json()["error"]["message"]
         cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
         assert host.post(dump(cancelled), host.headers_of(call)).status_code == 202
     settles(host.census, before)

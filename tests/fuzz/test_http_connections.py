@@ -1,4 +1,4 @@
-"""Connections that break the rules of HTTP, send half of a request, or take their time: the host goes on for others."""
+"""Connections that violate HTTP, send half of a request, or are slow: the host keeps serving the others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def host(request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.Te
 
 
 def head(host: HttpHost, *lines: str, method: str = "POST", drop: str = "") -> bytes:
-    """A request's head, with the headers of the era less one, and the lines given."""
+    """Return a request's head with the era's headers, without `drop`, and with more lines."""
     own = {"Host": host.url.split("/")[2], **host.headers_of({"method": "tools/none", "params": {}})}
     kept = [f"{name}: {value}" for name, value in own.items() if name != drop]
     return "\r\n".join([f"{method} /mcp HTTP/1.1", *kept, *lines, "", ""]).encode("latin-1")
@@ -46,7 +46,7 @@ def answer_to(host: HttpHost, *parts: bytes, half_close: bool = False) -> bytes:
             while data := connection.recv(65536):
                 received += data
         except OSError as error:
-            # It may close before it has read all of what it refuses.
+            # The host may close a refused connection before it has read everything.
             assert error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)  # noqa: PT017
         return received
 
@@ -67,12 +67,12 @@ def check_response(host: HttpHost, received: bytes) -> int | None:
     return status
 
 
-HARMLESS = {"the same length twice", "a folded header"}
-"""What a server may read as it was meant (RFC 9112, section 5.2; RFC 9110, section 8.6)."""
+ALLOWED = {"the same length twice", "a folded header"}
+"""Requests that a server may accept (RFC 9112, section 5.2; RFC 9110, section 8.6)."""
 
 
 def broken(host: HttpHost) -> dict[str, tuple[bytes, ...]]:
-    """Requests that break the rules of RFC 9112, by what is wrong with them."""
+    """Return requests that violate RFC 9112, by their error."""
     sized = f"Content-Length: {len(BODY)}"
     chunked = "Transfer-Encoding: chunked"
     return {
@@ -116,12 +116,12 @@ def test_requests_that_break_the_rules_are_refused(host: HttpHost) -> None:
     for what, parts in broken(host).items():
         for half_close in (False, True):
             status = check_response(host, answer_to(host, *parts, half_close=half_close))
-            assert status is None or status >= 400 or what in HARMLESS, f"{what}: {status}"
+            assert status is None or status >= 400 or what in ALLOWED, f"{what}: {status}"
         host.probe()
     settles(host.census, before)
 
 
-def test_requests_that_are_sent_by_half_are_forgotten(host: HttpHost) -> None:
+def test_incomplete_requests_leave_nothing(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     whole = head(host, f"Content-Length: {len(BODY)}") + BODY
@@ -133,7 +133,7 @@ def test_requests_that_are_sent_by_half_are_forgotten(host: HttpHost) -> None:
     assert "Traceback" not in host.err
 
 
-def test_slow_senders_are_told_so_or_cut_off(host: HttpHost) -> None:
+def test_slow_senders_get_408_or_are_disconnected(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     sized = head(host, f"Content-Length: {len(BODY)}")
@@ -144,7 +144,7 @@ def test_slow_senders_are_told_so_or_cut_off(host: HttpHost) -> None:
             connection = stack.enter_context(socket.create_connection(host.address, timeout=LONGEST))
             connection.sendall(data)
             slow.append((data, connection))
-        # The others are served meanwhile.
+        # Others are served meanwhile.
         host.probe()
         for data, connection in slow:
             received = b""
@@ -158,7 +158,7 @@ def test_slow_senders_are_told_so_or_cut_off(host: HttpHost) -> None:
     settles(host.census, before)
 
 
-def test_requests_one_behind_the_other_are_answered_in_order(host: HttpHost) -> None:
+def test_pipelined_requests_are_answered_in_order(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     requests = []
@@ -174,7 +174,7 @@ def test_requests_one_behind_the_other_are_answered_in_order(host: HttpHost) -> 
     settles(host.census, before)
 
 
-def test_streams_whose_reader_leaves_are_forgotten(host: HttpHost) -> None:
+def test_streams_whose_reader_leaves_are_removed(host: HttpHost) -> None:
     host.probe()
     before = host.census()
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Whatever comes in on stdin, a well-formed request after it is answered, and every line out is JSON-RPC."""
+"""After any input on stdin, a valid request is answered, and every line on stdout is JSON-RPC."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_field_may_have_any_type(host: StdioHost) -> None:
     assert "Traceback" not in host.err
 
 
-def test_bytes_of_all_kinds_do_no_harm(host: StdioHost) -> None:
+def test_bytes_of_all_kinds_do_not_break_the_host(host: StdioHost) -> None:
     host.probe()
     before = host.census()
 
@@ -52,7 +52,7 @@ def test_bytes_of_all_kinds_do_no_harm(host: StdioHost) -> None:
     assert "Traceback" not in host.err
 
 
-def test_lines_that_are_too_long_are_passed_over(host: StdioHost) -> None:
+def test_lines_that_are_too_long_are_skipped(host: StdioHost) -> None:
     host.probe()
     before = host.census()
     for _ in range(20):
@@ -69,14 +69,14 @@ def test_a_line_may_come_byte_by_byte(host: StdioHost) -> None:
     assert [answer["id"] for answer in host.probe()] == ["slow"]
 
 
-def test_an_id_is_not_used_twice_at_once(host: StdioHost) -> None:
+def test_an_id_cannot_be_used_twice_at_the_same_time(host: StdioHost) -> None:
     before = host.census()
     params = {"name": "hold", "arguments": {}, "_meta": {**host.meta, "progressToken": "t"}}
     call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
     host.send(dump(call), dump({**call, "id": "5"}), dump(call))
     refused = [message for message in host.probe() if "error" in message]
     assert [answer["id"] for answer in refused] == [None, None]
-    assert all("the id is that of a request in flight" in answer["error"]["message"] for answer in refused)
+    assert all("another request in flight has the same id" in answer["error"]["message"] for answer in refused)
     host.send(dump({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}))
     settles(host.census, before)
     host.send(dump({"jsonrpc": "2.0", "id": 5, "method": "tools/none"}))

@@ -1,4 +1,4 @@
-"""`mcp-host run` as a process, spoken to in raw bytes, and what has to hold for every byte it answers."""
+"""`mcp-host run` as a process that gets raw bytes, and the checks of everything that it sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST = 240.0
 
 
 def strict(data: bytes) -> Any:
-    """Return what the JSON says, as a parser that knows RFC 8259 and nothing beyond reads it."""
+    """Return the value of the JSON, read by a strict parser (RFC 8259)."""
 
     def refuse(constant: str) -> Never:
         raise AssertionError(f"{constant} is not JSON: {data[:500]!r}")
@@ -32,7 +32,7 @@ def strict(data: bytes) -> Any:
 
 
 def check_message(data: bytes, secrets: Iterable[str]) -> dict[str, Any]:
-    """Return the JSON-RPC 2.0 message, which shows nothing of the inside of the host."""
+    """Return the JSON-RPC 2.0 message. It must not show the host's internals."""
     message = strict(data)
     assert isinstance(message, dict), data[:500]
     assert message["jsonrpc"] == "2.0", data[:500]
@@ -50,17 +50,17 @@ def check_text(data: bytes, secrets: Iterable[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a process holds: `rss` in bytes, the rest counted."""
+class Usage:
+    """What a process uses: `rss` in bytes, and numbers of descriptors, threads and objects."""
 
     rss: int
     fds: int
     threads: int
-    inside: dict[str, int]
+    objects: dict[str, int]
 
     @property
-    def counted(self) -> dict[str, int]:
-        return {"fds": self.fds, "threads": self.threads, **self.inside}
+    def counts(self) -> dict[str, int]:
+        return {"fds": self.fds, "threads": self.threads, **self.objects}
 
 
 class HostProcess:
@@ -100,11 +100,11 @@ class HostProcess:
     def err(self) -> str:
         return self.errors.read_text(encoding="utf-8", errors="replace")
 
-    def held(self, inside: dict[str, int]) -> Held:
+    def usage(self, objects: dict[str, int]) -> Usage:
         proc = Path(f"/proc/{self._process.pid}")
         pages = int((proc / "statm").read_text().split()[1])
         fds, threads = len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
-        return Held(pages * os.sysconf("SC_PAGE_SIZE"), fds, threads, inside)
+        return Usage(pages * os.sysconf("SC_PAGE_SIZE"), fds, threads, objects)
 
     def wait(self) -> int:
         return self._process.wait(LONGEST)
@@ -126,7 +126,7 @@ class StdioHost(HostProcess):
         self.meta = META if era == "auto" else {}
         self.era = era
         self._numbers = count()
-        # Read all the time: a client that writes on without reading would stop both sides.
+        # Lines are read all the time: if a client writes without reading, both sides block.
         self._lines: Queue[bytes] = Queue()
         threading.Thread(target=self._read, daemon=True).start()
         if era == "legacy":
@@ -161,32 +161,32 @@ class StdioHost(HostProcess):
         self._lines.put(b"")
 
     def probe(self) -> list[dict[str, Any]]:
-        """Ask for something whose answer is known; return the messages before it."""
+        """Send a request with a known result, and return the messages before it."""
         result, before = self.ask("tools/call", {"name": "add", "arguments": {"a": 2, "b": 40}})
         assert result["structuredContent"] == {"result": 42}
         return before
 
-    def census(self) -> Held:
+    def census(self) -> Usage:
         result, _ = self.ask("tools/call", {"name": "census", "arguments": {}})
-        return self.held(result["structuredContent"])
+        return self.usage(result["structuredContent"])
 
 
 THREADS = 2
-"""Workers for long writes, which may have come and stay."""
+"""How many worker threads for long writes may have been started."""
 
 
-def settles(census: Callable[[], Held], before: Held) -> None:
-    """Wait until the host holds no more than before, less than a hundred questions long; then fail."""
-    allowed = {**before.counted, "threads": before.threads + THREADS}
+def settles(census: Callable[[], Usage], before: Usage) -> None:
+    """Wait until the host uses no more than before. Fail after a hundred counts."""
+    allowed = {**before.counts, "threads": before.threads + THREADS}
     grown, after = allowed, before
     for _ in range(100):
         after = census()
-        grown = {key: value for key, value in after.counted.items() if value > allowed[key]}
+        grown = {key: value for key, value in after.counts.items() if value > allowed[key]}
         if not grown:
             break
     assert grown == {}, f"more than {before}"
-    # Arenas and caches: a leak of what was sent would be larger.
+    # Arenas and caches may grow. A leak of the sent data would be larger.
     assert after.rss - before.rss < 64 * 1024 * 1024
 
 
-__all__ = ["Held", "HostProcess", "StdioHost", "check_message", "check_text", "settles", "strict"]
+__all__ = ["HostProcess", "StdioHost", "Usage", "check_message", "check_text", "settles", "strict"]

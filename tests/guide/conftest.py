@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """`mcp-host` commands in a folder of the test's own, which finds the chapters' modules."""
+    """`mcp-host` commands in the test's own folder, with the chapters' modules on the path."""
     home = tmp_path_factory.mktemp("cli")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "PYTHONPATH"))}
     path = {"PYTHONPATH": str(SERVERS), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}

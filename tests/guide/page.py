@@ -20,6 +20,6 @@ def shown() -> dict[str, str]:
 
 
 def renamed(source: str) -> str:
-    """Return an old server with no more changed than what mcp 2 has renamed."""
+    """Return an old server in which only the names that mcp 2 has renamed are changed."""
     source = source.replace("mcp.server.fastmcp", "mcp.server.mcpserver").replace("FastMCP", "MCPServer")
     return source.replace("import httpx\n", "import httpx2 as httpx\n")

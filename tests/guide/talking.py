@@ -1,4 +1,4 @@
-"""Short words for what tests of the guide ask a client."""
+"""Short helpers for requests in the tests of the guide."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mcp.types import CallToolResult, TextContent, TextResourceContents
 
 
 def text_of(result: CallToolResult) -> str:
-    """Return the text of a result's one block."""
+    """Return the text of a result's only block."""
     (block,) = result.content
     assert isinstance(block, TextContent)
     return block.text
 
 
 async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool that must report an error, and return what the model reads."""
+    """Call a tool that must report an error, and return the text for the model."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return text_of(result)

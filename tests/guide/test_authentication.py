@@ -1,4 +1,4 @@
-"""7. Bearer tokens: JWTs of a real issuer, API keys that a plugin knows, and who gets 401, 403 or an answer."""
+"""7. Bearer tokens: JWTs of a real issuer, API keys that a plugin knows, and the responses 401 and 403."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def free_port() -> int:
 
 @contextmanager
 def secured(cli: Cli, auth: str, plugins: str = "") -> Iterator[Process]:
-    """Run `mcp-host` with the `[auth]` given, in which `RESOURCE` is its own URL."""
+    """Run `mcp-host` with this `[auth]`, in which `RESOURCE` is its own URL."""
     port = free_port()
     resource = f"http://127.0.0.1:{port}/mcp"
     text = f'[auth]\n{auth}\n[plugins.secure]\nobject = "secure:plugin"\n{plugins}'
@@ -72,7 +72,7 @@ def ask(url: str, token: str | None) -> httpx2.Response:
     return httpx2.post(url, json=PING, headers=headers, timeout=30)
 
 
-async def test_a_good_token_calls_a_tool_that_knows_its_client_and_may_ask_for_more(
+async def test_a_valid_token_calls_a_tool_that_knows_its_client_and_may_require_more_scopes(
     cli: Cli, issuer: Issuer, mode: str, folder: Path
 ) -> None:
     datasets = f'[plugins.datasets]\nobject = "datasets:plugin"\nsettings.folder = "{folder}"\n'
@@ -126,7 +126,7 @@ async def test_the_metadata_that_a_401_points_to_names_the_issuer(cli: Cli, issu
 
 
 class Memory:
-    """Where a client keeps its token for the length of a test."""
+    """A client's storage for its token during a test."""
 
     tokens: OAuthToken | None = None
     client: OAuthClientInformationFull | None = None
@@ -144,7 +144,7 @@ class Memory:
         self.client = client_info
 
 
-async def test_a_client_that_knows_only_the_url_finds_its_way_to_a_token(cli: Cli, issuer: Issuer, mode: str) -> None:
+async def test_a_client_that_knows_only_the_url_can_get_a_token(cli: Cli, issuer: Issuer, mode: str) -> None:
     with secured(cli, jwts(issuer), '[plugins.greeting]\nobject = "greeting:plugin"\n') as process:
         login = ClientCredentialsOAuthProvider(process.url, Memory(), "robot", "secret", issuer=issuer.url)
         async with (
@@ -152,11 +152,11 @@ async def test_a_client_that_knows_only_the_url_finds_its_way_to_a_token(cli: Cl
             Client(streamable_http_client(process.url, http_client=http), mode=mode) as client,
         ):
             assert await structured(client, "add", a=1, b=2) == {"result": 3}
-    # The scope is the one that the server's metadata names.
+    # The scope comes from the server's metadata.
     assert f"/token client_credentials {process.url} read" in issuer.asked
 
 
-async def test_an_address_of_the_keys_and_an_audience_can_be_given(cli: Cli, issuer: Issuer) -> None:
+async def test_the_url_of_the_keys_and_the_audience_can_be_configured(cli: Cli, issuer: Issuer) -> None:
     keys = f'{jwts(issuer)}\njwks = "{issuer.jwks_url}"\naudience = "mcp-api"'
     with secured(cli, keys) as process:
         assert issuer.asked == ["/jwks"], "nothing is looked for that is given"
@@ -164,7 +164,7 @@ async def test_an_address_of_the_keys_and_an_audience_can_be_given(cli: Cli, iss
         assert ask(process.url, issuer.token(aud=process.url, scope="read")).status_code == 401
 
 
-async def test_a_host_starts_without_its_issuer_says_so_and_recovers_when_it_is_back(cli: Cli, issuer: Issuer) -> None:
+async def test_a_host_starts_without_its_issuer_logs_it_and_recovers(cli: Cli, issuer: Issuer) -> None:
     issuer.status = 503
     with secured(cli, jwts(issuer)) as process:
         assert f"no signing keys of {issuer.url}" in process.err
@@ -180,7 +180,7 @@ async def test_a_host_starts_without_its_issuer_says_so_and_recovers_when_it_is_
         assert ask(process.url, token).status_code != 401
 
 
-async def test_a_plugin_can_say_whose_a_token_is(cli: Cli, mode: str) -> None:
+async def test_a_plugin_can_verify_tokens(cli: Cli, mode: str) -> None:
     verifier = 'verifier = "plugin:accounts"\nissuer = "https://auth.example.com"\nresource = "RESOURCE"'
     accounts = '[plugins.accounts]\nobject = "accounts:plugin"\nrequired = true\nsettings.resource = "RESOURCE"\n'
     for name, key, scopes in (("ann", "key of ann", '["read", "write"]'), ("bob", "key of bob", '["read"]')):
@@ -195,7 +195,7 @@ async def test_a_plugin_can_say_whose_a_token_is(cli: Cli, mode: str) -> None:
             assert "needs the scope write" in await refusal(client, "secure_operation", data="x")
 
 
-async def test_an_address_that_others_reach_is_refused_without_names_and_without_a_check_of_tokens(cli: Cli) -> None:
+async def test_an_address_beyond_this_machine_needs_allowed_hosts_and_auth(cli: Cli) -> None:
     everywhere = '[transport]\nkind = "http"\nhost = "0.0.0.0"\nport = 0\n'
     named = f'{everywhere}allowed_hosts = ["mcp.example.com"]\n'
     plugins = '[plugins.greeting]\nobject = "greeting:plugin"\n'

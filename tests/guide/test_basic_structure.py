@@ -26,7 +26,7 @@ async def test_a_tool_is_listed_with_its_schema_its_description_and_its_hint(mod
     assert tool.annotations.read_only_hint
 
 
-async def test_a_template_greets_whoever_is_named(mode: str) -> None:
+async def test_a_template_greets_the_given_name(mode: str) -> None:
     async with connect(plugin, mode=mode) as client:
         (template,) = (await client.list_resource_templates()).resource_templates
         assert template.uri_template == "greeting://{name}"
@@ -41,7 +41,7 @@ async def test_a_template_greets_whoever_is_named(mode: str) -> None:
         ({"name": "Ann", "style": "unheard of"}, "Please write a warm, friendly greeting"),
     ],
 )
-async def test_a_prompt_is_rendered_in_the_style_asked_for(mode: str, arguments: dict[str, str], begins: str) -> None:
+async def test_a_prompt_is_rendered_in_the_requested_style(mode: str, arguments: dict[str, str], begins: str) -> None:
     async with connect(plugin, mode=mode) as client:
         (message,) = (await client.get_prompt("greet_user", arguments)).messages
     assert isinstance(message.content, TextContent)

@@ -1,4 +1,4 @@
-"""10. The environment configures what runs in production."""
+"""10. Environment variables configure a server in production."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_any_key_of_the_file_has_a_variable(cli: Cli) -> None:
     assert done.json["structuredContent"] == {"report_type": "sales", "sales": 1, "total": 5.0}
 
 
-async def test_debug_shows_callers_what_a_crash_says(cli: Cli) -> None:
+async def test_debug_shows_callers_the_text_of_a_crash(cli: Cli) -> None:
     nowhere = "http://127.0.0.1:1/"
     cli.config(CONFIG + f'settings.callbacks = ["{nowhere}"]\n')
     request = {"data": "x", "callback_url": nowhere}

@@ -52,7 +52,7 @@ async def test_a_tool_reads_the_resource_of_another_plugin(mode: str, folder: Pa
     assert said["client_id"] is None, "nobody asks for tokens here; test_authentication.py has a client's id"
 
 
-async def test_a_resource_that_is_not_there_is_told_to_the_model(mode: str, folder: Path) -> None:
+async def test_a_missing_resource_is_an_error_for_the_model(mode: str, folder: Path) -> None:
     async with connect(PLUGINS, mode=mode, options=options(folder)) as client:
         said = await refusal(client, "read_and_analyze_resource", resource_uri="file://documents/nothing")
         assert said == "Document 'nothing' not found"

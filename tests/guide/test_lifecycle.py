@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def api() -> Iterator[Issuer]:
-    """A real HTTP endpoint, which knows user 1."""
+    """A real HTTP endpoint that knows user 1."""
     with serving_issuer() as server:
         server.documents["/users/1"] = {"city": "Bern"}
         yield server
@@ -38,13 +38,15 @@ async def test_a_tool_uses_the_database_and_the_http_client_of_the_lifespan(
     assert said == {"user_id": 1, "database_data": {"id": 1, "name": "Ann"}, "external_data": {"city": "Bern"}}
 
 
-async def test_what_is_missing_or_does_not_answer_is_told_to_the_model(mode: str, folder: Path, api: Issuer) -> None:
+async def test_a_missing_user_or_a_silent_service_is_an_error_for_the_model(
+    mode: str, folder: Path, api: Issuer
+) -> None:
     async with connect(plugin, mode=mode, settings=settings(folder, api)) as client:
         assert await refusal(client, "fetch_user_data", user_id=3) == "There is no user 3."
         assert "404" in await refusal(client, "fetch_user_data", user_id=2)
 
 
-async def test_the_lifespan_is_entered_once_for_all_requests_and_left(
+async def test_the_lifespan_starts_once_for_all_requests_and_ends(
     mode: str, folder: Path, api: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -56,7 +58,7 @@ async def test_the_lifespan_is_entered_once_for_all_requests_and_left(
     assert caplog.text.count("disconnected") == 1
 
 
-async def test_a_lifespan_that_fails_is_said_before_anything_is_served(folder: Path, api: Issuer) -> None:
+async def test_a_failing_lifespan_is_reported_before_anything_is_served(folder: Path, api: Issuer) -> None:
     nowhere = {**settings(folder, api), "database": str(folder / "no" / "such.db")}
     with pytest.raises(HostError, match="unable to open database file"):
         async with connect(plugin, settings=nowhere):

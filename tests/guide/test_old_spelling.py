@@ -1,4 +1,4 @@
-"""The page's blocks for mcp 1 run with mcp 1, and answer as the page says that they did."""
+"""The page's blocks for mcp 1 run with mcp 1, with the results that the page shows."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def mcp_1(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True, timeout=LONGEST)
     python = environment / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "--quiet", "mcp>=1.20,<2", "pytest"]
-    # What constrains this project's own installation is of mcp 2.
+    # This project's own constraints are for mcp 2.
     env = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     subprocess.run(install, check=True, timeout=LONGEST, env=env)
     return python, folder
 
 
-def test_every_old_block_runs_with_mcp_1_and_answers_as_the_page_says(mcp_1: tuple[Path, Path]) -> None:
+def test_every_old_block_runs_with_mcp_1_with_the_results_on_the_page(mcp_1: tuple[Path, Path]) -> None:
     python, folder = mcp_1
     asked = {name: CALLS.get(name, []) for name in old_spelling()}
     done = subprocess.run(

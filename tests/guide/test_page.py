@@ -1,4 +1,4 @@
-"""The page shows what these tests run, and an old server with the new names is a plugin as it is."""
+"""The page shows the code of these tests, and an old server with the new names is a plugin without other changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_page_shows_the_plugin_that_the_tests_run(server: Any) -> None:
 
 @pytest.fixture
 def old(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The `mcp` of the old server of this name, renamed."""
+    """Return the `mcp` object of the old server with this name, with the new names of mcp 2."""
     module = types.ModuleType(f"old_{request.param}")
     sys.modules[module.__name__] = module
     exec(compile(renamed(old_spelling()[request.param]), request.param, "exec", dont_inherit=True), vars(module))
@@ -57,7 +57,7 @@ async def test_the_text_of_an_exception_no_longer_reaches_the_model(old: Any, mo
 
 
 @chapter("calculator")
-async def test_a_bare_dict_gives_text_only(old: Any, mode: str) -> None:
+async def test_a_bare_dict_returns_only_text(old: Any, mode: str) -> None:
     async with connect(old, mode=mode) as client:
         result = await client.call_tool("calculate_statistics", {"numbers": [1, 3], "operation": "sum"})
         assert result.structured_content is None
@@ -73,7 +73,7 @@ async def test_the_old_resources_are_served(old: Any, mode: str) -> None:
 
 
 @chapter("structured")
-async def test_an_old_plain_class_has_its_json_for_a_text(old: Any, mode: str) -> None:
+async def test_an_old_plain_class_has_its_json_as_text(old: Any, mode: str) -> None:
     async with connect(old, mode=mode) as client:
         result = await client.call_tool("execute_query", {"sql": "SELECT 1"})
         assert result.structured_content is not None
@@ -116,7 +116,7 @@ async def test_a_synchronous_tool_runs_in_a_thread_of_its_own(mode: str) -> None
         assert await structured(client, "has_a_loop") == {"result": False}
 
 
-async def test_a_fixed_uri_may_take_a_context_in_a_plugin_and_not_in_a_server(mode: str) -> None:
+async def test_a_fixed_uri_may_take_a_context_in_a_plugin_but_not_in_a_server(mode: str) -> None:
     from mcp.server.mcpserver import Context as ServerContext
     from mcp.server.mcpserver import MCPServer
 

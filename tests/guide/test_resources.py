@@ -22,14 +22,14 @@ async def test_documents_are_the_files_of_the_folder(mode: str, folder: Path) ->
         assert document.mime_type == "text/markdown"
 
 
-async def test_a_document_that_is_not_there_is_an_error_and_not_a_document(mode: str, folder: Path) -> None:
+async def test_a_missing_document_is_an_error(mode: str, folder: Path) -> None:
     async with connect(plugin, mode=mode, settings={"folder": str(folder)}) as client:
         with pytest.raises(MCPError, match="Document 'nothing' not found"):
             await client.read_resource("file://documents/nothing")
 
 
 @pytest.mark.parametrize("name", ["..%2Freadme", "%2Fetc%2Fpasswd", "..%5Creadme"])
-async def test_no_name_leads_out_of_the_folder(mode: str, folder: Path, name: str) -> None:
+async def test_no_name_leaves_the_folder(mode: str, folder: Path, name: str) -> None:
     inner = folder / "inner"
     inner.mkdir()
     async with connect(plugin, mode=mode, settings={"folder": str(inner)}) as client:
@@ -47,7 +47,7 @@ async def test_profiles_are_rows_of_the_database(mode: str, folder: Path) -> Non
             await client.read_resource("api://users/bob/profile")
 
 
-async def test_settings_are_those_of_the_toml(mode: str, folder: Path) -> None:
+async def test_settings_come_from_the_toml(mode: str, folder: Path) -> None:
     async with connect(plugin, mode=mode, settings={"folder": str(folder), "theme": "light"}) as client:
         (resource,) = [each for each in (await client.list_resources()).resources if each.uri == "config://settings"]
         assert resource.mime_type == "application/json"

@@ -24,7 +24,7 @@ async def answers(client: Client) -> None:
     assert (await client.get_prompt("greet_user", {"name": "Ann"})).messages
 
 
-async def test_it_is_served_over_stdio_which_is_the_default(cli: Cli, mode: str) -> None:
+async def test_it_is_served_over_stdio_by_default(cli: Cli, mode: str) -> None:
     cli.config(CONFIG)
     server = StdioServerParameters(
         command=sys.executable, args=["-m", "mcp_host", "run"], env=cli.environment(), cwd=cli.folder
@@ -42,7 +42,7 @@ async def test_it_is_served_over_http(cli: Cli, mode: str) -> None:
             await answers(client)
 
 
-def test_it_is_entered_into_the_settings_of_claude_desktop_and_starts_from_there(cli: Cli) -> None:
+def test_it_is_added_to_the_settings_of_claude_desktop_and_starts_from_there(cli: Cli) -> None:
     config = cli.config(CONFIG)
     settings = cli.folder / "claude_desktop_config.json"
     settings.write_text('{"theme": "dark"}', encoding="utf-8")
@@ -61,4 +61,4 @@ def test_it_is_entered_into_the_settings_of_claude_desktop_and_starts_from_there
         [entry["command"], *entry["args"]], env=entry["env"], input="", capture_output=True, text=True, check=False
     )
     assert listing.returncode == 0, listing.stderr
-    assert listing.stdout == "", "stdout is the protocol's, and nobody has asked"
+    assert listing.stdout == "", "stdout is the protocol's, and nobody has sent a request"

@@ -73,7 +73,7 @@ async def test_each_server_answers_under_its_own_path(app: Starlette, mode: str)
             assert (await structured(client, "analyze_data", dataset=[]))["average"] is None
 
 
-async def test_a_page_of_the_origin_that_is_named_may_call_and_no_other(app: Starlette) -> None:
+async def test_only_a_page_of_the_configured_origin_may_call(app: Starlette) -> None:
     asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type, mcp-session-id"}
     async with serving(app) as url, httpx2.AsyncClient(timeout=30) as web:
         for path in ("/api/mcp", "/analytics/mcp"):

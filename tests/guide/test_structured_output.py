@@ -47,7 +47,7 @@ async def test_an_annotated_class_is_structured_content_and_its_text_is_the_same
 
 
 @pytest.mark.parametrize("tool", ["get_detailed_weather", "get_location", "execute_query"])
-async def test_every_text_says_what_the_structured_content_says(mode: str, tool: str) -> None:
+async def test_every_text_is_the_same_as_the_structured_content(mode: str, tool: str) -> None:
     argument = {"get_detailed_weather": "city", "get_location": "address", "execute_query": "sql"}[tool]
     value = "SELECT 1" if argument == "sql" else "London"
     async with connect(plugin, mode=mode, settings=SETTINGS) as client:
@@ -55,7 +55,7 @@ async def test_every_text_says_what_the_structured_content_says(mode: str, tool:
     assert json.loads(text_of(result)) == result.structured_content
 
 
-async def test_what_there_is_no_result_for_is_told_to_the_model(mode: str) -> None:
+async def test_a_missing_result_is_an_error_for_the_model(mode: str) -> None:
     async with connect(plugin, mode=mode, settings=SETTINGS) as client:
         assert "some in London" in await refusal(client, "get_detailed_weather", city="Rome")
         assert "'Rome' is not on the map" in await refusal(client, "get_location", address="Rome")

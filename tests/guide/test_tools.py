@@ -1,4 +1,4 @@
-"""2. Statistics, and a long task that tells how far it is."""
+"""2. Statistics, and a long task that reports its progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_statistics_are_calculated(mode: str, operation: str, result: floa
     assert said == {"operation": operation, "count": 3, "result": result}
 
 
-async def test_what_cannot_be_calculated_is_told_to_the_model(mode: str) -> None:
+async def test_a_failed_calculation_is_an_error_for_the_model(mode: str) -> None:
     async with connect(plugin, mode=mode) as client:
         assert await refusal(client, "calculate_statistics", numbers=[], operation="sum") == (
             "numbers is empty: give at least one."
@@ -46,7 +46,7 @@ async def test_a_long_task_reports_its_progress(mode: str) -> None:
     assert seen == [(1, 3, "Step 1/3"), (2, 3, "Step 2/3"), (3, 3, "Step 3/3")]
 
 
-async def test_a_client_that_asks_for_the_log_gets_it(mode: str) -> None:
+async def test_a_client_that_requests_the_log_gets_it(mode: str) -> None:
     logged: list[tuple[str, Any]] = []
     last = anyio.Event()
 
@@ -62,7 +62,7 @@ async def test_a_client_that_asks_for_the_log_gets_it(mode: str) -> None:
     assert logged == [("info", "Starting: tidy"), ("debug", "Completed step 1"), ("debug", "Completed step 2")]
 
 
-async def test_a_client_of_the_new_protocol_that_does_not_ask_gets_no_log() -> None:
+async def test_a_client_of_the_new_protocol_gets_no_log_without_a_request() -> None:
     logged: list[Any] = []
 
     async def log(params: LoggingMessageNotificationParams) -> None:

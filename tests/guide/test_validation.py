@@ -1,4 +1,4 @@
-"""11. Input that is checked before anything happens, and what a caller reads of what went wrong."""
+"""11. Input is checked before anything else happens, and callers get clear errors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SALES = {"sales": [{"day": f"2026-0{month}-15", "amount": month} for month in ra
 
 @pytest.fixture
 def hooks() -> Iterator[Issuer]:
-    """A real HTTP endpoint that takes what is posted to `/done`."""
+    """A real HTTP endpoint that accepts posts to `/done`."""
     with serving_issuer() as server:
         server.documents["/done"] = {}
         yield server
 
 
-async def test_a_report_counts_what_is_in_its_range(mode: str) -> None:
+async def test_a_report_counts_the_rows_in_its_range(mode: str) -> None:
     async with connect(plugin, mode=mode, settings=SALES) as client:
         said = await structured(client, "generate_report", report_type="sales", first="2026-02-01", last="2026-03-31")
     assert said == {"report_type": "sales", "sales": 2, "total": 5.0}
@@ -44,7 +44,7 @@ async def test_a_report_counts_what_is_in_its_range(mode: str) -> None:
         ),
     ],
 )
-async def test_a_report_that_makes_no_sense_is_told_to_the_model(
+async def test_a_report_that_makes_no_sense_is_an_error_for_the_model(
     mode: str, arguments: dict[str, str], says: str
 ) -> None:
     async with connect(plugin, mode=mode) as client:
@@ -60,9 +60,7 @@ async def test_a_report_that_makes_no_sense_is_told_to_the_model(
         ({}, "request.data: Field required"),
     ],
 )
-async def test_every_field_that_does_not_fit_is_named_and_no_value_repeated(
-    mode: str, request_: dict[str, Any], says: str
-) -> None:
+async def test_every_wrong_field_is_named_without_its_value(mode: str, request_: dict[str, Any], says: str) -> None:
     async with connect(plugin, mode=mode) as client:
         said = await refusal(client, "process_data_with_validation", request=request_)
     assert says in said
@@ -70,7 +68,7 @@ async def test_every_field_that_does_not_fit_is_named_and_no_value_repeated(
     assert "pydantic" not in said
 
 
-async def test_what_fits_is_processed_and_an_enum_is_its_value(mode: str) -> None:
+async def test_valid_input_is_processed_and_an_enum_is_its_value(mode: str) -> None:
     async with connect(plugin, mode=mode) as client:
         said = await structured(client, "process_data_with_validation", request={"data": "x" * 60, "priority": 2})
     assert said["status"] == "completed"
@@ -79,7 +77,7 @@ async def test_what_fits_is_processed_and_an_enum_is_its_value(mode: str) -> Non
     assert said["request_id"]
 
 
-async def test_a_callback_is_made_where_it_may_be(mode: str, hooks: Issuer) -> None:
+async def test_a_callback_is_sent_only_to_an_allowed_url(mode: str, hooks: Issuer) -> None:
     request = {"data": "x", "callback_url": f"{hooks.root}/done"}
     async with connect(plugin, mode=mode) as client:
         said = await refusal(client, "process_data_with_validation", request=request)

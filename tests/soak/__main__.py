@@ -1,4 +1,4 @@
-"""`python -m soak run --seconds N` soaks a host and prints what came of it; `load URL SECONDS` is its load process."""
+"""`python -m soak run --seconds N` soaks a host and prints the result. `load URL SECONDS` is its load process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 
 ROUND = 50.0
-"""Seconds of load between two counts."""
+"""Seconds of load between two samples."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What clients do to the soaked host, one deed at a time; each ends in an answer or in an error that it should."""
+"""The clients of the soaked host: one action at a time, each with a correct result or an expected error."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mcp import Client, MCPError
 from mcp.types import PromptReference, ResourceTemplateReference, TextContent
 
 LONGEST = 60.0
-"""Seconds after which something that was asked counts as lost."""
+"""Seconds after which a request counts as lost."""
 
-VICTIM = Path(__file__).with_name("victim.py")
+DYING = Path(__file__).with_name("dying_client.py")
 
 PAUSED = ("plugin shaky is paused after", "plugin shaky is busy", "plugin shaky is stuck")
 FAULTS = {
@@ -37,7 +37,7 @@ FAULTS = {
 
 @dataclass
 class Tally:
-    """How often each deed was done, and what came of it that nobody expects."""
+    """How often each action was done, and the unexpected results."""
 
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -47,11 +47,11 @@ class Tally:
         self.wrong += other.wrong
 
 
-Deed = Callable[[Client], Awaitable[None]]
+Action = Callable[[Client], Awaitable[None]]
 
 
 async def _ask(client: Client) -> None:
-    """One of everything that can be asked, in turn."""
+    """Send one request of each kind."""
     result = await client.call_tool("calculate_statistics", {"numbers": [1, 2, 6], "operation": "mean"})
     assert not result.is_error, result
     await client.list_tools(cache_mode="bypass")
@@ -78,7 +78,7 @@ async def _ask_wrongly(client: Client) -> None:
             await request
         except MCPError:
             continue
-        raise AssertionError("what is not there was answered")
+        raise AssertionError("a request for something unknown succeeded")
 
 
 async def _fault(client: Client) -> None:
@@ -86,7 +86,7 @@ async def _fault(client: Client) -> None:
     try:
         result = await client.call_tool(name, {})
     except MCPError as error:
-        # A reload takes the plugin away for a while.
+        # A reload removes the plugin for a while.
         if not error.error.message.startswith(f"Unknown tool: {name}"):
             raise
         return
@@ -104,11 +104,11 @@ async def _fault_of_a_resource(client: Client) -> None:
         if not any(text in error.error.message for text in expected):
             raise
         return
-    raise AssertionError("a crash was answered")
+    raise AssertionError("a resource that crashes was read")
 
 
 async def _cancel(client: Client) -> None:
-    """Give up a call once it runs."""
+    """Cancel a call after it has started."""
     running = anyio.Event()
 
     async def heard(progress: float, total: float | None, message: str | None) -> None:
@@ -126,20 +126,20 @@ async def _listen(client: Client) -> None:
         await client.list_tools(cache_mode="bypass")
 
 
-ANY_ERA: dict[str, Deed] = {
+ANY_ERA: dict[str, Action] = {
     "ask": _ask,
     "ask wrongly": _ask_wrongly,
     "fault": _fault,
     "fault of a resource": _fault_of_a_resource,
     "cancel": _cancel,
 }
-MODERN: dict[str, Deed] = {**ANY_ERA, "listen and drop": _listen}
+MODERN: dict[str, Action] = {**ANY_ERA, "listen and drop": _listen}
 
 
 async def abandon(url: str, *, listening: bool) -> None:
-    """Open a session of the handshake era, call, and go without a word; with `listening`, while its stream is open."""
+    """Open a handshake session, call a tool, and leave without ending the session, or with its stream open."""
     headers = {"Accept": "application/json, text/event-stream"}
-    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "deserter", "version": "1"}}
+    info = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "leaver", "version": "1"}}
     async with httpx2.AsyncClient(timeout=LONGEST) as http:
         answer = await http.post(
             url, json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}, headers=headers
@@ -157,8 +157,8 @@ async def abandon(url: str, *, listening: bool) -> None:
 
 
 async def kill(url: str) -> None:
-    """Have a client process die in the middle of a call."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-S", VICTIM, url, stdout=asyncio.subprocess.PIPE)
+    """Start a client process and kill it during a call."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-S", DYING, url, stdout=asyncio.subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"holding\n"
@@ -169,7 +169,7 @@ async def kill(url: str) -> None:
 
 @asynccontextmanager
 async def _counted(tally: Tally, name: str) -> AsyncIterator[None]:
-    """Note what came of a deed: nothing that was asked may be lost."""
+    """Count an action and record its errors. No request may be lost."""
     try:
         with anyio.fail_after(LONGEST):
             yield
@@ -186,8 +186,8 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
     ]
 
 
-async def deeds(client: Client, tally: Tally, era: str, number: int) -> None:
-    """Do so many deeds at one client."""
+async def act(client: Client, tally: Tally, era: str, number: int) -> None:
+    """Do so many random actions with one client."""
     known = MODERN if era == "modern" else ANY_ERA
     for name in random.choices(list(known), k=number):
         async with _counted(tally, f"{era}: {name}"):
@@ -195,21 +195,21 @@ async def deeds(client: Client, tally: Tally, era: str, number: int) -> None:
 
 
 async def load(url: str, seconds: float) -> Tally:
-    """Keep two clients of 2026-07-28 busy, one of the handshake era that comes and goes, and one that leaves badly."""
+    """Run two busy clients of 2026-07-28, a handshake client that reconnects, and clients that leave without an end."""
     tally = Tally()
     ends = anyio.current_time() + seconds
 
     async def modern() -> None:
         async with Client(url) as client:
             while anyio.current_time() < ends:
-                await deeds(client, tally, "modern", 1)
+                await act(client, tally, "modern", 1)
 
     async def legacy() -> None:
         while anyio.current_time() < ends:
             async with _counted(tally, "legacy: session"), Client(url, mode="legacy") as client:
-                await deeds(client, tally, "legacy", 5)
+                await act(client, tally, "legacy", 5)
 
-    async def unkind() -> None:
+    async def careless() -> None:
         while anyio.current_time() < ends:
             for listening in (False, True):
                 async with _counted(tally, "session abandoned"):
@@ -218,6 +218,6 @@ async def load(url: str, seconds: float) -> Tally:
                 await kill(url)
 
     async with anyio.create_task_group() as group:
-        for worker in (modern, modern, legacy, unkind):
+        for worker in (modern, modern, legacy, careless):
             group.start_soon(worker)
     return tally

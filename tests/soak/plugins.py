@@ -1,4 +1,4 @@
-"""What the soaked host serves beside mcp-plugin-stats: a plugin that fails in every way, and one that counts."""
+"""The plugins of the soaked host besides mcp-plugin-stats: one that fails in every way, and one that counts."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ async def hang() -> str:
 
 @shaky.tool(timeout=0.1)
 def outlast() -> str:
-    """Go on in a thread after the deadline, for a while."""
+    """Run in a thread longer than the deadline."""
     time.sleep(0.3)
     return ""
 
 
 @shaky.tool(structured_output=False)
 def flood() -> str:
-    """Return more than may be returned."""
+    """Return more than the limit."""
     return "x" * 100_000
 
 
@@ -81,7 +81,7 @@ def crashing() -> str:
 
 @probe.tool
 async def hold(ctx: Context[Any]) -> str:
-    """Say so, and wait for ever: callers leave."""
+    """Report progress once, then wait for ever: the callers leave."""
     await ctx.report_progress(0, message="holding")
     await asyncio.Event().wait()
     return ""
@@ -89,7 +89,7 @@ async def hold(ctx: Context[Any]) -> str:
 
 @probe.tool
 async def census(ctx: Context[Any]) -> dict[str, int]:
-    """Count what a leak would add to."""
+    """Count everything that a leak would increase."""
     gc.collect()
     server: Any = ctx.mcp_server
     manager = server._lowlevel_server._session_manager

@@ -1,4 +1,4 @@
-"""Soaks a host process: rounds of load and reloads, each followed by quiet in which everything is counted."""
+"""Soaks a host process: rounds of load and reloads. After each round, it waits until the host is idle, and counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
-from soak.load import Tally, deeds
+from soak.load import Tally, act
 
 TESTS = Path(__file__).parents[1]
 
@@ -44,7 +44,7 @@ limits.result_size = 50_000
 
 @dataclass(frozen=True)
 class Sample:
-    """What the process holds: `rss` in MiB, descriptors, and counts of the census."""
+    """What the process uses: `rss` in MiB, descriptors, and the counts of the census."""
 
     rss: float
     fds: int
@@ -58,7 +58,7 @@ class Sample:
 
 @dataclass
 class Soaked:
-    """What a soak came to. `quiet` has one sample a round, `busy` those taken under load."""
+    """The result of a soak. `quiet` has one idle sample for each round, `busy` the samples taken under load."""
 
     tally: Tally = field(default_factory=Tally)
     quiet: list[Sample] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Soaked:
     exit_code: int | None = None
 
     def drift(self, name: str) -> float:
-        """How much more the last third of the quiet samples holds than the first, in the median, without warm-up."""
+        """Return the median of the last third of the quiet samples minus that of the first third, without warm-up."""
         values: list[float] = [getattr(sample, name) for sample in self.quiet[1:]]
         third = max(1, len(values) // 3)
         return median(values[-third:]) - median(values[:third])
@@ -76,7 +76,7 @@ class Soaked:
     def report(self) -> dict[str, Any]:
         return {
             "seconds": round(self.seconds),
-            "deeds": dict(sorted(self.tally.done.items())),
+            "actions": dict(sorted(self.tally.done.items())),
             "wrong": self.tally.wrong,
             "reloads": self.reloads,
             "exit_code": self.exit_code,
@@ -113,7 +113,7 @@ async def take(client: Client, process: psutil.Process) -> Sample:
 
 
 async def quiet(client: Client, process: psutil.Process, baseline: int) -> Sample:
-    """Wait until the sessions have been closed for being idle and no work is left, and count."""
+    """Wait until all idle sessions are closed and no task is left, and take a sample."""
     sample = await take(client, process)
     with anyio.move_on_after(60):
         while sample.sessions or sample.listeners or sample.tasks > baseline:
@@ -145,7 +145,7 @@ def _served(folder: Path) -> Iterator[tuple[psutil.Popen, str]]:
 
 
 async def soak_http(folder: Path, rounds: int, seconds: float) -> Soaked:
-    """Serve over HTTP for so many rounds of load, each of so many seconds; the load comes from a process of its own."""
+    """Serve over HTTP for so many rounds of load, each of so many seconds. The load comes from another process."""
     soaked = Soaked()
     started = anyio.current_time()
     with _served(folder) as (process, url):
@@ -172,11 +172,10 @@ async def _loading(url: str, seconds: float, soaked: Soaked) -> AsyncIterator[No
     try:
         yield
         assert process.stdout is not None
-        said = b"".join([chunk async for chunk in process.stdout])
-        told = json.loads(said)
+        report = json.loads(b"".join([chunk async for chunk in process.stdout]))
         tally = Tally()
-        tally.done.update(told["done"])
-        tally.wrong += told["wrong"]
+        tally.done.update(report["done"])
+        tally.wrong += report["wrong"]
         soaked.tally.add(tally)
     finally:
         if process.returncode is None:
@@ -185,7 +184,7 @@ async def _loading(url: str, seconds: float, soaked: Soaked) -> AsyncIterator[No
 
 
 async def _watch(client: Client, process: psutil.Popen, folder: Path, seconds: float, soaked: Soaked) -> None:
-    """Take samples, and reload with something changed, while the load lasts."""
+    """Take samples and reload with a changed configuration while the load runs."""
     ends = anyio.current_time() + seconds
     while anyio.current_time() < ends:
         soaked.busy.append(await take(client, process))
@@ -196,7 +195,7 @@ async def _watch(client: Client, process: psutil.Popen, folder: Path, seconds: f
 
 
 async def soak_stdio(folder: Path, clients: int, rounds: int, number: int) -> list[Soaked]:
-    """Serve one client after another over stdio, each in both eras by turns; so many rounds of so many deeds each."""
+    """Serve one client after another over stdio, in both eras in turn, for so many rounds of so many actions."""
     all_soaked = []
     for each in range(clients):
         era = ("modern", "legacy")[each % 2]
@@ -211,7 +210,7 @@ async def soak_stdio(folder: Path, clients: int, rounds: int, number: int) -> li
                 (process,) = set(psutil.Process().children()) - before
                 baseline = 1_000_000
                 for _ in range(rounds):
-                    await deeds(client, soaked.tally, era, number)
+                    await act(client, soaked.tally, era, number)
                     sample = await quiet(client, process, baseline)
                     baseline = min(baseline, sample.tasks)
                     soaked.quiet.append(sample)

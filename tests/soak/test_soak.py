@@ -1,4 +1,4 @@
-"""Minutes of calls, faults, reloads and clients that die: everything is answered and nothing is left over."""
+"""Minutes of calls, faults, reloads and clients that die: every request is answered and nothing leaks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from soak.soaking import Soaked, soak_http, soak_stdio
 pytestmark = pytest.mark.anyio
 
 SLACK = {"tasks": 0, "fds": 3, "threads": 4, "objects": 1500, "rss": 24}
-"""How much more may be held at the end: threads and descriptors come and go with the idle threads of the pools, and a
-few hundred objects with the last error and the caches; a leak of one object a deed would show. Resident
-memory has grown by 11 MiB in 80 s with the objects as many as before."""
+"""How much each count may grow. The idle threads of the pools change the threads and descriptors. The last error and
+the caches change a few hundred objects. A leak of one object per action would be seen. Resident memory has grown by
+11 MiB in 80 s while the number of objects stayed the same."""
 
 
 def assert_flat(soaked: Soaked) -> None:
@@ -25,20 +25,20 @@ def assert_flat(soaked: Soaked) -> None:
     assert {name: soaked.drift(name) for name in SLACK if soaked.drift(name) > SLACK[name]} == {}, soaked.report()
 
 
-async def test_over_http_nothing_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
+async def test_over_http_no_request_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
     soaked = await soak_http(tmp_path, rounds=5, seconds=8)
     assert_flat(soaked)
-    deeds = {*(f"modern: {name}" for name in MODERN), *(f"legacy: {name}" for name in ANY_ERA)}
-    deeds |= {"legacy: session", "session abandoned", "client killed"}
-    assert deeds <= set(soaked.tally.done)
+    actions = {*(f"modern: {name}" for name in MODERN), *(f"legacy: {name}" for name in ANY_ERA)}
+    actions |= {"legacy: session", "session abandoned", "client killed"}
+    assert actions <= set(soaked.tally.done)
     assert max(sample.sessions for sample in soaked.busy) > 0
     assert soaked.reloads >= 5
     assert "not reloaded" not in (tmp_path / "stderr.txt").read_text(encoding="utf-8")
 
 
-async def test_over_stdio_one_client_after_another_finds_nothing_lost_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_over_stdio_no_request_of_any_client_is_lost_and_nothing_leaks(tmp_path: Path) -> None:
     for soaked in await soak_stdio(tmp_path, clients=2, rounds=4, number=20):
-        # The one client of stdio is a session itself.
+        # Over stdio, the one client is a session, too.
         assert soaked.quiet[-1].notified == soaked.quiet[0].notified
         assert soaked.tally.wrong == []
         assert soaked.exit_code == 0

@@ -1,8 +1,8 @@
-"""Puts what the code says into the pages: a Markdown extension that replaces `{{ generated: NAME }}` while building.
+"""Generates parts of the pages from the code: a Markdown extension that replaces `{{ generated: NAME }}`.
 
 `configuration` is every key of mcp-host.toml, from the models; `variables` the environment variables with short names;
 `hooks` every hook, from the hookspecs; `commands` every command, from typer's help; `contract` the rules that
-`mcp-host check --plugin` asks.
+`mcp-host check --plugin` checks.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _tables(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation is, or has as a part."""
+    """Return the model that an annotation is or contains."""
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for part in get_args(annotation) if (model := _model(part))), None)
@@ -81,7 +81,7 @@ def _toml(value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _type(schema: Mapping[str, Any]) -> str:
-    """Say what a JSON schema takes, in a few words."""
+    """Describe in a few words what a JSON schema accepts."""
     if "enum" in schema:
         return " or ".join(f'`"{value}"`' for value in schema["enum"])
     if "const" in schema:
@@ -127,7 +127,7 @@ def variables() -> Iterator[str]:
 
 
 def hooks() -> Iterator[str]:
-    """Yield every hook: its signature, what its specification says, and the example in it."""
+    """Yield every hook: its signature, its description and its example."""
     from mcp_host import hookspecs
 
     yield f"{inspect.cleandoc(hookspecs.__doc__ or '').partition(chr(10))[2].strip()}\n"
@@ -159,7 +159,7 @@ def contract() -> Iterator[str]:
     """Yield the rules of the contract."""
     from mcp_host.authoring.plugincheck import RULES
 
-    yield "| rule | what it asks | if broken |\n|---|---|---|"
+    yield "| rule | what it requires | if broken |\n|---|---|---|"
     for rule in RULES:
         yield f"| `{rule.id}` | {_cell(rule.sentence)} | {rule.severity} |"
 
@@ -170,7 +170,7 @@ GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
 
 
 def generate(name: str) -> str:
-    """Return the Markdown of one generator. Raises `KeyError` for a name that there is none of."""
+    """Return the Markdown of one generator. Raises `KeyError` for an unknown name."""
     return "\n".join(GENERATORS[name]())
 
 
@@ -181,10 +181,10 @@ class _Replace(Preprocessor):
 
 class _Generated(Extension):
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
-        # Before fenced code is taken out of the text.
+        # Runs before fenced code blocks are extracted.
         md.preprocessors.register(_Replace(md), "generated", 200)
 
 
 def makeExtension(**options: Any) -> Extension:  # noqa: N802
-    """Return the extension; the name is Python-Markdown's."""
+    """Return the extension. Python-Markdown requires this function's name."""
     return _Generated(**options)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from mcp_host.authoring.scaffold.licenses import License
+from mcp_host.authoring.scaffold.project import License
 from mcp_host.cli.output import write
 from mcp_host.errors import HostError
 

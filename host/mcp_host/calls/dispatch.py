@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
@@ -23,25 +22,16 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
-from mcp_host.calls.invoke import (
-    Contents,
-    PromptResult,
-    ToolResult,
-    check_arguments,
-    find_resource,
-    invoke_completer,
-    invoke_prompt,
-    invoke_resource,
-    invoke_server_completion,
-    invoke_tool,
-)
+from mcp_host.asking import AnswerError, answer_error_in
+from mcp_host.calls.outgoing import Outgoing, OutgoingError, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
-from mcp_host.catalog.served import Served
-from mcp_host.config.secrets import Redactor
+from mcp_host.catalog.results import Contents, PromptResult, ToolResult
+from mcp_host.catalog.served import Question, Served
+from mcp_host.catalog.sizes import measure
 from mcp_host.containment.runner import Outcome, Work, run_apart
 from mcp_host.context import Context
-from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, encodable, str_of, text_of
+from mcp_host.errors import BadArgumentsError, RefusedError, did_you_mean, str_of
 from mcp_host.plugins.bulkhead import Visit
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -56,8 +46,12 @@ class FailedError(Exception):
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
-        self.text = encodable(text)
+        self.text = text
         self.code = code
+
+
+class UnfitError(FailedError):
+    """A call whose arguments do not fit."""
 
 
 class Dispatcher:
@@ -72,13 +66,13 @@ class Dispatcher:
         self,
         generations: Generations,
         *,
-        redactor: Redactor,
+        outgoing: Outgoing,
         debug: bool = False,
         authorize: bool = False,
         after_call: Callable[[LoadedPlugin], None] | None = None,
     ) -> None:
         self._generations = generations
-        self._redactor = redactor
+        self._outgoing = outgoing
         self._debug = debug
         self._authorize = authorize
         self._after_call = after_call or (lambda plugin: None)
@@ -97,7 +91,7 @@ class Dispatcher:
         if tool is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
         try:
-            return await self._call("tool", tool, name, arguments, context, catalog, partial(invoke_tool, tool))
+            return cast("ToolResult", await self._call("tool", tool, name, arguments, context, catalog))
         except FailedError as error:
             return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
 
@@ -110,10 +104,11 @@ class Dispatcher:
             MCPError: Raised by the resource's own function.
         """
         catalog = self._catalog_of(context)
-        served, arguments = find_resource(catalog, uri)
-        invoke = partial(invoke_resource, served, arguments)
+        served, arguments = catalog.find_resource(uri)
         try:
-            return await self._call("resource", served, uri, arguments, context, catalog, invoke)
+            return cast("Contents", await self._call("resource", served, uri, arguments, context, catalog))
+        except UnfitError as error:
+            raise ResourceNotFoundError(f"Unknown resource: {uri} ({error.text})") from None
         except FailedError as error:
             raise ResourceError(error.text) from None
 
@@ -128,9 +123,9 @@ class Dispatcher:
         if prompt is None:
             raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
         try:
-            return await self._call("prompt", prompt, name, arguments, context, catalog, partial(invoke_prompt, prompt))
+            return cast("PromptResult", await self._call("prompt", prompt, name, arguments, context, catalog))
         except FailedError as error:
-            raise MCPError(error.code, error.text) from None
+            raise OutgoingError(error.code, error.text) from None
 
     async def complete(
         self,
@@ -154,23 +149,18 @@ class Dispatcher:
             name, served = str(ref.uri), catalog.templates.get(str(ref.uri)) or catalog.resources.get(str(ref.uri))
         if served is None:
             raise MCPError(INVALID_PARAMS, f"Unknown completion reference: {name}")
-        completer = catalog.completers.get((name, argument.name))
-        handler = catalog.parts[served.plugin].server_completion
-        given = dict((chosen and chosen.arguments) or {})
-        work = self._work(served, f"completion of {argument.name} for {name}")
-
-        async def run() -> types.Completion:
-            if completer is not None:
-                scoped = self._scoped(context, work, catalog, served.timeout)
-                return await invoke_completer(completer, argument.value, given, scoped)
-            if handler is not None:
-                return await invoke_server_completion(handler.fn, ref, argument, chosen, served.plugin)
+        completer = catalog.completer_of(served, argument.name)
+        if completer is None:
             return types.Completion(values=[])
-
+        given = dict((chosen and chosen.arguments) or {})
+        question = Question(ref, argument.name, argument.value, given)
+        work = self._work(served, f"completion of {argument.name} for {name}")
+        run = partial(completer, question, self._scoped(context, work, catalog, served.timeout))
         try:
-            return await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
+            completion = await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
+            return self._outgoing.of(served.plugin).completion(completion)
         except FailedError as error:
-            raise MCPError(INTERNAL_ERROR, error.text) from None
+            raise OutgoingError(INTERNAL_ERROR, error.text) from None
 
     # The pipeline
 
@@ -190,9 +180,8 @@ class Dispatcher:
         deadline = None if served.timeout is None else asyncio.get_running_loop().time() + served.timeout
         return Work(served.plugin, what, deadline)
 
-    @staticmethod
     def _scoped(
-        context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
+        self, context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
     ) -> Context[Any, Any]:
         plugin = work.plugin
         extends = timeout is not None and plugin.limits.progress_extends
@@ -202,6 +191,8 @@ class Dispatcher:
             plugin.state,
             catalog,
             on_progress=partial(work.extend, cast("float", timeout)) if extends else None,
+            asking=work.asking,
+            outgoing=self._outgoing.of(plugin),
         )
 
     async def _call(
@@ -212,20 +203,17 @@ class Dispatcher:
         arguments: Mapping[str, Any],
         context: SDKContext[Any, Any],
         catalog: Catalog,
-        invoke: Callable[[Call], Awaitable[_T]],
-    ) -> _T:
+    ) -> Any:
         """Run what the middleware of all plugins is around, the TOML's first plugin outermost."""
         work = self._work(served, f"{kind} {name}")
         scoped = self._scoped(context, work, catalog, served.timeout)
         call = Call(kind, served.plugin.name, name, arguments, scoped)
-        step: Callable[[Call], Awaitable[Any]] = invoke
+        step: Callable[[Call], Awaitable[Any]] = partial(_innermost, served)
         inner = served.plugin
         for plugin, middleware in reversed(catalog.middleware):
             step = partial(self._through, work, plugin, inner, middleware, step)
             inner = plugin
-        return cast(
-            "_T", await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
-        )
+        return await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
 
     async def _through(
         self,
@@ -265,35 +253,43 @@ class Dispatcher:
             asyncio.CancelledError: The caller left.
         """
         what, plugin = work.what, served.plugin
+        outgoing = self._outgoing.of(plugin)
         try:
             self._check_scopes(served)
             check_arguments(arguments, what, plugin)
             with self._generations.call(catalog), await plugin.bulkhead.enter(work.deadline) as visit:
                 outcome = await run_apart(run(), work)
                 self._note(visit, work, plugin, outcome, served.timeout)
+            if outcome.unanswered:
+                most = work.plugin.limits.answer_timeout
+                raise RefusedError(f"{work} was stopped: the client did not answer its question within {most:g} s")
             if outcome.timed_out:
                 raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
-            return outcome.result()
+            return cast("_T", outgoing.result(outcome.result()))
+        except AnswerError as error:
+            raise FailedError(outgoing.text(self._explain(error, work)), INTERNAL_ERROR) from None
         except MCPError as error:
-            raise MCPError(error.code, encodable(error.message), error.data) from error.__cause__
-        except ResourceNotFoundError:
-            raise
+            raise outgoing.error(error) from error.__cause__
+        except ResourceNotFoundError as error:
+            raise ResourceNotFoundError(outgoing.text(str_of(error))) from None
         except BadArgumentsError as error:
-            raise FailedError(str(error), INVALID_PARAMS) from None
+            raise UnfitError(outgoing.text(str(error)), INVALID_PARAMS) from None
         except RefusedError as error:
-            raise FailedError(str(error), INTERNAL_ERROR) from None
+            raise FailedError(outgoing.text(str(error)), INTERNAL_ERROR) from None
         except BaseException as error:
             if _is_cancellation(error):
                 raise
             code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
-            raise FailedError(self._explain(error, work), code) from None
+            raise FailedError(outgoing.text(self._explain(error, work)), code) from None
         finally:
             self._after_call(work.plugin)
 
     @staticmethod
     def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
-        """Tell the plugin's circuit breaker how it did, unless it was another plugin's middleware that failed."""
+        """Tell the plugin's circuit breaker how it did, unless another plugin's middleware or the client failed."""
         error = outcome.error
+        if outcome.unanswered or answer_error_in(error) is not None:
+            return
         if outcome.timed_out:
             failure = f"{work.what} did not finish within {timeout:g} s"
         elif error is None or _anticipated(error) or isinstance(error, _ANSWERS):
@@ -314,25 +310,46 @@ class Dispatcher:
 
     def _explain(self, error: BaseException, work: Work) -> str:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
-        if _anticipated(error):
-            text = str_of(error)
+        told = error if _anticipated(error) else answer_error_in(error)
+        if told is not None:
+            text = str_of(told)
             logger.info("%s failed: %r", work, text)
-            return self._redactor.redact(text)
-        error_id = secrets.token_hex(4)
+            return text
+        error_id = new_error_id()
         logger.error("%s crashed (error %s)", work, error_id, exc_info=error)
-        text = f"{work.what} failed unexpectedly (error {error_id}; the server's log has the details)"
+        text = unexpected(work.what, error_id)
         if self._debug:
-            text += f": {text_of(error)}"
-        return self._redactor.redact(text[0].upper() + text[1:])
+            text += f": {type(error).__name__}: {str_of(error)}"
+        return text[0].upper() + text[1:]
 
 
 _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
 """What a plugin that works may raise."""
 
 
+async def _innermost(served: Served, call: Call) -> Any:
+    return await served.run(call.arguments, call.context)
+
+
 async def _outermost(work: Work, plugin: LoadedPlugin, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
     work.plugin = plugin
     return await step(call)
+
+
+def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:
+    """Refuse arguments that are larger or deeper than the plugin takes, or not finite, before anything is made of them.
+
+    Raises:
+        BadArgumentsError: They are.
+    """
+    limits = plugin.limits
+    size = measure(arguments, limits.argument_size, limits.argument_depth)
+    if size.size > limits.argument_size:
+        raise BadArgumentsError(f"The arguments of {what} are larger than {limits.argument_size} bytes")
+    if size.depth > limits.argument_depth:
+        raise BadArgumentsError(f"The arguments of {what} are nested deeper than {limits.argument_depth} levels")
+    if not size.finite:
+        raise BadArgumentsError(f"The arguments of {what} hold a number that is too large, NaN or an infinity")
 
 
 def _anticipated(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from mcp.server.apps import APP_MIME_TYPE
 from mcp.shared.uri_template import UriTemplate
 
-from mcp_host.api import Tool
+from mcp_host.api import SchemaTool, Tool
 from mcp_host.catalog.served import ServedResource, ServedTemplate
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -17,7 +17,10 @@ UI_SCHEME = "ui://"
 
 
 def with_ui(
-    plugin: LoadedPlugin, tool: Tool, given: Mapping[str, Any], resources: Sequence[ServedResource | ServedTemplate]
+    plugin: LoadedPlugin,
+    tool: Tool | SchemaTool,
+    given: Mapping[str, Any],
+    resources: Sequence[ServedResource | ServedTemplate],
 ) -> dict[str, Any]:
     """Return `given`, the tool's `_meta`, with its UI as SEP-1865 has it, unless the user left that resource out."""
     meta = dict(given)

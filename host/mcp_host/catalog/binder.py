@@ -1,32 +1,29 @@
-"""Binds one plugin's contributions to what can be served: schemas, wire forms, async calls."""
+"""Binds one plugin's contributions to what can be served: filtered, named, and proven to fit the wire."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import mcp.types as types
 from mcp.server.apps import APP_MIME_TYPE
 from mcp.server.mcpserver.resources import DEFAULT_RESOURCE_SECURITY
-from mcp.server.mcpserver.tools import Tool as SDKTool
-from mcp.server.mcpserver.utilities.context_injection import find_context_parameter
-from mcp.server.mcpserver.utilities.func_metadata import func_metadata
 from mcp.shared.uri_template import UriTemplate
 
-from mcp_host.api import Prompt, Resource, Tool
+from mcp_host.api import Prompt, Resource, SchemaTool, Tool
 from mcp_host.catalog.apps import UI_SCHEME, with_ui
 from mcp_host.catalog.completions import completers_of
 from mcp_host.catalog.facts import annotations_of, author_name, scopes_of, timeout_of
-from mcp_host.catalog.filters import hints_match, kept, warn_about_timeouts
-from mcp_host.catalog.functions import Function, as_async, inspect_function
-from mcp_host.catalog.guarding import guarded
+from mcp_host.catalog.filters import guarded, hints_match, kept, warn_about_timeouts
+from mcp_host.catalog.implementations import PromptBody, ResourceBody, ToolBody
+from mcp_host.catalog.proof import object_schema, proven
+from mcp_host.catalog.python_function import prepared_tool, python_prompt, python_resource, python_tool
+from mcp_host.catalog.schema_tool import schema_tool
 from mcp_host.catalog.served import (
-    Bound,
     Parts,
     PreparedTool,
+    Served,
     ServedPrompt,
     ServedResource,
     ServedTemplate,
@@ -34,18 +31,32 @@ from mcp_host.catalog.served import (
 )
 from mcp_host.catalog.uris import has_scheme
 from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.streams import stdout_to_stderr
 
 PROVENANCE = "mcp-host/plugin"
-"""The `_meta` key that says which plugin, distribution and version a tool, resource or prompt comes from."""
+"""The `_meta` key that names the plugin, distribution and version of a tool, resource or prompt."""
+
+TOOLS: Mapping[type, Callable[[LoadedPlugin, str, Any], ToolBody]] = {
+    Tool: python_tool,
+    PreparedTool: prepared_tool,
+    SchemaTool: schema_tool,
+}
+"""What makes a tool of each class of contribution. A further implementation is a line here."""
+RESOURCES: Mapping[type, Callable[[LoadedPlugin, UriTemplate, Any, str, dict[str, Any]], ResourceBody]] = {
+    Resource: python_resource,
+}
+PROMPTS: Mapping[type, Callable[[LoadedPlugin, str, Any], PromptBody]] = {Prompt: python_prompt}
+
+_MakeT = TypeVar("_MakeT")
 
 
 def bind(plugin: LoadedPlugin) -> Parts:
     """Bind everything a plugin contributed.
 
     Raises:
-        HostError: Something contributed cannot be served; it names the plugin, the part and the hint.
+        HostError: Something contributed cannot be served; it names the plugin, the item and the hint.
     """
     try:
         with stdout_to_stderr():
@@ -54,6 +65,11 @@ def bind(plugin: LoadedPlugin) -> Parts:
         raise
     except BaseException as error:
         raise HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where) from error
+
+
+def _maker(table: Mapping[type, _MakeT], contribution: object) -> _MakeT:
+    """The entry of the contribution's own class, or of the nearest class that it derives from."""
+    return next(table[kind] for kind in type(contribution).__mro__ if kind in table)
 
 
 class _Binder:
@@ -68,173 +84,122 @@ class _Binder:
         }
 
     def bind(self) -> Parts:
-        """Filter first, by name and hint, and bind what is left: a part that cannot be bound can be denied."""
-        given = self._plugin.contributions
-        section = self._plugin.section
-        prefix = section.prefix
-        tools = kept(self._plugin, "tools", section.tools, [(prefix + author_name(tool), tool) for tool in given.tools])
-        prompts = kept(
-            self._plugin,
-            "prompts",
-            section.prompts,
-            [(prefix + author_name(prompt), prompt) for prompt in given.prompts],
+        """Filter first, by name and hint, and bind what is left: an item that cannot be bound can be denied."""
+        plugin, given = self._plugin, self._plugin.contributions
+        prefix = plugin.section.prefix
+        read = self._built(RESOURCE, [(resource.uri, resource) for resource in given.resources], self._resource)
+        fixed = [item for item in read if isinstance(item, ServedResource)]
+        templates = [item for item in read if isinstance(item, ServedTemplate)]
+        named_tools = [(prefix + author_name(tool), tool) for tool in given.tools]
+        tools = self._built(TOOL, named_tools, partial(self._tool, read), lambda tool: hints_match(plugin, tool))
+        prompts = self._built(
+            PROMPT, [(prefix + author_name(prompt), prompt) for prompt in given.prompts], self._prompt
         )
-        all_resources = kept(
-            self._plugin, "resources", section.resources, [(resource.uri, resource) for resource in given.resources]
-        )
-        warn_about_timeouts(self._plugin, [prefix + author_name(tool) for tool in given.tools])
-        served = [guarded(self._plugin, "resource", uri, resource, self._resource) for uri, resource in all_resources]
-        bind_tool = partial(self._tool, served)
-        parts = Parts(
-            tools=tuple(
-                guarded(self._plugin, "tool", name, tool, bind_tool)
-                for name, tool in tools
-                if hints_match(self._plugin, tool)
-            ),
-            resources=tuple(item for item in served if isinstance(item, ServedResource)),
-            templates=tuple(item for item in served if isinstance(item, ServedTemplate)),
-            prompts=tuple(guarded(self._plugin, "prompt", name, prompt, self._prompt) for name, prompt in prompts),
+        warn_about_timeouts(plugin, [name for name, _ in named_tools])
+        completers, any_completer = completers_of(plugin, given.completions, [*prompts, *read])
+        return Parts(
+            items={
+                TOOL: tuple(tools),
+                RESOURCE: tuple(fixed),
+                TEMPLATE: tuple(templates),
+                PROMPT: tuple(prompts),
+            },
+            completers=completers,
+            any_completer=any_completer,
             middleware=given.middleware,
         )
-        completers, server_completion = completers_of(self._plugin, given.completions, parts)
-        return replace(parts, completers=completers, server_completion=server_completion)
 
-    # Parts
-
-    def _tool(self, resources: Sequence[ServedResource | ServedTemplate], name: str, tool: Tool) -> ServedTool:
+    def _built(
+        self,
+        kind: Kind,
+        named: Sequence[tuple[str, Any]],
+        build: Callable[[str, Any], Any],
+        wanted: Callable[[Any], bool] = lambda _: True,
+    ) -> list[Any]:
         plugin = self._plugin
-        if isinstance(tool, PreparedTool) and tool.sdk is not None:
-            # The SDK has read the signature already, and accepts some that inspect_function refuses.
-            function = Function(tool.sdk.fn, tool.sdk.name, "", inspect.Signature(), tool.sdk.is_async)
-            run = as_async(function, plugin.bulkhead)
-            sdk = tool.sdk.model_copy(
-                update={
-                    "name": name,
-                    "fn": run,
-                    "is_async": True,
-                    "meta": self._meta_of(tool, tool.sdk.meta, resources),
-                }
-            )
-        else:
-            function = inspect_function(tool.fn)
-            sdk = SDKTool.from_function(
-                as_async(function, plugin.bulkhead),
-                name=name,
-                title=tool.title,
-                description=tool.description,
-                annotations=annotations_of(tool),
-                icons=list(tool.icons) if tool.icons else None,
-                meta=self._meta_of(tool, tool.meta, resources),
-                structured_output=tool.structured_output,
-            )
-            if tool.input_schema is not None:
-                sdk = sdk.model_copy(update={"parameters": dict(tool.input_schema)})
-        return ServedTool(
+        return [
+            guarded(plugin, kind.name, kind.filter, name, part, build)
+            for name, part in kept(plugin, kind.filter, getattr(plugin.section, kind.filter), named)
+            if wanted(part)
+        ]
+
+    # Items
+
+    def _tool(self, resources: Sequence[ServedResource | ServedTemplate], name: str, tool: Any) -> ServedTool:
+        plugin = self._plugin
+        if tool.name is None and author_name(tool) == "<lambda>":
+            raise HostError("a lambda has no name", hint="give it one: Tool(fn, name=...)")
+        body = _maker(TOOLS, tool)(plugin, name, tool)
+        warn = partial(self._warn, f"tool {name!r}")
+        wire = types.Tool(
             name=name,
-            plugin=plugin,
-            timeout=timeout_of(self._plugin, tool.timeout, plugin.section.tools.timeouts, name),
-            scopes=scopes_of(tool),
-            sdk=sdk,
-            wire=types.Tool(
-                name=name,
-                title=sdk.title,
-                description=sdk.description,
-                input_schema=sdk.parameters,
-                output_schema=sdk.output_schema,
-                annotations=sdk.annotations,
-                icons=sdk.icons,
-                _meta=sdk.meta,
-            ),
+            title=tool.title,
+            description=tool.description or body.doc,
+            input_schema=object_schema(body.input_schema, warn),
+            output_schema=body.output_schema,
+            annotations=annotations_of(tool),
+            icons=list(tool.icons) if tool.icons else None,
+            _meta=with_ui(plugin, tool, {**(tool.meta or {}), **self._meta}, resources),
+        )
+        return ServedTool(
+            wire=proven(TOOL, wire, warn),
+            timeout=timeout_of(plugin, tool.timeout, plugin.section.tools.timeouts, name),
+            **self._common(name, tool, body),
         )
 
-    def _meta_of(
-        self, tool: Tool, given: Mapping[str, Any] | None, resources: Sequence[ServedResource | ServedTemplate]
-    ) -> dict[str, Any]:
-        return with_ui(self._plugin, tool, {**(given or {}), **self._meta}, resources)
-
     def _resource(self, uri: str, resource: Resource) -> ServedResource | ServedTemplate:
+        plugin = self._plugin
         if not has_scheme(uri):
             raise HostError("its URI has no scheme", hint="write it as scheme://path")
         template = UriTemplate.parse(uri)
-        bound, name, doc = self._bound(resource.fn)
-        parameters = set(inspect.signature(bound.run).parameters) - {bound.context_parameter}
-        variables = set(template.variable_names)
-        if parameters != variables:
-            raise HostError(
-                f"its URI has the variables {_names(variables)} and its function the parameters {_names(parameters)}",
-                hint="give them the same names",
-            )
-        signature = inspect.signature(bound.run)
-        for variable in template.query_variable_names:
-            if signature.parameters[variable].default is inspect.Parameter.empty:
-                raise HostError(
-                    f"the query variable {variable!r} has no default, and a client may leave it out",
-                    hint=f"write {variable}=... in the function's signature",
-                )
         mime_type = resource.mime_type or (APP_MIME_TYPE if uri.startswith(UI_SCHEME) else "text/plain")
-        common: dict[str, Any] = {
-            "name": resource.name or (uri if name == "<lambda>" else name),
+        meta = {**(resource.meta or {}), **self._meta}
+        body = _maker(RESOURCES, resource)(plugin, template, resource, mime_type, meta)
+        fields: dict[str, Any] = {
+            "name": resource.name or (uri if body.name == "<lambda>" else body.name),
             "title": resource.title,
-            "description": resource.description or doc or None,
+            "description": resource.description or body.doc or None,
             "mime_type": mime_type,
             "icons": list(resource.icons) if resource.icons else None,
             "annotations": resource.annotations,
-            "_meta": {**(resource.meta or {}), **self._meta},
+            "_meta": meta,
         }
-        served: dict[str, Any] = {
-            "name": uri,
-            "plugin": self._plugin,
-            "timeout": timeout_of(self._plugin, resource.timeout),
-            "scopes": scopes_of(resource),
-            "bound": bound,
+        common: dict[str, Any] = {
+            "timeout": timeout_of(plugin, resource.timeout),
             "mime_type": mime_type,
+            **self._common(uri, resource, body),
         }
-        if not variables:
-            return ServedResource(wire=types.Resource(uri=uri, **common), **served)
+        warn = partial(self._warn, f"resource {uri!r}")
+        if not template.variable_names:
+            return ServedResource(wire=proven(RESOURCE, types.Resource(uri=uri, **fields), warn), **common)
         return ServedTemplate(
-            wire=types.ResourceTemplate(uri_template=uri, **common),
+            wire=proven(TEMPLATE, types.ResourceTemplate(uri_template=uri, **fields), warn),
             template=template,
             security=resource.security or DEFAULT_RESOURCE_SECURITY,
-            **served,
+            **common,
         )
 
     def _prompt(self, name: str, prompt: Prompt) -> ServedPrompt:
-        bound, _, doc = self._bound(prompt.fn)
-        schema = bound.metadata.arg_model.model_json_schema(by_alias=True)
-        return ServedPrompt(
+        body = _maker(PROMPTS, prompt)(self._plugin, name, prompt)
+        wire = types.Prompt(
             name=name,
-            plugin=self._plugin,
+            title=prompt.title,
+            description=prompt.description or body.doc or None,
+            arguments=list(body.arguments),
+            icons=list(prompt.icons) if prompt.icons else None,
+            _meta=dict(self._meta),
+        )
+        return ServedPrompt(
+            wire=proven(PROMPT, wire, partial(self._warn, f"prompt {name!r}")),
             timeout=timeout_of(self._plugin, prompt.timeout),
-            scopes=scopes_of(prompt),
-            bound=bound,
-            wire=types.Prompt(
-                name=name,
-                title=prompt.title,
-                description=prompt.description or doc or None,
-                arguments=[
-                    types.PromptArgument(
-                        name=argument,
-                        description=described.get("description"),
-                        required=argument in schema.get("required", ()),
-                    )
-                    for argument, described in schema.get("properties", {}).items()
-                ],
-                icons=list(prompt.icons) if prompt.icons else None,
-                _meta=dict(self._meta),
-            ),
+            **self._common(name, prompt, body),
         )
 
-    def _bound(self, fn: Callable[..., Any]) -> tuple[Bound, str, str]:
-        function = inspect_function(fn)
-        run = as_async(function, self._plugin.bulkhead)
-        context_parameter = find_context_parameter(run)
-        skip = [context_parameter] if context_parameter else []
-        return (
-            Bound(run, func_metadata(run, skip_names=skip, structured_output=False), context_parameter),
-            function.name,
-            function.doc,
-        )
+    def _common(self, name: str, part: Any, body: ToolBody | ResourceBody | PromptBody) -> dict[str, Any]:
+        return {"name": name, "plugin": self._plugin, "scopes": scopes_of(part), "run": body.run}
+
+    def _warn(self, item: str, what: str) -> None:
+        self._plugin.warn(f"{item}: {what}")
 
 
-def _names(names: set[str] | set[str | None]) -> str:
-    return ", ".join(sorted(str(name) for name in names)) or "none"
+__all__ = ["PROVENANCE", "Served", "bind"]

@@ -5,29 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Any, cast
 
-import mcp.types as types
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from starlette.routing import BaseRoute
 
 from mcp_host.api import Middleware
 from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
-from mcp_host.catalog.served import (
-    Completer,
-    Parts,
-    Served,
-    ServedPrompt,
-    ServedResource,
-    ServedTemplate,
-    ServedTool,
-)
+from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog.uris import overlap
-from mcp_host.errors import ErrorCode, HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
+from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Contributed
-
-_ServedT = TypeVar("_ServedT", bound=Served)
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What a tool may be called (SEP-986)."""
@@ -42,18 +33,31 @@ class Catalog:
 
     generation: int = 0
     plugins: tuple[LoadedPlugin, ...] = ()
-    tools: Mapping[str, ServedTool] = field(default_factory=dict)
-    resources: Mapping[str, ServedResource] = field(default_factory=dict)
-    templates: Mapping[str, ServedTemplate] = field(default_factory=dict)
-    prompts: Mapping[str, ServedPrompt] = field(default_factory=dict)
-    completers: Mapping[tuple[str, str], Completer] = field(default_factory=dict)
+    items: Mapping[Kind, Mapping[str, Served]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    completers: Mapping[tuple[str, str], Complete] = field(default_factory=dict)
     middleware: tuple[tuple[LoadedPlugin, Middleware], ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     parts: Mapping[LoadedPlugin, Parts] = field(default_factory=dict)
 
     @property
+    def tools(self) -> Mapping[str, ServedTool]:
+        return cast("Mapping[str, ServedTool]", self.items[TOOL])
+
+    @property
+    def resources(self) -> Mapping[str, ServedResource]:
+        return cast("Mapping[str, ServedResource]", self.items[RESOURCE])
+
+    @property
+    def templates(self) -> Mapping[str, ServedTemplate]:
+        return cast("Mapping[str, ServedTemplate]", self.items[TEMPLATE])
+
+    @property
+    def prompts(self) -> Mapping[str, ServedPrompt]:
+        return cast("Mapping[str, ServedPrompt]", self.items[PROMPT])
+
+    @property
     def has_completion(self) -> bool:
-        return bool(self.completers) or any(parts.server_completion for parts in self.parts.values())
+        return bool(self.completers) or any(parts.any_completer for parts in self.parts.values())
 
     @property
     def has_ui(self) -> bool:
@@ -66,21 +70,32 @@ class Catalog:
             (template for template in self.templates.values() if template.template.match(uri) is not None), None
         )
 
-    @property
-    def tool_list(self) -> list[types.Tool]:
-        return [tool.wire for tool in self.tools.values()]
+    def find_resource(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]]:
+        """Return what serves the URI and the values of its variables: fixed URIs first, then templates in order.
 
-    @property
-    def resource_list(self) -> list[types.Resource]:
-        return [resource.wire for resource in self.resources.values()]
+        Raises:
+            ResourceNotFoundError: Nothing does.
+        """
+        fixed = self.resources.get(uri)
+        if fixed is not None:
+            return fixed, {}
+        for template in self.templates.values():
+            values = template.template.match(uri)
+            if values is None:
+                continue
+            if template.security.validate(values) is not None:
+                # Stop at the first template that refuses: a later, laxer one must not get what this one turned down.
+                break
+            return template, values
+        raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
 
-    @property
-    def template_list(self) -> list[types.ResourceTemplate]:
-        return [template.wire for template in self.templates.values()]
+    def completer_of(self, served: Served, argument: str) -> Complete | None:
+        """Return what completes one argument of a prompt or a template."""
+        return self.completers.get((served.name, argument)) or self.parts[served.plugin].any_completer
 
-    @property
-    def prompt_list(self) -> list[types.Prompt]:
-        return [prompt.wire for prompt in self.prompts.values()]
+    def listed(self, kind: Kind) -> list[Any]:
+        """Return the wire forms of one kind, in served order."""
+        return [served.wire for served in self.items[kind].values()]
 
 
 def build_catalog(
@@ -111,10 +126,7 @@ def build_catalog(
     return Catalog(
         generation=previous.generation + 1 if previous is not None else 1,
         plugins=tuple(plugins),
-        tools=builder.tools,
-        resources=builder.resources,
-        templates=builder.templates,
-        prompts=builder.prompts,
+        items=builder.items,
         completers=builder.completers,
         middleware=tuple(builder.middleware),
         routes=tuple(builder.routes),
@@ -128,58 +140,47 @@ class _Builder:
     def __init__(self, endpoint: str) -> None:
         self._paths: dict[str, LoadedPlugin | None] = {endpoint: None}
         self.routes: list[BaseRoute] = []
-        self.tools: dict[str, ServedTool] = {}
-        self.resources: dict[str, ServedResource] = {}
-        self.templates: dict[str, ServedTemplate] = {}
-        self.prompts: dict[str, ServedPrompt] = {}
-        self.completers: dict[tuple[str, str], Completer] = {}
+        self.items: dict[Kind, dict[str, Served]] = {kind: {} for kind in KINDS}
+        self.completers: dict[tuple[str, str], Complete] = {}
         self.middleware: list[tuple[LoadedPlugin, Middleware]] = []
         self.parts: dict[LoadedPlugin, Parts] = {}
 
     def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
-        tools = self._named("tool", parts.tools, self.tools, parts)
-        prompts = self._named("prompt", parts.prompts, self.prompts, parts)
-        resources = self._unique(parts.resources, self.resources)
-        templates = self._unique(parts.templates, self.templates)
+        added = {kind: self._added(kind, items, parts) for kind, items in parts.items.items()}
         self._refuse_overlaps(parts)
         paths = self._route_paths(plugin)
 
-        self.tools |= tools
-        self.prompts |= prompts
-        self.resources |= resources
-        self.templates |= templates
+        for kind, items in added.items():
+            self.items[kind] |= items
         self.completers |= parts.completers
         self._paths |= paths
         self.routes.extend(plugin.contributions.routes)
         self.middleware.extend((plugin, middleware) for middleware in parts.middleware)
         self.parts[plugin] = parts
-        plugin.record = replace(
-            plugin.record,
-            contributed=Contributed(
-                tools=tuple(tools), resources=tuple(resources), templates=tuple(templates), prompts=tuple(prompts)
-            ),
-        )
+        names = {kind.plural: tuple(items) for kind, items in added.items()}
+        plugin.record = replace(plugin.record, contributed=Contributed(**names))
 
-    def _named(
-        self, kind: Literal["tool", "prompt"], items: Sequence[_ServedT], taken: Mapping[str, Served], parts: Parts
-    ) -> dict[str, _ServedT]:
-        added: dict[str, _ServedT] = {}
+    def _added(self, kind: Kind, items: Sequence[Served], parts: Parts) -> dict[str, Served]:
+        added: dict[str, Served] = {}
+        taken = self.items[kind]
         for item in items:
             plugin = item.plugin
-            deny = deny_line(plugin, "tools" if kind == "tool" else "prompts", item.name)
-            if not NAME.fullmatch(item.name):
+            deny = deny_line(plugin, kind.filter, item.name)
+            # Templates and resources are both called resources by whoever reads a message.
+            what = f"{kind.name if kind.named else RESOURCE.name} {item.name!r}"
+            if kind.named and not NAME.fullmatch(item.name):
                 raise HostError(
-                    f"{kind} name {item.name!r} is not made of 1 to 128 of A-Z a-z 0-9 . _ -",
+                    f"{kind.name} name {item.name!r} is not made of 1 to 128 of A-Z a-z 0-9 . _ -",
                     where=plugin.where,
                     hint=deny,
                 )
             if item.name in added:
-                raise _conflict(f"{kind} {item.name!r}", item, added[item.name], deny)
+                raise _conflict(what, item, added[item.name], deny)
             if item.name in taken:
-                prefix = self._free_prefix(plugin, parts)
+                prefix = self._free_prefix(plugin, parts) if kind.named else None
                 hint = f'{plugin.table} prefix = "{prefix}"' if prefix else deny
-                raise _conflict(f"{kind} {item.name!r}", item, taken[item.name], hint)
-            if kind == "tool" and len(item.name) > NAME_BUDGET:
+                raise _conflict(what, item, taken[item.name], hint)
+            if kind is TOOL and len(item.name) > NAME_BUDGET:
                 plugin.warn(
                     f"tool name {item.name!r} has {len(item.name)} characters; "
                     f"some clients refuse more than {NAME_BUDGET}",
@@ -194,23 +195,14 @@ class _Builder:
         base = re.sub(r"[^A-Za-z0-9_-]", "_", plugin.name)
         for prefix in (f"{base}_", *(f"{base}_{number}_" for number in range(2, 10))):
             renamed = [
-                (prefix + item.name.removeprefix(given), taken)
-                for items, taken in ((parts.tools, self.tools), (parts.prompts, self.prompts))
+                (prefix + item.name.removeprefix(given), self.items[kind])
+                for kind, items in parts.items.items()
+                if kind.named
                 for item in items
             ]
             if all(name not in taken and NAME.fullmatch(name) for name, taken in renamed):
                 return prefix
         return None
-
-    def _unique(self, items: Sequence[_ServedT], taken: Mapping[str, Served]) -> dict[str, _ServedT]:
-        added: dict[str, _ServedT] = {}
-        for item in items:
-            other = added.get(item.name) or taken.get(item.name)
-            if other is not None:
-                hint = deny_line(item.plugin, "resources", item.name)
-                raise _conflict(f"resource {item.name!r}", item, other, hint)
-            added[item.name] = item
-        return added
 
     def _route_paths(self, plugin: LoadedPlugin) -> dict[str, LoadedPlugin | None]:
         """Refuse routes at a path that is taken. A plugin may have several at one path, for different methods."""
@@ -234,10 +226,10 @@ class _Builder:
 
     def _refuse_overlaps(self, parts: Parts) -> None:
         """Refuse templates of two plugins that could claim one URI: which of them is read must not depend on order."""
-        pairs: list[tuple[Served, Served]] = [
-            (mine, other) for mine in parts.templates for other in (*self.templates.values(), *self.resources.values())
-        ]
-        pairs += [(mine, other) for mine in parts.resources for other in self.templates.values()]
+        mine_by, theirs = parts.items, self.items
+        others = (*theirs[TEMPLATE].values(), *theirs[RESOURCE].values())
+        pairs = [(mine, other) for mine in mine_by.get(TEMPLATE, ()) for other in others]
+        pairs += [(mine, other) for mine in mine_by.get(RESOURCE, ()) for other in theirs[TEMPLATE].values()]
         for mine, other in pairs:
             if overlap(mine.name, other.name):
                 hint = deny_line(mine.plugin, "resources", mine.name)

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import partial
+from typing import Any
 
-from mcp.server.mcpserver.utilities.context_injection import find_context_parameter
+import mcp.types as types
 
 from mcp_host.api import Completion
 from mcp_host.catalog.facts import author_name
-from mcp_host.catalog.functions import as_async, inspect_function
-from mcp_host.catalog.guarding import guarded
-from mcp_host.catalog.served import Completer, Parts, ServerCompletion
+from mcp_host.catalog.filters import guarded
+from mcp_host.catalog.python_function import python_completer
+from mcp_host.catalog.results import Converter
+from mcp_host.catalog.served import Complete, Question, Served, ServedPrompt, ServedTemplate, ServerCompletion
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.plugins.plugin import LoadedPlugin
 
 
 def completers_of(
-    plugin: LoadedPlugin, completions: Sequence[Completion], kept: Parts
-) -> tuple[Mapping[tuple[str, str], Completer], Completion | None]:
-    """Tie each completion to what it completes; one whose prompt or template was filtered out goes with it."""
+    plugin: LoadedPlugin, completions: Sequence[Completion], served: Sequence[Served]
+) -> tuple[Mapping[tuple[str, str], Complete], Complete | None]:
+    """Tie each completion to what it completes. One whose prompt or template was filtered out is left out, too."""
     prefix = plugin.section.prefix
     uris = {resource.uri for resource in plugin.contributions.resources}
     every = uris | {author_name(prompt) for prompt in plugin.contributions.prompts}
-    arguments = {prompt.name: {a.name for a in prompt.wire.arguments or ()} for prompt in kept.prompts}
-    arguments |= {template.name: set(template.template.variable_names) for template in kept.templates}
-    arguments |= {resource.name: set() for resource in kept.resources}
-    completers: dict[tuple[str, str], Completer] = {}
-    server_completion: Completion | None = None
+    arguments = {item.name: _arguments(item) for item in served}
+    completers: dict[tuple[str, str], Complete] = {}
+    any_completer: Complete | None = None
     for completion in completions:
         if isinstance(completion, ServerCompletion):
-            server_completion = completion
+            any_completer = _server_completer(plugin, completion)
             continue
         what = f"completion of {completion.ref!r}"
         if completion.ref not in every:
@@ -51,22 +50,34 @@ def completers_of(
         if (ref, completion.argument) in completers:
             raise HostError(f"{what}: {completion.argument!r} has two completers", where=plugin.where)
         completers[ref, completion.argument] = guarded(
-            plugin, "completion", completion.ref, completion, partial(_completer, plugin)
+            plugin,
+            "completion",
+            None,
+            completion.ref,
+            completion,
+            lambda _, part: python_completer(plugin, "a completion", part.fn),
         )
-    return completers, server_completion
+    return completers, any_completer
 
 
-def _completer(plugin: LoadedPlugin, _: str, completion: Completion) -> Completer:
-    function = inspect_function(completion.fn)
-    run = as_async(function, plugin.bulkhead)
-    context_parameter = find_context_parameter(run)
-    names = [name for name in function.signature.parameters if name != context_parameter]
-    # Beyond the value, a parameter with a default is the author's own business, unless it is `arguments`.
-    value, *rest = [
-        name
-        for index, name in enumerate(names)
-        if index == 0 or name == "arguments" or function.signature.parameters[name].default is inspect.Parameter.empty
-    ] or [""]
-    if not value or len(rest) > 1:
-        raise HostError("a completer takes the value typed so far, and may take the other arguments and a Context")
-    return Completer(plugin, run, rest[0] if rest else None, value, context_parameter)
+def _arguments(item: Served) -> set[str]:
+    if isinstance(item, ServedPrompt):
+        return {argument.name for argument in item.wire.arguments or ()}
+    return set(item.template.variable_names) if isinstance(item, ServedTemplate) else set()
+
+
+def _server_completer(plugin: LoadedPlugin, completion: ServerCompletion) -> Complete:
+    """Ask an adopted server's one handler, which knows the names that its author gave."""
+    converter = Converter("a completion", plugin)
+
+    async def complete(question: Question, context: Any) -> types.Completion:
+        ref = question.ref
+        if isinstance(ref, types.PromptReference):
+            ref = ref.model_copy(update={"name": ref.name.removeprefix(plugin.section.prefix)})
+        argument = types.CompletionArgument(name=question.argument, value=question.value)
+        chosen = types.CompletionContext(arguments=dict(question.chosen)) if question.chosen else None
+        found: Any = completion.fn(ref, argument, chosen)
+        result = await found if inspect.isawaitable(found) else found
+        return converter.completion(result if isinstance(result, types.Completion) else types.Completion(values=[]))
+
+    return complete

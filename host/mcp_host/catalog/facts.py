@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 import mcp.types as types
 
-from mcp_host.api import Prompt, Resource, Tool
-from mcp_host.catalog.functions import function_name
+from mcp_host.api import Prompt, Resource, SchemaTool, Tool
+from mcp_host.catalog.signatures import function_name
 from mcp_host.errors import HostError
 from mcp_host.plugins.plugin import LoadedPlugin
 
 
-def author_name(part: Tool | Prompt) -> str:
-    return part.name or function_name(part.fn)
+def author_name(part: Tool | SchemaTool | Prompt) -> str:
+    return part.name if isinstance(part, SchemaTool) else part.name or function_name(part.fn)
 
 
-def scopes_of(part: Tool | Resource | Prompt) -> frozenset[str]:
+def scopes_of(part: Tool | SchemaTool | Resource | Prompt) -> frozenset[str]:
     if isinstance(part.scopes, str):
         raise HostError(f"its scopes are the text {part.scopes!r}", hint=f'write a list: scopes=["{part.scopes}"]')
     return frozenset(part.scopes)
@@ -40,7 +40,7 @@ def timeout_of(
     return plugin.default_timeout
 
 
-def annotations_of(tool: Tool) -> types.ToolAnnotations | None:
+def annotations_of(tool: Tool | SchemaTool) -> types.ToolAnnotations | None:
     hints = {
         "read_only_hint": tool.read_only,
         "destructive_hint": tool.destructive,

@@ -1,22 +1,21 @@
-"""Which parts of a plugin its table in the TOML lets be served, and the line that leaves one out."""
+"""Which items of a plugin its table in the TOML lets be served, and the line that leaves one out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import mcp.types as types
+from pydantic import ValidationError
 
-from mcp_host.api import Tool
+from mcp_host.api import SchemaTool, Tool
 from mcp_host.catalog.facts import annotations_of
-from mcp_host.catalog.served import PreparedTool
 from mcp_host.config import NameFilter
-from mcp_host.errors import did_you_mean
+from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.plugins.kinds import FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
-
-FilterKey = Literal["tools", "resources", "prompts"]
 
 _PartT = TypeVar("_PartT")
 
@@ -53,10 +52,9 @@ def _warn_about(plugin: LoadedPlugin, key: str, pattern: str, names: Sequence[st
     plugin.warn(f"{key}: {pattern!r} matches nothing{did_you_mean(pattern, names)}")
 
 
-def hints_match(plugin: LoadedPlugin, tool: Tool) -> bool:
+def hints_match(plugin: LoadedPlugin, tool: Tool | SchemaTool) -> bool:
     wanted = plugin.section.tools
-    prepared = tool.sdk if isinstance(tool, PreparedTool) else None
-    hints = (prepared.annotations if prepared else annotations_of(tool)) or types.ToolAnnotations()
+    hints = annotations_of(tool) or types.ToolAnnotations()
     pairs = (
         (wanted.read_only, hints.read_only_hint),
         (wanted.destructive, hints.destructive_hint),
@@ -72,3 +70,33 @@ def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:
     names = dict.fromkeys((*getattr(plugin.section, key).deny, name))
     listed = ", ".join(json.dumps(denied, ensure_ascii=False).replace("\x7f", "\\u007f") for denied in names)
     return f"{plugin.table} {key}.deny = [{listed}]"
+
+
+def guarded(
+    plugin: LoadedPlugin,
+    label: str,
+    key: FilterKey | None,
+    name: str,
+    part: _PartT,
+    build: Callable[[str, _PartT], Any],
+) -> Any:
+    """Build one item; what goes wrong names the item (`label` and `name`), with the line that leaves it out.
+
+    Raises:
+        HostError: For whatever was raised: annotations are evaluated and schemas made here, which may run any code of
+            the plugin's.
+    """
+    deny = deny_line(plugin, key, name) if key is not None else ""
+    try:
+        return build(name, part)
+    except HostError as error:
+        raise HostError(f"{label} {name!r}: {error.what}", where=plugin.where, hint=error.hint or deny) from error
+    except BaseException as error:
+        raise HostError(f"{label} {name!r}: {_explained(error)}", where=plugin.where, hint=deny) from error
+
+
+def _explained(error: BaseException) -> str:
+    if isinstance(error, ValidationError):
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
+    return text_of(error)

@@ -1,55 +1,53 @@
-"""What can be served of a plugin, each part with what it takes to serve it."""
+"""What is served of a plugin: objects that run themselves, each with its wire form, owner, deadline and policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import mcp.types as types
 from mcp.server.mcpserver.resources import ResourceSecurity
 from mcp.server.mcpserver.tools import Tool as SDKTool
-from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.shared.uri_template import UriTemplate
 
 from mcp_host.api import Completion, Middleware, Tool
+from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import Context as SDKContext
 
-@dataclass(frozen=True)
-class PreparedTool(Tool):
-    """A tool that already has its SDK form: one of an adopted `MCPServer`, kept exactly as its author made it."""
+Run = Callable[[Mapping[str, Any], "SDKContext[Any, Any]"], Awaitable[Any]]
+"""Runs one item with the caller's arguments and a Context of its plugin's; returns what the protocol sends.
 
-    sdk: SDKTool | None = None
-
-
-@dataclass(frozen=True)
-class ServerCompletion(Completion):
-    """An adopted `MCPServer`'s one completion handler, which answers for all its prompts and templates."""
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A callable with the metadata its arguments are validated by. `run(**arguments)` awaits it."""
-
-    run: Callable[..., Any]
-    metadata: FuncMetadata
-    context_parameter: str | None
+It checks the arguments (`BadArgumentsError`) and runs the plugin's code in the plugin's compartment. Only the module
+that made it knows how: by a Python function, a JSON Schema with a handler, or another server.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What everything served has: its served name or URI, its plugin, its deadline in seconds, its scopes."""
+    """What everything served has. `timeout` is its deadline in seconds, `scopes` are what a caller's token must carry.
 
+    `run(arguments, context)` returns the result of its kind: a `CallToolResult`, a list of `ReadResourceContents` or a
+    `GetPromptResult`, or an `InputRequiredResult` of each.
+    """
+
+    kind: ClassVar[Kind]
     name: str
     plugin: LoadedPlugin
     timeout: float | None
     scopes: frozenset[str]
+    run: Run
+    wire: Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedTool(Served):
-    sdk: SDKTool
+    """A tool."""
+
+    kind = TOOL
     wire: types.Tool
 
     @property
@@ -63,7 +61,7 @@ class ServedTool(Served):
 class ServedResource(Served):
     """A resource at a fixed URI (`name` is the URI)."""
 
-    bound: Bound
+    kind = RESOURCE
     wire: types.Resource
     mime_type: str
 
@@ -72,7 +70,7 @@ class ServedResource(Served):
 class ServedTemplate(Served):
     """A resource template (`name` is the template)."""
 
-    bound: Bound
+    kind = TEMPLATE
     wire: types.ResourceTemplate
     mime_type: str
     template: UriTemplate
@@ -81,33 +79,46 @@ class ServedTemplate(Served):
 
 @dataclass(frozen=True, kw_only=True)
 class ServedPrompt(Served):
-    bound: Bound
-    wire: types.Prompt
+    """A prompt."""
 
-    @property
-    def required(self) -> frozenset[str]:
-        return frozenset(argument.name for argument in self.wire.arguments or () if argument.required)
+    kind = PROMPT
+    wire: types.Prompt
 
 
 @dataclass(frozen=True)
-class Completer:
-    """A completer and how it likes to be called."""
+class Question:
+    """What a client wants completed: an argument of `ref`, its value so far, and the arguments chosen before."""
 
-    plugin: LoadedPlugin
-    run: Callable[..., Any]
-    arguments_parameter: str | None
-    value_parameter: str
-    context_parameter: str | None
+    ref: types.PromptReference | types.ResourceTemplateReference
+    argument: str
+    value: str
+    chosen: Mapping[str, str]
+
+
+Complete = Callable[[Question, "SDKContext[Any, Any]"], Awaitable[types.Completion]]
+"""Answers one question in the compartment of its plugin."""
+
+
+@dataclass(frozen=True)
+class PreparedTool(Tool):
+    """A tool that already has its SDK form: one of an adopted `MCPServer`."""
+
+    sdk: SDKTool = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class ServerCompletion(Completion):
+    """An adopted `MCPServer`'s one completion handler, which answers for all its prompts and templates."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that one plugin can serve, filtered and renamed as its table says."""
+    """All that one plugin can serve, filtered and renamed as its table says.
 
-    tools: tuple[ServedTool, ...] = ()
-    resources: tuple[ServedResource, ...] = ()
-    templates: tuple[ServedTemplate, ...] = ()
-    prompts: tuple[ServedPrompt, ...] = ()
-    completers: Mapping[tuple[str, str], Completer] = field(default_factory=dict)
-    server_completion: Completion | None = None
+    `completers` are by served name and argument; `any_completer` answers for what has none.
+    """
+
+    items: Mapping[Kind, tuple[Served, ...]] = field(default_factory=dict)
+    completers: Mapping[tuple[str, str], Complete] = field(default_factory=dict)
+    any_completer: Complete | None = None
     middleware: tuple[Middleware, ...] = ()

@@ -1,34 +1,74 @@
-"""How large, how deep and how sayable in JSON a value is, found out without making its JSON."""
+"""How large and how deep a value is, and whether JSON and UTF-8 can hold it, found without making its JSON."""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import decimal
+import inspect
 import math
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel
 
 
 @dataclass(frozen=True)
 class Size:
     """`size` is about the bytes of the value's JSON, `depth` its deepest nesting.
 
-    `finite` says whether JSON has all of its numbers, `encodable` whether UTF-8 has all of its text (it has no half of
-    a surrogate pair). Measuring stops where a limit is passed; what was found by then is told.
+    `finite` is whether JSON has all of its numbers, `encodable` whether UTF-8 has all of its text (half of a surrogate
+    pair is not encodable). `plain` is whether making its JSON runs no code of a plugin's. Measuring stops where a limit
+    is passed.
     """
 
     size: int
     depth: int
     finite: bool = True
     encodable: bool = True
+    plain: bool = True
 
 
-def measure(value: object, most_bytes: int, most_depth: int | None = None) -> Size:
-    """Measure a value of JSON's types, or of objects whose attributes are; a cycle is walked once."""
-    size, depth, finite, encodable = 0, 0, True, True
+_PLAIN: Final = frozenset(
+    {str, int, float, bool, type(None), dict, list, tuple, set, frozenset, bytes}
+    | {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID}
+)
+
+
+_T = TypeVar("_T")
+
+
+def _by_class(find: Callable[[type[Any]], _T]) -> Callable[[type[Any]], _T]:
+    """Remember what is found for a class as long as the class is there: a reload makes new ones."""
+    found: WeakKeyDictionary[type[Any], _T] = WeakKeyDictionary()
+
+    def remembered(kind: type[Any]) -> _T:
+        try:
+            return found[kind]
+        except KeyError:
+            return found.setdefault(kind, find(kind))
+
+    return remembered
+
+
+def measure(value: object, most_bytes: int, most_depth: int | None = None, *, plain_only: bool = False) -> Size:
+    """Measure a value of JSON's types, or of objects with fields; a cycle is walked once.
+
+    With `plain_only`, measuring stops at the first part that is not plain, and runs no code of the value's own.
+    """
+    size, depth, finite, encodable, plain = 0, 0, True, True, True
     seen: set[int] = set()
     level: list[object] = [value]
     while level:
         below: list[object] = []
         for item in level:
+            if type(item) not in _PLAIN and not is_simple(type(item)):
+                plain = False
+                if plain_only:
+                    return Size(size, depth, finite, encodable, plain)
             if isinstance(item, str):
                 size += text_size(item) + 2
                 encodable = encodable and (item.isascii() or is_encodable(item))
@@ -42,19 +82,18 @@ def measure(value: object, most_bytes: int, most_depth: int | None = None) -> Si
                 size += 8
                 finite = finite and math.isfinite(item)
             else:
-                inner = _inside(item)
                 if id(item) not in seen:
                     seen.add(id(item))
-                    below.extend(inner)
+                    below.extend(_inside(item))
                 size += 2
             if size > most_bytes:
-                return Size(size, depth, finite, encodable)
+                return Size(size, depth, finite, encodable, plain)
         level = below
         if level:
             depth += 1
             if most_depth is not None and depth > most_depth:
                 break
-    return Size(size, depth, finite, encodable)
+    return Size(size, depth, finite, encodable, plain)
 
 
 def _inside(item: object) -> Iterable[object]:
@@ -62,9 +101,48 @@ def _inside(item: object) -> Iterable[object]:
         return (part for pair in item.items() for part in pair)
     if isinstance(item, list | tuple | set | frozenset):
         return item
-    # Models, dataclasses and plain objects; the class of anything may make `__dict__` what it likes.
+    if isinstance(item, type):
+        return ()
     attributes = getattr(item, "__dict__", None)
-    return list(attributes.values()) if isinstance(attributes, dict) and not isinstance(item, type) else ()
+    if not isinstance(attributes, dict):  # a class may make `__dict__` anything
+        return ()
+    extra = getattr(item, "__pydantic_extra__", None) if isinstance(item, BaseModel) else None
+    return [
+        *(attributes[name] for name in _sent_fields(type(item)) if name in attributes),
+        *(extra.values() if isinstance(extra, dict) else ()),
+    ]
+
+
+@_by_class
+def is_simple(kind: type[Any]) -> bool:
+    """Whether the objects of a class are fields and nothing else, so that making their JSON runs none of its code."""
+    if issubclass(kind, BaseModel):
+        return kind.__pydantic_complete__ and not runs_code(kind.__pydantic_core_schema__)
+    return dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_core_schema__")
+
+
+def runs_code(core_schema: Any) -> bool:
+    """Whether validating or serializing by a pydantic core schema calls functions of somebody's."""
+    if isinstance(core_schema, list | tuple):
+        return any(runs_code(part) for part in core_schema)
+    if not isinstance(core_schema, dict):
+        return False
+    if str(core_schema.get("type", "")).startswith("function-"):
+        return True
+    if any(core_schema.get(key) for key in ("computed_fields", "default_factory", "post_init", "custom_init")):
+        return True
+    return any(runs_code(part) for key, part in core_schema.items() if key != "metadata")
+
+
+@_by_class
+def _sent_fields(kind: type[Any]) -> tuple[str, ...]:
+    """The attributes of an object that its JSON has: no private ones, and none that its author excludes."""
+    if issubclass(kind, BaseModel):
+        return tuple(name for name, field in kind.model_fields.items() if field.exclude is not True)
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    annotated = {name: None for base in reversed(kind.__mro__) for name in inspect.get_annotations(base)}
+    return tuple(name for name in annotated if not name.startswith("_"))
 
 
 def text_size(text: str) -> int:
@@ -73,7 +151,7 @@ def text_size(text: str) -> int:
 
 
 def is_encodable(text: str) -> bool:
-    """Whether UTF-8 can say it."""
+    """Whether UTF-8 can hold it."""
     try:
         text.encode()
     except UnicodeEncodeError:

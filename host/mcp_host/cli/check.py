@@ -257,9 +257,9 @@ async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
         host.require()
         HostServer(host)  # finds out whether [auth] can be had
         if host.config.transport.kind == "http":
-            from mcp_host.server.http.app import guard_settings
+            from mcp_host.server.http.app import header_settings
 
-            guard_settings(host.config)
+            header_settings(host.config)
         async with host.running():
             return None, await _ask(host)
     except HostError as error:

@@ -92,7 +92,7 @@ def load_host(
     from mcp_host.system.logs import configure_logging
 
     redactor = Redactor()
-    configure_logging(log_level or config.host.log_level, redactor)
+    configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
 
     from mcp_host.plugins.discovery import discover, with_extra
     from mcp_host.server.adopt import adopt
@@ -105,7 +105,7 @@ def load_host(
             installed=with_extra(installed, extra),
             adopt=adopt,
             redactor=redactor,
-            after_plugin_code=process.put_back if process is not None else None,
+            after_plugin_code=process.restore if process is not None else None,
         )
     if not extra:
         remember(host, installed)

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import typer
 
+from mcp_host.system.texts import printable
+
 VARIABLE: Final = "_MCP_HOST_COMPLETE"
 """Set by the shell's completion script, to `complete_bash` and the like."""
 
@@ -150,7 +152,7 @@ def answer(app: Callable[[], object]) -> int:
     except Exception:
         return 1
     for line in filter(None, printed.getvalue().splitlines()):
-        typer.echo(line.removeprefix(prefix))
+        typer.echo(printable(line.removeprefix(prefix)))
     return code if isinstance(code, int) else 1
 
 

@@ -15,7 +15,7 @@ from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, cl
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, command_stdout
 from mcp_host.cli.output import bold, print_json, table, write
 from mcp_host.errors import HostError, did_you_mean
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import one_line, printable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -125,7 +125,7 @@ def _summary(item: Mapping[str, Any]) -> str:
 
 def _everything(server: Mapping[str, Any], contents: Mapping[str, list[dict[str, Any]]], out: TextIO) -> Iterator[str]:
     """Yield one block of text for the server, and one for each kind of thing it serves."""
-    about = [f"{server['name']} {server['version']}".strip(), f"protocol {server['protocol']}"]
+    about = [one_line(f"{server['name']} {server['version']}".strip()), one_line(f"protocol {server['protocol']}")]
     if server["instructions"]:
         about.append("\n" + server["instructions"])
     yield printable("\n".join(about))
@@ -156,7 +156,7 @@ def _parameters(item: Mapping[str, Any]) -> list[tuple[str, bool, Mapping[str, A
 
 def _one(kind: str, item: Mapping[str, Any], out: TextIO) -> Iterator[str]:
     """Yield the lines about one tool, resource, template or prompt."""
-    yield bold(printable(f"{kind.removesuffix('s')} {_key(item)}"), out)
+    yield bold(one_line(f"{kind.removesuffix('s')} {_key(item)}"), out)
     facts = [str(item["title"])] if item.get("title") else []
     plugin = item.get("_meta", {}).get("mcp-host/plugin", {})
     if plugin:
@@ -165,7 +165,7 @@ def _one(kind: str, item: Mapping[str, Any], out: TextIO) -> Iterator[str]:
     hints = item.get("annotations", {})
     facts += [_HINTS[hint][0 if value else 1] for hint, value in hints.items() if hint in _HINTS]
     if facts:
-        yield printable(", ".join(facts))
+        yield one_line(", ".join(facts))
     if item.get("description"):
         yield printable(f"\n{str(item['description']).strip()}")
     if parameters := _parameters(item):
@@ -181,7 +181,7 @@ def _one(kind: str, item: Mapping[str, Any], out: TextIO) -> Iterator[str]:
             out,
         )
     example = " ".join(f"{name}=..." for name, required, _ in parameters if required)
-    yield "\n" + printable(_COMMANDS[kind].format(_key(item), example).strip())
+    yield "\n" + one_line(_COMMANDS[kind].format(_key(item), example).strip())
 
 
 def _about(field: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from mcp_host.errors import HostError, Problem, encodable, str_of
 from mcp_host.plugins.records import PluginRecord
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import one_line, printable, printable_json
 
 _GAP = "  "
 _DEEPEST = 100
@@ -32,7 +32,7 @@ def print_json(data: Any, out: TextIO | None = None) -> None:
 
 def json_text(data: Any) -> str:
     """Return data as indented JSON that any parser takes, whatever a plugin has put into it."""
-    return json.dumps(plain(data), indent=2, ensure_ascii=not _shows_all(sys.stdout))
+    return printable_json(json.dumps(plain(data), indent=2, ensure_ascii=not _shows_all(sys.stdout)))
 
 
 def plain(data: Any, depth: int = 0) -> Any:
@@ -74,8 +74,9 @@ def print_error(error: HostError) -> None:
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return a problem in its one form, as a terminal may show it."""
-    return printable(problem.text(label))
+    """Return a problem in its one form, as a terminal may show it. No text in it starts a line of its own."""
+    escaped = Problem(one_line(problem.what), one_line(problem.where), one_line(problem.hint))
+    return escaped.text(one_line(label))
 
 
 def bold(text: str, out: TextIO) -> str:
@@ -96,7 +97,8 @@ def _styled(text: str, style: str, out: TextIO) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
     """Return a table as text: one line a row, except that a terminal has cells wrapped to fit its width.
 
-    Columns without any text are left out; the first, which has the names, is never wrapped.
+    Columns without any text are left out; the first, which has the names, is never wrapped. Not rich's table: importing
+    that takes a sixth of the time of a whole command, and its columns are not those of a pipe.
     """
     cells = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     filled = [number for number in range(len(columns)) if number == 0 or any(row[number] for row in cells)]
@@ -131,8 +133,8 @@ def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
     if not record.enabled:
         return record.name, "-", "disabled", "-"
     if record.problem is not None:
-        return record.name, record.source, f"failed after {record.stage}" if record.stage else "failed", "-"
-    return record.name, record.source, str(record.stage), str(record.contributed)
+        return record.name, record.source, record.fate, "-"
+    return record.name, record.source, record.fate, str(record.contributed)
 
 
 def problem_lines(records: Sequence[PluginRecord]) -> list[str]:

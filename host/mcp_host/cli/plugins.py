@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import print_json, problem_text, table, write
 from mcp_host.errors import HostError, Problem
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig

@@ -77,7 +77,7 @@ def _key(config: Path) -> str:
 
 def _read() -> tuple[Path, dict[str, Any]]:
     """Return the file, and what is in it: nothing when it is missing or damaged."""
-    folder = user_dir("cache", os.environ)
+    folder = user_dir("cache")
     if folder is None:
         raise FileNotFoundError("the user has no home")
     file = folder / FILE_NAME

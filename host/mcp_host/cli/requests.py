@@ -12,6 +12,7 @@ import typer
 
 from mcp_host.cli.output import print_json, write
 from mcp_host.errors import HostError
+from mcp_host.system.texts import printable
 
 ArgumentsArgument = Annotated[
     list[str] | None,
@@ -26,7 +27,7 @@ OutputOption = Annotated[
 
 
 class Printer:
-    """Prints what a request gave: text as it is, binary content to the file asked for or as a note."""
+    """Prints what a request gave: text, as it is unless a terminal shows it; binary content to a file, or as a note."""
 
     def __init__(self, stream: TextIO, output: Path | None = None) -> None:
         self._stream = stream
@@ -34,7 +35,8 @@ class Printer:
         self._written = 0
 
     def line(self, text: str) -> None:
-        write(text.removesuffix("\n"), self._stream)
+        text = text.removesuffix("\n")
+        write(printable(text) if self._stream.isatty() else text, self._stream)
 
     def json(self, result: Any) -> None:
         print_json(result.model_dump(by_alias=True, mode="json", exclude_none=True), self._stream)
@@ -55,6 +57,12 @@ class Printer:
         about = f"{mime_type}, {len(content)} bytes"
         if self._output is None:
             self.line(f"{about} (--output FILE writes it)")
+        elif self._output == Path("-") and self._stream.isatty():
+            raise HostError(
+                f"binary content ({about}) is not written to a terminal",
+                where="command line: --output",
+                hint="--output FILE, or redirect stdout",
+            )
         elif self._output == Path("-"):
             self._stream.flush()
             self._stream.buffer.write(content)

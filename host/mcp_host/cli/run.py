@@ -68,9 +68,9 @@ def run(
     # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
     with command_stdout() as stdout:
         if settings.transport.kind == "http":
-            from mcp_host.server.http.app import guard_settings
+            from mcp_host.server.http.app import header_settings
 
-            guard_settings(settings)  # refuses an unsafe address before anything is loaded
+            header_settings(settings)  # refuses an unsafe address before anything is loaded
             with own_process() as process:
                 _run_http(load_host(settings, process=process), process, stdout, read, reload)
         else:
@@ -122,7 +122,7 @@ async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess)
         try:
             await serving
         except asyncio.CancelledError:
-            if not process.asked:
+            if not process.signalled:
                 raise
 
 

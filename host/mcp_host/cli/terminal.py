@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from mcp_host.cli.live import progress_bar
 from mcp_host.cli.output import write
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import one_line, printable
 
 if TYPE_CHECKING:
     from mcp.types import ElicitRequestParams, ElicitResult, LoggingMessageNotificationParams
@@ -49,18 +50,18 @@ class Terminal:
         """Show one report: a callback of the client's."""
         if not sys.stderr.isatty():
             of = f"{progress:g}/{total:g}" if total is not None else f"{progress:g}"
-            write(printable(f"progress {of} {message or ''}".rstrip()), sys.stderr)
+            write(one_line(f"progress {of} {message or ''}".rstrip()), sys.stderr)
             return
         if self._bar is None:
-            self._bar = _bar()
+            self._bar = progress_bar()
             self._task = self._bar.add_task("", total=total)
             self._bar.start()
-        self._bar.update(self._task, completed=progress, total=total, description=printable(message or ""))
+        self._bar.update(self._task, completed=progress, total=total, description=one_line(message or ""))
 
     async def log(self, params: LoggingMessageNotificationParams) -> None:
         """Show one log message of the tool's: a callback of the client's."""
         text = params.data if isinstance(params.data, str) else json.dumps(params.data, default=str)
-        line = printable(f"{params.level}: {text}")
+        line = one_line(f"{params.level}: {text}")
         if self._bar is not None:
             self._bar.console.print(line, markup=False, soft_wrap=True)
         else:
@@ -75,7 +76,7 @@ class Terminal:
         write(printable(f"\n{params.message}"), sys.stderr)
         try:
             if isinstance(params, ElicitRequestURLParams):
-                write(printable(f"  {params.url}"), sys.stderr)
+                write(one_line(f"  {params.url}"), sys.stderr)
                 agreed = await _ask("Done there? [y/n] ", _yes_or_no)
                 return ElicitResult(action="accept" if agreed else "decline")
             write("(Ctrl+D: no answer)", sys.stderr)
@@ -87,19 +88,6 @@ class Terminal:
             if self._bar is not None:
                 self._bar.start()
         return ElicitResult(action="accept", content=content)
-
-
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
 
 
 async def _fill_in(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +113,7 @@ def _question(name: str, field: Mapping[str, Any], required: bool) -> str:
         about.append(f"Enter: {json.dumps(field['default'])}")
     elif not required:
         about.append("Enter: leave out")
-    return printable(f"  {name} ({'; '.join(about)}): " if about else f"  {name}: ")
+    return one_line(f"  {name} ({'; '.join(about)}): " if about else f"  {name}: ")
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:
@@ -186,4 +174,4 @@ async def _ask(question: str, read: Callable[[str], Any]) -> Any:
         try:
             return read(line.strip())
         except ValueError as error:
-            write(printable(f"    not so: {error}"), sys.stderr)
+            write(one_line(f"    not so: {error}"), sys.stderr)

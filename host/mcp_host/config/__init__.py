@@ -1,8 +1,8 @@
-"""`mcp-host.toml`: the models of its tables, reading it, what is wrong with it, and the secrets in it.
+"""`mcp-host.toml`: the models of its tables, how it is read, its errors and its secrets.
 
-`sections` the models · `reading` finds and reads the file · `layers` variables and flags over it · `explain` what is
-wrong, in the file's words · `origins` where each value came from · `annotations` walks the models' types ·
-`references` and `secrets` what must not be shown · `schema` the JSON Schema.
+`sections` has the models · `reading` finds and reads the file · `layers` puts variables and flags over it · `explain`
+describes errors in the file's own terms · `origins` knows where each value came from · `annotations` walks the models'
+types · `references` and `secrets` know what must not be shown · `schema` makes the JSON Schema.
 """
 
 from mcp_host.config.reading import find_config, load_config, parse_config, user_dir

@@ -1,4 +1,4 @@
-"""Walks the type annotations of models: which keys they take, and what a value at a path may be."""
+"""Walks the type annotations of models: which keys a model has, and which type the value at a path has."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, Secret, SecretBytes, SecretStr
 from typing_extensions import TypeAliasType
 
 from mcp_host.config.origins import Keys
 
 
 def _inside(annotation: Any) -> Iterator[Any]:
-    """Yield the types that a value of this annotation may have."""
+    """Yield each type that a value with this annotation may have."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from _inside(get_args(annotation)[0])
@@ -31,11 +31,11 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def fields_of(annotation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each key that a model takes, by its aliases and its name, with the annotation of its value."""
+    """Yield each key of a model, both aliases and names, with the annotation of its value."""
     for model in _models(annotation):
         by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
         for name, info in model.model_fields.items():
-            # The metadata has what validates the value; pydantic takes it off the annotation.
+            # Pydantic moves the validators from the annotation to the metadata.
             whole: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
             alias = info.validation_alias
             aliases = alias.choices if isinstance(alias, AliasChoices) else [alias] if alias else []
@@ -50,14 +50,15 @@ def names_of(annotation: Any) -> list[str]:
 
 
 def annotation_at(annotation: Any, keys: Keys) -> Any:
-    """Return the annotation of the value at a path below a model, or Any where the types do not tell."""
+    """Return the annotation of the value at a path below a model, or Any if the types do not define it."""
     for key in keys:
         fields: dict[str | int, Any] = dict(fields_of(annotation))
-        # Of a table of tables or a list, the last argument is what it holds.
+        # In `dict[K, V]` and `list[V]`, the last argument is the type of the values.
         held = [args[-1] for kind in _inside(annotation) if (args := get_args(kind))]
         annotation = fields.get(key, Any) if fields else held[0] if held else Any
     return annotation
 
 
 def holds_secret(annotation: Any) -> bool:
-    return any(kind in (SecretStr, SecretBytes) for kind in _inside(annotation))
+    kinds = [get_origin(kind) or kind for kind in _inside(annotation)]
+    return any(isinstance(kind, type) and issubclass(kind, SecretStr | SecretBytes | Secret) for kind in kinds)

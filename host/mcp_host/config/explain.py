@@ -1,4 +1,4 @@
-"""Says what a validation error means in the words of the file: keys, lines and fixes, without values."""
+"""Turns validation errors into messages in the file's own terms: keys, lines and fixes, without values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pydantic_core.core_schema import ErrorType
 
 from mcp_host.config.annotations import annotation_at, holds_secret, names_of
 from mcp_host.config.origins import Keys, dotted
-from mcp_host.config.references import looks_secret
+from mcp_host.config.references import is_worth_masking, path_looks_secret
 from mcp_host.errors import Problem, did_you_mean
 
-_SAYS: Final[Mapping[str, str]] = {
+_TEXTS: Final[Mapping[str, str]] = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "dict_type": "must be a table",
@@ -33,7 +33,7 @@ _SAYS: Final[Mapping[str, str]] = {
     "string_type": "must be text",
 }
 
-# What these say has a piece of the value in it. So may whatever a plugin's author wrote, under any other name.
+# The messages of these types quote a part of the value. An author's own error, of any other type, may quote it, too.
 _QUOTING: Final = frozenset(
     {
         "assertion_error",
@@ -50,9 +50,9 @@ _QUOTING: Final = frozenset(
 
 @dataclass(frozen=True)
 class Explainer:
-    """Says what a pydantic error means in the words of the file: keys, lines and fixes, without values.
+    """Turns a pydantic error into messages in the file's own terms: keys, lines and fixes, without values.
 
-    `above` is where `data` stands in the file; `secrets` are the texts that came out of references.
+    `above` is the path of `data` in the file. `secrets` are the masked texts of references.
     """
 
     data: Mapping[str, Any]
@@ -62,20 +62,20 @@ class Explainer:
     secrets: frozenset[str] = frozenset()
 
     def problems(self, error: ValidationError) -> list[Problem]:
-        """Return one problem a key, in the order of the models."""
+        """Return one problem for each key, in the order of the models."""
         found: dict[Keys, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):
             found.setdefault(self._keys(details), []).append(details)
         return [self._problem(keys, all_details) for keys, all_details in found.items()]
 
     def _keys(self, details: ErrorDetails) -> Keys:
-        """Return the path of an error: its location without the names that pydantic gives to members of a union."""
+        """Return the path of an error: its location without the names that pydantic adds for members of a union."""
         *above, last = details["loc"] or ("",)
         keys: Keys = ()
         for part in above:
             if _has(self._at(keys), part):
                 keys = (*keys, part)
-        # The key that is missing is in no table, nor is an unknown one that a validator made.
+        # A missing key is not in the data, and neither is an unknown key that a validator added.
         is_key = details["type"] in ("missing", "extra_forbidden") or _has(self._at(keys), last)
         return (*keys, last) if is_key else keys
 
@@ -88,11 +88,11 @@ class Explainer:
             known = names_of(annotation_at(self.model, keys[:-1]))
             what = f"unknown key {keys[-1]!r}{did_you_mean(str(keys[-1]), known)}"
             return Problem(what, where=where, hint=f"known keys: {', '.join(known)}" if known else "")
-        says = " or ".join(dict.fromkeys(self._says(keys, details) for details in all_details))
+        text = " or ".join(dict.fromkeys(self._text(keys, details) for details in all_details))
         named = dotted(keys[-2:] if keys and isinstance(keys[-1], int) else keys[-1:]) or dotted(self.above[-1:])
-        joint = " " if says.startswith(("must ", "may ", "is ")) else ": "
+        joint = " " if text.startswith(("must ", "may ", "is ")) else ": "
         hint = 'write it as a list: ["...", "..."]' if "list_type" in kinds else ""
-        return Problem(f"{named!r}{joint}{says}" if named else says, where=where, hint=hint)
+        return Problem(f"{named!r}{joint}{text}" if named else text, where=where, hint=hint)
 
     def _line_to_add(self, keys: Keys) -> str:
         path = (*self.above, *keys)
@@ -105,18 +105,18 @@ class Explainer:
             value = f'{{ env = "{variable}" }}'
         return f"add `{dotted(key)} = {value}` to [{dotted(table)}]"
 
-    def _says(self, keys: Keys, details: ErrorDetails) -> str:
+    def _text(self, keys: Keys, details: ErrorDetails) -> str:
         kind = details["type"]
-        if kind in _SAYS:
-            return _SAYS[kind]
-        says = re.sub(r"^(Value error, |Assertion failed, )", "", details["msg"])
-        says = re.sub(r"^[A-Z]\w* should ", "must ", says)
+        if kind in _TEXTS:
+            return _TEXTS[kind]
+        text = re.sub(r"^(Value error, |Assertion failed, )", "", details["msg"])
+        text = re.sub(r"^[A-Z]\w* should ", "must ", text)
         if kind in ("literal_error", "enum"):
-            return says + self._instead_of(keys, details)
+            return text + self._instead_of(keys, details)
         if self.above and (kind in _QUOTING or kind not in get_args(ErrorType)):
-            # The input is another than the value of the key when a validator has already changed it.
-            return self._without_values(says, keys, _texts(self._at(keys)) | _texts(details["input"]))
-        return says
+            # A validator may have changed the value, so that the input is not the value in the file.
+            return self._without_values(text, keys, _texts(self._at(keys)) | _texts(details["input"]))
+        return text
 
     def _instead_of(self, keys: Keys, details: ErrorDetails) -> str:
         value = self._at(keys)
@@ -125,18 +125,26 @@ class Explainer:
         meant = did_you_mean(value, re.findall("'([^']*)'", details.get("ctx", {}).get("expected", "")))
         return meant if self.above else f", not {value!r}{meant}"
 
-    def _without_values(self, says: str, keys: Keys, values: set[str]) -> str:
-        """Return an author's text with `***` for every value of this key, or none of it when one is a secret."""
-        is_secret = any(looks_secret(str(key)) for key in keys) or holds_secret(annotation_at(self.model, keys))
-        if is_secret or (keys and values & self.secrets):
+    def _without_values(self, text: str, keys: Keys, values: set[str]) -> str:
+        """Return an author's text with `***` for each longer value of this key. If one is a secret, drop the text."""
+        if self._is_secret(keys) or (keys and values & self.secrets):
             return "is not valid"
+        secrets = self.secrets | self._secret_texts(self.data)
         for value in sorted(values, key=len, reverse=True):
-            forms = "|".join({re.escape(value), re.escape(repr(value)[1:-1])})
-            # A short value such as 1 is looked for as a word; a secret or a longer text, wherever it may be.
-            anywhere = value in self.secrets or len(value) >= 4
-            pattern = forms if anywhere else rf"(?<!\w)(?:{forms})(?!\w)"
-            says = re.sub(pattern, "***", says, flags=re.IGNORECASE)
-        return says
+            if is_worth_masking(value, is_secret=value in secrets):
+                forms = "|".join({re.escape(value), re.escape(repr(value)[1:-1])})
+                text = re.sub(forms, "***", text, flags=re.IGNORECASE)
+        return text
+
+    def _is_secret(self, keys: Keys) -> bool:
+        return path_looks_secret(keys) or holds_secret(annotation_at(self.model, keys))
+
+    def _secret_texts(self, value: Any, keys: Keys = ()) -> set[str]:
+        """Return each value inside this one whose key or type marks it as a secret, as a text."""
+        if isinstance(value, Mapping | list):
+            items = value.items() if isinstance(value, Mapping) else enumerate(value)
+            return set[str]().union(*(self._secret_texts(inner, (*keys, key)) for key, inner in items))
+        return _texts(value) if self._is_secret(keys) else set()
 
     def _at(self, keys: Keys) -> Any:
         value: Any = self.data
@@ -152,7 +160,7 @@ def _has(value: Any, part: str | int) -> bool:
 
 
 def _texts(value: object) -> set[str]:
-    """Return every value of TOML's types below this one, as a text."""
+    """Return this value, or every value inside it, as a text."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Lays `MCP_*` variables and command-line flags over the tables of the file."""
+"""Puts `MCP_*` variables and command-line flags over the tables of the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mcp_host.config.sections import HostConfig
 from mcp_host.errors import ConfigError, Problem, did_you_mean
 
 DEEPEST: Final = 64
-"""Tables within tables that a file may have: far more than any needs, and few enough for every reader of it."""
+"""How deep tables and lists may be nested: far more than any file needs, and few enough for every parser."""
 
 _SHORT_VARIABLES: Final[Mapping[str, Keys]] = {
     "MCP_TRANSPORT": ("transport", "kind"),
@@ -38,15 +38,15 @@ _BOOL_WORDS: Final[Mapping[str, bool]] = {
 
 @dataclass
 class Draft:
-    """The tables of the file with what lies over them, and which variable or flag each such value came from."""
+    """The tables of the file with variables and flags over them. `labels` names the source of each value put over."""
 
     data: dict[str, Any]
     labels: dict[Keys, str] = dataclass_field(default_factory=dict)
     flags: set[Keys] = dataclass_field(default_factory=set)
     problems: list[Problem] = dataclass_field(default_factory=list)
 
-    def lay(self, keys: Keys, value: Any, label: str) -> None:
-        """Put a value over what is there; a table goes over a table key by key, unless it refers to a secret."""
+    def put(self, keys: Keys, value: Any, label: str) -> None:
+        """Set a value. A table is merged into a table key by key, unless it refers to a secret."""
         table: Any = self.data
         for depth, key in enumerate(keys[:-1], 1):
             table = table.setdefault(key, {})
@@ -59,25 +59,25 @@ class Draft:
                 table[key] = {}
                 self.labels[keys] = label
             for inner in value:
-                self.lay((*keys, inner), value[inner], label)
+                self.put((*keys, inner), value[inner], label)
         else:
             table[key] = value
             self.labels[keys] = label
 
-    def lay_flags(self, flags: Mapping[str, Any]) -> None:
-        """Put command-line flags over the rest; None is a flag not given."""
+    def put_flags(self, flags: Mapping[str, Any]) -> None:
+        """Put command-line flags over the rest. None means that a flag was not given."""
         for keys, value in _leaves(flags):
             name = "transport" if keys == ("transport", "kind") else str(keys[-1]).replace("_", "-")
-            self.lay(keys, value, f"command line: --{name}")
+            self.put(keys, value, f"command line: --{name}")
             self.flags.add(keys)
 
-    def lay_variables(self, environ: Mapping[str, str]) -> None:
-        """Put the `MCP_*` variables over the file; an empty one is one that is not set."""
+    def put_variables(self, environ: Mapping[str, str]) -> None:
+        """Put the `MCP_*` variables over the file. An empty variable counts as not set."""
         for name, keys in _SHORT_VARIABLES.items():
             if text := environ.get(name):
-                self._lay_text(name, keys, text)
+                self._put_text(name, keys, text)
         long = [name for name in environ if name.startswith(_LONG_VARIABLE) and environ[name]]
-        # Whole tables first: MCP_HOST__PLUGINS may name the plugin that MCP_HOST__PLUGINS__STATS__PREFIX is about.
+        # Whole tables first: MCP_HOST__PLUGINS may add the plugin that MCP_HOST__PLUGINS__STATS__PREFIX changes.
         for name in sorted(long, key=lambda name: (name.count("__"), name)):
             try:
                 keys = self._keys(name.removeprefix(_LONG_VARIABLE))
@@ -85,9 +85,9 @@ class Draft:
                 hint = f"{error.hint}, or unset {name}"
                 self.problems.append(replace(error.problem, where=f"environment: {name}", hint=hint))
             else:
-                self._lay_text(name, keys, environ[name])
+                self._put_text(name, keys, environ[name])
 
-    def _lay_text(self, name: str, keys: Keys, text: str) -> None:
+    def _put_text(self, name: str, keys: Keys, text: str) -> None:
         label = f"environment: {name}"
         if re.search("[\ud800-\udfff]", name + text):
             # How Python shows the bytes of a variable that are not UTF-8.
@@ -98,10 +98,10 @@ class Draft:
         if deeper_than(DEEPEST, value):
             self.problems.append(too_deep(label))
         else:
-            self.lay(keys, value, label)
+            self.put(keys, value, label)
 
     def _keys(self, name: str) -> Keys:
-        """Return the path that a variable names: the keys of the models, and the names that stand in the file."""
+        """Return the path that a variable names. It matches keys of the models and names in the file."""
         keys: Keys = ()
         table: Any = self.data
         words = name.split("__")
@@ -128,10 +128,10 @@ def _leaves(table: Mapping[str, Any], above: Keys = ()) -> Iterator[tuple[Keys, 
 
 
 def _match(words: list[str], names: Mapping[str, Any] | list[str] | tuple[()]) -> tuple[str, int]:
-    """Return the name that the first words spell, and how many of them; 0 when they spell none.
+    """Return the name that the first words spell, and the number of these words, or 0 if no name matches.
 
-    Case does not count, nor whether a name has `-`, `.` or `_`, which a variable's name cannot tell apart. A name
-    may itself have `__`, so the longest is tried first.
+    Case is ignored. `-`, `.` and `_` are equal, because a variable's name cannot contain the first two. A name may
+    contain `__`, so the longest spelling is tried first.
     """
 
     def folded(name: str) -> str:
@@ -147,14 +147,14 @@ def _match(words: list[str], names: Mapping[str, Any] | list[str] | tuple[()]) -
 
 
 def _value(text: str, annotation: Any) -> Any:
-    """Return what a variable's text means for a key of this type: the text itself, or the JSON value that it is."""
+    """Return a variable's value for a key of this type: the text itself, or the JSON value in it."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
         parsed = text
     table_or_list = parsed if isinstance(parsed, dict | list) else text
     if annotation is Any:
-        # A plugin's own setting; its model, not known here, makes a number of the text if it wants one.
+        # A plugin's own setting. Its model is not known here; it converts the text to a number if it needs one.
         return table_or_list
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
     for candidate in (text, parsed, _BOOL_WORDS.get(text.lower(), text)):

@@ -18,9 +18,9 @@ Keys = tuple[str | int, ...]
 class Origins:
     """Where each value of a configuration came from: a variable, a flag, or a line of the file.
 
-    `labels` names the variable or flag of each value that did not come from the file, `flags` has the paths of those
-    that a flag set. Two configurations that say
-    the same are equal wherever they say it, so nothing here takes part in a comparison.
+    `labels` names the variable or flag of each value that did not come from the file. `flags` has the paths of the
+    values that a flag set. Two configurations with equal values are equal, even if the values come from different
+    places. So no field here is compared.
     """
 
     file: str = field(default="", compare=False)
@@ -35,7 +35,7 @@ class Origins:
             return label
         if line := next((self._lines[path] for path in above if path in self._lines), None):
             return f"{self.file}:{line}: {dotted(keys)}"
-        # A key that is nowhere belongs to where the rest of its table is.
+        # A key that is missing belongs to the place of the other keys in its table.
         if label := next((label for path, label in self.labels.items() if path[:-1] == keys[:-1] != ()), None):
             return label
         return ": ".join(part for part in (self.file, dotted(keys)) if part)
@@ -58,9 +58,9 @@ def dotted(keys: Keys) -> str:
 
 
 def key_lines(text: str) -> dict[Keys, int]:
-    """Return the line, from 1, where each key and table of a valid TOML text first stands.
+    """Return the first line, from 1, of each key and table in a valid TOML text.
 
-    tomllib keeps no positions, so each statement is parsed by itself.
+    tomllib does not report positions, so each statement is parsed separately.
     """
     lines: dict[Keys, int] = {}
     table: Keys = ()
@@ -80,10 +80,10 @@ _TOKEN: Final = re.compile(
 
 
 def statements(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each key with its value, table header, comment and empty line of a TOML text, with its line, from 1.
+    """Yield the statements of a TOML text with their lines, from 1: keys, table headers, comments and empty lines.
 
-    A statement ends at the first newline outside its strings and brackets. A text that is not valid TOML is cut in
-    the same way, as far as that goes.
+    A statement ends at the first newline outside strings and brackets. Invalid TOML is split in the same way, as far
+    as possible.
     """
     line, begin, depth = 1, 0, 0
     for token in _TOKEN.finditer(text):
@@ -101,7 +101,7 @@ def statements(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _paths(table: Mapping[str, Any]) -> Iterator[Keys]:
-    # A stack and not recursion, because a dotted key may be as deep as its author likes.
+    # A stack instead of recursion, because a dotted key may have any number of parts.
     waiting: list[tuple[Keys, Mapping[str, Any]]] = [((), table)]
     while waiting:
         above, inner = waiting.pop()

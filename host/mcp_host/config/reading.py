@@ -1,10 +1,9 @@
-"""Finds and reads mcp-host.toml into a HostConfig, or every problem it has."""
+"""Finds mcp-host.toml and reads it into a HostConfig, or reports every problem in it."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,37 +21,25 @@ from mcp_host.errors import InvalidConfigError, Problem
 FILE_NAME: Final = "mcp-host.toml"
 
 
-def user_dir(
-    kind: Literal["config", "data", "cache"], environ: Mapping[str, str], *, platform: str = sys.platform
-) -> Path | None:
+def user_dir(kind: Literal["config", "data", "cache"]) -> Path | None:
     """Return mcp-host's folder in the user's configuration, data or cache directory, or None when there is no home.
 
-    On Linux and its like the XDG base directories, on macOS `~/Library/Application Support` and `~/Library/Caches`, on
-    Windows `%APPDATA%` for configuration and `%LOCALAPPDATA%` for the others.
+    The folders are those of the platform, and on Linux and macOS those that the XDG variables name.
     """
+    from platformdirs import PlatformDirs
+
+    folders = PlatformDirs("mcp-host", appauthor=False, roaming=kind == "config", opinion=False)
     try:
-        home = Path(environ["HOME"]) if environ.get("HOME") and platform != "win32" else Path.home()
+        folder: Path = getattr(folders, f"user_{kind}_path")
     except RuntimeError:
         return None
-    if platform == "win32":
-        named = environ.get("APPDATA" if kind == "config" else "LOCALAPPDATA")
-        default = home / "AppData" / ("Roaming" if kind == "config" else "Local")
-    elif platform == "darwin":
-        named, default = None, home / "Library" / ("Caches" if kind == "cache" else "Application Support")
-    else:
-        named = environ.get(f"XDG_{kind.upper()}_HOME")
-        default = home / {"config": ".config", "data": ".local/share", "cache": ".cache"}[kind]
-        # The XDG specification has a relative path ignored.
-        named = named if named and named.startswith("/") else None
-    return (Path(named) if named else default) / "mcp-host"
+    return folder
 
 
-def find_config(
-    explicit: Path | None, environ: Mapping[str, str], cwd: Path, *, platform: str = sys.platform
-) -> Path | None:
+def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
     """Return the file to read: `explicit`, `$MCP_HOST_CONFIG`, `mcp-host.toml` in `cwd`, or the user's own.
 
-    Returns None when there is no file and none was asked for. Raises `ConfigError` when `explicit` or the variable
+    Returns None if there is no file and none was requested. Raises `InvalidConfigError` if `explicit` or the variable
     names a file that does not exist.
     """
     variable = environ.get("MCP_HOST_CONFIG")
@@ -64,7 +51,7 @@ def find_config(
         if not _exists(path):
             raise InvalidConfigError([Problem(f"there is no file {path}", where=where, hint="mcp-host init")])
         return path
-    folders = [cwd, user_dir("config", environ, platform=platform)]
+    folders = [cwd, user_dir("config")]
     return next((folder / FILE_NAME for folder in folders if folder and _exists(folder / FILE_NAME)), None)
 
 
@@ -72,7 +59,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # It is there, behind a folder that may not be entered; reading it says so.
+        # Its folder is not accessible. Reading the file reports that.
         return True
 
 
@@ -82,10 +69,10 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> HostConfig:
-    """Read a file, or none, and what lies over it; later wins: defaults, the file, `MCP_*` variables, `overrides`.
+    """Read the configuration from the defaults, the file if any, `MCP_*` variables and `overrides`. The later one wins.
 
-    `overrides` are command-line flags as tables of the file's shape, where None is a flag not given; `environ` is
-    the process's environment unless given. Raises `InvalidConfigError` with every problem found.
+    `overrides` are command-line flags as tables with the file's structure; None means that a flag was not given. The
+    default of `environ` is the process's environment. Raises `InvalidConfigError` with every problem found.
     """
     if path is None:
         return parse_config("", source="", overrides=overrides, environ=environ)
@@ -99,15 +86,17 @@ def parse_config(
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> HostConfig:
-    """Do as `load_config` does, with a text; `source` names it in errors, and a `Path` sets where relative paths start.
+    """Read a configuration from a text, as `load_config` does from a file.
+
+    `source` names the text in errors. If it is a `Path`, relative paths start at its folder.
 
     Raises `InvalidConfigError` with every problem found.
     """
     environ = os.environ if environ is None else environ
     text = text.removeprefix("\ufeff")
     draft = Draft(_parse(text, str(source)))
-    draft.lay_variables(environ)
-    draft.lay_flags(overrides or {})
+    draft.put_variables(environ)
+    draft.put_flags(overrides or {})
     if deeper_than(DEEPEST, draft.data):
         raise InvalidConfigError([too_deep(str(source))])
     origins = Origins(str(source), text, draft.labels, frozenset(draft.flags))
@@ -118,14 +107,14 @@ def parse_config(
     else:
         if not draft.problems:
             path = source if isinstance(source, Path) else None
-            return config.located(path, user_data=user_dir("data", environ), origins=origins)
+            return config.located(path, user_data=user_dir("data"), origins=origins)
         problems = draft.problems
     raise InvalidConfigError(problems)
 
 
 def _read(path: Path) -> str:
     try:
-        # Opening a folder is another error on each system.
+        # Each system raises another error when a folder is opened.
         if not path.is_dir():
             return path.read_bytes().decode("utf-8")
         problem = Problem("this is a folder, not a file", where=str(path), hint=f"name {path / FILE_NAME}")
@@ -135,7 +124,7 @@ def _read(path: Path) -> str:
     except FileNotFoundError:
         problem = Problem("there is no such file", where=str(path), hint="mcp-host init")
     except (OSError, ValueError) as error:
-        # ValueError is a path with a NUL in it.
+        # A path with a NUL raises ValueError.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
         problem = Problem(f"the file cannot be read: {reason}", where=str(path))
     raise InvalidConfigError([problem])
@@ -158,27 +147,27 @@ def _parse(text: str, file: str) -> dict[str, Any]:
 
 
 def _syntax_error(message: str, text: str, file: str) -> Problem:
-    said, _, place = message.partition(" (at ")
+    reason, _, place = message.partition(" (at ")
     at = re.match(r"line (\d+), column (\d+)", place)
     if not at:
-        return Problem(f"invalid TOML: {said}, at the end of the file", where=file)
+        return Problem(f"invalid TOML: {reason}, at the end of the file", where=file)
     line, column = int(at[1]), int(at[2])
-    what = f"invalid TOML: {said}"
+    what = f"invalid TOML: {reason}"
     lines = text.replace("\r\n", "\n").split("\n")[:line]
     if not _may_hold_secret("\n".join(lines)):
         start = max(0, column - 60)
         shown = lines[-1][start : column + 60]
-        # Tabs stay tabs, so that the caret stands below its character at any tab width.
+        # Tabs are kept, so that the caret is below its character at any tab width.
         indent = re.sub(r"[^\t]", " ", lines[-1][start : column - 1])
         what += f"\n    {shown}\n    {indent}^"
     return Problem(what, where=f"{file}:{line}:{column}")
 
 
 def _may_hold_secret(text: str) -> bool:
-    """Tell whether the text, which cannot be parsed, may end in a table with settings or a key that looks secret."""
+    """Return whether an invalid TOML text may end in a table with settings or a key that looks secret."""
     table = ""
     for _, statement in statements(text):
         table = statement if statement.lstrip().startswith("[") else table + statement
-    # Inside a text of many lines, any line may look like a header.
+    # Inside a multi-line string, any line may look like a header.
     in_text = any(text.count(quotes) % 2 for quotes in ('"""', "'''"))
     return in_text or any(word == "settings" or looks_secret(word) for word in re.findall(r"[\w-]+", table))

@@ -1,9 +1,9 @@
-"""Which values are secrets: references to them, and keys whose names say so."""
+"""Decides which values are secrets: by references, by the names of keys, and by the length of texts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 _SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
@@ -11,15 +11,33 @@ _SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass"
 
 _SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", "apikey", "privatekey")
 
+SHORTEST_SECRET: Final = 4
+SHORTEST_ORDINARY: Final = 8
+"""How long a text must be to be masked: a text whose key or type marks it as a secret, and any other text."""
+
 
 def looks_secret(key: str) -> bool:
-    """Tell whether a key's name says that its value is a secret: `api_key`, `authToken`, `db-password`."""
+    """Return whether a key's name suggests that its value is a secret: `api_key`, `authToken`, `db-password`."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", key)
     return any(word.lower() in _SECRET_WORDS for word in words) or any(part in key.lower() for part in _SECRET_PARTS)
 
 
+def path_looks_secret(keys: Iterable[str | int]) -> bool:
+    """Tell whether one of the keys on the way to a value says that the value is a secret."""
+    return any(looks_secret(str(key)) for key in keys)
+
+
+def is_worth_masking(text: str, *, is_secret: bool) -> bool:
+    """Return whether a text is long enough to be masked everywhere.
+
+    Short texts are common in messages. If every `1` or every `prod` was masked, messages would be unreadable, and the
+    gaps would reveal the value.
+    """
+    return len(text) >= (SHORTEST_SECRET if is_secret else SHORTEST_ORDINARY)
+
+
 def is_reference(value: object) -> bool:
-    """Tell whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
+    """Return whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
     return (
         isinstance(value, Mapping)
         and len(value) == 1

@@ -1,4 +1,4 @@
-"""The JSON Schema of mcp-host.toml, plugins' settings included, for editors."""
+"""The JSON Schema of mcp-host.toml for editors, with the settings of plugins."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mcp_host.config.sections import PLUGIN_NAME, HostConfig
 def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the file, with the settings of each given plugin under its name.
 
-    A plugin whose model is None takes no settings. Other plugins may be named as well, with any settings. Every
-    setting may also be a reference to a secret, at any depth.
+    A plugin whose model is None has no settings. The schema allows other plugins with any settings. Every setting may
+    be a reference to a secret, at any depth.
     """
     schema = HostConfig.model_json_schema()
     definitions: dict[str, Any] = schema["$defs"]
@@ -47,22 +47,23 @@ def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any
 
 
 def _settings_schema(name: str, model: type[BaseModel] | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of one plugin's settings, and the definitions it refers to, under names of their own."""
+    """Return the schema of one plugin's settings, and its definitions under names that no other plugin uses."""
     if model is None:
         return {"type": "object", "maxProperties": 0, "description": f"{name} takes no settings."}, {}
-    # Of a name out of an entry point, a JSON pointer (RFC 6901) quotes ~ and /, and a URI fragment the rest.
+    # The name of an entry point may have any character. A JSON pointer (RFC 6901) escapes ~ and /, a URI fragment the
+    # others.
     pointer = quote(name.replace("~", "~0").replace("/", "~1"), safe="/")
     try:
         schema = model.model_json_schema(ref_template=f"#/$defs/{pointer}.{{model}}")
     except Exception:
-        # A model may have types without a JSON Schema, or types of its own whose schema raises anything.
+        # A model may have types without a JSON Schema, or its own types, which may raise any error.
         return {"type": "object"}, {}
     definitions = schema.pop("$defs", {})
     return _with_references(schema), {f"{name}.{key}": _with_references(value) for key, value in definitions.items()}
 
 
 def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema whose every inner value may also be a reference to a secret."""
+    """Return a schema in which every inner value may be a reference to a secret."""
     widened = dict(schema)
     for keyword, value in schema.items():
         match keyword:
@@ -80,7 +81,7 @@ def _with_references(schema: dict[str, Any]) -> dict[str, Any]:
 def _or_reference(schema: dict[str, Any] | bool) -> dict[str, Any] | bool:
     if isinstance(schema, bool):
         return schema
-    # What an editor shows stays outside, where it finds it.
+    # Editors show the keywords at the top level of a schema, so they stay there.
     outside = {"title", "description", "default", "examples", "deprecated"}
     shown = {key: value for key, value in schema.items() if key in outside}
     rest = {key: value for key, value in _with_references(schema).items() if key not in outside}

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 
+from mcp_host.config.annotations import annotation_at, holds_secret
 from mcp_host.config.explain import Explainer
 from mcp_host.config.origins import Keys, Origins, dotted
-from mcp_host.config.references import is_reference
+from mcp_host.config.references import is_reference, is_worth_masking, path_looks_secret
 from mcp_host.config.sections import HostConfig
 from mcp_host.errors import ConfigError, InvalidConfigError, Problem
 
 MASK: Final = "***"
-SHORTEST_REDACTED: Final = 4
 
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """Settings whose references are replaced by their texts, ready for a model, and the set of those texts.
+    """Settings whose references are replaced by their texts, ready for a model, and the set of texts to mask.
 
     The texts are plain `str`, because that is what validation takes for a field of any type: `SecretStr`, `str` or
     `int`. They are left out of the representation.
@@ -41,11 +41,13 @@ def resolve_secrets(
     base_dir: Path,
     environ: Mapping[str, str],
     where: Callable[[Keys], str] = dotted,
+    is_secret: Callable[[Keys], bool] = path_looks_secret,
 ) -> ResolvedSettings:
     """Return the settings with every reference, at any depth, replaced by the secret it names.
 
     `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, less
-    one newline at its end. `where` says where a key path stands, for the errors.
+    one newline at its end. `where` says where a key path stands, for the errors. `is_secret` says whether the value at
+    a key path is a secret even if it is short: a reference may also name an ordinary value, such as a region.
 
     Raises `InvalidConfigError` naming each variable that is unset or empty and each file that is unreadable or empty.
     """
@@ -60,7 +62,8 @@ def resolve_secrets(
             except ConfigError as error:
                 problems.append(replace(error.problem, where=where(keys)))
                 return None
-            secrets.add(secret)
+            if is_worth_masking(secret, is_secret=is_secret(keys)):
+                secrets.add(secret)
             return secret
         if isinstance(value, Mapping):
             return {key: resolve(inner, (*keys, key)) for key, inner in value.items()}
@@ -100,8 +103,7 @@ def _file(name: str, base_dir: Path) -> str:
 class Redactor:
     """Replaces every occurrence of known secrets by `***`, also where they are JSON-escaped or URL-quoted.
 
-    Secrets shorter than four characters are ignored: to mask every `1` makes a text unreadable, and the gaps would
-    give the secret away.
+    What is given counts as a secret; texts that are too short even for one (`is_worth_masking`) are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -111,7 +113,9 @@ class Redactor:
 
     def add(self, *secrets: str) -> None:
         """Redact these from now on, too."""
-        added = {form for secret in secrets if len(secret) >= SHORTEST_REDACTED for form in _written_forms(secret)}
+        added = {
+            form for secret in secrets if is_worth_masking(secret, is_secret=True) for form in _written_forms(secret)
+        }
         if added:
             self._forms |= added
             # The longest first, so that a secret that holds another is masked as a whole.
@@ -143,10 +147,10 @@ def validate_settings(
     base_dir: Path,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[BaseModel | None, frozenset[str]]:
-    """Return a plugin's settings as its model, and the texts of the secrets in them.
+    """Return a plugin's settings as its model, and the texts in them to mask.
 
     Secrets are read first, as `resolve_secrets` does; those written in the file itself are known by their type,
-    `SecretStr`. A plugin without a model takes no settings, and gets None.
+    `SecretStr`, `SecretBytes` or `Secret`. A plugin without a model takes no settings, and gets None.
     `source` says where the settings are: a `HostConfig` also knows their lines and variables. `environ` is the
     process's environment unless given.
 
@@ -167,6 +171,7 @@ def validate_settings(
         base_dir=base_dir,
         environ=os.environ if environ is None else environ,
         where=lambda keys: where((*above, *keys)),
+        is_secret=lambda keys: path_looks_secret(keys) or holds_secret(annotation_at(model, keys)),
     )
     try:
         valid = model.model_validate(resolved.values)
@@ -183,9 +188,10 @@ def validate_settings(
 
 
 def _secret_texts(value: object) -> frozenset[str]:
-    """Return the text of every `SecretStr` below a validated value."""
-    if isinstance(value, SecretStr):
-        return frozenset({value.get_secret_value()})
+    """Return the text of every value of a secret type below a validated value."""
+    if isinstance(value, SecretStr | SecretBytes | Secret):
+        secret = value.get_secret_value()
+        return frozenset({secret.decode(errors="replace") if isinstance(secret, bytes) else str(secret)})
     inner: Iterable[object] = ()
     if isinstance(value, BaseModel):
         inner = vars(value).values()

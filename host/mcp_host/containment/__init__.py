@@ -1,1 +1,1 @@
-"""Running code that is not ours: its tasks, its lifespan, what it changes of the process, and a loop it holds up."""
+"""Runs the code of plugins: its tasks and lifespans, its changes to the process, and its blocking of the event loop."""

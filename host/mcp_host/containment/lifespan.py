@@ -1,4 +1,4 @@
-"""Plugin lifespans: entered in order, each in a task and under a deadline of its own, and left in reverse."""
+"""Plugin lifespans: started in order and stopped in reverse, each in its own task with its own deadline."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 class Lifespans:
-    """Holds the lifespans of the plugins that started, and ends them. Deadlines are in seconds.
+    """Starts and stops the lifespans of plugins. Timeouts are in seconds.
 
-    Each lifespan lives in a task of its own from entering to leaving, so that the task groups and cancel scopes
-    inside it are left by the task that entered them, and a crash in one reaches no other.
+    Each lifespan is entered and left in one task of its own, because task groups and cancel scopes inside it must be
+    left by the task that entered them. A crash in one lifespan does not affect the others.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Lifespans:
 
     @property
     def plugins(self) -> list[LoadedPlugin]:
-        """Those whose lifespan is entered."""
+        """The plugins whose lifespan is running."""
         return [running.plugin for running in self._running]
 
     async def start(self, plugins: Sequence[LoadedPlugin]) -> None:
-        """Start the plugins still alive, one after another. One that cannot start fails; the rest go on.
+        """Start the plugins that have not failed, one after another. If one cannot start, only that plugin fails.
 
-        When this is cancelled, what has started is stopped.
+        If this is cancelled, the started plugins are stopped.
         """
         try:
             for plugin in plugins:
@@ -73,7 +73,7 @@ class Lifespans:
                 self._after_start(plugin)
 
     async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
-        """Leave every lifespan, or those of the given plugins: the last one started first, whatever the others do."""
+        """Stop all lifespans, or those of the given plugins, in reverse order. A failure does not stop the others."""
         for running in list(reversed(self._running)):
             if plugins is None or running.plugin in plugins:
                 self._running.remove(running)
@@ -82,20 +82,20 @@ class Lifespans:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What entering gave: a value that no exception type, `SystemExit` included, can turn into the loop's own end."""
+class _StartResult:
+    """The state or the error of a start. As a value, even a `SystemExit` cannot end the event loop."""
 
     state: Any = None
     error: BaseException | None = None
 
 
 class _Running:
-    """One lifespan and the task it lives in."""
+    """One lifespan and its task."""
 
     def __init__(self, plugin: LoadedPlugin, lifespan: AbstractAsyncContextManager[Any]) -> None:
         self.plugin = plugin
         self._lifespan = lifespan
-        self._entered: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
+        self._entered: asyncio.Future[_StartResult] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         with owned(Work(plugin, "lifespan")):
             self._task = asyncio.create_task(self._live(), name=f"lifespan of plugin {plugin.name}")
@@ -104,34 +104,34 @@ class _Running:
         failure: BaseException | None = None
         try:
             async with self._lifespan as state:
-                self._entered.set_result(_Outcome(state))
-                # Cancelled while it serves: the event loop is ending, and the plugin still gets to leave in order.
+                self._entered.set_result(_StartResult(state))
+                # If the task is cancelled here, the event loop is ending. The lifespan still stops normally.
                 with suppress(asyncio.CancelledError):
                     await self._stop.wait()
         except BaseException as error:
             failure = error
         if not self._entered.done():
-            self._entered.set_result(_Outcome(error=failure))
+            self._entered.set_result(_StartResult(error=failure))
         elif self._stop.is_set():
             if failure is not None and not isinstance(failure, asyncio.CancelledError):
                 logger.error("the lifespan of plugin %s failed to stop", self.plugin.name, exc_info=failure)
         elif not self._cancelled_from_outside():
-            # Something the lifespan runs in the background crashed, or cancelled it, while the plugin was serving.
+            # A background task of the lifespan crashed or cancelled it while the plugin was serving.
             logger.debug("the lifespan of plugin %s ended by itself", self.plugin.name, exc_info=failure)
             why = f": {text_of(failure)}" if failure is not None else ""
             self.plugin.warn(f"its lifespan ended by itself{why}", hint="restart the host")
 
     @staticmethod
     def _cancelled_from_outside() -> bool:
-        """Whether whoever cancelled the task is not the lifespan itself, whose scopes take their requests back."""
+        """Return whether other code cancelled the task. The lifespan's own scopes withdraw their cancellation."""
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
     async def start(self, timeout: float, stop_timeout: float) -> Any:
-        """Wait until it is entered and return what it yielded.
+        """Wait until the lifespan has started, and return what it yielded.
 
         Raises:
-            HostError: It raised, or was not entered within `timeout` seconds (it is cancelled then).
+            HostError: The lifespan raised, or it did not start within `timeout` seconds and was cancelled.
         """
         try:
             done, _ = await asyncio.wait([self._entered], timeout=timeout)
@@ -147,11 +147,11 @@ class _Running:
                 hint='[host] start_timeout = "..."   (longer), or make the start quicker',
                 code=ErrorCode.START_FAILED,
             )
-        outcome = self._entered.result()
-        if outcome.error is not None:
-            error = outcome.error
+        result = self._entered.result()
+        if result.error is not None:
+            error = result.error
             logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
-            # A plugin may know how it is fixed.
+            # A HostError of the plugin may have its own hint.
             known = error if isinstance(error, HostError) else None
             raise HostError(
                 f"its lifespan failed to start: {known.what if known else text_of(error)}",
@@ -159,16 +159,18 @@ class _Running:
                 hint=(known and known.hint) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
                 code=ErrorCode.START_FAILED,
             )
-        return outcome.state
+        return result.state
 
     async def stop(self, timeout: float) -> None:
         self._stop.set()
         done, _ = await asyncio.wait([self._task], timeout=timeout)
         if not done:
-            logger.error("the lifespan of plugin %s did not stop within %g s; left behind", self.plugin.name, timeout)
+            logger.error(
+                "the lifespan of plugin %s did not stop within %g s and is cancelled", self.plugin.name, timeout
+            )
             self._task.cancel()
 
     def _abandon(self) -> None:
-        """Cancel it, and have it leave at once should it be entered all the same."""
+        """Cancel the lifespan. If it starts nevertheless, it stops immediately."""
         self._stop.set()
         self._task.cancel()

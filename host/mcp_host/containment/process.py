@@ -1,4 +1,4 @@
-"""The process that serves: how signals stop it, and putting back what plugins change of it for everyone."""
+"""The process that serves: how signals stop it, and how changes that plugins make to it are undone."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
 class OwnProcess:
-    """What belongs to all of a process, held on to by the command that owns it: signals, folder, standard streams.
+    """The process-wide state that plugins must not change: signal handlers, working directory, standard streams.
 
-    Made when the standard descriptors are as they shall stay. A server mounted in somebody else's process has none.
+    A command makes it after it has set up the standard descriptors. A server that is mounted in another app has none.
     """
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._handlers: dict[int, object] = {}
-        self.asked = False
+        self.signalled = False
         self._folder = _folder()
         self._streams = (sys.stdout, sys.stderr)
-        self._kept = {number: os.dup(number) for number in (0, 1, 2)}
-        for kept in self._kept.values():
-            os.set_inheritable(kept, False)
-        self._files = {number: _file(number) for number in self._kept}
+        self._copies = {number: os.dup(number) for number in (0, 1, 2)}
+        for copy in self._copies.values():
+            os.set_inheritable(copy, False)
+        self._files = {number: _file(number) for number in self._copies}
 
     def run(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Run the event loop until this is done, whoever else tries to end it: a callback that exits, for instance."""
+        """Run the event loop until this is done, even if other code tries to end it, such as a callback that exits."""
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
             task = loop.create_task(serving)
@@ -55,19 +55,19 @@ class OwnProcess:
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """For the block, SIGINT and SIGTERM stop the current task, or do what `stopping` says.
+        """During the block, SIGINT and SIGTERM cancel the current task, or call the function given to `stopping`.
 
-        A second signal ends the process at once.
+        A second signal ends the process immediately.
         """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         cancel = task.cancel
 
         def handle(number: int, frame: FrameType | None) -> None:
-            if self.asked:
+            if self.signalled:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
-            self.asked = True
+            self.signalled = True
             loop.call_soon_threadsafe(self._stop or cancel)
 
         before = {number: signal.signal(number, handle) for number in STOPPING}
@@ -81,7 +81,7 @@ class OwnProcess:
 
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """For the block, the first signal calls this in the event loop."""
+        """During the block, the first signal calls this function in the event loop."""
         self._stop = stop
         try:
             yield
@@ -89,41 +89,41 @@ class OwnProcess:
             self._stop = None
 
     def close(self) -> None:
-        """Let go of what was kept to put back."""
-        for kept in self._kept.values():
-            os.close(kept)
+        """Close the copies of the standard descriptors."""
+        for copy in self._copies.values():
+            os.close(copy)
 
-    # What plugins change
+    # Changes by plugins
 
-    def put_back(self, plugin: LoadedPlugin) -> None:
-        """Undo what code of the plugin, which has just run, has changed for every other one, and say so."""
+    def restore(self, plugin: LoadedPlugin) -> None:
+        """Undo the changes that the plugin's code, which has just run, made to the process, and warn about each."""
         for what, hint in self._changes():
-            plugin.warn(f"it changed {what}, which was put back", hint=hint)
+            plugin.warn(f"it changed {what}, which was restored", hint=hint)
 
     def _changes(self) -> Iterator[tuple[str, str]]:
         if self._folder is not None and _folder() != self._folder:
-            with suppress(OSError):  # removed meanwhile
+            with suppress(OSError):  # The folder was removed meanwhile.
                 os.chdir(self._folder)
-            yield "the working directory", "use absolute paths, or cwd= where a process is started"
-        for number, kept in self._kept.items():
+            yield "the working directory", "use absolute paths, or cwd= when you start a process"
+        for number, copy in self._copies.items():
             if _file(number) != self._files[number]:
-                os.dup2(kept, number)
+                os.dup2(copy, number)
                 yield f"file descriptor {number}", "leave the standard streams open"
         if self._streams != (sys.stdout, sys.stderr) or sys.stdout.closed or sys.stderr.closed:
             if any(stream.closed for stream in self._streams):
                 self._streams = (_stream(1), _stream(2))
             sys.stdout, sys.stderr = self._streams
-            yield "sys.stdout or sys.stderr", "print to a file of your own, or use contextlib.redirect_stdout"
+            yield "sys.stdout or sys.stderr", "print to your own file, or use contextlib.redirect_stdout"
         if threading.current_thread() is threading.main_thread():
             for number, handler in self._handlers.items():
                 if signal.getsignal(number) is not handler:
                     signal.signal(number, handler)  # type: ignore[arg-type]
-                    yield f"what {signal.Signals(number).name} does", "stop what needs stopping in the lifespan"
+                    yield f"the handler of {signal.Signals(number).name}", "clean up at the end of the lifespan"
 
 
 @contextmanager
 def own_process() -> Iterator[OwnProcess]:
-    """Hold on to the process for the block."""
+    """Keep the state of the process during the block."""
     process = OwnProcess()
     try:
         yield process

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -33,16 +33,48 @@ _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
 class Work:
     """One piece of a plugin's work. `plugin` is whose code it is in: the owner's, or a middleware's on the way there.
 
-    `deadline` is in the loop's time; None means no limit.
+    `deadline` is in the loop's time; None means no limit. While the client is asked, it is the time by which the client
+    has to answer, and the work's own time stands still. `on_deadline` is called when that makes it earlier or later.
     """
 
     plugin: LoadedPlugin
     what: str
     deadline: float | None = None
+    on_deadline: Callable[[], None] | None = None
+    _questions: int = field(default=0, init=False)
+    _left: float | None = field(default=None, init=False)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the client is asked something just now."""
+        return self._questions > 0
 
     def extend(self, seconds: float) -> None:
-        """Let it go on for this long from now."""
-        self.deadline = asyncio.get_running_loop().time() + seconds
+        """Let it go on for this long from now, or from the client's answer."""
+        if self.is_asking:
+            self._left = seconds
+        else:
+            self.deadline = asyncio.get_running_loop().time() + seconds
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let the block ask the client. Questions at the same time share the time to answer of the first one."""
+        loop = asyncio.get_running_loop()
+        if not self.is_asking:
+            self._left = None if self.deadline is None else self.deadline - loop.time()
+            self._move(loop.time() + self.plugin.limits.answer_timeout)
+        self._questions += 1
+        try:
+            yield
+        finally:
+            self._questions -= 1
+            if not self.is_asking:
+                self._move(None if self._left is None else loop.time() + self._left)
+
+    def _move(self, deadline: float | None) -> None:
+        self.deadline = deadline
+        if self.on_deadline is not None:
+            self.on_deadline()
 
     def __str__(self) -> str:
         return f"{self.what} of plugin {self.plugin.name}"
@@ -54,11 +86,15 @@ class PluginExitError(RuntimeError):
 
 @dataclass(frozen=True)
 class Outcome(Generic[_T]):
-    """What a call came to. An exception is a value here: some kinds end the loop when a task raises them."""
+    """What a call came to. An exception is a value here: some kinds end the loop when a task raises them.
+
+    A call that `timed_out` while it waited for the client's answer is `unanswered`, too.
+    """
 
     value: _T | None = None
     error: BaseException | None = None
     timed_out: bool = False
+    unanswered: bool = False
 
     def result(self) -> _T:
         if self.error is not None:
@@ -168,11 +204,17 @@ class _Deadline:
         self._work = work
         self._coming = coming
         self._timer: asyncio.TimerHandle | None = None
+        work.on_deadline = self._arm
         self._arm()
 
     def _arm(self) -> None:
+        self._disarm()
         if self._work.deadline is not None:
             self._timer = self._loop.call_at(self._work.deadline, self._passed)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _passed(self) -> None:
         deadline = self._work.deadline
@@ -180,11 +222,11 @@ class _Deadline:
             # It was moved meanwhile.
             self._arm()
         elif not self._coming.done():
-            self._coming.set_result(Outcome(timed_out=True))
+            self._coming.set_result(Outcome(timed_out=True, unanswered=self._work.is_asking))
 
     def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._work.on_deadline = None
+        self._disarm()
 
 
 async def _stop(task: asyncio.Task[Any], work: Work) -> None:

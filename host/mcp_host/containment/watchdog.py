@@ -1,4 +1,4 @@
-"""Watches the event loop from a thread of its own, and says whose code it was that held the loop up."""
+"""Watches the event loop from a thread, and reports which plugin's code blocked it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
@@ -15,20 +14,18 @@ from typing import Any
 
 from mcp_host.containment.runner import Work
 from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.system.logs import log_with_stack
 
 logger = logging.getLogger(__name__)
 
-_MEND = "write the function with plain def (it then runs in a thread), or await anyio.to_thread.run_sync(...)"
-
-_FRAMES = 15
-"""Innermost frames of a stack that are shown."""
+_HINT = "write the function with plain def (it then runs in a thread), or await anyio.to_thread.run_sync(...)"
 
 
 class Watchdog:
-    """Notices when the loop has not come round for `threshold` seconds, and whose task it is running.
+    """Notices when the loop is blocked for `threshold` seconds, and which task blocks it.
 
-    `work` tells the tasks that run a plugin's code. While the loop is held up, its stack goes to the log; afterwards
-    the time it took goes to the log and to the plugin's record.
+    `work` maps the tasks that run a plugin's code. While the loop is blocked, its stack is logged. Afterwards the time
+    is logged, and the plugin's record gets a warning.
     """
 
     def __init__(
@@ -41,7 +38,7 @@ class Watchdog:
         self._beat_at = time.monotonic()
         self._timer: asyncio.Handle = loop.call_soon(self._beat)
         self._blocker: tuple[LoadedPlugin, str] | None = None
-        self._told = False
+        self._reported = False
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="mcp-host watchdog", daemon=True)
         self._watcher.start()
@@ -49,7 +46,7 @@ class Watchdog:
     @classmethod
     @contextmanager
     def watching(cls, work: Mapping[asyncio.Task[Any], Work], threshold: float) -> Iterator[None]:
-        """Watch the running loop for the block."""
+        """Watch the running loop during the block."""
         watchdog = cls(asyncio.get_running_loop(), work, threshold)
         try:
             yield
@@ -62,40 +59,41 @@ class Watchdog:
         self._watcher.join()
 
     def _beat(self) -> None:
-        """Show that the loop comes round, and tell how long it did not."""
+        """Record that the loop runs. If it was blocked, report for how long."""
         now = time.monotonic()
-        if self._told:
+        if self._reported:
             lasted = now - self._beat_at
             if self._blocker is not None:
                 plugin, what = self._blocker
-                logger.warning("%s of plugin %s held up the event loop for %.1f s", what, plugin.name, lasted)
-                plugin.warn(f"{what} holds up the event loop, and with it every client", hint=_MEND)
+                logger.warning("%s of plugin %s blocked the event loop for %.1f s", what, plugin.name, lasted)
+                plugin.warn(f"{what} blocks the event loop, and so every client", hint=_HINT)
             else:
-                logger.debug("the event loop was held up for %.1f s", lasted)
-            self._told, self._blocker = False, None
+                logger.debug("the event loop was blocked for %.1f s", lasted)
+            self._reported, self._blocker = False, None
         self._beat_at = now
         self._timer = self._loop.call_later(self._threshold / 4, self._beat)
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._threshold / 4):
-            if not self._told and time.monotonic() - self._beat_at > self._threshold:
+            if not self._reported and time.monotonic() - self._beat_at > self._threshold:
                 frame = sys._current_frames().get(self._thread)
-                # A loop that waits for something to happen is not held up: the machine was asleep, or very busy.
+                # A loop that waits for events is not blocked: the machine was asleep or very busy.
                 if frame is not None and not _waits(frame):
-                    self._tell(frame)
+                    self._report(frame)
 
-    def _tell(self, frame: FrameType) -> None:
+    def _report(self, frame: FrameType) -> None:
         task = asyncio.current_task(self._loop)
         work = self._work.get(task) if task is not None else None
         self._blocker = (work.plugin, work.what) if work is not None else None
-        self._told = True
-        # What is no plugin's is mostly something imported at its first use, or a busy machine.
-        logger.log(
+        self._reported = True
+        # If no plugin's code is running, it is usually an import at its first use, or a busy machine.
+        log_with_stack(
+            logger,
             logging.ERROR if work is not None else logging.DEBUG,
-            "%s has held up the event loop for more than %g s; it is here:\n%s",
-            work or "something that is no call of a plugin",
+            frame,
+            "%s has blocked the event loop for more than %g s; it is here:",
+            work or "something outside of plugins",
             self._threshold,
-            "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip(),
         )
 
 

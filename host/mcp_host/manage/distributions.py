@@ -12,30 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mcp_host._version import __version__
+from mcp_host.cli.live import status
 from mcp_host.cli.output import write
 from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
-from mcp_host.plugins.discovery import GROUP, HOST_DISTRIBUTION, InstalledPlugin, check_compatible, discover, find
+from mcp_host.plugins.discovery import GROUP, InstalledPlugin, check_compatible, discover, find
+from mcp_host.plugins.metadata import HOST_DISTRIBUTION
 from mcp_host.plugins.records import Contributed, PluginRecord, Stage
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.environment import Environment
     from mcp_host.manage.requirements import Installed, Wanted
-
-
-@contextmanager
-def status(text: str) -> Iterator[None]:
-    """Show that something goes on: a spinner on a terminal, a line elsewhere."""
-    if not sys.stderr.isatty():
-        write(printable(text), sys.stderr)
-        yield
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True, highlight=False).status(Text(printable(text))):
-        yield
 
 
 def describe(environment: Environment) -> dict[str, str]:

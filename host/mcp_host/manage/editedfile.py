@@ -15,7 +15,7 @@ from mcp_host.cli.output import write
 from mcp_host.config import HostConfig, find_config, parse_config
 from mcp_host.errors import ConfigError, ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
 from mcp_host.plugins.discovery import InstalledPlugin, discover
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.configedit import Edit

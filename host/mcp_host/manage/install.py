@@ -17,7 +17,7 @@ from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import json_text, print_json, table, write
 from mcp_host.errors import ConfigError, HostError, did_you_mean
 from mcp_host.manage.verify import Outcome, try_out
-from mcp_host.system.logs import printable
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig

@@ -8,8 +8,9 @@ import typer
 
 from mcp_host.cli import completion
 from mcp_host.cli.common import ConfigOption, JsonOption
+from mcp_host.cli.live import status
 from mcp_host.cli.output import print_json
-from mcp_host.manage.distributions import Leaving, run_installer, status
+from mcp_host.manage.distributions import Leaving, run_installer
 from mcp_host.manage.editedfile import DryRunOption, EditedFile, VerboseOption, done_word, holds_more, say, shown
 from mcp_host.plugins.discovery import GROUP, discover
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from importlib_metadata import MetadataPathFinder, distributions
+from importlib_metadata import MetadataPathFinder
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import (
     InvalidSdistFilename,
@@ -21,9 +21,10 @@ from packaging.utils import (
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from mcp_host.errors import HostError
+from mcp_host.plugins.metadata import applies, name_of, requirements, scan, version_of
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 
@@ -72,33 +73,28 @@ class Installed:
 def installed_now(group: str, path: Iterable[str] | None = None) -> dict[str, Installed]:
     """Return what is installed at this moment by normalized name, with the entry points of a group.
 
-    `path` replaces `sys.path`. The first one on the path counts, as for `import`.
+    `path` replaces `sys.path`.
     """
     # What was found a moment ago may have been installed over.
     MetadataPathFinder.invalidate_caches()
     found: dict[str, Installed] = {}
-    for distribution in distributions(path=list(path)) if path is not None else distributions():
+    for key, distribution in scan(path).items():
         try:
-            read = _read(distribution, group)
+            found[key] = _read(distribution, group)
         except Exception:  # a mangled distribution is somebody else's
             continue
-        if read is not None:
-            found.setdefault(read.key, read)
     return found
 
 
-def _read(distribution: Any, group: str) -> Installed | None:
-    name: str | None = distribution.metadata["Name"]
-    if not name:
-        return None
+def _read(distribution: Any, group: str) -> Installed:
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     url = str(origin.get("url", ""))
     if vcs := origin.get("vcs_info"):
         revision = vcs.get("requested_revision")
         url = f"{vcs['vcs']}+{url}{f'@{revision}' if revision else ''}"
     return Installed(
-        name=name,
-        version=distribution.version or "0",
+        name=name_of(distribution),
+        version=version_of(distribution),
         url=url,
         editable=bool(origin.get("dir_info", {}).get("editable")),
         requires=tuple(distribution.requires or ()),
@@ -186,13 +182,13 @@ def find_wanted(wanted: Wanted, installed: Mapping[str, Installed]) -> Installed
 def what_is_missing(wanted: Wanted, installed: Mapping[str, Installed]) -> str:
     """Return why this has to be installed, or "" when it is."""
     requirement = wanted.requirement
-    if requirement is not None and requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+    if requirement is not None and not applies(requirement):
         return ""
     found = find_wanted(wanted, installed)
     if found is None:
         return "not installed"
     if requirement is not None:
-        if not requirement.specifier.contains(Version(found.version), prereleases=True):
+        if not requirement.specifier.contains(found.version, prereleases=True):
             return f"{found.version} is installed"
         for needed in _of_extras(found, requirement.extras):
             if not _satisfied(needed, installed):
@@ -205,11 +201,9 @@ def what_is_missing(wanted: Wanted, installed: Mapping[str, Installed]) -> str:
 
 
 def _of_extras(found: Installed, extras: Iterable[str]) -> Iterator[Requirement]:
-    for line in found.requires if extras else ():
-        needed = Requirement(line)
-        marker = needed.marker
-        if marker is not None and not marker.evaluate({"extra": ""}):
-            yield from [needed] if any(marker.evaluate({"extra": extra}) for extra in extras) else []
+    always = set(requirements(found.requires))
+    for extra in extras:
+        yield from (needed for needed in requirements(found.requires, extra=extra) if needed not in always)
 
 
 def _satisfied(needed: Requirement, installed: Mapping[str, Installed]) -> bool:
@@ -219,18 +213,11 @@ def _satisfied(needed: Requirement, installed: Mapping[str, Installed]) -> bool:
 
 def needed_by(key: str, installed: Mapping[str, Installed]) -> list[Installed]:
     """Return the installed distributions that need the one with this normalized name."""
-    users = []
-    for other in installed.values():
-        for line in other.requires:
-            try:
-                needed = Requirement(line)
-                applies = needed.marker is None or needed.marker.evaluate({"extra": ""})
-            except Exception:  # somebody else's metadata
-                continue
-            if applies and canonicalize_name(needed.name) == key and other.key != key:
-                users.append(other)
-                break
-    return users
+    return [
+        other
+        for other in installed.values()
+        if other.key != key and any(canonicalize_name(each.name) == key for each in requirements(other.requires))
+    ]
 
 
 def _same(one: str, other: str) -> bool:

@@ -7,17 +7,22 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_host.cli.output import write
-from mcp_host.errors import HostError, Problem, text_of
-from mcp_host.system.logs import printable
+from mcp_host.config.references import is_worth_masking, looks_secret
+from mcp_host.config.secrets import MASK
+from mcp_host.errors import HostError, text_of
+from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.clients.clientconfig import Entry
+
+_LAST_LINES = 20
+"""Lines of the log of a server that does not start that are shown."""
 
 START_TIMEOUT = 60.0
 """Seconds that the entry's command gets to answer in; clients wait about as long."""
@@ -29,6 +34,14 @@ class Outcome:
 
     tools: int
     failed: list[str]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the server answers: how many tools there are, and the records of the plugins that failed."""
+
+    tools: int
+    failed: list[Mapping[str, Any]]
 
 
 def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
@@ -43,14 +56,17 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            return asyncio.run(_ask(entry, log))
+            answer = asyncio.run(_ask(entry, log))
+            log.seek(0)
+            lines = _masked(log.read(), entry.get("env", {})).splitlines()
+            return Outcome(answer.tools, [_why(record, lines) for record in answer.failed])
         except Exception as error:
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
-            said = _last_lines(log.read(), entry.get("env", {}).values())
+            said = "\n".join(_masked(log.read(), entry.get("env", {})).strip().splitlines()[-_LAST_LINES:])
     if said:
         write(printable(f"The server said:\n{said}"), sys.stderr)
     url = entry_url(entry)
@@ -62,14 +78,15 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
     raise HostError(f"{what}; nothing was written", where=where, hint=hint)
 
 
-def _last_lines(text: str, hide: Iterable[str], count: int = 20) -> str:
-    for value in sorted(hide, key=len, reverse=True):
-        # Shorter ones are words of any text.
-        text = text.replace(value, "***") if len(value) > 3 else text
-    return "\n".join(text.strip().splitlines()[-count:])
+def _masked(text: str, env: Mapping[str, str]) -> str:
+    """Return what a server wrote, with the longer values of its variables masked."""
+    for key, value in sorted(env.items(), key=lambda item: len(item[1]), reverse=True):
+        if is_worth_masking(value, is_secret=looks_secret(key)):
+            text = text.replace(value, MASK)
+    return text
 
 
-async def _ask(entry: Entry, log: Any) -> Outcome:
+async def _ask(entry: Entry, log: Any) -> _Answer:
     import anyio
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -93,18 +110,20 @@ async def _ask(entry: Entry, log: Any) -> Outcome:
                 tools, cursor = tools + len(page.tools), page.next_cursor
                 if cursor is None:
                     break
-            failed: list[str] = []
+            failed: list[Mapping[str, Any]] = []
             if client.server_capabilities.resources is not None:
                 uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
                 if PLUGINS_URI in uris:
                     contents = (await client.read_resource(PLUGINS_URI)).contents
-                    failed = _failed(json.loads(getattr(contents[0], "text", "{}")))
-            return Outcome(tools, failed)
+                    state = json.loads(getattr(contents[0], "text", "{}"))
+                    failed = [record for record in state.get("plugins", ()) if record.get("problem")]
+            return _Answer(tools, failed)
 
 
-def _failed(data: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for record in data.get("plugins", ()):
-        if problem := record.get("problem"):
-            lines.append(Problem(**problem).text(f"plugin {record['name']}", one_line=True))
-    return lines
+def _why(record: Mapping[str, Any], log: Sequence[str]) -> str:
+    """Return why a plugin failed: what the log of the server has under the error's id, else what clients are told."""
+    mark = f"plugin {record['name']} (error {record['error_id']}): "
+    line = next((line for line in log if mark in line), "")
+    # With [host] log_format = "json", the line is an object.
+    message = json.loads(line)["message"] if line.startswith("{") else line
+    return f"plugin {record['name']}: {message.partition(mark)[2] or record['problem']['what']}"

@@ -1,9 +1,10 @@
-"""One guarded HTTP client for everything that fetches a URL somebody else chose (SSRF protection).
+"""An HTTP client for URLs that somebody else chose, protected against SSRF.
 
-`addresses` which addresses are public · `rules` what a user allows or denies · `guard` resolves a name and checks every
-address · `dialing` connects to the checked address and nowhere else · `exchange`, `transport` bound size, time and what
-redirects may carry · `client` puts them together. Nothing here is imported by `import mcp_host`, and httpx2 only when a
-client is made.
+`addresses` knows which addresses are public · `rules` reads what a user allows or denies · `guard` resolves a name and
+checks every address · `dialing` connects to the checked address only · `exchange` and `transport` limit size, time and
+the headers that follow a redirect · `client` puts them together. `import mcp_host` imports nothing from here. httpx2 is
+imported only when a client is made. The libraries for this do not fit httpx2: httpx-secure pins an old httpx, and
+microsoft-antissrf is for requests.
 """
 
 from mcp_host.net.addresses import is_public, kind_of
@@ -16,9 +17,10 @@ from mcp_host.net.errors import (
     ResponseTooLargeError,
 )
 from mcp_host.net.guard import Guard, Resolver, system_resolver
-from mcp_host.net.rules import Rule
+from mcp_host.net.rules import AddressRule
 
 __all__ = [
+    "AddressRule",
     "BlockedAddressError",
     "ExchangeTimeoutError",
     "Guard",
@@ -26,7 +28,6 @@ __all__ = [
     "RefusedURLError",
     "Resolver",
     "ResponseTooLargeError",
-    "Rule",
     "guarded_client",
     "is_public",
     "kind_of",

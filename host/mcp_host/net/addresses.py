@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the public Internet, forms that hide an IPv4 address in an IPv6 one included."""
+"""Decides which IP addresses belong to the public Internet, including IPv6 forms that contain an IPv4 address."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 
-# IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890) and what clouds serve their metadata from. Spelled
-# out here because `ipaddress.is_global` answers differently from one Python release to the next.
+# The IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), and the addresses where clouds serve metadata.
+# They are listed here because `ipaddress.is_global` gives different answers in different Python releases.
 _IPV4: Final = tuple(
     (IPv4Network(network), kind)
     for network, kind in (
@@ -59,10 +59,10 @@ _ISATAP: Final = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def parse_address(text: str) -> Address:
-    """The address that a text names; an IPv4 address mapped into IPv6 (RFC 4291) becomes the IPv4 address it is.
+    """Return the address that a text names. An IPv4-mapped IPv6 address (RFC 4291) is returned as an IPv4 address.
 
     Raises:
-        ValueError: The text is no address in its usual form. `127.1`, `0x7f.1` and `2130706433` are none.
+        ValueError: The text is not an address in its usual form. `127.1`, `0x7f.1` and `2130706433` are refused.
     """
     address = ip_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -71,13 +71,13 @@ def parse_address(text: str) -> Address:
 
 
 def kind_of(address: str | Address) -> str | None:
-    """Return what an address that is not public is, as in "a loopback address"; None for a public one.
+    """Return why an address is not public, for example "a loopback address", or None for a public address.
 
-    A NAT64 address (64:ff9b::/96, RFC 6052) is as public as the IPv4 address in it: it is how a network without IPv4
-    reaches one. 6to4, Teredo and ISATAP addresses are never public.
+    A NAT64 address (64:ff9b::/96, RFC 6052) is public if the IPv4 address in it is public: a network without IPv4
+    uses it to reach that address. 6to4, Teredo and ISATAP addresses are never public.
 
     Raises:
-        ValueError: The text is no IP address.
+        ValueError: The text is not an IP address.
     """
     parsed = parse_address(str(address))
     if isinstance(parsed, IPv4Address):
@@ -98,5 +98,5 @@ def kind_of(address: str | Address) -> str | None:
 
 
 def is_public(address: str | Address) -> bool:
-    """Return whether an address is one of the public Internet; raises as `kind_of` does."""
+    """Return whether an address belongs to the public Internet. Raises the errors of `kind_of`."""
     return kind_of(address) is None

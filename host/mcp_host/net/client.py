@@ -26,32 +26,32 @@ def guarded_client(
     resolver: Resolver | None = None,
     verify: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncClient:
-    """Return an HTTP client for URLs that somebody else chose, a model, a web page or a token.
+    """Return an HTTP client for URLs that somebody else chose: a model, a web page or a token.
 
-    Every connection, those of redirects included, goes through a `Guard`: names are resolved once, at dial time, every
-    address is checked, and the checked address itself is dialled, so that a name whose answer changes gains nothing.
-    `allow` and `deny` are rules as `Rule.parse` reads them.
+    Every connection goes through a `Guard`, also after a redirect. The guard resolves a name once, when it connects. It
+    checks every address, and the client connects to a checked address. A DNS answer that changes later has no effect.
+    `allow` and `deny` are rules in the forms that `AddressRule.parse` reads.
 
-    `timeout`, in seconds, and `max_bytes`, of the body before and after decoding, bound a whole exchange: all redirects
-    and the last byte. Redirects are followed, at most `max_redirects` of them. On the way to another origin only
-    headers that carry no credential are sent on. No proxy of the environment is used and no cookie is kept. `verify`
-    replaces the certificates that are trusted, which otherwise are the system's (`SSL_CERT_FILE` and `SSL_CERT_DIR` are
-    honoured).
+    `timeout` is in seconds. `max_bytes` counts the body before and after decoding. Both limit the whole exchange, from
+    the first request to the last byte, with all redirects. At most `max_redirects` redirects are followed. Only headers
+    that carry no credential are sent to another origin. Proxies from the environment are not used, and cookies are not
+    kept. `verify` replaces the trusted certificates. The default is the system's; `SSL_CERT_FILE` and `SSL_CERT_DIR`
+    are respected.
 
-    Use it as an async context manager. Its methods raise `GuardError` for what the guard refuses, `httpx2.HTTPError`
-    for what fails, and `httpx2.InvalidURL`.
+    Use the client as an async context manager. Its methods raise `GuardError` when the guard refuses something,
+    `httpx2.HTTPError` when a request fails, and `httpx2.InvalidURL`.
 
     Raises:
         ValueError: A rule cannot be read.
     """
-    # Here, so that a plugin pays for httpx2 only when it makes a client.
+    # Imported here, so that a plugin loads httpx2 only when it makes a client.
     from http.cookiejar import CookieJar, DefaultCookiePolicy
 
     import httpcore2
     import httpx2
 
     from mcp_host.net.dialing import GuardedBackend
-    from mcp_host.net.exchange import GuardedClient, Limits
+    from mcp_host.net.exchange import ExchangeLimits, GuardedClient
     from mcp_host.net.transport import GuardedTransport
 
     guard = Guard(allow=allow, deny=deny, resolver=resolver)
@@ -63,7 +63,7 @@ def guarded_client(
         network_backend=GuardedBackend(guard),
     )
     return GuardedClient(
-        transport=GuardedTransport(pool, Limits(timeout, max_bytes)),
+        transport=GuardedTransport(pool, ExchangeLimits(timeout, max_bytes)),
         headers=headers,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=True,

@@ -1,4 +1,4 @@
-"""Connects to the addresses that the guard has checked, and to nothing else."""
+"""Connects only to addresses that the guard has checked."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mcp_host.net.errors import BlockedAddressError
 from mcp_host.net.guard import Guard
 
 MOST_TRIED: Final = 4
-"""Addresses of one host that are tried, one after the other."""
+"""How many addresses of one host are tried, one after the other."""
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """A network backend that resolves and checks at dial time.
+    """A network backend that resolves and checks a name when it connects.
 
-    TLS and the Host header keep the name: they are the pool's, which calls this only for the connection below them.
-    `inner` makes the connections.
+    The pool calls this backend for the TCP connection only. TLS and the Host header belong to the pool and still use
+    the name. `inner` makes the connections.
     """
 
     def __init__(self, guard: Guard, inner: httpcore2.AsyncNetworkBackend | None = None) -> None:
@@ -36,12 +36,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the first checked address of the host that answers, within `timeout` seconds in all.
+        """Connect to the first checked address of the host that answers. `timeout` is in seconds, for all attempts.
 
         Raises:
-            BlockedAddressError: The guard refuses the host, or the connection led elsewhere.
+            BlockedAddressError: The guard refuses the host, or the peer has another address.
             httpcore2.ConnectError: The name does not resolve, or no address answers.
-            httpcore2.ConnectTimeout: The time was up.
+            httpcore2.ConnectTimeout: No address answered in time.
         """
         with anyio.move_on_after(timeout) as clock:
             addresses = _alternating(await self._addresses(host, port))[:MOST_TRIED]
@@ -64,7 +64,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         raise BlockedAddressError(path, 0, path, "a socket file")
 
     async def sleep(self, seconds: float) -> None:
-        """Wait between retries, which this pool makes none of."""
+        """Wait. The pool calls this between retries, and it is set up without retries."""
         await anyio.sleep(seconds)
 
     async def _addresses(self, host: str, port: int) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectError(f"{host} cannot be resolved: {why}") from error
 
     async def _check_peer(self, stream: httpcore2.AsyncNetworkStream, host: str, address: str, port: int) -> None:
-        """Make sure that the connection led where it was meant to; nothing has been sent on it yet."""
+        """Check that the peer has the address that was dialled. Nothing has been sent yet."""
         peer = stream.get_extra_info("server_addr")
         try:
             if peer is None or parse_address(str(peer[0])) != parse_address(address):
@@ -86,9 +86,9 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 def _alternating(addresses: Sequence[str]) -> list[str]:
-    """The addresses with the two families in turn, in the order given otherwise (RFC 8305, section 4).
+    """Return the addresses with IPv4 and IPv6 in turn, each in its given order (RFC 8305, section 4).
 
-    A network that only claims to have IPv6 then costs one attempt and not all of them.
+    On a network whose IPv6 does not work, only one attempt is lost, not all of them.
     """
     first = ":" in addresses[0]
     families = ([each for each in addresses if (":" in each) is family] for family in (first, not first))

@@ -1,20 +1,20 @@
-"""What the guard raises: why an address, a URL or a response was refused."""
+"""The guard's errors: why an address, a URL or a response was refused."""
 
 from __future__ import annotations
 
 from mcp_host.errors import HostError
-from mcp_host.net.rules import Rule
+from mcp_host.net.rules import AddressRule
 
 
 class GuardError(HostError):
-    """The guard refused or stopped an exchange. Errors of the network itself stay `httpx2.HTTPError`."""
+    """The guard refused or stopped an exchange. The network's own errors stay `httpx2.HTTPError`."""
 
 
 class BlockedAddressError(GuardError):
     """A host is, or resolves to, an address that may not be reached.
 
-    `host` and `port` are as the URL names them, `kind` says what is wrong ("a loopback address"), and `address` is the
-    address itself. The text leaves the address out when a name was given, so that a caller does not learn what an
+    `host` and `port` are the URL's. `kind` is why the address is refused ("a loopback address"). `address` is the
+    address itself. The message contains the address only if the URL did, so that a caller does not learn what an
     internal name resolves to.
     """
 
@@ -23,7 +23,7 @@ class BlockedAddressError(GuardError):
         subject = host if named else address.partition("%")[0]
         rule = f"[{subject}]:{port}" if ":" in subject else f"{subject}:{port}"
         verb = "resolves to" if named else "is"
-        super().__init__(f"{host} {verb} {kind}, which is out of reach here", hint=f'if that is meant, allow "{rule}"')
+        super().__init__(f"{host} {verb} {kind}, which is not allowed", hint=f'to allow it, add "{rule}" to `allow`')
         self.host = host
         self.port = port
         self.address = address
@@ -31,19 +31,19 @@ class BlockedAddressError(GuardError):
 
 
 class RefusedURLError(GuardError):
-    """A URL is not one that is fetched: another scheme than http and https, a user name in it, or no host."""
+    """A URL is refused: its scheme is not http or https, it contains a user name, or it has no host."""
 
 
 class ResponseTooLargeError(GuardError):
-    """A response is larger than may be read. `limit` is in bytes, of the body as sent and as decoded."""
+    """A response is too large. `limit` is in bytes, for the body as sent and for the decoded body."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the response is larger than {limit:,} bytes, the most that is read")
+        super().__init__(f"the response is larger than the limit of {limit:,} bytes")
         self.limit = limit
 
 
 class ExchangeTimeoutError(GuardError):
-    """An exchange, redirects and body included, took longer than it may. `limit` is in seconds."""
+    """An exchange took too long, with its redirects and its body. `limit` is in seconds."""
 
     def __init__(self, limit: float) -> None:
         super().__init__(f"the response was not complete within {limit:g} s")
@@ -51,8 +51,8 @@ class ExchangeTimeoutError(GuardError):
 
 
 def _is_name(host: str) -> bool:
-    """Whether a host is a name, and no address in one of its many forms."""
+    """Return whether a host is a name and not an address in any form."""
     try:
-        return Rule.parse(host).host is not None
+        return AddressRule.parse(host).host is not None
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""What bounds one request with all its redirects, and the client that starts its clock."""
+"""The limits of one request with all its redirects, and the client that starts its clock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ EXTENSION: Final = "mcp_host.net.exchange"
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Seconds and bytes of an exchange."""
+class ExchangeLimits:
+    """How long an exchange may take, in seconds, and how large its body may be, in bytes."""
 
     timeout: float
     max_bytes: int
@@ -26,17 +26,17 @@ class Limits:
 
 @dataclass
 class Exchange:
-    """One request with its redirects: whom it was meant for, and what it has used up."""
+    """One request with its redirects: the origin it was sent to first, and the bytes it has read."""
 
     origin: tuple[str, str, int | None]
-    limits: Limits
+    limits: ExchangeLimits
     deadline: float
     raw: int = 0
     decoded: int = 0
 
     @classmethod
-    def of(cls, request: httpx2.Request, limits: Limits) -> Exchange:
-        """The exchange that a request is a part of, begun now if it is the first."""
+    def of(cls, request: httpx2.Request, limits: ExchangeLimits) -> Exchange:
+        """Return the exchange that a request belongs to. The first request begins a new one."""
         exchange = request.extensions.get(EXTENSION)
         if not isinstance(exchange, cls):
             exchange = cls(origin_of(request.url), limits, anyio.current_time() + limits.timeout)
@@ -45,14 +45,14 @@ class Exchange:
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
-        """Bound what is awaited inside by what is left of the time."""
+        """Stop the code inside when the exchange's time is over."""
         with anyio.CancelScope(deadline=self.deadline) as scope:
             yield
         if scope.cancelled_caught:
             raise ExchangeTimeoutError(self.limits.timeout)
 
     def spend(self, *, raw: int = 0, decoded: int = 0) -> None:
-        """Count bytes, of all hops together."""
+        """Count the bytes of all hops together."""
         self.raw += raw
         self.decoded += decoded
         if max(self.raw, self.decoded) > self.limits.max_bytes:
@@ -60,12 +60,12 @@ class Exchange:
 
 
 def origin_of(url: httpx2.URL) -> tuple[str, str, int | None]:
-    """Scheme, host and port (None for the scheme's own)."""
+    """Return scheme, host and port. The port is None for the scheme's default."""
     return url.scheme, url.host, url.port
 
 
 class GuardedClient(httpx2.AsyncClient):
-    """An `AsyncClient` whose requests each begin an exchange when sent, even if the object was sent before."""
+    """An `AsyncClient` that begins a new exchange for each request, also for a request object that is sent again."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send a request; see `httpx2.AsyncClient.send`."""

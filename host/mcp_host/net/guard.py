@@ -1,4 +1,4 @@
-"""The guard: resolves a name once and hands out addresses only when every one of them may be reached."""
+"""The guard: resolves a name once and returns its addresses only if every one of them may be reached."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import anyio
 
 from mcp_host.net.addresses import Address, kind_of, parse_address
 from mcp_host.net.errors import BlockedAddressError
-from mcp_host.net.rules import Rule
+from mcp_host.net.rules import AddressRule
 
 logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, int], Awaitable[Iterable[str]]]
-"""Takes a host name and a port and returns IP addresses, best first; raises `OSError` when there are none."""
+"""Takes a host name and a port. Returns IP addresses, best first, or raises `OSError` if there is none."""
 
 MOST_ADDRESSES: Final = 64
-"""Addresses of one name that are looked at; a name with more is refused."""
+"""How many addresses one name may have. A name with more is refused."""
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
-    """Ask the operating system (getaddrinfo), which also reads the forms `127.1`, `0x7f.1` and `2130706433`."""
+    """Ask the operating system (getaddrinfo). It also reads the forms `127.1`, `0x7f.1` and `2130706433`."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
 class Guard:
-    """Decides which addresses may be dialled.
+    """Decides which addresses may be reached.
 
-    Public addresses may, others only where a rule of `allow` covers them, and none that a rule of `deny` covers. The
-    rules are as `Rule.parse` reads them. `resolver` replaces the operating system's.
+    A public address may be reached, another one only if a rule in `allow` covers it. An address that a rule in `deny`
+    covers may never be reached. `AddressRule.parse` reads the rules. `resolver` replaces the operating system's.
 
     Raises:
         ValueError: A rule cannot be read.
@@ -41,12 +41,12 @@ class Guard:
     def __init__(
         self, *, allow: Iterable[str] = (), deny: Iterable[str] = (), resolver: Resolver | None = None
     ) -> None:
-        self._allow = tuple(Rule.parse(text) for text in allow)
-        self._deny = tuple(Rule.parse(text) for text in deny)
+        self._allow = tuple(AddressRule.parse(text) for text in allow)
+        self._deny = tuple(AddressRule.parse(text) for text in deny)
         self._resolver = resolver or system_resolver
 
     async def resolve(self, host: str, port: int) -> tuple[str, ...]:
-        """Return the addresses of a host, each checked; they are to be dialled as they are, without another lookup.
+        """Return the addresses of a host, each one checked. Connect to them directly, without another lookup.
 
         Raises:
             BlockedAddressError: One of the addresses may not be reached.
@@ -63,15 +63,15 @@ class Guard:
         return tuple(str(self.check(host, address, port)) for address in found)
 
     def check(self, host: str, address: str, port: int) -> Address:
-        """Return the address in its plain form if it may be dialled for this host and port.
+        """Return the address in its plain form if it may be reached for this host and port.
 
         Raises:
-            BlockedAddressError: It may not.
+            BlockedAddressError: It may not be reached.
         """
         try:
             parsed = parse_address(address)
         except ValueError:
-            raise BlockedAddressError(host, port, address, "something that is no address") from None
+            raise BlockedAddressError(host, port, address, "something that is not an address") from None
         kind = self._refusal(host, parsed, port)
         if kind is not None:
             logger.warning("refused to connect to %s port %d: %s is %s", host, port, parsed, kind)

@@ -1,4 +1,4 @@
-"""What a user allows or denies: an address, a network or a host, each with or without a port."""
+"""Rules that allow or deny an address, a network or a host, each with or without a port."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _FORMS: Final = (
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One entry of `allow` or `deny`. A host stands for whatever it resolves to; no port means every port."""
+class AddressRule:
+    """One entry of `allow` or `deny`. A host covers every address it resolves to. Without a port, all ports match."""
 
     network: IPv4Network | IPv6Network | None = None
     host: str | None = None
     port: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Rule:
+    def parse(cls, text: str) -> AddressRule:
         """Read an entry: `10.1.2.3`, `10.0.0.0/8:443`, `::1`, `[::1]:8000`, `wiki.corp`, `localhost:8000`.
 
         Raises:
-            ValueError: The text is none of these; the text of the error says what would be.
+            ValueError: The text has another form. The error's text lists the valid forms.
         """
         subject, port = _split(text.strip().lower())
         try:
@@ -38,13 +38,13 @@ class Rule:
         except ValueError:
             pass
         if "/" in subject:
-            raise ValueError(f"{text!r} is no network: {_meant(subject) or _FORMS}")
+            raise ValueError(f"{text!r} is not a network: {_meant(subject) or _FORMS}")
         if not _HOST.fullmatch(subject) or _NUMERIC.fullmatch(subject.rpartition(".")[2]):
             raise ValueError(f"{text!r} is neither an address nor a host: {_FORMS}")
         return cls(host=subject.rstrip("."), port=port)
 
     def covers(self, host: str, address: Address, port: int) -> bool:
-        """Return whether the rule speaks of this port of this address, reached by this name."""
+        """Return whether the rule applies to this port of this address, reached by this name."""
         if self.port is not None and self.port != port:
             return False
         if self.network is not None:
@@ -53,7 +53,7 @@ class Rule:
 
 
 def _split(text: str) -> tuple[str, int | None]:
-    """Take the port off: after the last colon, unless the colons are those of a bare IPv6 address."""
+    """Split off the port after the last colon. The colons of an IPv6 address without brackets are not a port's."""
     bracketed = re.fullmatch(r"\[([^\]]+)\](?::(\d{1,5}))?", text)
     plain = re.fullmatch(r"([^:]+):(\d{1,5})", text)
     found = bracketed or plain
@@ -66,7 +66,7 @@ def _split(text: str) -> tuple[str, int | None]:
 
 
 def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """A network of IPv4 addresses mapped into IPv6 as the one it is: addresses are compared in that form."""
+    """Return a network of IPv4-mapped IPv6 addresses as an IPv4 network: addresses are compared in that form."""
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     if mapped is None or network.prefixlen < 96:
         return network
@@ -75,6 +75,6 @@ def _plain(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 def _meant(subject: str) -> str:
     try:
-        return f"bits are set that the mask leaves out: write {str(ip_network(subject, strict=False))!r}"
+        return f"it has bits set outside the mask: write {str(ip_network(subject, strict=False))!r}"
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""The transport below a guarded client: checks each hop's URL, bounds bytes and time, keeps credentials at home."""
+"""The transport of a guarded client: checks each hop's URL, limits bytes and time, and protects credentials."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import httpcore2
 import httpx2
 
 from mcp_host.net.errors import RefusedURLError, ResponseTooLargeError
-from mcp_host.net.exchange import Exchange, Limits, origin_of
+from mcp_host.net.exchange import Exchange, ExchangeLimits, origin_of
 
-# What a request may say to another origin than the one it was meant for. A list of credentials could not be complete:
-# any other header may be one. Cookie and Host are made anew for each hop by httpx2.
+# The headers that are sent to another origin after a redirect. Any other header may be a credential; a list of the
+# headers to remove could never be complete. httpx2 makes Cookie and Host new for each hop.
 _NEUTRAL: Final = frozenset(
     {"accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection", "cookie", "host"}
     | {"content-length", "content-type", "transfer-encoding", "user-agent"}
@@ -23,12 +23,11 @@ _NEUTRAL: Final = frozenset(
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Sends requests over a pool whose connections a `GuardedBackend` makes.
 
-    Bodies arrive decoded, without the headers `Content-Encoding` and `Content-Length` of the encoded form, and what
-    comes out is counted, so that a small body that unpacks to a large one is stopped at the limit. Both limits hold for
-    an exchange as a whole.
+    Bodies are returned decoded, without the headers `Content-Encoding` and `Content-Length`. Decoded bytes are counted,
+    so that a small body that expands to a large one is stopped at the limit. Both limits apply to the whole exchange.
     """
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool, limits: Limits) -> None:
+    def __init__(self, pool: httpcore2.AsyncConnectionPool, limits: ExchangeLimits) -> None:
         self._pool = pool
         self._limits = limits
 
@@ -36,8 +35,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         """Send one hop.
 
         Raises:
-            GuardError: The URL, the address, the size or the time is beyond what is allowed.
-            httpx2.TransportError: The network's own failures.
+            GuardError: The URL or the address is refused, or the size or the time is over its limit.
+            httpx2.TransportError: The network failed.
         """
         check_url(request.url)
         exchange = Exchange.of(request, self._limits)
@@ -72,24 +71,24 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
 
 def check_url(url: httpx2.URL) -> None:
-    """Refuse a URL that is not for fetching.
+    """Refuse a URL that is not fetched.
 
     Raises:
-        RefusedURLError: The scheme is not http or https, there is no host or no such port, or there is a user name or
-            password.
+        RefusedURLError: The scheme is not http or https, there is no host, the port is invalid, or the URL contains a
+            user name or a password.
     """
     if not url.scheme or not url.host:
-        raise RefusedURLError("only http and https URLs that name a host are fetched")
+        raise RefusedURLError("only http and https URLs with a host are fetched")
     if url.scheme not in ("http", "https"):
         raise RefusedURLError(f"only http and https are fetched, not {url.scheme}")
     if url.port is not None and not 0 < url.port < 65536:
         raise RefusedURLError(f"the URL names port {url.port}: ports are 1 to 65535")
     if url.userinfo:
-        raise RefusedURLError(f"the URL for {url.host} carries a user name or password, which is not sent")
+        raise RefusedURLError(f"the URL for {url.host} contains a user name or a password, which is never sent")
 
 
 class _Body(httpx2.AsyncByteStream):
-    """The body as it comes from the connection, counted."""
+    """The body from the connection, with its bytes counted."""
 
     def __init__(self, response: httpcore2.Response, exchange: Exchange) -> None:
         self._response = response
@@ -111,7 +110,7 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class _Decoded(httpx2.AsyncByteStream):
-    """The body decoded, counted again."""
+    """The decoded body, with its bytes counted again."""
 
     def __init__(self, encoded: httpx2.Response, exchange: Exchange) -> None:
         self._encoded = encoded
@@ -136,7 +135,7 @@ def _decoded(response: httpcore2.Response, body: _Body, exchange: Exchange, *, h
     codings = [coding.strip().lower() for coding in headers.get("content-encoding", "").split(",")]
     codings = [coding for coding in codings if coding not in ("", "identity")]
     if len(codings) > 1:
-        # The layers between could grow without bound while nothing comes out.
+        # The intermediate data could grow without limit while no decoded byte is counted.
         raise RefusedURLError(f"the response is encoded more than once ({', '.join(codings)[:100]})")
     encoded = httpx2.Response(response.status, headers=headers, stream=body)
     if codings and not head:
@@ -153,7 +152,7 @@ def _decoded(response: httpcore2.Response, body: _Body, exchange: Exchange, *, h
 
 @contextlib.contextmanager
 def _errors_of_httpx2() -> Iterator[None]:
-    """Raise the errors of the layer below as those of the same name that users of httpx2 know."""
+    """Raise httpcore2's errors as httpx2's errors of the same name."""
     try:
         yield
     except (

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from typing import Any
 
 from mcp_host.api import Plugin
-from mcp_host.errors import Problem
 from mcp_host.plugins.records import PluginRecord
 
 NAME = "mcp-host"
 PLUGINS_URI = "mcp-host://plugins"
 
 
-def builtin_plugin(
-    records: Callable[[], Sequence[PluginRecord]], reload_problem: Callable[[], Problem | None]
-) -> Plugin:
-    """Return the host's own plugin. Its arguments give the state of things at the moment they are called."""
+def builtin_plugin(state: Callable[[], dict[str, Any]]) -> Plugin:
+    """Return the host's own plugin. `state` returns what clients may know of the plugins at the moment."""
     plugin = Plugin()
 
     @plugin.resource(
@@ -27,22 +24,19 @@ def builtin_plugin(
         mime_type="application/json",
     )
     async def plugins() -> str:
-        """Every plugin of this server: what it contributes and, if it failed, why and how to fix it."""
-        problem = reload_problem()
-        state = {
-            "plugins": [record.to_json() for record in records()],
-            # Why an edited configuration is not the one that is served.
-            "reload_problem": asdict(problem) if problem else None,
-        }
-        return json.dumps(state, indent=2)
+        """Every plugin of this server: what it contributes and, if it failed, the id of the error in the log."""
+        return json.dumps(state(), indent=2)
 
     return plugin
 
 
 def failure_notice(records: Sequence[PluginRecord]) -> str | None:
     """Return one line for the server's instructions when plugins failed, so that a model can tell its user."""
-    failed = [f"{record.name} ({record.problem.what})" for record in records if record.problem is not None]
+    failed = [record for record in records if record.failed]
     if not failed:
         return None
-    names = ", ".join(failed)
-    return f"Not available, because it failed to start: {names}. Read {PLUGINS_URI} for how to fix it."
+    names = ", ".join(f"{record.name} ({record.fate}, error {record.error_id})" for record in failed)
+    return (
+        f"Not available, because it failed to start: {names}. Whoever runs this server finds the reason in its log, by "
+        f"the error id, or with `mcp-host check`. {PLUGINS_URI} shows the state of every plugin."
+    )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import partial
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -26,6 +27,15 @@ _T = TypeVar("_T")
 
 _inside: ContextVar[frozenset[Bulkhead]] = ContextVar("mcp_host.bulkheads", default=frozenset())
 """The bulkheads that the current call already has a place in."""
+
+
+_thread = threading.local()
+
+
+def caller_has_left() -> bool:
+    """Whether this is a plugin's thread whose caller does not wait for it any more."""
+    place: _Thread[object] | None = getattr(_thread, "place", None)
+    return place is not None and place.left
 
 
 class Visit:
@@ -165,6 +175,20 @@ class Bulkhead:
         finally:
             place.caller_leaves()
 
+    async def call_in_thread(self, call: Callable[[], _T]) -> _T:
+        """Run a function as `in_thread` does, and raise what it raises.
+
+        The exception crosses to the event loop as a value: a `GeneratorExit` that goes through a future closes all who
+        await it.
+        """
+        result, error = await self.in_thread(partial(_outcome, call))
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it refers to this frame
+        return cast("_T", result)
+
     def thread_abandoned(self) -> None:
         """Count a thread whose caller has left."""
         self._abandoned_threads += 1
@@ -180,6 +204,13 @@ class Bulkhead:
         task.add_done_callback(partial(self._abandoned.discard))
 
 
+def _outcome(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+    try:
+        return call(), None
+    except BaseException as error:
+        return None, error
+
+
 class _Thread(Generic[_T]):
     """A function on its way through a thread, and whether its caller still waits for it.
 
@@ -191,26 +222,28 @@ class _Thread(Generic[_T]):
         self._run = run
         self._loop = asyncio.get_running_loop()
         self._stage: Literal["waiting", "running", "ended"] = "waiting"
-        self._left = False
+        self.left = False
         self._abandoned = False
         self._counted_out = False
 
     def run(self) -> _T:
         """In the thread."""
         self._stage = "running"
+        _thread.place = self
         try:
-            if self._left:
+            if self.left:
                 raise RuntimeError("the caller has left")
             return self._run()
         finally:
+            _thread.place = None
             self._stage = "ended"
-            if self._left:
+            if self.left:
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._count_out)
 
     def caller_leaves(self) -> None:
         """In the event loop, with the function's result or without."""
-        self._left = True
+        self.left = True
         if self._stage == "running":
             self._abandoned = True
             self._bulkhead.thread_abandoned()

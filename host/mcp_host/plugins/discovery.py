@@ -8,21 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from importlib_metadata import EntryPoint, distributions
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
-from packaging.requirements import InvalidRequirement, Requirement
+from importlib_metadata import EntryPoint
 from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from mcp_host._version import __version__
 from mcp_host.config.origins import dotted
 from mcp_host.errors import ErrorCode, HostError, did_you_mean
+from mcp_host.plugins.metadata import name_of, range_of_host, scan, version_of
 
 GROUP = "mcp.plugins"
 """The entry-point group whose names are plugin names."""
-
-HOST_DISTRIBUTION = "mcp-host"
 
 
 @dataclass(frozen=True)
@@ -45,14 +40,10 @@ class InstalledPlugin:
 
 
 def discover(path: Sequence[str] | None = None) -> tuple[InstalledPlugin, ...]:
-    """Return every installed plugin, sorted by plugin name and distribution.
-
-    `path` replaces `sys.path`. A distribution found twice on the path counts once, the first one, as for `import`;
-    one found twice in a folder, as a broken upgrade leaves it, counts with its highest version.
-    """
+    """Return every installed plugin, sorted by plugin name and distribution. `path` replaces `sys.path`."""
     found: set[InstalledPlugin] = set()
-    for name, distribution in _distributions(path).values():
-        found.update(_plugins(name, distribution))
+    for distribution in scan(path).values():
+        found.update(_plugins(distribution))
     return tuple(sorted(found, key=lambda plugin: (plugin.name, plugin.distribution, plugin.value)))
 
 
@@ -62,67 +53,26 @@ def installed_from(value: str, *, name: str, path: Sequence[str] | None = None) 
     Its module is looked for in the files that distributions list, and in the folders that editable ones add.
     """
     module = value.partition(":")[0]
-    for distribution_name, distribution in _distributions(path).values():
+    for distribution in scan(path).values():
         try:
             if _holds(distribution, module):
-                return _plugin(name, value, distribution_name, distribution)
+                return _plugin(name, value, distribution)
         except Exception:  # a mangled distribution hides only itself
             continue
     return None
 
 
-def _distributions(path: Sequence[str] | None) -> Mapping[str, tuple[str, Any]]:
-    """The distributions that count, by normalized name, each with its name as written."""
-    found: dict[str, tuple[str, Any]] = {}
-    for distribution in distributions(path=list(path)) if path is not None else distributions():
-        # A half-removed distribution leaves a folder without METADATA, and a mangled one is somebody else's.
-        try:
-            name: str | None = distribution.metadata["Name"]
-            if not name:
-                continue
-            key = canonicalize_name(name)
-            other = found.get(key)
-            if other is None or (
-                other[1].locate_file("") == distribution.locate_file("")
-                and Version(_version(distribution)) > Version(_version(other[1]))
-            ):
-                found[key] = (name, distribution)
-        except Exception:
-            continue
-    return found
-
-
-def _version(distribution: Any) -> str:
-    try:
-        return distribution.version or "0"
-    except KeyError:
-        return "0"
-
-
-def _plugins(name: str, distribution: Any) -> Sequence[InstalledPlugin]:
+def _plugins(distribution: Any) -> Sequence[InstalledPlugin]:
     try:
         entry_points: Iterable[EntryPoint] = distribution.entry_points.select(group=GROUP)
-        return [_plugin(entry_point.name, entry_point.value, name, distribution) for entry_point in entry_points]
+        return [_plugin(entry_point.name, entry_point.value, distribution) for entry_point in entry_points]
     except Exception:  # mangled metadata belongs to somebody else, and hides only itself
         return ()
 
 
-def _plugin(name: str, value: str, distribution_name: str, distribution: Any) -> InstalledPlugin:
-    requires = _requires_host(distribution.requires or ())
-    return InstalledPlugin(name, value, distribution_name, _version(distribution), requires)
-
-
-def _requires_host(requires: Iterable[str]) -> str | None:
-    ranges: list[str] = []
-    for line in requires:
-        try:
-            requirement = Requirement(line)
-            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
-            continue
-        if applies and canonicalize_name(requirement.name) == HOST_DISTRIBUTION:
-            ranges.append(str(requirement.specifier))
-    return ",".join(filter(None, ranges)) if ranges else None
+def _plugin(name: str, value: str, distribution: Any) -> InstalledPlugin:
+    requires = range_of_host(distribution.requires)
+    return InstalledPlugin(name, value, name_of(distribution), version_of(distribution), requires)
 
 
 def _holds(distribution: Any, module: str) -> bool:

@@ -14,14 +14,14 @@ import pluggy
 from pydantic import BaseModel
 
 from mcp_host import hookspecs
-from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext
 from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
-from mcp_host.plugins.calling import call_hook, contained, items_of, named_if_stuck
 from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
-from mcp_host.plugins.hooks import article, hooks_of
+from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, items_of, named_if_stuck
 from mcp_host.plugins.importing import describe, import_value
+from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
 from mcp_host.plugins.records import PluginRecord, Stage
 
@@ -219,16 +219,12 @@ class Loader:
                 f"mcp_token_verifier returned {article(verifier)}, which has no verify_token", where=plugin.where
             )
         plugin.contributions = Contributions(
-            tools=tuple(item if isinstance(item, Tool) else Tool(item) for item in items("mcp_tools", Tool, callable)),
-            resources=items("mcp_resources", Resource),
-            prompts=tuple(
-                item if isinstance(item, Prompt) else Prompt(item) for item in items("mcp_prompts", Prompt, callable)
-            ),
-            completions=items("mcp_completions", Completion),
-            middleware=items("mcp_middleware", None, callable),
+            **{kind.filter: _served(kind, items) for kind in KINDS if kind is not TEMPLATE},
+            completions=items("mcp_completions", (Completion,)),
+            middleware=items("mcp_middleware", (), callable),
             routes=self._routes(plugin, manager),
-            checks=items("mcp_checks", Check),
-            commands=_commands(plugin, items("mcp_commands", Command, callable)),
+            checks=items("mcp_checks", (Check,)),
+            commands=_commands(plugin, items("mcp_commands", (Command,), callable)),
             lifespan=partial(self._lifespan, plugin, manager),
             token_verifier=verifier,
         )
@@ -251,7 +247,13 @@ class Loader:
             return ()
         from starlette.routing import BaseRoute
 
-        return items_of(plugin, manager, "mcp_routes", BaseRoute)
+        return items_of(plugin, manager, "mcp_routes", (BaseRoute,))
+
+
+def _served(kind: Kind, items: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What the hook of a kind returned; a plain function of a kind that has names is a contribution by itself."""
+    returned = items(kind.hook, kind.contributions, callable) if kind.named else items(kind.hook, kind.contributions)
+    return tuple(item if isinstance(item, kind.contributions) else kind.contributions[0](item) for item in returned)
 
 
 def _commands(plugin: LoadedPlugin, items: Iterable[Any]) -> tuple[Command, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mcp_host.api import Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, Tool
+from mcp_host.api import Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Contributions:
     """What a plugin's hooks returned, checked for type and in the order returned."""
 
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | SchemaTool, ...] = ()
     resources: tuple[Resource, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     completions: tuple[Completion, ...] = ()
@@ -71,16 +72,20 @@ class LoadedPlugin:
         """Stop here: the plugin serves nothing, and its record says why."""
         redact = self.redactor.redact
         problem = replace(error.problem, what=redact(error.what), hint=redact(error.hint))
-        self.record = replace(self.record, problem=problem)
-        logger.error("plugin %s: %s", self.name, problem.text(one_line=True))
+        self.record = replace(self.record, problem=problem, error_id=self._error_id)
+        logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
 
     def warn(self, what: str, *, hint: str = "") -> None:
         """Add a warning to the record and the log, once."""
         problem = Problem(self.redactor.redact(what), dotted(("plugins", self.name)), hint)
         if any(warning.what == problem.what for warning in self.record.warnings):
             return
-        self.record = replace(self.record, warnings=(*self.record.warnings, problem))
-        logger.warning("plugin %s: %s", self.name, problem.text(one_line=True))
+        self.record = replace(self.record, warnings=(*self.record.warnings, problem), error_id=self._error_id)
+        logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
+
+    @property
+    def _error_id(self) -> str:
+        return self.record.error_id or secrets.token_hex(4)
 
     @property
     def record_now(self) -> PluginRecord:

@@ -1,12 +1,15 @@
-"""What became of each plugin: the one form behind the CLI's tables, the log, `--json` and `mcp-host://plugins`."""
+"""What became of each plugin: in full for the log and the command line, without texts of failures for clients."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
+from mcp_host.config.origins import dotted
 from mcp_host.errors import Problem
+
+_LOCAL_HINT = "mcp-host check   (where the server runs: it shows why)"
 
 
 class Stage(StrEnum):
@@ -71,7 +74,7 @@ class PluginRecord:
 
     `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
     when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported. `health` is None
-    unless it serves.
+    unless it serves. `error_id` is in each line of the log about the problem and the warnings.
     """
 
     name: str
@@ -86,10 +89,17 @@ class PluginRecord:
     import_ms: float | None = None
     contributed: Contributed = Contributed()
     health: Health | None = None
+    error_id: str | None = None
 
     @property
     def failed(self) -> bool:
         return self.problem is not None
+
+    @property
+    def fate(self) -> str:
+        """The stage it reached or, if it stopped, after which."""
+        reached = str(self.stage) if self.stage else ""
+        return f"failed after {reached}".removesuffix(" after ") if self.failed else reached
 
     @property
     def source(self) -> str:
@@ -98,8 +108,20 @@ class PluginRecord:
             return f"{self.distribution} {self.version}"
         return self.value or "not installed"
 
+    def for_clients(self) -> PluginRecord:
+        """The record as a client may see it."""
+        where = dotted(("plugins", self.name))
+        problem = self.problem and for_clients(f"it {self.fate}", self.error_id, where)
+        warning = for_clients("something is wrong with it", self.error_id, where)
+        return replace(self, problem=problem, warnings=(warning,) if self.warnings else ())
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON-ready data; keys only ever grow within a major version."""
         data = asdict(self)
         data["stage"] = self.stage.value if self.stage else None
         return data
+
+
+def for_clients(what: str, error_id: str | None, where: str = "") -> Problem:
+    """Return what a client is shown instead of a problem, whose text may quote an exception."""
+    return Problem(f"{what} (error {error_id}; the server's log has the details)", where, _LOCAL_HINT)

@@ -1,1 +1,1 @@
-"""The MCP server that serves a host's catalog. SDK internals that a minor release could move are used only in here."""
+"""The MCP server that serves a host's catalog. It may use internals of the SDK that a minor release could change."""

@@ -1,4 +1,4 @@
-"""Makes a plugin of an existing `MCPServer` object, with no change to its code."""
+"""Makes a plugin from an existing `MCPServer` object without changing its code."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mcp_host.catalog.served import PreparedTool, ServerCompletion
 from mcp_host.plugins.loader import Adopted
 
 _OWN_MIDDLEWARE = 2
-"""Middleware every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""
+"""How many middlewares every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""
 
 
 def adopt(found: object) -> Adopted | None:
-    """Return a plugin object for an `MCPServer`, with what of it is left out, or None for anything else."""
+    """Return a plugin object for an `MCPServer`, with notes about the parts that are left out, else None."""
     if not isinstance(found, MCPServer):
         return None
     left_out = [
@@ -40,10 +40,10 @@ def adopt(found: object) -> Adopted | None:
 
 
 class AdoptedServer:
-    """An `MCPServer` seen through the hooks: its tools, resources, templates, prompts, completion, routes, lifespan.
+    """An `MCPServer` as a plugin: its tools, resources, templates, prompts, completion, routes and lifespan.
 
-    Its transports, middleware, extensions and auth settings are the host's business and are not taken over; what an
-    extension contributed is among the tools and resources, which is all there is to MCP Apps.
+    The host has its own transports, middleware, extensions and auth settings, so the server's are not used. The tools
+    and resources of its extensions are served; MCP Apps needs nothing else.
     """
 
     def __init__(self, server: MCPServer[Any]) -> None:
@@ -52,7 +52,16 @@ class AdoptedServer:
     @hookimpl
     def mcp_tools(self) -> Iterable[PreparedTool]:
         return [
-            PreparedTool(fn=tool.fn, name=tool.name, title=tool.title, description=tool.description, sdk=tool)
+            PreparedTool(
+                fn=tool.fn,
+                name=tool.name,
+                title=tool.title,
+                description=tool.description,
+                annotations=tool.annotations,
+                icons=tool.icons,
+                meta=tool.meta,
+                sdk=tool,
+            )
             for tool in self._server._tool_manager.list_tools()
         ]
 
@@ -101,7 +110,7 @@ class AdoptedServer:
 
         async def complete(ref: Any, argument: Any, context: Any) -> types.Completion:
             params = CompleteRequestParams(ref=ref, argument=argument, context=context)
-            # MCPServer's own handler reads only the params.
+            # MCPServer's own handler uses only the params.
             result = await handler(cast("Any", None), params)
             return CompleteResult.model_validate(result).completion
 
@@ -119,7 +128,7 @@ class AdoptedServer:
 
 @contextmanager
 def root_logger_untouched() -> Iterator[None]:
-    """Keep the `MCPServer` constructor from configuring the root logger of a process that is not ours."""
+    """Keep the `MCPServer` constructor from configuring the root logger of a process that mcp-host does not own."""
     root = logging.getLogger()
     placeholder = logging.NullHandler()
     root.addHandler(placeholder)

@@ -1,4 +1,4 @@
-"""The time that what is in flight gets when the host stops, and what is said about it meanwhile."""
+"""Waits for the calls in flight when the host stops, and logs a warning meanwhile."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 1.0
-"""Seconds after which whoever watches is told what is waited for."""
+_WARNING_DELAY = 1.0
+"""Seconds before a warning reports what the host waits for."""
 
 
 @asynccontextmanager
 async def grace(seconds: float, left: Callable[[], int]) -> AsyncIterator[None]:
-    """Give the block so many seconds to wait in for calls to end; `left` counts those that have not."""
+    """Stop the block, which waits for calls to end, after so many seconds. `left` counts the calls still running."""
 
-    def tell() -> None:
+    def warn() -> None:
         logger.warning(
             "waiting for %d %s to end, %g s at most; a second signal ends the process at once",
             left(),
@@ -25,12 +25,12 @@ async def grace(seconds: float, left: Callable[[], int]) -> AsyncIterator[None]:
             seconds,
         )
 
-    timer = asyncio.get_running_loop().call_later(_PATIENCE, tell)
+    timer = asyncio.get_running_loop().call_later(_WARNING_DELAY, warn)
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        logger.warning("%d %s did not end within %g s, cut off now", left(), _calls(left()), seconds)
+        logger.warning("%d %s did not end within %g s and will be cancelled now", left(), _calls(left()), seconds)
     finally:
         timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Carries change events to every client: `subscriptions/listen` streams and the sessions of the handshake versions."""
+"""Sends change events to every client: to `subscriptions/listen` streams and to sessions of the handshake versions."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mcp.server.subscriptions import (
 logger = logging.getLogger(__name__)
 
 _SEND_TIMEOUT = 5.0
-"""Seconds a session may take to accept a notification before it is passed over."""
+"""How long a session may take to accept a notification before the notification is dropped, in seconds."""
 
 
 class EventBus(InMemorySubscriptionBus):
-    """The SDK's bus, which knows only clients of 2026-07-28, plus the open sessions of the versions before it."""
+    """The SDK's bus, which serves only clients of 2026-07-28, extended with the sessions of the handshake versions."""
 
     def __init__(self) -> None:
         super().__init__()

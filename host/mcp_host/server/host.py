@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ import anyio.to_thread
 from mcp_host._version import __version__
 from mcp_host.api import Announce, HostFacts
 from mcp_host.calls.dispatch import Dispatcher
+from mcp_host.calls.outgoing import Outgoing
 from mcp_host.catalog.catalog import Catalog, build_catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.config import HostConfig, PluginSection
@@ -28,7 +30,7 @@ from mcp_host.plugins.builtin import builtin_plugin, failure_notice
 from mcp_host.plugins.discovery import InstalledPlugin
 from mcp_host.plugins.loader import Adopt, Loader
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import Contributed, PluginRecord, Stage
+from mcp_host.plugins.records import Contributed, PluginRecord, Stage, for_clients
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,9 @@ class Host:
     ) -> None:
         self.config = config
         self.redactor = redactor if redactor is not None else Redactor()
+        self.outgoing = Outgoing(self.redactor)
         self.reload_problem: Problem | None = None
+        self._reload_error_id: str | None = None
         self.on_resource_updated: Announce | None = None
         self._objects = dict(objects or {})
         self._adopt = adopt
@@ -70,7 +74,7 @@ class Host:
         self.generations = Generations(self._build(config, self.plugins, None))
         self.dispatcher = Dispatcher(
             self.generations,
-            redactor=self.redactor,
+            outgoing=self.outgoing,
             debug=config.host.debug,
             authorize=config.auth is not None,
             after_call=after_plugin_code,
@@ -94,7 +98,7 @@ class Host:
             base_dir=config.base_dir,
             debug=config.host.debug,
         )
-        builtin = builtin_plugin(lambda: self.records, lambda: self.reload_problem)
+        builtin = builtin_plugin(self._state)
         return Loader(
             config,
             installed=installed,
@@ -130,9 +134,28 @@ class Host:
 
     @property
     def instructions(self) -> str | None:
-        """The configured instructions, with a line about plugins that failed."""
+        """The configured instructions, with a line about plugins that failed, as clients may see them."""
         parts = [self.config.host.instructions, failure_notice(self.records)]
-        return "\n\n".join(part for part in parts if part) or None
+        text = "\n\n".join(part for part in parts if part)
+        return self.outgoing.text(text) if text else None
+
+    def _state(self) -> dict[str, Any]:
+        """The records and the problem of the last reload, as clients may see them."""
+        problem = None
+        if self.reload_problem is not None:
+            problem = asdict(for_clients("the new configuration is not served", self._reload_error_id))
+        records = [record.for_clients().to_json() for record in self.records]
+        state: dict[str, Any] = self.outgoing.of(self._builtin).data({"plugins": records, "reload_problem": problem})
+        return state
+
+    def keep_old(self, error: HostError) -> None:
+        """Note and log why an edited configuration is not the one that is served."""
+        self.reload_problem, self._reload_error_id = error.problem, secrets.token_hex(4)
+        logger.error(
+            "not reloaded, the old configuration is still served (error %s): %s",
+            self._reload_error_id,
+            "; ".join(problem.text(one_line=True) for problem in error.problems),
+        )
 
     def require(self) -> None:
         """Refuse to go on without the plugins the configuration insists on.
@@ -246,7 +269,7 @@ class Host:
                 for plugin, record in before.items():
                     plugin.record = record
                 if isinstance(error, HostError):
-                    self.reload_problem = error.problem
+                    self.keep_old(error)
                 raise
             gone = [plugin for plugin in self.plugins if plugin not in plugins]
             last = self.catalog.generation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,17 +18,21 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 from mcp_types import methods
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import AnyUrl
+from pydantic import AnyUrl, ValidationError
 
 from mcp_host._version import __version__
+from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
+from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus
 from mcp_host.server.host import Host
 
-_LISTINGS = frozenset({"tools/list", "resources/list", "resources/templates/list", "prompts/list"})
+logger = logging.getLogger(__name__)
+
+_LISTINGS = frozenset(kind.list_method for kind in KINDS)
 
 _CANNOT_ASK = (
     "this asks by returning an InputRequiredResult, which needs protocol 2026-07-28, and the client speaks an older "
@@ -73,16 +78,16 @@ class HostServer(MCPServer[None]):
     # What MCPServer's own handlers ask for
 
     async def list_tools(self) -> list[types.Tool]:
-        return self.host.catalog.tool_list
+        return self.host.catalog.listed(TOOL)
 
     async def list_resources(self) -> list[types.Resource]:
-        return self.host.catalog.resource_list
+        return self.host.catalog.listed(RESOURCE)
 
     async def list_resource_templates(self) -> list[types.ResourceTemplate]:
-        return self.host.catalog.template_list
+        return self.host.catalog.listed(TEMPLATE)
 
     async def list_prompts(self) -> list[types.Prompt]:
-        return self.host.catalog.prompt_list
+        return self.host.catalog.listed(PROMPT)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: SDKContext[Any, Any] | None = None
@@ -113,7 +118,7 @@ class HostServer(MCPServer[None]):
 
     def _tool_input_schema(self, name: str) -> dict[str, Any] | None:
         tool = self.host.catalog.tools.get(name)
-        return tool.sdk.parameters if tool is not None else None
+        return tool.wire.input_schema if tool is not None else None
 
     def _outside(self) -> SDKContext[Any, Any]:
         return SDKContext(mcp_server=self, subscriptions=self.bus)
@@ -151,6 +156,19 @@ class HostServer(MCPServer[None]):
     # What both eras learn of the server
 
     async def _envelope(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Answer a request, and let every error that answers it pass the exit, whatever raised it."""
+        try:
+            return await self._answer(ctx, call_next)
+        except MCPError as error:
+            raise self.host.outgoing.error(error) from error.__cause__
+        except ValidationError:  # which the SDK answers without a word of its text
+            raise
+        except Exception as error:
+            error_id = new_error_id()
+            logger.error("the answer to %s crashed (error %s)", ctx.method, error_id, exc_info=error)
+            raise MCPError(INTERNAL_ERROR, unexpected("The request", error_id)) from None
+
+    async def _answer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Say in `initialize` and `server/discover` what is true now, and note the sessions to be notified."""
         if ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
             return await self._list(ctx, call_next)

@@ -1,4 +1,4 @@
-"""Bytes from a client -> a JSON-RPC message, or the error that answers them: one set of rules for both transports."""
+"""Reads a JSON-RPC message from a client's bytes, or makes the error response. Both transports use the same rules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-ID_IN_USE = "Invalid request: the id is that of a request in flight"
+ID_IN_USE = "Invalid request: another request in flight has the same id"
 
 
 class NotAMessageError(ValueError):
-    """The bytes are no message. `answer` is what JSON-RPC 2.0, section 5.1, has a server reply."""
+    """The bytes are not a message. `answer` is the error response (JSON-RPC 2.0, section 5.1)."""
 
     def __init__(self, code: int, text: str, request_id: RequestId | None = None) -> None:
         super().__init__(text)
@@ -28,35 +28,35 @@ class NotAMessageError(ValueError):
 
 
 def refusal(code: int, text: str, request_id: RequestId | None = None) -> JSONRPCError:
-    """Return an error response; without an id it says `"id": null`."""
+    """Return an error response. Without an id it has `"id": null`."""
     return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
 
 
 def to_json(message: JSONRPCError) -> str:
-    """Return the error as it goes over the wire, its id said even where it is null."""
+    """Return the error as JSON. The id is always included, also if it is null."""
     return message.model_dump_json(by_alias=True, exclude_unset=True)
 
 
 def parse(data: bytes, what: str) -> JSONRPCMessage:
-    """Return the message in `data`, which an answer calls `what` ("line" or "body").
+    """Return the message in `data`. An error calls the data `what` ("line" or "body").
 
-    Stricter than the SDK where answers repeat what came in: text that UTF-8 cannot say would come back as JSON that the
+    Stricter than the SDK: text that UTF-8 cannot encode is refused. A response that repeats it would be JSON that the
     client's parser refuses (RFC 8259, section 8.1).
 
     Raises:
-        NotAMessageError: It is not JSON, or not one JSON-RPC 2.0 message.
+        NotAMessageError: The data is not JSON, or not one JSON-RPC 2.0 message.
     """
     try:
         given = from_json(data, allow_inf_nan=False)
     except ValueError as error:
-        # The parser's own words hold a position and never what was sent.
+        # The parser's message contains a position and no data.
         raise NotAMessageError(PARSE_ERROR, f"Parse error: the {what} is not JSON ({error})") from None
     if isinstance(given, list):
         raise NotAMessageError(INVALID_REQUEST, "Invalid request: batches are not supported")
     if not isinstance(given, dict):
         raise _invalid(what, None)
     if "method" in given and "id" in given and _id_of(given) is None:
-        # To the SDK this is a notification, to which a client that waits for its answer gets none.
+        # The SDK would read this as a notification, and the client would wait for its response for ever.
         raise NotAMessageError(INVALID_REQUEST, "Invalid request: an id must be a string or an integer")
     try:
         return jsonrpc_message_adapter.validate_python(given, by_name=False)

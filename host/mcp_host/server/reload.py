@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from mcp_host.catalog.catalog import Catalog
 from mcp_host.config import HostConfig
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
+from mcp_host.plugins.kinds import KINDS, FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.sources import forget_modules, restore_modules, source_roots
 from mcp_host.server.hostserver import HostServer
@@ -39,7 +40,7 @@ class Reloader:
     async def reload(self, changed: Collection[str] = ()) -> bool:
         """Serve what the configuration says now. `changed` names plugins whose code is new.
 
-        Returns True when it is served, and False when the old one was kept: the log and `mcp-host://plugins` say why.
+        Returns True when it is served, and False when the old one was kept: the log says why.
         Each client hears once of each kind of list that is different.
         """
         host = self._server.host
@@ -47,14 +48,12 @@ class Reloader:
         roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
         forgotten = forget_modules(roots)
         try:
-            config = self._read()
+            config = self._read_again()
             self._warn_of_what_needs_a_restart(config)
             after = await host.reload(config, installed=self._find(), changed=changed)
-        except HostError as error:
+        except HostError:
             # What is served still imports from the modules it came with.
             restore_modules(forgotten)
-            host.reload_problem = error.problem
-            logger.error("not reloaded, the old configuration is still served: %s", error)
             return False
         self._done.set()
         self._done = asyncio.Event()
@@ -62,6 +61,13 @@ class Reloader:
             await self._server.bus.publish(event)
         logger.info("reloaded: %s", ", ".join(plugin.name for plugin in host.plugins if plugin.alive) or "no plugins")
         return True
+
+    def _read_again(self) -> HostConfig:
+        try:
+            return self._read()
+        except HostError as error:
+            self._server.host.keep_old(error)
+            raise
 
     @property
     def plugins(self) -> Sequence[LoadedPlugin]:
@@ -81,14 +87,15 @@ class Reloader:
 
 def changes(before: Catalog, after: Catalog) -> list[ServerEvent]:
     """Return one event for each kind of list in which the two differ."""
-    events: list[ServerEvent] = []
-    if before.tool_list != after.tool_list:
-        events.append(ToolsListChanged())
-    if before.prompt_list != after.prompt_list:
-        events.append(PromptsListChanged())
-    if (before.resource_list, before.template_list) != (after.resource_list, after.template_list):
-        events.append(ResourcesListChanged())
-    return events
+    different = {kind.filter for kind in KINDS if before.listed(kind) != after.listed(kind)}
+    return [event() for key, event in _EVENTS.items() if key in different]
+
+
+_EVENTS: Mapping[FilterKey, Callable[[], ServerEvent]] = {
+    "tools": ToolsListChanged,
+    "prompts": PromptsListChanged,
+    "resources": ResourcesListChanged,
+}
 
 
 @asynccontextmanager

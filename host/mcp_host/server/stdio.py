@@ -1,7 +1,7 @@
-"""Serving one client over stdin and stdout: lines in, lines out, and an orderly end.
+"""Serves one client over stdin and stdout.
 
-In place of the SDK's transport, which drops the calls in flight when stdin ends, gives no answer to what is no
-JSON-RPC, and ends when an answer cannot be written as JSON.
+It replaces the SDK's transport. That one drops the calls in flight when stdin ends, does not answer lines that are not
+JSON-RPC, and ends if a response cannot be written as JSON.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 64 * 1024
 _READ_AHEAD = 64
-"""Chunks that the reading thread may be ahead of the server."""
+"""How many chunks the reading thread may be ahead of the server."""
 
 _ATOMIC = 4096
-"""Bytes that a pipe which is ready takes without making the writer wait (POSIX: PIPE_BUF is at least 512)."""
+"""How many bytes can be written to a pipe that is ready without blocking (POSIX: PIPE_BUF is at least 512)."""
 
 
 class Stdio:
-    """One client at two descriptors. `serve` returns when the client has left, or after `end` was called."""
+    """One client at two descriptors. `serve` returns when the client has left or `end` was called."""
 
     def __init__(self, server: HostServer, stdin: int, stdout: int) -> None:
         self._server = server
@@ -68,15 +68,15 @@ class Stdio:
         self._lines = _Lines(self._stdin, self._largest, self.end)
         if self._ending:
             self._lines.end()
-        # The lifespans are entered first: what initialize answers depends on which plugins started.
+        # The lifespans start first, because the answer to `initialize` depends on which plugins started.
         async with self._server.host.running(), self._streams() as (read, write):
             low = self._server._lowlevel_server
             await low.run(read, write, low.create_initialization_options())
 
     def end(self) -> None:
-        """Take no more requests, and return when those in flight are answered or out of time.
+        """Stop reading requests. `serve` then waits for the requests in flight, within the grace period.
 
-        Asked twice, or by a signal when the client has left too, it does not wait.
+        A second call ends this wait.
         """
         if self._ending:
             self._gone = True
@@ -114,7 +114,7 @@ class Stdio:
             await self._drain()
 
     async def _parsed(self, line: bytes | None) -> JSONRPCMessage | None:
-        """Return the message in a line; answer one that is none."""
+        """Return the message in a line, or None if there is no message to serve. An invalid line is answered here."""
         if line is None:
             await self._answer(f"The message is larger than {self._largest} bytes")
             return None
@@ -127,12 +127,12 @@ class Stdio:
             return None
         if isinstance(message, JSONRPCRequest):
             if str(message.id) in self._unanswered:
-                # Not under its own id: that would pass for the answer to the other one.
+                # The error has no id, because the client would take it for the response to the first request.
                 await self._answer(ID_IN_USE)
                 return None
             self._unanswered[str(message.id)] = None
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            # A request that its client has given up gets no answer.
+            # A cancelled request gets no response.
             self._unanswered.pop(str((message.params or {}).get("requestId")), None)
         return message
 
@@ -153,7 +153,7 @@ class Stdio:
         try:
             text = message.model_dump_json(by_alias=True, exclude_unset=True)
         except ValueError:
-            logger.exception("an answer cannot be written as JSON")
+            logger.exception("a response cannot be written as JSON")
             if not isinstance(message, JSONRPCResponse):
                 return
             error = ErrorData(code=INTERNAL_ERROR, message="The result cannot be written as JSON")
@@ -174,7 +174,7 @@ class Stdio:
     # The end
 
     async def _drain(self) -> None:
-        """Wait until every request has its answer, as long as anybody wants one."""
+        """Wait until every request has its response, or until nobody reads the responses."""
         self._server.listeners.close()
         async with grace(self._grace, lambda: len(self._unanswered)):
             while self._unanswered and not self._gone and not _nobody_reads(self._stdout):
@@ -183,10 +183,9 @@ class Stdio:
 
 
 class _Lines:
-    """The lines of a descriptor, read by a thread that cannot be stopped: a blocked read waits for the client.
+    """The lines of a descriptor, read in a thread. The thread cannot be stopped while it waits for the client.
 
-    A line that is larger than `largest` bytes is passed over, and `None` stands in its place. `at_end` is called when
-    there are no more.
+    A line larger than `largest` bytes becomes `None`. `at_end` is called after the last line.
     """
 
     def __init__(self, fileno: int, largest: int, at_end: Callable[[], None]) -> None:
@@ -199,7 +198,7 @@ class _Lines:
         threading.Thread(target=self._run, name="mcp-host stdin", daemon=True).start()
 
     def end(self) -> None:
-        """Let what has been read so far be the last."""
+        """End the iteration after the lines that have been read so far."""
         self._chunks.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[bytes | None]:
@@ -209,25 +208,25 @@ class _Lines:
             self._room.release()
 
     def _run(self) -> None:
-        begun, too_long = bytearray(), False
-        while data := self._some():
+        partial, too_long = bytearray(), False
+        while data := self._read():
             lines: list[bytes | None] = []
             *ended, rest = data.split(b"\n")
             for part in ended:
-                begun += part
-                lines.append(None if too_long or len(begun) > self._largest else bytes(begun))
-                begun.clear()
+                partial += part
+                lines.append(None if too_long or len(partial) > self._largest else bytes(partial))
+                partial.clear()
                 too_long = False
-            begun += rest
-            if len(begun) > self._largest:
-                begun.clear()
+            partial += rest
+            if len(partial) > self._largest:
+                partial.clear()
                 too_long = True
-            if not self._hand_over(self._chunks.put_nowait, lines):
+            if not self._call_in_loop(self._chunks.put_nowait, lines):
                 return
-        self._hand_over(self._chunks.put_nowait, [None if too_long else bytes(begun)])
-        self._hand_over(self._at_end)
+        self._call_in_loop(self._chunks.put_nowait, [None if too_long else bytes(partial)])
+        self._call_in_loop(self._at_end)
 
-    def _some(self) -> bytes:
+    def _read(self) -> bytes:
         self._room.acquire()
         try:
             return os.read(self._fileno, _CHUNK)
@@ -235,9 +234,9 @@ class _Lines:
             logger.warning("stdin cannot be read: %s", error.strerror)
             return b""
 
-    def _hand_over(self, take: Callable[..., object], *what: object) -> bool:
+    def _call_in_loop(self, function: Callable[..., object], *arguments: object) -> bool:
         try:
-            self._loop.call_soon_threadsafe(take, *what)
+            self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop has ended
             return False
         return True
@@ -250,7 +249,7 @@ def _write_all(fileno: int, data: bytes) -> None:
 
 
 def _is_ready(fileno: int) -> bool:
-    """Whether a small write goes through at once; where that cannot be told, it may not."""
+    """Return whether a small write does not block. On Windows this is unknown, and the answer is False."""
     if sys.platform == "win32":
         return False
     poll = select.poll()
@@ -259,7 +258,7 @@ def _is_ready(fileno: int) -> bool:
 
 
 def _nobody_reads(fileno: int) -> bool:
-    """Whether the client has closed its end of the pipe; where that cannot be told, it has not."""
+    """Return whether the client has closed its end of the pipe. On Windows this is unknown, and the answer is False."""
     if sys.platform == "win32":
         return False
     poll = select.poll()

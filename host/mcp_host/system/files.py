@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import ENOLCK, EOPNOTSUPP
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> Path:
@@ -21,79 +21,72 @@ def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> Path:
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    with Replacement(target) as replacement:
-        replacement.commit(data, mode=mode, new_mode=0o600)
+    with locked(target):
+        replace_file(target, data, mode=mode, new_mode=0o600)
     return target
 
 
-class Replacement:
-    """The file next to another that takes its place. Who has it open and locked may change the other.
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for this file; the end of a process, however sudden, ends its own.
 
-    Its name is always the same, so that what a killed process leaves is used and removed by the next one.
+    Nothing is left beside the file, and what a killed process left there is removed.
+
+    Raises:
+        OSError: The folder is missing, or nothing may be written there.
     """
+    # Only what writes a file needs it, and importing it takes longer than a write.
+    from filelock import FileLock
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._path = target.with_name(f".{target.name}.edit")
-        self._file = -1
+    # filelock would make a folder that is missing.
+    os.stat(target.parent)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire()
+    except OSError as error:
+        # Some network file systems have no locks.
+        if error.errno not in (ENOLCK, EOPNOTSUPP):
+            raise
+    try:
+        yield
+    finally:
+        _draft(target).unlink(missing_ok=True)
+        if sys.platform != "win32":
+            # On Windows filelock does this itself. Before the release, so that whoever waits sees it is gone.
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
-    def __enter__(self) -> Self:
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        while True:
-            self._file = os.open(self._path, flags, 0o666)
-            _lock(self._file)
-            # Whoever held the lock before may have given the file its new name, or removed it.
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(self._file), os.stat(self._path)):
-                    return self
-            os.close(self._file)
 
-    def commit(self, data: bytes, *, mode: int | None = None, new_mode: int | None = None) -> None:
-        """Put the file with this content in the place of the other, whose owner stays where the system allows it.
+def replace_file(target: Path, data: bytes, *, mode: int | None = None, new_mode: int | None = None) -> None:
+    """Put a file with this content in the place of another, within a `locked` block.
 
-        Without a `mode` its permissions stay too; a file that was not there gets `new_mode`, or what the umask leaves.
-        """
+    The owner stays where the system allows it. Without a `mode` the permissions stay too; a file that was not there
+    gets `new_mode`, or what the umask leaves.
+
+    Raises:
+        OSError: It cannot be written; what was there is unchanged.
+    """
+    draft = _draft(target)
+    draft.unlink(missing_ok=True)
+    with open(draft, "xb") as file:
         with suppress(FileNotFoundError):
-            before = self._target.stat()
+            before = target.stat()
             with suppress(PermissionError, AttributeError):
-                os.chown(self._path, before.st_uid, before.st_gid)
+                os.chown(draft, before.st_uid, before.st_gid)
             new_mode = before.st_mode & 0o7777
         mode = new_mode if mode is None else mode
         if mode is not None:
-            os.chmod(self._path, mode)
-        os.ftruncate(self._file, 0)
-        with os.fdopen(os.dup(self._file), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if sys.platform == "win32":
-            os.close(self._file)
-            self._file = -1
-        os.replace(self._path, self._target)
-        _sync_folder(self._target.parent)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # Only one's own: after the rename the name may be another process's file already.
-        with suppress(FileNotFoundError, OSError):
-            if self._file == -1 or os.path.samestat(os.fstat(self._file), os.stat(self._path)):
-                if sys.platform == "win32" and self._file != -1:
-                    os.close(self._file)
-                    self._file = -1
-                os.unlink(self._path)
-        if self._file != -1:
-            os.close(self._file)
+            os.chmod(draft, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, target)
+    _sync_folder(target.parent)
 
 
-def _lock(file: int) -> None:
-    """Wait until no other process has the file locked; its end, however sudden, unlocks it."""
-    if sys.platform != "win32":
-        import fcntl
-
-        # Some network file systems know no locks.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+def _draft(target: Path) -> Path:
+    """The file that is written before it takes the other's place: always the same, so that none is left for long."""
+    return target.with_name(f".{target.name}.edit")
 
 
 def _sync_folder(folder: Path) -> None:

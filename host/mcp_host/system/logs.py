@@ -1,44 +1,91 @@
-"""Logging of the command line: one handler on stderr that redacts secrets and lets no control character through."""
+"""Logging of the command line: one handler on stderr, whose lines hold no secret and cannot be forged."""
 
 from __future__ import annotations
 
+import json
 import logging
-import re
 import sys
-from typing import TextIO
+import textwrap
+import traceback
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Literal, TextIO
 
 from mcp_host.config.secrets import Redactor
+from mcp_host.system.texts import one_line, printable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")
 """Libraries whose information-level chatter is of no use to who runs a host."""
 
+_FRAMES = 15
+"""Innermost frames of a stack that are shown."""
 
-class SafeFormatter(logging.Formatter):
-    """Redacts, and shows control characters as escapes, so that no text can rewrite the reader's terminal."""
+_MARGIN = "    "
+"""What each line of a traceback begins with, so that none of them can pass for a line of the log."""
+
+
+class TextFormatter(logging.Formatter):
+    """One line for each message, and a traceback indented below it; secrets masked, unsafe characters escaped."""
 
     def __init__(self, redactor: Redactor) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+        super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(self._redactor.redact(super().format(record)))
+        parts = _parts(record, self._redactor)
+        name, message = parts.pop("logger"), parts.pop("message")
+        head = f"{self.formatTime(record, self.datefmt)} {record.levelname} {name}: {message}"
+        below = (textwrap.indent(printable(text), _MARGIN, lambda line: True) for text in parts.values())
+        return "\n".join((one_line(head), *below))
 
 
-def printable(text: str) -> str:
-    """Return the text with control characters (newline and tab excepted) as `\\x1b`-style escapes."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: `time` (UTC, ISO 8601), `level`, `logger`, `message` and what `_parts` adds."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        # ASCII only: JSON's own escapes stand for every unsafe character.
+        return json.dumps({"time": time, "level": record.levelname.lower(), **_parts(record, self._redactor)})
 
 
-def configure_logging(level: str, redactor: Redactor) -> None:
+def _parts(record: logging.LogRecord, redactor: Redactor) -> dict[str, str]:
+    """Return a record's texts, secrets masked: `logger`, `message` and, where there is one, `traceback` and `stack`."""
+    try:
+        message = record.getMessage()
+    except Exception as error:
+        # The arguments do not fit, or one cannot show itself. logging would print both, as they are, to stderr.
+        template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        message = f"{template} (cannot be shown in full: {type(error).__name__})"
+    parts = {"logger": record.name, "message": message}
+    if record.exc_info:
+        parts["traceback"] = logging.Formatter().formatException(record.exc_info)
+    if record.stack_info:
+        parts["stack"] = record.stack_info
+    return {name: redactor.redact(text) for name, text in parts.items()}
+
+
+def configure_logging(level: str, redactor: Redactor, *, log_format: Literal["text", "json"] = "text") -> None:
     """Send the logs of this process to stderr from `level` (debug, info ...) on."""
     handler = logging.StreamHandler(_own_stderr())
-    handler.setFormatter(SafeFormatter(redactor))
+    handler.setFormatter(JsonFormatter(redactor) if log_format == "json" else TextFormatter(redactor))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     # It logs each change it sees: with the log in a folder that is watched, each such line would be the next change.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
+
+def log_with_stack(
+    logger: logging.Logger, level: int, frame: FrameType | None, message: str, *arguments: object
+) -> None:
+    """Log a message with the innermost frames of a stack below it, as a traceback is."""
+    if logger.isEnabledFor(level):
+        stack = "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip()
+        logger.handle(logger.makeRecord(logger.name, level, __file__, 0, message, arguments, None, sinfo=stack))
 
 
 def _own_stderr() -> TextIO:

@@ -1,4 +1,4 @@
-"""What the official conformance suite asks a server for by name, contributed through the hooks alone."""
+"""The fixtures that the official conformance suite expects by name, contributed only through hooks."""
 
 from __future__ import annotations
 

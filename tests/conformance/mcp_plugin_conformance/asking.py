@@ -1,4 +1,4 @@
-"""Tools that ask the user or the client's model in the middle of a call, in either era."""
+"""Tools that ask the user or the client's model during a call, in both eras."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CHOICES: list[JsonValue] = [
 
 
 class Enums(BaseModel):
-    """The five ways to offer a choice (SEP-1330)."""
+    """The five forms of a choice (SEP-1330)."""
 
     untitledSingle: Literal["option1", "option2", "option3"]  # noqa: N815
     titledSingle: str = Field(json_schema_extra={"oneOf": _CHOICES})  # noqa: N815

@@ -74,7 +74,7 @@ def test_error_handling() -> str:
 
 
 async def test_reconnection(ctx: Context) -> str:
-    """Close the stream of the answer in the middle of the call (SEP-1699)."""
+    """Close the stream of the response during the call (SEP-1699)."""
     await ctx.close_sse_stream()
     return "Reconnection test completed successfully"
 
@@ -92,7 +92,7 @@ async def test_trigger_prompt_change(ctx: Context) -> str:
 
 
 def test_header_parameter(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
-    """Take a parameter that clients repeat in a header (SEP-2243)."""
+    """Accept a parameter that clients repeat in a header (SEP-2243)."""
     return f"Region: {region}"
 
 

@@ -1,4 +1,4 @@
-"""Tools and a prompt that ask by returning an `InputRequiredResult` that names its questions itself (SEP-2322)."""
+"""Tools and a prompt that ask with an `InputRequiredResult` of their own (SEP-2322)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _answer(ctx: Context, key: str, kind: type[Any]) -> Any:
 
 
 def _field(ctx: Context, key: str, name: str) -> Any:
-    """The field of an accepted form, or None."""
+    """Return the field of an accepted form, or None."""
     answer = _answer(ctx, key, ElicitResult)
     return (answer.content or {}).get(name) if answer is not None else None
 
@@ -66,14 +66,14 @@ def test_input_required_result_list_roots(ctx: Context) -> str | InputRequiredRe
 
 
 def test_input_required_result_request_state(ctx: Context) -> str | InputRequiredResult:
-    """Ask, and find the state again that went with the question."""
+    """Ask, and read the state that was sent with the question."""
     if ctx.request_state == "asked" and _field(ctx, "confirm", "ok") is not None:
         return "state-ok"
     return _ask("asked", confirm=_elicit("Please confirm", "ok", "boolean"))
 
 
 def test_input_required_result_multiple_inputs(ctx: Context) -> str | InputRequiredResult:
-    """Ask the user, the model and the client at once."""
+    """Ask the user, the model and the client at the same time."""
     name = _field(ctx, "user_name", "name")
     greeting = _answer(ctx, "greeting", CreateMessageResult)
     roots = _answer(ctx, "client_roots", ListRootsResult)
@@ -98,7 +98,7 @@ def test_input_required_result_multi_round(ctx: Context) -> str | InputRequiredR
 
 
 def test_input_required_result_capabilities(ctx: Context) -> str | InputRequiredResult:
-    """Ask only what the client can be asked."""
+    """Ask only what the client supports."""
     can = ctx.client_capabilities
     questions: dict[str, InputRequest] = {}
     if can and can.elicitation:
@@ -109,7 +109,7 @@ def test_input_required_result_capabilities(ctx: Context) -> str | InputRequired
 
 
 def test_input_required_result_prompt(ctx: Context) -> str | InputRequiredResult:
-    """Ask what the prompt is to be about."""
+    """Ask for the topic of the prompt."""
     context = _field(ctx, "user_context", "context")
     if context is None:
         return _ask(user_context=_elicit("What context should the prompt use?", "context"))

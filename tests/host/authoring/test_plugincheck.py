@@ -25,16 +25,14 @@ from mcp_host.authoring.plugincheck import (
     ContractReport,
     Rule,
     contract,
-    descriptors,
+    imports,
     rules,
 )
-from mcp_host.authoring.plugincheck.definitions import judge_stability
+from mcp_host.authoring.plugincheck.definitions import faults, invisible, judge_stability
 from mcp_host.authoring.plugincheck.observations import Listing
 from mcp_host.authoring.plugincheck.report import Verdicts
-from mcp_host.authoring.plugincheck.schemas import faults
 from mcp_host.authoring.plugincheck.suite import IN_MEMORY
 from mcp_host.authoring.plugincheck.targets import find_targets
-from mcp_host.authoring.plugincheck.texts import invisible
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
 from support.sites import Site
@@ -466,7 +464,7 @@ def test_secrets_in_what_a_plugin_raises_are_not_repeated() -> None:
 
 
 def test_what_this_system_does_not_tell_is_not_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(descriptors, "_FOLDER", tmp_path / "proc")
+    monkeypatch.setattr(imports, "_FOLDER", tmp_path / "proc")
     report = contract(in_memory(CLEAN))
     assert report.outcome(rules.LEAKS_DESCRIPTORS).not_checked == "this system does not list open descriptors"
     assert report.outcome(rules.LEAKS_TASKS).answer == "ok"

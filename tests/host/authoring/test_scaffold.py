@@ -24,9 +24,8 @@ from packaging.utils import canonicalize_name
 
 from mcp_host import __version__
 from mcp_host.__main__ import main
-from mcp_host.authoring.scaffold.licenses import License
 from mcp_host.authoring.scaffold.naming import LONGEST, plugin_name, remarks
-from mcp_host.authoring.scaffold.project import NOBODY, Project, host_range
+from mcp_host.authoring.scaffold.project import NOBODY, License, Project, host_range
 from mcp_host.authoring.scaffold.writing import write_project
 from mcp_host.catalog.uris import has_scheme
 from mcp_host.config import parse_config

@@ -14,7 +14,7 @@ from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent, TextResourceContents
 
 from mcp_host import Context, Plugin, ToolError
-from mcp_host.calls.invoke import check_arguments
+from mcp_host.calls.dispatch import check_arguments
 from mcp_host.containment.runner import Work, run_apart
 from mcp_host.errors import BadArgumentsError
 from mcp_host.plugins.breaker import CircuitBreaker
@@ -380,7 +380,7 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
 async def test_numbers_that_json_does_not_have_are_refused(mode: str) -> None:
     async with connect(make_large(), mode=mode) as client:
         assert failure(await client.call_tool("infinite", {})) == (
-            "The result of tool infinite holds a NaN or an infinity, which JSON cannot say"
+            "The result of tool infinite holds a NaN or an infinity, which JSON cannot express"
         )
 
 

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from mcp_host import Context, Plugin, Resource, hookimpl
 from mcp_host import Tool as ToolData
 from mcp_host.config import parse_config
+from mcp_host.plugins.kinds import TOOL
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
@@ -247,7 +248,7 @@ def test_hand_written_metadata_fails_nothing() -> None:
     plugin.tool(name="b", meta={"ui": {"resourceUri": "ui://elsewhere"}})(lambda: "x")
     host = make_host(plugin)
     assert host.records[0].problem is None
-    assert [ui_of(tool) for tool in host.catalog.tool_list] == ["anything", {"resourceUri": "ui://elsewhere"}]
+    assert [ui_of(tool) for tool in host.catalog.listed(TOOL)] == ["anything", {"resourceUri": "ui://elsewhere"}]
 
 
 def test_an_adopted_servers_apps_are_taken_over_without_a_warning() -> None:

@@ -20,6 +20,7 @@ from mcp_host import Completion, Context, Plugin, Prompt, Resource, Tool, hookim
 from mcp_host.catalog.binder import PROVENANCE
 from mcp_host.catalog.served import Parts
 from mcp_host.errors import HostError
+from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TOOL
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
@@ -72,7 +73,7 @@ def parts_of(plugin: object, **section: Any) -> Parts:
 
 def names(plugin: object, **section: Any) -> list[str]:
     parts = parts_of(plugin, **section)
-    return [item.name for item in (*parts.tools, *parts.resources, *parts.templates, *parts.prompts)]
+    return [item.name for kind in KINDS for item in parts.items[kind]]
 
 
 def refusal(plugin: object, **section: Any) -> str:
@@ -158,7 +159,7 @@ def test_the_wire_form_says_what_the_author_said() -> None:
         idempotent=True,
         destructive=False,
     )
-    (served,) = parts_of(holding(tools=[tool])).tools
+    (served,) = parts_of(holding(tools=[tool])).items[TOOL]
     wire = served.wire
     assert (wire.name, wire.title, wire.description, wire.input_schema) == ("plus", "Plus", "Adds.", {"type": "object"})
     assert wire.annotations == ToolAnnotations(
@@ -166,16 +167,16 @@ def test_the_wire_form_says_what_the_author_said() -> None:
     )
     assert wire.meta == {"own": 1, PROVENANCE: {"name": "p", "distribution": None, "version": None}}
     resource = Resource("x://a", lambda: "", title="A", mime_type="text/csv", meta={"own": 2})
-    (fixed,) = parts_of(holding(resources=[resource])).resources
+    (fixed,) = parts_of(holding(resources=[resource])).items[RESOURCE]
     assert (fixed.wire.name, fixed.wire.title, fixed.wire.mime_type) == ("x://a", "A", "text/csv")
     assert fixed.wire.meta is not None
     assert fixed.wire.meta["own"] == 2
-    (prompt,) = parts_of(holding(prompts=[greet])).prompts
-    assert prompt.required == {"name", "greeting"}
+    (prompt,) = parts_of(holding(prompts=[greet])).items[PROMPT]
+    assert {a.name for a in prompt.wire.arguments or () if a.required} == {"name", "greeting"}
 
 
 def test_a_part_without_annotations_has_none() -> None:
-    (served,) = parts_of(holding(tools=[add])).tools
+    (served,) = parts_of(holding(tools=[add])).items[TOOL]
     assert served.wire.annotations is None
 
 
@@ -263,9 +264,9 @@ def test_a_pattern_or_a_deadline_that_matches_nothing_is_a_warning() -> None:
     }
     warnings = [warning.what for warning in host_of(three(), **section).records[0].warnings]
     assert warnings == [
+        "resources.deny: 'zzzz*' matches nothing",
         "tools.allow: 'remoev' matches nothing (did you mean 'p_remove'?)",
         "prompts.deny: 'hallo' matches nothing (did you mean 'p_hello'?)",
-        "resources.deny: 'zzzz*' matches nothing",
         "tools.timeouts: 'adds' matches nothing (did you mean 'p_add'?)",
     ]
 
@@ -275,14 +276,14 @@ def test_the_most_specific_deadline_counts() -> None:
 
     def timeouts(**section: Any) -> list[float | None]:
         parts = parts_of(plugin, **section)
-        return [item.timeout for item in (*parts.tools, *parts.prompts)]
+        return [item.timeout for item in (*parts.items[TOOL], *parts.items[PROMPT])]
 
     assert timeouts() == [7, 60, 3]
     assert timeouts(timeout="5s") == [5, 5, 5]
     assert timeouts(timeout="5s", tools={"timeouts": {"add": "1s"}}) == [1, 5, 5]
     assert timeouts(prefix="p_", tools={"timeouts": {"p_add": "1s", "remove": "2s"}}) == [1, 2, 3]
     host = make_host({"p": plugin}, options={"host": {"call_timeout": "none"}})
-    assert [tool.timeout for tool in host.catalog.parts[host.plugins[0]].tools] == [7, None]
+    assert [tool.timeout for tool in host.catalog.parts[host.plugins[0]].items[TOOL]] == [7, None]
 
 
 # --- What cannot be served
@@ -294,7 +295,7 @@ class Unschemable:
         raise SystemExit("no schema")
 
 
-def private(_a: int) -> int:
+def private(_a: int, /) -> int:
     return _a
 
 
@@ -309,10 +310,10 @@ def asks(a: "Nowhere") -> int:  # type: ignore[name-defined]  # noqa: F821, UP03
 @pytest.mark.parametrize(
     ("tool", "what"),
     [
-        (Tool(private), "tool 'private': InvalidSignature: Parameter _a of private cannot start with '_'"),
+        (Tool(private), "tool 'private': parameter '_a' of private cannot be passed by name"),
         (Tool(unschemable), "tool 'unschemable': SystemExit: no schema"),
         (Tool(asks), "tool 'asks': the annotations of asks cannot be evaluated: name 'Nowhere' is not defined"),
-        (Tool(lambda: 1), "tool '<lambda>': ValueError: You must provide a name for lambda functions"),
+        (Tool(lambda: 1), "tool '<lambda>': a lambda has no name"),
         (Tool(add, title=5), "tool 'add': title: Input should be a valid string"),  # type: ignore[arg-type]
         (Tool(add, meta=5), "tool 'add': TypeError: "),  # type: ignore[arg-type]
         (Tool(add, timeout="30s"), "tool 'add': its timeout is '30s', not a number of seconds above 0"),  # type: ignore[arg-type]
@@ -330,7 +331,7 @@ def test_a_tool_that_cannot_be_served_is_named_with_the_reason(tool: Tool, what:
 def test_a_tool_that_cannot_be_served_can_be_denied() -> None:
     plugin = holding(tools=[add, private, unschemable])
     host = host_of(plugin, tools={"deny": ["unschemable"]})
-    assert problem(host.records[0]).hint == '[plugins.p] tools.deny = ["unschemable", "private"]'
+    assert "by name" in problem(host.records[0]).what
     assert names(plugin, tools={"deny": ["unschemable", "private"]}) == ["add"]
 
 
@@ -467,7 +468,7 @@ async def test_a_bound_error_keeps_its_cause() -> None:
     host = host_of(holding(tools=[private]))
     with pytest.raises(HostError) as caught:
         bind(host.plugins[0])
-    assert re.match("Parameter _a", str(caught.value.__cause__))
+    assert re.match("parameter '_a'", str(caught.value.__cause__))
 
 
 async def test_a_decorated_plugin_serves_what_its_decorators_say() -> None:

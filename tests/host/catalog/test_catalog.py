@@ -15,6 +15,7 @@ from mcp_host import Plugin, Prompt, Resource, Tool
 from mcp_host.catalog.binder import PROVENANCE
 from mcp_host.catalog.catalog import NAME, build_catalog
 from mcp_host.config import parse_config
+from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.host import Host
 from support.sites import Site, apply_hint, problem
 
@@ -60,8 +61,18 @@ def everything(host: Host) -> list[str]:
 
 def test_the_order_is_that_of_the_file_and_then_of_the_plugin() -> None:
     plugins = {"a": contributing(["z", "y"]), "b": contributing(["b", "a"])}
-    assert [tool.name for tool in serve("[plugins.b]\n[plugins.a]", plugins).catalog.tool_list] == ["b", "a", "z", "y"]
-    assert [tool.name for tool in serve("[plugins.a]\n[plugins.b]", plugins).catalog.tool_list] == ["z", "y", "b", "a"]
+    assert [tool.name for tool in serve("[plugins.b]\n[plugins.a]", plugins).catalog.listed(TOOL)] == [
+        "b",
+        "a",
+        "z",
+        "y",
+    ]
+    assert [tool.name for tool in serve("[plugins.a]\n[plugins.b]", plugins).catalog.listed(TOOL)] == [
+        "z",
+        "y",
+        "b",
+        "a",
+    ]
 
 
 def test_every_tool_resource_template_and_prompt_says_where_it_comes_from(site: Site) -> None:
@@ -80,10 +91,10 @@ def test_every_tool_resource_template_and_prompt_says_where_it_comes_from(site: 
     catalog = site.host("[plugins.all]").catalog
     mine = {"name": "all", "distribution": "mcp-plugin-all", "version": "1.2"}
     host = {"name": "mcp-host", "distribution": None, "version": None}
-    assert [(tool.meta or {})[PROVENANCE] for tool in catalog.tool_list] == [mine]
-    assert [(prompt.meta or {})[PROVENANCE] for prompt in catalog.prompt_list] == [mine]
-    assert [(template.meta or {})[PROVENANCE] for template in catalog.template_list] == [mine]
-    assert [(resource.meta or {})[PROVENANCE] for resource in catalog.resource_list] == [host, mine]
+    assert [(tool.meta or {})[PROVENANCE] for tool in catalog.listed(TOOL)] == [mine]
+    assert [(prompt.meta or {})[PROVENANCE] for prompt in catalog.listed(PROMPT)] == [mine]
+    assert [(template.meta or {})[PROVENANCE] for template in catalog.listed(TEMPLATE)] == [mine]
+    assert [(resource.meta or {})[PROVENANCE] for resource in catalog.listed(RESOURCE)] == [host, mine]
 
 
 @pytest.mark.parametrize("kind", ["tool", "prompt"])
@@ -322,7 +333,7 @@ def test_every_served_name_has_one_owner_and_every_plugin_serves_all_or_nothing(
             assert sorted((*record.contributed.resources, *record.contributed.templates)) == sorted(uris)
             assert list(record.contributed.prompts) == [prefix + word for word in prompts if word]
     assert all(NAME.fullmatch(name) for name in (*catalog.tools, *catalog.prompts))
-    assert [tool.name for tool in catalog.tool_list] == list(catalog.tools)
+    assert [tool.name for tool in catalog.listed(TOOL)] == list(catalog.tools)
 
 
 @settings(max_examples=25)

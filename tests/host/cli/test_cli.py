@@ -101,6 +101,24 @@ def test_every_command_of_the_table_is_there_and_says_what_the_table_says() -> N
         assert (inspect.getdoc(function) or "").partition("\n")[0] == entry.about
 
 
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], ["rich", "filelock", "platformdirs", "tomlkit"]),
+        (["--version"], ["rich", "filelock", "platformdirs", "tomlkit"]),
+        (["plugins"], ["rich", "filelock", "tomlkit"]),
+    ],
+)
+def test_a_command_imports_no_library_that_it_does_not_need(
+    folder: Path, arguments: list[str], unwanted: list[str]
+) -> None:
+    code = (
+        f"import sys; from mcp_host.__main__ import main; main({arguments}); print({{*sys.modules}} & {{*{unwanted}}})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_the_help_names_every_command_and_the_exit_codes(capsys: Capture) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

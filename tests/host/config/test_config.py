@@ -1,4 +1,4 @@
-"""What a user writes in mcp-host.toml, in variables and in flags, and what they are told when it is wrong."""
+"""What a user writes in mcp-host.toml, in variables and in flags, and the errors they get."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only_problem(text: str, *, environ: dict[str, str] | None = None, **override
 # --- The file
 
 
-def test_no_file_at_all_is_a_configuration_of_defaults() -> None:
+def test_without_a_file_the_configuration_is_the_defaults() -> None:
     config = load_config(None, environ={})
     assert config.model_dump() == HostConfig().model_dump()
     assert (config.host.name, config.transport.kind, config.transport.port) == ("mcp-host", "stdio", 8000)
@@ -104,7 +104,7 @@ def test_settings_are_not_part_of_the_representation() -> None:
     assert "hunter2" not in repr(parse('[plugins.stats]\nsettings.token = "hunter2"\n'))
 
 
-def test_configurations_that_say_the_same_are_equal_wherever_they_say_it() -> None:
+def test_configurations_with_equal_values_from_different_places_are_equal() -> None:
     assert parse("[transport]\nport = 9\n") == parse("# moved\n", transport={"port": 9})
     assert parse("[transport]\nport = 9\n") != parse("[transport]\nport = 8\n")
 
@@ -126,7 +126,7 @@ def test_a_duration_is_above_zero_and_finite(value: object) -> None:
 # --- Where files are
 
 
-def test_a_file_named_on_the_command_line_wins_over_every_other(tmp_path: Path) -> None:
+def test_a_file_named_on_the_command_line_wins_over_all_others(tmp_path: Path) -> None:
     for name in ("flag.toml", "variable.toml", "mcp-host.toml"):
         (tmp_path / name).touch()
     environ = {"MCP_HOST_CONFIG": "variable.toml"}
@@ -135,12 +135,12 @@ def test_a_file_named_on_the_command_line_wins_over_every_other(tmp_path: Path) 
     assert find_config(None, {"MCP_HOST_CONFIG": ""}, tmp_path) == tmp_path / "mcp-host.toml"
 
 
-def test_without_another_file_the_users_own_is_found(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
-    assert find_config(None, environ, tmp_path, platform="linux") is None
+def test_without_another_file_the_users_own_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    assert find_config(None, {}, tmp_path) is None
     (tmp_path / "xdg/mcp-host").mkdir(parents=True)
     (tmp_path / "xdg/mcp-host/mcp-host.toml").touch()
-    assert find_config(None, environ, tmp_path, platform="linux") == tmp_path / "xdg/mcp-host/mcp-host.toml"
+    assert find_config(None, {}, tmp_path) == tmp_path / "xdg/mcp-host/mcp-host.toml"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_without_another_file_the_users_own_is_found(tmp_path: Path) -> None:
         (None, {"MCP_HOST_CONFIG": "gone.toml"}, "environment: MCP_HOST_CONFIG"),
     ],
 )
-def test_a_named_file_that_does_not_exist_is_an_error_that_says_who_named_it(
+def test_the_error_for_a_missing_file_says_where_the_file_was_named(
     tmp_path: Path, explicit: Path | None, environ: dict[str, str], where: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -159,7 +159,7 @@ def test_a_named_file_that_does_not_exist_is_an_error_that_says_who_named_it(
     assert str(tmp_path / "gone.toml") in caught.value.what
 
 
-def test_a_file_that_cannot_be_looked_at_counts_as_being_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_an_inaccessible_folder_counts_as_existing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -167,53 +167,56 @@ def test_a_file_that_cannot_be_looked_at_counts_as_being_there(tmp_path: Path, m
     assert find_config(None, {}, tmp_path) == tmp_path / "mcp-host.toml"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="each platform has its own folders")
 @pytest.mark.parametrize(
-    ("platform", "environ", "config", "data"),
+    ("environ", "folders"),
     [
-        ("linux", {"HOME": "/h"}, "/h/.config/mcp-host", "/h/.local/share/mcp-host"),
-        ("linux", {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d"}, "/c/mcp-host", "/d/mcp-host"),
-        ("linux", {"HOME": "/h", "XDG_CONFIG_HOME": "c"}, "/h/.config/mcp-host", "/h/.local/share/mcp-host"),
+        ({}, ["/h/.config/mcp-host", "/h/.local/share/mcp-host", "/h/.cache/mcp-host"]),
         (
-            "darwin",
-            {"HOME": "/h"},
-            "/h/Library/Application Support/mcp-host",
-            "/h/Library/Application Support/mcp-host",
+            {"XDG_CONFIG_HOME": "/c", "XDG_DATA_HOME": "/d", "XDG_CACHE_HOME": "/e"},
+            ["/c/mcp-host", "/d/mcp-host", "/e/mcp-host"],
         ),
-        ("win32", {"APPDATA": "/roaming", "LOCALAPPDATA": "/local"}, "/roaming/mcp-host", "/local/mcp-host"),
+        ({"XDG_CONFIG_HOME": "c"}, ["/h/.config/mcp-host", "/h/.local/share/mcp-host", "/h/.cache/mcp-host"]),
     ],
 )
 def test_the_users_folders_are_those_of_the_platform(
-    platform: str, environ: dict[str, str], config: str, data: str
+    environ: dict[str, str], folders: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert user_dir("config", environ, platform=platform) == Path(config)
-    assert user_dir("data", environ, platform=platform) == Path(data)
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/h", **environ}.items():
+        monkeypatch.setenv(name, value)
+    assert [str(user_dir(kind)) for kind in ("config", "data", "cache")] == folders
 
 
 def test_a_user_without_a_home_has_no_folders_and_keeps_data_beside_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def homeless() -> Path:
-        raise RuntimeError("Could not determine home directory.")
+    def nobody(number: int) -> None:
+        raise KeyError(number)
 
-    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
     assert find_config(None, {}, tmp_path) is None
     assert parse_config("", source=tmp_path / "mcp-host.toml", environ={}).data_dir == tmp_path / ".mcp-host"
 
 
-def test_data_is_kept_in_the_users_data_directory_unless_the_file_says_where(tmp_path: Path) -> None:
-    environ = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "share")}
-    expected = user_dir("data", environ)
-    assert parse_config("", environ=environ).data_dir == expected
-    config = parse_config(f"[host]\ndata_dir = '{tmp_path}'\n", source=tmp_path / "a.toml", environ=environ)
+def test_data_is_kept_in_the_users_data_directory_unless_the_file_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    assert parse_config("", environ={}).data_dir == tmp_path / "share" / "mcp-host"
+    config = parse_config(f"[host]\ndata_dir = '{tmp_path}'\n", source=tmp_path / "a.toml", environ={})
     assert config.data_dir == tmp_path
 
 
-def test_a_home_that_nobody_has_is_an_error() -> None:
+def test_an_unknown_home_directory_is_an_error() -> None:
     problem = only_problem('[host]\ndata_dir = "~nobody-of-this-name/x"\n')
     assert problem.what == "'data_dir' must be a path whose `~` names a known home directory"
 
 
-# --- What later wins over what earlier
+# --- Layers: the later one wins
 
 
 def test_flags_win_over_variables_over_the_file_over_defaults() -> None:
@@ -228,7 +231,7 @@ def test_flags_win_over_variables_over_the_file_over_defaults() -> None:
 
 
 @given(st.lists(st.none() | st.integers(1, 65535), min_size=4, max_size=4))
-def test_the_last_layer_that_says_anything_wins(ports: list[int | None]) -> None:
+def test_the_last_layer_with_a_value_wins(ports: list[int | None]) -> None:
     in_file, short, long, flag = ports
     environ = {"MCP_PORT": str(short or ""), "MCP_HOST__TRANSPORT__PORT": str(long or "")}
     text = f"[transport]\nport = {in_file}\n" if in_file else ""
@@ -236,7 +239,7 @@ def test_the_last_layer_that_says_anything_wins(ports: list[int | None]) -> None
     assert config.transport.port == [port for port in (8000, *ports) if port is not None][-1]
 
 
-def test_the_short_variables_reach_their_keys() -> None:
+def test_each_short_variable_sets_its_key() -> None:
     environ = {
         "MCP_TRANSPORT": "http",
         "MCP_HOST": "0.0.0.0",
@@ -249,7 +252,7 @@ def test_the_short_variables_reach_their_keys() -> None:
     assert (config.host.log_level, config.host.debug) == ("error", True)
 
 
-def test_variables_of_the_process_count_unless_others_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCP_PORT", "4321")
     assert parse_config("").transport.port == 4321
     assert parse_config("", environ={}).transport.port == 8000
@@ -274,7 +277,7 @@ def test_any_key_has_a_variable() -> None:
     assert config.auth.resource == "https://r.example"
 
 
-def test_a_plugins_name_in_a_variable_is_the_one_in_the_file_whatever_its_case_and_dashes() -> None:
+def test_a_variable_matches_a_plugins_name_in_any_case_and_with_any_dashes() -> None:
     environ = {
         "MCP_HOST__PLUGINS__MY_STATS__PREFIX": "s_",
         "MCP_HOST__PLUGINS__ODD__NAME__PREFIX": "o_",
@@ -285,7 +288,7 @@ def test_a_plugins_name_in_a_variable_is_the_one_in_the_file_whatever_its_case_a
     assert config.plugins["odd"].settings == {"digits": "3"}
 
 
-def test_a_table_of_plugins_in_a_variable_names_plugins_without_a_file() -> None:
+def test_a_variable_can_add_plugins_without_a_file() -> None:
     environ = {"MCP_HOST__PLUGINS": '{"stats": {}}', "MCP_HOST__PLUGINS__STATS__PREFIX": "s_"}
     assert parse("", environ=environ).plugins["stats"].prefix == "s_"
 
@@ -311,7 +314,7 @@ def test_a_setting_in_a_variable_is_text_unless_it_is_a_list_or_table() -> None:
     }
 
 
-def test_a_table_goes_over_a_table_key_by_key() -> None:
+def test_tables_are_merged_key_by_key() -> None:
     text = "[plugins.stats]\nsettings = { a = 1, b = { c = 2, d = 3 } }\n"
     overrides: dict[str, Any] = {"plugins": {"stats": {"settings": {"b": {"d": 4}, "e": {}}}}}
     environ = {"MCP_HOST__PLUGINS__STATS__SETTINGS": '{"b": {"d": 4}, "e": {}}'}
@@ -319,7 +322,7 @@ def test_a_table_goes_over_a_table_key_by_key() -> None:
     assert parse(text, **overrides).plugins["stats"].settings == {"a": 1, "b": {"c": 2, "d": 4}, "e": {}}
 
 
-def test_a_secret_reference_goes_over_another_as_a_whole() -> None:
+def test_a_secret_reference_replaces_another_completely() -> None:
     text = '[plugins.stats]\nsettings.token = { env = "A" }\n'
     flags: dict[str, Any] = {"plugins": {"stats": {"settings": {"token": {"file": "b"}}}}}
     assert parse(text, **flags).plugins["stats"].settings == {"token": {"file": "b"}}
@@ -327,12 +330,12 @@ def test_a_secret_reference_goes_over_another_as_a_whole() -> None:
     assert parse(text, environ=environ).plugins["stats"].settings == {"token": {"file": "b"}}
 
 
-def test_a_table_takes_the_place_of_a_value_that_is_none() -> None:
+def test_a_table_replaces_a_value_that_is_not_a_table() -> None:
     environ = {"MCP_HOST__PLUGINS__STATS__SETTINGS__A": '{"b": 1}'}
     assert parse("[plugins.stats]\nsettings.a = 5\n", environ=environ).plugins["stats"].settings == {"a": {"b": 1}}
 
 
-# --- What is said of mistakes
+# --- Errors
 
 
 def test_all_problems_are_reported_at_once_with_their_lines() -> None:
@@ -362,7 +365,7 @@ tools.deny = [
     ]
 
 
-def test_the_error_is_its_first_problem_and_its_text_is_all_of_them() -> None:
+def test_an_error_has_its_first_problem_and_its_text_has_all() -> None:
     with pytest.raises(InvalidConfigError) as caught:
         parse("[host]\ndebug = 1\n[transport]\nport = 70000\n")
     error = caught.value
@@ -390,7 +393,7 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
         ("data_dir = 5", "'data_dir' must be a path"),
     ],
 )
-def test_a_wrong_value_is_named_without_the_words_of_the_library(text: str, says: str) -> None:
+def test_a_wrong_value_is_reported_without_pydantics_wording(text: str, says: str) -> None:
     what = only_problem(f"[host]\n{text}\n").what
     assert says in what
     assert not {"pydantic", "Input", "Value error", "https://errors"} & set(what.split())
@@ -399,7 +402,7 @@ def test_a_wrong_value_is_named_without_the_words_of_the_library(text: str, says
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('prefix = "a b"', "'prefix' may hold only letters, digits"),
+        ('prefix = "a b"', "'prefix' may have only letters, digits"),
         ('object = "weather_server"', "'object' must have the form \"package.module:attribute\""),
         ('object = "3weather:mcp"', "'object' must have the form"),
         ("tools = 3", "'tools' must be a table"),
@@ -412,7 +415,7 @@ def test_a_plugins_table_is_checked_before_the_plugin_is_known(line: str, says: 
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", "", ".hidden", "-x", "a\nb"])
-def test_a_plugins_name_can_name_a_folder(name: str) -> None:
+def test_a_plugins_name_is_a_valid_folder_name(name: str) -> None:
     assert "must be a plugin's name" in only_problem(tomli_w.dumps({"plugins": {name: {}}})).what
 
 
@@ -437,11 +440,11 @@ def test_a_syntax_error_shows_its_line_and_column() -> None:
     )
 
 
-def test_a_syntax_error_at_the_end_says_so() -> None:
+def test_a_syntax_error_at_the_end_of_the_file_is_reported_there() -> None:
     assert only_problem("[host").what.endswith(", at the end of the file")
 
 
-def test_a_long_line_is_shown_around_its_error() -> None:
+def test_only_the_part_of_a_long_line_around_the_error_is_shown() -> None:
     shown = only_problem(f'name = "{"x" * 500}" oops\n').what.splitlines()
     assert all(len(line) < 130 for line in shown)
     assert shown[1][len(shown[2]) - 1] == "o"
@@ -458,12 +461,12 @@ def test_a_long_line_is_shown_around_its_error() -> None:
         "[plugins.stats]\nsettings.pem = '''\n[host]\n'''hunter2",
     ],
 )
-def test_a_syntax_error_where_secrets_may_be_shows_no_line(text: str) -> None:
+def test_a_syntax_error_near_possible_secrets_shows_no_line(text: str) -> None:
     assert "hunter2" not in str(only_problem(text))
 
 
 @pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a." * 100 + "a = 1", "a = " + "[" * 70 + "]" * 70])
-def test_nesting_without_end_is_an_error(text: str) -> None:
+def test_nesting_that_is_too_deep_is_an_error(text: str) -> None:
     assert only_problem(text).what == "lists or tables are nested more than 64 deep"
 
 
@@ -475,7 +478,7 @@ def test_a_text_that_is_not_unicode_is_an_error() -> None:
     assert only_problem("a = '\ud800'").what == "the text is not Unicode"
 
 
-def test_a_problem_of_a_variable_or_flag_names_it() -> None:
+def test_a_problem_in_a_variable_or_flag_names_that_variable_or_flag() -> None:
     environ = {
         "MCP_PORT": "abc",
         "MCP_HOST__TRANSPORT__PROT": "1",
@@ -495,7 +498,7 @@ def test_a_problem_of_a_variable_or_flag_names_it() -> None:
     ]
 
 
-def test_a_variable_for_a_plugin_that_the_file_does_not_name_is_an_error() -> None:
+def test_a_variable_for_a_plugin_that_is_not_in_the_file_is_an_error() -> None:
     name = "MCP_HOST__PLUGINS__STATZ__PREFIX"
     problem = only_problem("[plugins.stats]\n", environ={name: "x"})
     assert problem.what == "the file names no plugin 'statz' (did you mean 'stats'?)"
@@ -509,7 +512,7 @@ def test_a_variable_that_may_mean_two_plugins_is_an_error() -> None:
     assert problem.what == "this may mean 'my-stats' or 'my_stats'"
 
 
-def test_a_variable_below_a_value_that_is_no_table_is_an_error() -> None:
+def test_a_variable_below_a_value_that_is_not_a_table_is_an_error() -> None:
     environ = {"MCP_HOST__HOST": "x", "MCP_HOST__HOST__NAME": "y"}
     assert problems("", environ=environ) == [
         "environment: MCP_HOST__HOST__NAME: 'host' is not a table",
@@ -519,44 +522,47 @@ def test_a_variable_below_a_value_that_is_no_table_is_an_error() -> None:
     assert problems("", environ=environ)[0].endswith("the file names no plugin 'stats'")
 
 
-def test_a_variable_nested_without_end_is_an_error() -> None:
+def test_a_variable_that_is_nested_too_deeply_is_an_error() -> None:
     environ = {"MCP_HOST__PLUGINS__STATS__SETTINGS__A": "[" * 70 + "]" * 70}
     assert only_problem("[plugins.stats]\n", environ=environ).what == "lists or tables are nested more than 64 deep"
 
 
-def test_a_variable_too_deep_for_json_is_not_json() -> None:
+def test_a_variable_too_deep_for_json_is_read_as_text() -> None:
     environ = {"MCP_HOST__TRANSPORT__CORS": "[" * 100_000}
     assert only_problem("", environ=environ).what == "'cors' must be a list"
 
 
 @pytest.mark.parametrize("key", ["AUTH", "PLUGINS__STATS__TIMEOUT", "HOST__CALL_TIMEOUT"])
-def test_a_variable_that_means_nothing_is_an_error_also_where_nothing_is_allowed(key: str) -> None:
+def test_a_meaningless_variable_is_an_error_even_where_none_is_allowed(key: str) -> None:
     assert only_problem("[plugins.stats]\n", environ={f"MCP_HOST__{key}": "soon"}).where.endswith(key)
 
 
-def test_a_missing_folder_or_unreadable_file_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def said(path: Path) -> str:
+def test_a_missing_folder_or_an_unreadable_file_is_reported_clearly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def error_of(path: Path) -> str:
         with pytest.raises(InvalidConfigError) as caught:
             load_config(path, environ={})
         return str(caught.value).replace(f"{tmp_path}{os.sep}", "")
 
-    assert said(tmp_path / "gone.toml") == "there is no such file\n  where: gone.toml\n  hint:  mcp-host init"
+    assert error_of(tmp_path / "gone.toml") == "there is no such file\n  where: gone.toml\n  hint:  mcp-host init"
     (tmp_path / "folder").mkdir()
-    assert said(tmp_path / "folder").startswith("this is a folder, not a file\n  where: folder\n")
+    assert error_of(tmp_path / "folder").startswith("this is a folder, not a file\n  where: folder\n")
     (tmp_path / "latin.toml").write_bytes(b'[host]\nname = "caf\xe9"\n')
     assert (
-        said(tmp_path / "latin.toml") == "the file is not UTF-8 text\n  where: latin.toml:2\n  hint:  save it as UTF-8"
+        error_of(tmp_path / "latin.toml")
+        == "the file is not UTF-8 text\n  where: latin.toml:2\n  hint:  save it as UTF-8"
     )
-    assert said(tmp_path / "nul\0.toml").startswith("the file cannot be read: not a usable path")
+    assert error_of(tmp_path / "nul\0.toml").startswith("the file cannot be read: not a usable path")
 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert said(tmp_path / "latin.toml") == "the file cannot be read: Permission denied\n  where: latin.toml"
+    assert error_of(tmp_path / "latin.toml") == "the file cannot be read: Permission denied\n  where: latin.toml"
 
 
-def test_a_configuration_tells_where_each_value_came_from() -> None:
+def test_a_configuration_knows_where_each_value_came_from() -> None:
     config = parse('[plugins."a.b"]\nprefix = "x"\n', environ={"MCP_PORT": "1"})
     assert config.where("plugins", "a.b", "prefix") == 'mcp-host.toml:2: plugins."a.b".prefix'
     assert config.where("plugins", "a.b", "timeout") == 'mcp-host.toml:1: plugins."a.b".timeout'
@@ -565,7 +571,7 @@ def test_a_configuration_tells_where_each_value_came_from() -> None:
     assert HostConfig().where("host", "name") == "host.name"
 
 
-def said_of(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> str:
+def rendered(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> str:
     try:
         return repr(parse(text, environ=environ, **overrides))
     except ConfigError as error:
@@ -576,7 +582,7 @@ def said_of(text: str, *, environ: dict[str, str] | None = None, **overrides: An
 @example("[plugins.a]\nsettings.x = '''\n'''\nprefix = 1")
 @example('a = """"""""\nb')
 def test_any_text_gives_a_configuration_or_an_error_of_the_host(text: str) -> None:
-    assert isinstance(said_of(text), str)
+    assert isinstance(rendered(text), str)
 
 
 keys = st.sampled_from(["host", "name", "transport", "port", "cors", "plugins", "stats", "tools", "settings", "x", ""])
@@ -589,7 +595,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(keys, json_values, max_size=5))
 def test_any_tables_give_a_configuration_or_an_error_of_the_host(tables: dict[str, Any]) -> None:
-    assert isinstance(said_of("", **tables), str)
+    assert isinstance(rendered("", **tables), str)
 
 
 @given(
@@ -600,7 +606,7 @@ def test_any_tables_give_a_configuration_or_an_error_of_the_host(tables: dict[st
     )
 )
 def test_any_variables_give_a_configuration_or_an_error_of_the_host(environ: dict[str, str]) -> None:
-    assert isinstance(said_of("[plugins.stats]\nsettings.x = 1\n", environ=environ), str)
+    assert isinstance(rendered("[plugins.stats]\nsettings.x = 1\n", environ=environ), str)
 
 
 def test_reading_a_configuration_does_not_import_the_sdk() -> None:

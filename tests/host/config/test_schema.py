@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 import tomli_w
 from hypothesis import given
@@ -83,7 +83,7 @@ def test_plugins_that_are_not_installed_may_be_named() -> None:
     assert not validator().is_valid({"plugins": {"../up": {}}})
 
 
-def test_models_of_the_same_name_in_two_plugins_stay_apart() -> None:
+def test_models_with_the_same_name_in_two_plugins_do_not_clash() -> None:
     def model(kind: type) -> type[BaseModel]:
         class Inner(BaseModel):
             value: kind  # type: ignore[valid-type]
@@ -94,12 +94,13 @@ def test_models_of_the_same_name_in_two_plugins_stay_apart() -> None:
         return Outer
 
     check = validator(**{"a": model(int), "b/~ {x}": model(str)})
-    settings = check.schema["properties"]["plugins"]["properties"]
+    schema: Any = check.schema
+    settings = schema["properties"]["plugins"]["properties"]
     assert settings["a"]["properties"]["settings"] != settings["b/~ {x}"]["properties"]["settings"]
     assert check.is_valid({"plugins": {"a": {"settings": {"inner": {"value": 1}}}}})
     assert not check.is_valid({"plugins": {"a": {"settings": {"inner": {"value": "x"}}}}})
     # The name is no plugin's, so only its settings are checked here.
-    of_b = check.evolve(schema={**settings["b/~ {x}"]["properties"]["settings"], "$defs": check.schema["$defs"]})
+    of_b = check.evolve(schema={**settings["b/~ {x}"]["properties"]["settings"], "$defs": schema["$defs"]})
     assert of_b.is_valid({"inner": {"value": "x"}})
     assert not of_b.is_valid({"inner": {"value": 1}})
 
@@ -146,7 +147,7 @@ VALUES: dict[str, list[Any]] = {
         lambda keys: st.fixed_dictionaries({key: st.sampled_from(VALUES[key]) for key in keys})
     )
 )
-def test_the_schema_accepts_whatever_is_read(chosen: dict[str, Any]) -> None:
+def test_the_schema_accepts_every_valid_configuration(chosen: dict[str, Any]) -> None:
     file: dict[str, Any] = {}
     for path, value in chosen.items():
         table, (*above, key) = file, path.split(".", 2)
@@ -163,7 +164,7 @@ def test_the_schema_accepts_whatever_is_read(chosen: dict[str, Any]) -> None:
 @given(
     st.sampled_from(list(VALUES)).flatmap(lambda key: st.tuples(st.just(key), st.sampled_from(VALUES[key]))),
 )
-def test_each_value_that_is_read_is_one_the_schema_accepts_by_itself(chosen: tuple[str, Any]) -> None:
+def test_the_schema_accepts_each_valid_value_by_itself(chosen: tuple[str, Any]) -> None:
     path, value = chosen
     file: Any = value
     for name in reversed(path.split(".", 2)):
@@ -179,10 +180,10 @@ def test_the_defaults_of_the_models_are_valid_in_the_schema() -> None:
     validator().validate(HostConfig().model_dump(exclude_none=True))
 
 
-# --- Where keys stand
+# --- Lines of keys
 
 
-def test_each_key_has_the_line_where_it_first_stands() -> None:
+def test_each_key_has_the_line_of_its_first_occurrence() -> None:
     text = (
         '# x = 1\n[a]\nb.c = 1 # [not]\nd = """\n[e]\nb = 1\n"""\nf = [\n  "]", # ]\n  { g = 1 },\n]\n'
         'h = { i = 1 }\n[[j.k]]\nl = \'m\'\n[[j.k]]\nl = "\\"["\n'

@@ -18,6 +18,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Secret,
+    SecretBytes,
     SecretStr,
     field_validator,
     model_validator,
@@ -88,13 +90,13 @@ def test_a_reference_is_read_for_a_field_of_any_type() -> None:
     assert secrets == {"12345"}
 
 
-def test_references_are_read_at_any_depth_and_from_files_less_one_newline(tmp_path: Path) -> None:
+def test_references_work_at_any_depth_and_files_lose_one_final_newline(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"from file\r\n")
-    (tmp_path / "b.txt").write_bytes(b"two\n\n")
+    (tmp_path / "b.txt").write_bytes(b"number two\n\n")
     settings = {"a": [{"b": {"file": "a.txt"}}, {"file": str(tmp_path / "b.txt")}], "c": {"env": "S", "x": 1}, "d": 2}
     resolved = resolve_secrets(settings, base_dir=tmp_path, environ={})
-    assert resolved.values == {"a": [{"b": "from file"}, "two\n"], "c": {"env": "S", "x": 1}, "d": 2}
-    assert resolved.secrets == {"from file", "two\n"}
+    assert resolved.values == {"a": [{"b": "from file"}, "number two\n"], "c": {"env": "S", "x": 1}, "d": 2}
+    assert resolved.secrets == {"from file", "number two\n"}
     assert "from file" not in repr(resolved)
 
 
@@ -134,20 +136,58 @@ def test_every_reference_that_cannot_be_read_is_reported_with_its_hint(tmp_path:
     ]
 
 
-def test_the_environment_of_the_process_counts_unless_another_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_references_read_the_process_environment_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_TOKEN_OF_THIS_TEST", SECRET)
     settings = {"token": {"env": "A_TOKEN_OF_THIS_TEST"}}
     _, secrets = validate_settings(Settings, settings, plugin="x", source="x.toml", base_dir=Path())
     assert secrets == {SECRET}
 
 
-def test_secrets_written_in_the_file_are_known_by_their_type() -> None:
+def test_secrets_in_the_file_are_recognized_by_their_type() -> None:
     class Many(Settings):
         more: tuple[SecretStr, ...] = ()
 
     login = {"password": "second-secret"}
     settings = {"token": "first-secret", "logins": [login], "by_site": {"x": {"password": "third"}}, "more": ["last"]}
     assert validate(Many, settings)[1] == {"first-secret", "second-secret", "third", "last"}
+
+
+class Typed(BaseModel):
+    mode: str = ""
+    password: str = ""
+    hidden: SecretStr = SecretStr("")
+    raw: SecretBytes = SecretBytes(b"")
+    day: Secret[datetime.date] | None = None
+    inner: dict[str, SecretStr] = {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "masked"),
+    [
+        ({"mode": {"env": "S"}}, {"1234567": False, "12345678": True}),
+        ({"mode": {"file": "s.txt"}}, {"1234567": False, "12345678": True}),
+        ({"password": {"env": "S"}}, {"123": False, "1234": True}),
+        ({"password": {"file": "s.txt"}}, {"123": False, "1234": True}),
+        ({"hidden": {"env": "S"}}, {"123": False, "1234": True}),
+        ({"hidden": "{}"}, {"123": False, "1234": True}),
+        ({"raw": "{}"}, {"123": False, "1234": True}),
+        ({"inner": {"x": "{}"}}, {"123": False, "1234": True}),
+        ({"day": "{}"}, {"2020-01-02": True}),
+        ({"mode": "{}"}, {"1234567": False, "12345678": False, "1234567890123456": False}),
+        ({"password": "{}"}, {"1234": False, "12345678": False}),
+    ],
+)
+def test_a_text_is_masked_from_four_characters_on_if_it_is_a_secret_and_from_eight_on_if_it_is_a_reference(
+    tmp_path: Path, settings: dict[str, Any], masked: dict[str, bool]
+) -> None:
+    for text, expected in masked.items():
+        (tmp_path / "s.txt").write_text(text)
+        given = json.loads(json.dumps(settings).replace("{}", text))
+        _, secrets = validate_settings(
+            Typed, given, plugin="x", source="x.toml", base_dir=tmp_path, environ={"S": text}
+        )
+        shown = Redactor(secrets).redact(f"it is {text}!")
+        assert shown == ("it is ***!" if expected else f"it is {text}!")
 
 
 # --- Settings and their problems
@@ -195,7 +235,7 @@ def test_missing_settings_are_named_with_the_line_to_add() -> None:
     ]
 
 
-def test_an_unknown_setting_gets_a_did_you_mean_and_the_known_ones() -> None:
+def test_an_unknown_setting_is_reported_with_a_suggestion_and_the_known_ones() -> None:
     settings = {"token": "x", "digts": 1, "login": {"passwd": "x", "password": "y"}}
     assert problems(Settings, settings) == [
         ("login.passwd", "unknown key 'passwd' (did you mean 'password'?)", "known keys: user, password"),
@@ -207,7 +247,7 @@ def test_an_unknown_setting_gets_a_did_you_mean_and_the_known_ones() -> None:
     ]
 
 
-def test_the_known_keys_of_a_setting_are_those_it_may_be_written_as() -> None:
+def test_the_known_keys_of_a_setting_include_its_aliases() -> None:
     class Aliased(BaseModel):
         model_config = ConfigDict(extra="forbid", validate_by_name=True)
         api_url: str = Field("", alias="apiUrl")
@@ -258,7 +298,7 @@ def test_the_members_of_a_union_are_one_problem() -> None:
     ]
 
 
-def test_the_names_of_a_unions_members_are_not_part_of_a_path() -> None:
+def test_a_path_does_not_contain_the_names_of_union_members() -> None:
     class Disk(BaseModel):
         folder: str
 
@@ -272,15 +312,16 @@ def test_the_names_of_a_unions_members_are_not_part_of_a_path() -> None:
     ]
 
 
-def test_what_a_validator_says_is_shown_without_values_and_not_at_all_for_secrets() -> None:
+def test_a_validators_message_is_shown_without_values_and_never_for_secrets() -> None:
     class Checked(BaseModel):
         name: str = ""
+        unit: str = ""
         api_key: str = ""
         hidden: SecretStr = SecretStr("")
         other: str = ""
         pair: list[str] = []
 
-        @field_validator("name", "api_key", "other")
+        @field_validator("name", "unit", "api_key", "other")
         @classmethod
         def refuse(cls, value: str) -> str:
             raise ValueError(f"{value!r} is no name, nor is {value.upper()}")
@@ -296,36 +337,43 @@ def test_what_a_validator_says_is_shown_without_values_and_not_at_all_for_secret
             raise PydanticCustomError("pair", "must be a pair, not {value}", {"value": str(value)})
 
     settings = {
-        "name": "plain",
+        "name": "plain text",
+        "unit": "metre",
         "api_key": "plain",
         "hidden": "plain",
         "other": {"env": "S"},
-        "pair": ["one", ""],
+        "pair": ["one of many", "one"],
     }
     assert problems(Checked, settings) == [
         ("name", "'name': '***' is no name, nor is ***", ""),
+        ("unit", "'unit': 'metre' is no name, nor is METRE", ""),
         ("api_key", "'api_key' is not valid", ""),
         ("hidden", "'hidden' is not valid", ""),
         ("other", "'other' is not valid", ""),
-        ("pair", "'pair' must be a pair, not ['***', '']", ""),
+        ("pair", "'pair' must be a pair, not ['***', 'one']", ""),
     ]
 
 
-def test_what_a_model_says_of_all_its_settings_is_shown_without_values() -> None:
+def test_a_message_about_the_whole_model_is_shown_without_values() -> None:
     class Whole(BaseModel):
         token: str
+        pin: int
         size: int
 
         @model_validator(mode="after")
         def refuse(self) -> Whole:
-            raise ValueError(f"{self.token}{self.size} and {self.size} do not go together, as 12 would")
+            raise ValueError(f"{self.token}, {self.pin} and {self.size} do not go together, as 12 would")
 
-    assert problems(Whole, {"token": {"env": "S"}, "size": 1}) == [
-        ("mcp-host.toml: plugins.my-stats.settings", "'settings': ****** and *** do not go together, as 12 would", "")
+    assert problems(Whole, {"token": {"env": "S"}, "pin": 4711, "size": 1}) == [
+        (
+            "mcp-host.toml: plugins.my-stats.settings",
+            "'settings': ***, *** and 1 do not go together, as 12 would",
+            "",
+        )
     ]
 
 
-def test_a_problem_with_what_a_validator_made_of_the_settings_is_told_of_the_settings() -> None:
+def test_a_problem_in_a_changed_value_is_reported_for_the_original_setting() -> None:
     class Row(BaseModel, extra="forbid"):
         name: str
 
@@ -352,7 +400,7 @@ def test_a_problem_with_what_a_validator_made_of_the_settings_is_told_of_the_set
     class Aliased(BaseModel):
         row: TypeAliasType("Alias", Row | None)  # type: ignore[valid-type]
 
-    settings = {"old": 1, "names": "first,second", "when": datetime.date(2020, 1, 1)}
+    settings = {"old": 1, "names": "the first,the second", "when": datetime.date(2020, 1, 1)}
     known = "known keys: size, when, names"
     assert problems(Renaming, settings) == [
         ("when", "'when': not ***", ""),
@@ -367,7 +415,7 @@ def test_a_problem_with_what_a_validator_made_of_the_settings_is_told_of_the_set
     ]
 
 
-def test_a_validator_that_crashes_is_a_problem_of_the_plugins_settings() -> None:
+def test_a_crashing_validator_is_a_problem_in_the_plugins_settings() -> None:
     class Crashing(BaseModel):
         name: str
 
@@ -381,7 +429,7 @@ def test_a_validator_that_crashes_is_a_problem_of_the_plugins_settings() -> None
     ]
 
 
-def test_a_problem_knows_the_line_or_variable_of_its_setting() -> None:
+def test_a_problem_has_the_line_or_variable_of_its_setting() -> None:
     text = "[plugins.my-stats]\nsettings.token = 5\n\n[plugins.my-stats.settings.login]\nuser = 3\npassword = 'x'\n"
     environ = {"MCP_HOST__PLUGINS__MY_STATS__SETTINGS__DIGITS": "many"}
     config = parse_config(text, environ=environ)
@@ -410,7 +458,7 @@ secret_texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=6).map
 
 
 @given(secret=secret_texts, key=st.sampled_from(["token", "size", "names", "login", "other"]), deep=st.booleans())
-def test_no_secret_is_in_the_text_of_an_error(secret: str, key: str, deep: bool) -> None:
+def test_the_text_of_an_error_contains_no_secret(secret: str, key: str, deep: bool) -> None:
     value: Any = {"env": "S"}
     with pytest.raises(InvalidConfigError) as caught:
         validate(Fussy, {key: [{"user": value}, value] if deep else value}, {"S": secret})
@@ -419,23 +467,23 @@ def test_no_secret_is_in_the_text_of_an_error(secret: str, key: str, deep: bool)
     assert secret not in repr(caught.value)
 
 
-# --- Which keys say so
+# --- Names of keys
 
 
 @pytest.mark.parametrize(
     "key",
     ["token", "API_KEY", "apikey", "authToken", "db-password", "passwd", "secret_id", "credentials", "APIKey", "pwd"],
 )
-def test_a_key_that_says_secret_looks_secret(key: str) -> None:
+def test_a_key_with_a_secret_word_looks_secret(key: str) -> None:
     assert looks_secret(key)
 
 
 @pytest.mark.parametrize("key", ["digits", "monkey", "keyword", "author", "pinned", "compass", ""])
-def test_a_key_that_only_resembles_one_does_not(key: str) -> None:
+def test_a_key_that_only_resembles_a_secret_word_does_not_look_secret(key: str) -> None:
     assert not looks_secret(key)
 
 
-def test_a_redactor_masks_every_way_a_secret_is_written() -> None:
+def test_a_redactor_masks_every_spelling_of_a_secret() -> None:
     secret = 'pass "wörd"/\n+1%'
     redactor = Redactor([secret])
     for written in (
@@ -461,7 +509,7 @@ def test_a_redactor_ignores_secrets_too_short_to_hide() -> None:
 
 
 @given(st.lists(st.text(min_size=4), min_size=1, max_size=3), st.text(), st.text())
-def test_no_secret_is_in_a_redacted_text(secrets: list[str], before: str, after: str) -> None:
+def test_a_redacted_text_contains_no_secret(secrets: list[str], before: str, after: str) -> None:
     redactor = Redactor(secrets)
     for secret in secrets:
         for written in (secret, json.dumps(secret), quote(secret), quote_plus(secret)):

@@ -1,4 +1,4 @@
-"""Lifespans are entered once, in order, under deadlines, and left in reverse; one that misbehaves stops only itself."""
+"""Lifespans start once, in order, with deadlines, and stop in reverse. A failure affects only its own plugin."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 
 from mcp_host import Context, HostError, Plugin, PluginContext, Tool
+from mcp_host.plugins.kinds import TOOL
 from mcp_host.plugins.records import Stage
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
@@ -49,10 +50,10 @@ def noting(events: list[str], name: str) -> Lifespan:
 
 
 def tools(host: Host) -> list[str]:
-    return [tool.name for tool in host.catalog.tool_list]
+    return [tool.name for tool in host.catalog.listed(TOOL)]
 
 
-async def test_lifespans_are_entered_in_order_and_left_in_reverse() -> None:
+async def test_lifespans_start_in_order_and_stop_in_reverse() -> None:
     events: list[str] = []
     host = hosted({name: noting(events, name) for name in ("b", "a", "c")})
     async with host.running():
@@ -63,7 +64,7 @@ async def test_lifespans_are_entered_in_order_and_left_in_reverse() -> None:
     assert [each.state for each in host.plugins] == [None, None, None]
 
 
-async def test_lifespans_are_entered_once_however_many_sessions_there_are() -> None:
+async def test_lifespans_start_once_for_any_number_of_sessions() -> None:
     events: list[str] = []
     server = HostServer(hosted({"a": noting(events, "a")}))
     async with server.host.running():
@@ -89,7 +90,7 @@ async def test_a_plugin_without_a_lifespan_has_no_state() -> None:
 
 @pytest.mark.parametrize("error", BASE_EXCEPTIONS)
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "after a pause"])
-async def test_one_that_cannot_start_is_taken_out_and_the_rest_serve(error: type[BaseException], late: bool) -> None:
+async def test_a_plugin_that_cannot_start_fails_and_the_others_serve(error: type[BaseException], late: bool) -> None:
     @asynccontextmanager
     async def failing(plugin: PluginContext[Any]) -> AsyncIterator[None]:
         if late:
@@ -110,7 +111,7 @@ async def test_one_that_cannot_start_is_taken_out_and_the_rest_serve(error: type
     assert events[2:] == ["leave c", "leave a"]
 
 
-async def test_one_that_knows_how_it_is_mended_has_its_hint_in_the_record() -> None:
+async def test_a_failure_with_its_own_hint_has_that_hint_in_the_record() -> None:
     @asynccontextmanager
     async def failing(plugin: PluginContext[Any]) -> AsyncIterator[None]:
         raise HostError("the driver is missing", hint="pip install driver")
@@ -122,7 +123,7 @@ async def test_one_that_knows_how_it_is_mended_has_its_hint_in_the_record() -> N
         assert problem(host.records[0]).hint == "pip install driver"
 
 
-async def test_one_that_hangs_is_cancelled_at_its_deadline_and_the_rest_serve() -> None:
+async def test_a_lifespan_that_hangs_is_cancelled_at_its_deadline_and_the_others_serve() -> None:
     events: list[str] = []
 
     @asynccontextmanager
@@ -141,7 +142,7 @@ async def test_one_that_hangs_is_cancelled_at_its_deadline_and_the_rest_serve() 
         assert problem(host.records[0]).hint.startswith('[host] start_timeout = "..."')
 
 
-async def test_one_that_enters_in_spite_of_its_cancellation_is_left_at_once() -> None:
+async def test_a_lifespan_that_starts_despite_its_cancellation_stops_immediately() -> None:
     left = asyncio.Event()
 
     @asynccontextmanager
@@ -160,7 +161,7 @@ async def test_one_that_enters_in_spite_of_its_cancellation_is_left_at_once() ->
         assert tools(host) == ["tool_of_good"]
 
 
-async def test_one_that_neither_starts_nor_ends_is_left_behind_and_the_rest_serve() -> None:
+async def test_a_lifespan_that_neither_starts_nor_ends_is_given_up_and_the_others_serve() -> None:
     release = asyncio.Event()
 
     @asynccontextmanager
@@ -178,7 +179,7 @@ async def test_one_that_neither_starts_nor_ends_is_left_behind_and_the_rest_serv
         release.set()
 
 
-async def test_when_starting_is_cancelled_what_has_started_is_stopped() -> None:
+async def test_when_the_start_is_cancelled_the_started_plugins_are_stopped() -> None:
     events: list[str] = []
     starting = asyncio.Event()
 
@@ -202,7 +203,7 @@ async def test_when_starting_is_cancelled_what_has_started_is_stopped() -> None:
     assert events == ["enter first", "leave first"]
 
 
-async def test_when_a_scope_around_the_start_is_cancelled_what_has_started_is_stopped() -> None:
+async def test_when_a_scope_around_the_start_is_cancelled_the_started_plugins_are_stopped() -> None:
     events: list[str] = []
     with anyio.CancelScope() as scope:
 
@@ -218,7 +219,7 @@ async def test_when_a_scope_around_the_start_is_cancelled_what_has_started_is_st
     assert events == ["enter first", "leave first"]
 
 
-async def test_one_that_is_no_context_manager_is_told_how_to_become_one() -> None:
+async def test_a_lifespan_that_is_not_a_context_manager_is_an_error_with_a_hint() -> None:
     async def undecorated(plugin: PluginContext[Any]) -> AsyncIterator[None]:
         yield
 
@@ -233,7 +234,7 @@ async def test_one_that_is_no_context_manager_is_told_how_to_become_one() -> Non
 
 
 @pytest.mark.parametrize("kind", [asyncio.TaskGroup, anyio.create_task_group])
-async def test_a_crash_in_the_background_of_one_is_contained_and_recorded(kind: Callable[[], Any]) -> None:
+async def test_a_crash_in_a_background_task_is_contained_and_recorded(kind: Callable[[], Any]) -> None:
     crash = asyncio.Event()
     events: list[str] = []
     ended = asyncio.Event()
@@ -264,7 +265,7 @@ async def test_a_crash_in_the_background_of_one_is_contained_and_recorded(kind: 
     assert events == ["enter good", "leave good"]
 
 
-async def test_one_that_cancels_itself_while_serving_is_recorded() -> None:
+async def test_a_lifespan_that_cancels_itself_while_serving_is_recorded() -> None:
     ended = asyncio.Event()
     scopes: list[anyio.CancelScope] = []
 
@@ -287,7 +288,7 @@ async def test_one_that_cancels_itself_while_serving_is_recorded() -> None:
 
 
 @pytest.mark.parametrize("error", BASE_EXCEPTIONS)
-async def test_one_that_raises_while_stopping_keeps_no_other_from_stopping(
+async def test_an_error_while_stopping_does_not_stop_the_others_from_stopping(
     error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
     events: list[str] = []
@@ -305,7 +306,9 @@ async def test_one_that_raises_while_stopping_keeps_no_other_from_stopping(
     assert said is (error is not asyncio.CancelledError)
 
 
-async def test_one_that_hangs_while_stopping_is_left_behind_at_its_deadline(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lifespan_that_hangs_at_its_end_is_cancelled_at_its_deadline(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     events: list[str] = []
     cancelled = asyncio.Event()
 
@@ -322,10 +325,10 @@ async def test_one_that_hangs_while_stopping_is_left_behind_at_its_deadline(capl
         pass
     await cancelled.wait()
     assert events == ["enter a", "leave a"]
-    assert "the lifespan of plugin hanging did not stop within 0.05 s; left behind" in caplog.messages
+    assert "the lifespan of plugin hanging did not stop within 0.05 s and is cancelled" in caplog.messages
 
 
-def test_lifespans_are_left_in_order_when_the_event_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
+def test_lifespans_stop_in_order_when_the_event_loop_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     events: list[str] = []
     host = hosted({"a": noting(events, "a")})
@@ -339,7 +342,7 @@ def test_lifespans_are_left_in_order_when_the_event_loop_ends(caplog: pytest.Log
 
 
 @pytest.mark.parametrize("seen", ["state", "lifespan_context"])
-async def test_each_plugin_sees_its_own_state_only(seen: str) -> None:
+async def test_each_plugin_sees_only_its_own_state(seen: str) -> None:
     def make(name: str) -> Plugin:
         made = Plugin(lifespan=noting([], name))
 

@@ -1,4 +1,4 @@
-"""A plugin that holds up the event loop is named, with the line it is at."""
+"""A plugin that blocks the event loop is reported with the line that blocks it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Heard(logging.Handler):
-    """Sets an event once a record says what is waited for."""
+    """Sets an event when the expected log record comes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,14 +39,14 @@ def heard() -> Any:
     logging.getLogger("mcp_host").removeHandler(handler)
 
 
-async def test_a_tool_that_blocks_the_loop_is_named_with_its_stack_in_the_log_and_in_the_record(
+async def test_a_tool_that_blocks_the_loop_is_in_the_log_with_its_stack_and_in_the_record(
     heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugin = Plugin()
 
     @plugin.tool
     async def grind() -> str:
-        assert heard.event.wait(30)  # holds the loop up until the watchdog has said so
+        assert heard.event.wait(30)  # blocks the loop until the watchdog has reported it
         return "ground"
 
     host = make_host({"mill": plugin}, options={"host": {"block_warning": "50ms"}})
@@ -54,15 +54,15 @@ async def test_a_tool_that_blocks_the_loop_is_named_with_its_stack_in_the_log_an
         result = await client.call_tool("grind", {})
         assert not result.is_error
         await client.list_tools()
-    assert "tool grind of plugin mill has held up the event loop for more than 0.05 s; it is here:" in caplog.text
+    assert "tool grind of plugin mill has blocked the event loop for more than 0.05 s; it is here:" in caplog.text
     assert "assert heard.event.wait(30)" in caplog.text
-    assert "tool grind of plugin mill held up the event loop for" in caplog.text
+    assert "tool grind of plugin mill blocked the event loop for" in caplog.text
     (warning,) = host.records[0].warnings
-    assert warning.what == "tool grind holds up the event loop, and with it every client"
+    assert warning.what == "tool grind blocks the event loop, and so every client"
     assert "plain def" in warning.hint
 
 
-async def test_what_a_plugin_runs_in_the_background_is_named_too(
+async def test_a_background_task_that_blocks_the_loop_is_reported(
     heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     plugin = Plugin()
@@ -80,17 +80,17 @@ async def test_what_a_plugin_runs_in_the_background_is_named_too(
     async with host.running(), Client(HostServer(host)) as client:
         await client.call_tool("begin", {})
         await started[0]
-    assert "tool begin of plugin mill has held up the event loop" in caplog.text
+    assert "tool begin of plugin mill has blocked the event loop" in caplog.text
 
 
-async def test_a_loop_that_waits_and_a_thread_that_is_busy_are_nothing_to_tell(
+async def test_a_waiting_loop_and_a_busy_thread_are_not_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     plugin = Plugin()
 
     @plugin.tool
     def busy() -> str:
-        time.sleep(0.3)  # in its thread: the case that is all right
+        time.sleep(0.3)  # in its thread, which is allowed
         return "done"
 
     host = make_host(plugin, options={"host": {"block_warning": "150ms"}})
@@ -99,15 +99,15 @@ async def test_a_loop_that_waits_and_a_thread_that_is_busy_are_nothing_to_tell(
     assert "tool busy" not in caplog.text
 
 
-async def test_a_plugin_that_hangs_while_it_is_loaded_is_named(heard: Heard, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_plugin_that_hangs_while_it_loads_is_reported(heard: Heard, caplog: pytest.LogCaptureFixture) -> None:
     class Stuck:
         @hookimpl
         def mcp_tools(self) -> list[Any]:
-            assert heard.event.wait(30)  # until the log has said so
+            assert heard.event.wait(30)  # until it is in the log
             return []
 
     host = make_host({"stuck": Stuck()}, options={"host": {"start_timeout": "50ms"}})
     assert not host.records[0].failed
-    assert "plugin stuck: not loaded after 0.05 s, and nothing is served before; it is here:" in caplog.text
+    assert "plugin stuck is not loaded after 0.05 s, and nothing is served before | hint:" in caplog.text
     assert "assert heard.event.wait(30)" in caplog.text
     assert "hint:  [plugins.stuck] enabled = false" in caplog.text

@@ -220,6 +220,29 @@ def test_requirements_keep_the_comments_of_those_that_stay() -> None:
     assert set_requires('host = { name = "x" }\n', ["a"]) == 'host = { name = "x", requires = ["a"]}\n'
 
 
+@pytest.mark.parametrize("above", ["name='x'\n", "# about the host\n", "name='x'\n# more about the host\n"])
+def test_a_new_key_stays_above_the_comments_of_the_next_table(above: str) -> None:
+    text = f"[host]\n{above}\n# Statistics.\n[plugins.a]\n"
+    after = set_requires(text, ["a"])
+    assert loaded(after)["host"]["requires"] == ["a"]
+    assert after.endswith("\n\n# Statistics.\n[plugins.a]\n")
+    assert set_requires(after, []) == text
+
+
+def test_a_new_key_is_indented_as_its_neighbours() -> None:
+    assert set_requires("  [host]\n    name = 'x'\n", ["a"]) == "  [host]\n    name = 'x'\n    requires = [\"a\"]\n"
+    assert disable_plugin("[plugins]\n  a = { timeout = 1 }\n", "a").startswith(
+        "[plugins]\n  a = { timeout = 1, enabled"
+    )
+
+
+def test_requirements_get_a_table_above_those_that_are_below_it() -> None:
+    text = "[plugins.a]\n\n# how much\n[host.limits]\nqueue = 1\n"
+    after = set_requires(text, ["a"])
+    assert after == text.replace("# how much", '[host]\nrequires = ["a"]\n\n# how much')
+    assert loaded(after)["host"] == {"requires": ["a"], "limits": {"queue": 1}}
+
+
 def test_secrets_are_not_shown() -> None:
     text = '[plugins.a]\nsettings.api_token = "abc" # c\nsettings.db = { password = "def", host = "h" }\ntimeout = 1\n'
     shown = masked(text)

@@ -1,4 +1,4 @@
-"""Which addresses are public, what a rule covers, and what importing the guard costs."""
+"""Which addresses are public, what a rule covers, and what importing the guard loads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host.net import (
+    AddressRule,
     Guard,
-    Rule,
     is_public,
     kind_of,
 )
@@ -109,13 +109,13 @@ def test_an_address_that_is_not_public_says_what_it_is(address: str, kind: str) 
 
 
 @pytest.mark.parametrize("word", ["127.1", "0177.0.0.1", "2130706433", "0x7f000001", "example.com", "", "1.2.3.4 "])
-def test_only_the_usual_form_of_an_address_is_one(word: str) -> None:
+def test_an_address_is_read_only_in_its_usual_form(word: str) -> None:
     with pytest.raises(ValueError, match="IPv4 or IPv6"):
         kind_of(word)
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_keeps_its_kind_when_it_is_hidden(address: IPv4Address) -> None:
+def test_an_ipv4_address_inside_an_ipv6_address_keeps_its_kind(address: IPv4Address) -> None:
     kind = kind_of(address)
     assert kind_of(f"::ffff:{address}") == kind
     assert (kind_of(f"64:ff9b::{address}") is None) is (kind is None)
@@ -124,7 +124,7 @@ def test_an_ipv4_address_keeps_its_kind_when_it_is_hidden(address: IPv4Address) 
 
 
 @given(st.ip_addresses())
-def test_whatever_python_calls_not_global_is_not_public(address: IPv4Address | IPv6Address) -> None:
+def test_an_address_that_python_calls_not_global_is_not_public(address: IPv4Address | IPv6Address) -> None:
     if not address.is_global and (isinstance(address, IPv4Address) or address.ipv4_mapped is None):
         assert kind_of(address) is not None
 
@@ -158,15 +158,15 @@ def test_whatever_python_calls_not_global_is_not_public(address: IPv4Address | I
     ],
 )
 def test_a_rule_covers_what_it_says(rule: str, host: str, address: str, port: int, covered: bool) -> None:
-    assert Rule.parse(rule).covers(host, parse_address(address), port) is covered
+    assert AddressRule.parse(rule).covers(host, parse_address(address), port) is covered
 
 
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
         ("10.0.0.1/8", "write '10.0.0.0/8'"),
-        ("10.0.0.0/33", "is no network"),
-        ("http://localhost", "is no network: write an address"),
+        ("10.0.0.0/33", "is not a network"),
+        ("http://localhost", "is not a network: write an address"),
         ("local host", "neither an address nor a host"),
         ("", "neither an address nor a host"),
         ("-x.org", "neither an address nor a host"),
@@ -180,14 +180,14 @@ def test_a_rule_covers_what_it_says(rule: str, host: str, address: str, port: in
         ("münchen.de", "neither an address nor a host"),
     ],
 )
-def test_a_rule_that_cannot_be_read_says_what_could(rule: str, why: str) -> None:
+def test_the_error_for_a_bad_rule_lists_the_valid_forms(rule: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Rule.parse(rule)
+        AddressRule.parse(rule)
     with pytest.raises(ValueError, match=why):
         Guard(allow=[rule])
 
 
-# What it costs
+# Imports
 
 
 def test_nothing_is_imported_before_a_client_is_made() -> None:

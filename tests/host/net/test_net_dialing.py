@@ -15,12 +15,12 @@ import pytest
 import trustme
 
 from mcp_host.net import (
+    AddressRule,
     BlockedAddressError,
     ExchangeTimeoutError,
     Guard,
     GuardError,
     RefusedURLError,
-    Rule,
     guarded_client,
 )
 from mcp_host.net.dialing import GuardedBackend
@@ -74,10 +74,10 @@ async def test_a_refusal_says_what_the_address_is_and_how_to_allow_it(
             await client.get(f"http://{host}:{port}/")
     assert says in caught.value.what
     assert hint in caught.value.hint
-    assert Rule.parse(caught.value.hint.split('"')[1]).port == port
+    assert AddressRule.parse(caught.value.hint.split('"')[1]).port == port
 
 
-async def test_a_refusal_does_not_tell_what_an_internal_name_resolves_to() -> None:
+async def test_a_refusal_does_not_reveal_the_address_of_an_internal_name() -> None:
     async with name_server({"db.corp": [["10.20.30.40"]]}) as names, guarded_client(resolver=names.resolve) as client:
         with pytest.raises(BlockedAddressError) as caught:
             await client.get("http://db.corp/")
@@ -89,15 +89,15 @@ async def test_a_refusal_does_not_tell_what_an_internal_name_resolves_to() -> No
     ("url", "why"),
     [
         ("ftp://127.0.0.1/", "only http and https are fetched, not ftp"),
-        ("file:///etc/passwd", "that name a host"),
+        ("file:///etc/passwd", "with a host"),
         ("ws://127.0.0.1/", "not ws"),
         ("gopher://127.0.0.1/", "not gopher"),
-        ("http:///path", "that name a host"),
+        ("http:///path", "with a host"),
         ("http://127.0.0.1:0/", "names port 0"),
         ("http://127.0.0.1:65536/", "names port 65536"),
-        ("http://user:secret@127.0.0.1/", "carries a user name or password"),
-        ("http://user@127.0.0.1/", "carries a user name or password"),
-        ("/relative", "that name a host"),
+        ("http://user:secret@127.0.0.1/", "contains a user name or a password"),
+        ("http://user@127.0.0.1/", "contains a user name or a password"),
+        ("/relative", "with a host"),
     ],
 )
 async def test_only_plain_web_urls_are_fetched(url: str, why: str) -> None:
@@ -107,7 +107,7 @@ async def test_only_plain_web_urls_are_fetched(url: str, why: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-async def test_what_is_allowed_is_reached_and_deny_wins() -> None:
+async def test_allowed_addresses_are_reached_and_deny_wins() -> None:
     async with web_server({"/": text("hello")}) as server:
         for allow in (f"127.0.0.1:{server.port}", "127.0.0.0/8", f"localhost:{server.port}"):
             host = "localhost" if "localhost" in allow else "127.0.0.1"
@@ -124,7 +124,7 @@ async def test_what_is_allowed_is_reached_and_deny_wins() -> None:
 # Names that change
 
 
-async def test_a_name_that_changes_its_answer_leads_only_to_the_checked_address() -> None:
+async def test_when_the_dns_answer_changes_only_the_checked_address_is_dialled() -> None:
     async with (
         web_server({"/": text("secret")}) as inner,
         web_server({"/": text("public")}, host="127.0.0.2", port=inner.port) as good,
@@ -208,7 +208,7 @@ async def test_an_address_that_does_not_answer_is_a_connection_error() -> None:
                     await client.get(f"http://{host}:{port}/")
 
 
-async def test_resolving_and_connecting_share_one_time() -> None:
+async def test_resolving_and_connecting_share_one_timeout() -> None:
     async def hang(host: str, port: int) -> Iterable[str]:
         await anyio.sleep_forever()
         return ()
@@ -217,7 +217,7 @@ async def test_resolving_and_connecting_share_one_time() -> None:
         await GuardedBackend(Guard(resolver=hang)).connect_tcp("slow.test", 80, timeout=0.05)
 
 
-async def test_a_connection_that_leads_elsewhere_is_closed_before_anything_is_sent() -> None:
+async def test_a_connection_to_another_address_is_closed_before_anything_is_sent() -> None:
     class Detour(httpcore2.AnyIOBackend):
         async def connect_tcp(self, host: str, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
             return await super().connect_tcp("127.0.0.1", *args, **kwargs)
@@ -245,7 +245,7 @@ async def tls_server(authority: trustme.CA, *names: str) -> AsyncIterator[Any]:
         yield server
 
 
-async def test_the_certificate_is_checked_against_the_name_and_not_the_address() -> None:
+async def test_the_certificate_is_checked_against_the_name_not_the_address() -> None:
     authority = trustme.CA()
     trust = ssl.create_default_context()
     authority.configure_trust(trust)

@@ -1,4 +1,4 @@
-"""What bounds an exchange of the guarded client: bytes, decoded ones included, and seconds."""
+"""The limits of the guarded client's exchanges: bytes, before and after decoding, and seconds."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ async def endless_gzip() -> AsyncIterator[bytes]:
     ],
     ids=["length", "claimed", "endless", "gzip", "deflate", "bomb", "after the end", "redirect", "error"],
 )
-async def test_what_is_too_large_is_stopped(reply: Reply) -> None:
+async def test_a_response_that_is_too_large_is_stopped(reply: Reply) -> None:
     async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=LIMIT) as client:
         with pytest.raises(ResponseTooLargeError, match="100,000 bytes"):
             await client.get(server.url)
 
 
-async def test_what_is_just_small_enough_arrives_whole() -> None:
+async def test_a_response_just_below_the_limit_arrives_complete() -> None:
     body = bytes(range(250)) * (LIMIT // 250)
     packed = {"Content-Encoding": "gzip", "Content-Type": "text/x"}
     routes = {"/": Reply(body=body), "/gzip": Reply(body=gzip.compress(body), headers=packed)}
@@ -77,7 +77,7 @@ async def test_what_is_just_small_enough_arrives_whole() -> None:
         assert "content-encoding" not in response.headers
 
 
-async def test_the_limit_holds_for_all_redirects_together() -> None:
+async def test_the_limit_applies_to_all_redirects_together() -> None:
     hops: dict[str, Any] = {
         f"/{n}": Reply(status=302, body=bytes(LIMIT // 2), headers={"Location": f"/{n + 1}"}) for n in range(3)
     }
@@ -148,7 +148,7 @@ async def read_all(client: httpx2.AsyncClient, url: str) -> list[bytes]:
         return [part async for part in response.aiter_bytes()]
 
 
-async def test_a_streamed_body_is_under_the_same_clock() -> None:
+async def test_a_streamed_body_has_the_same_time_limit() -> None:
     async with (
         web_server({"/": Reply(body=drip)}) as server,
         guarded_client(allow=["127.0.0.1"], timeout=0.5) as client,
@@ -157,7 +157,7 @@ async def test_a_streamed_body_is_under_the_same_clock() -> None:
             await read_all(client, server.url)
 
 
-async def test_a_request_that_is_sent_again_has_all_its_time_again() -> None:
+async def test_a_request_that_is_sent_again_begins_with_full_limits() -> None:
     async with web_server({"/": text("hello")}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=8) as client:
         request = client.build_request("GET", server.url)
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Where redirects may lead, what goes along, and what of the environment the guarded client leaves alone."""
+"""Where redirects may lead, which headers follow them, and that the environment's proxies are not used."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_redirects_are_followed_and_counted() -> None:
         assert server.targets[-1] == "/3"
 
 
-async def test_credentials_stay_with_the_origin_they_were_meant_for() -> None:
+async def test_credentials_are_sent_only_to_their_own_origin() -> None:
     secrets = {"Authorization": "Bearer s", "X-Api-Key": "s", "Proxy-Authorization": "Basic s", "Cookie": "s=1"}
     async with (
         web_server({"/": text("other")}) as other,
@@ -81,7 +81,7 @@ async def test_no_cookie_is_kept() -> None:
     assert all("cookie" not in request.headers for request in server.requests)
 
 
-async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_from_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with web_server() as proxy, web_server({"/": text("direct")}) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)

@@ -44,6 +44,7 @@ def test_a_record_is_json() -> None:
         "import_ms": None,
         "contributed": {"tools": [], "resources": [], "templates": [], "prompts": []},
         "health": None,
+        "error_id": None,
     }
     serving = PluginRecord("mean", health=Health(calls=2, circuit=Circuit("open", 3, "why", 1.5)))
     assert serving.to_json()["health"] == {
@@ -53,6 +54,27 @@ def test_a_record_is_json() -> None:
         "circuit": {"state": "open", "failures": 3, "last_failure": "why", "retry_in": 1.5},
     }
     assert PluginRecord("mean").to_json()["stage"] is None
+
+
+def test_a_client_sees_of_a_failure_the_stage_and_the_id_and_no_text() -> None:
+    problem = Problem("no licence at https://u:pass@x", "/etc/mcp-host.toml:2", "pip install secret")
+    failed = PluginRecord("mean", stage=Stage.FOUND, problem=problem, warnings=(problem,), error_id="1a2b3c4d")
+    shown = failed.for_clients()
+    assert (shown.name, shown.stage, shown.error_id, shown.failed) == ("mean", Stage.FOUND, "1a2b3c4d", True)
+    assert shown.problem is not None
+    assert shown.problem.what == "it failed after found (error 1a2b3c4d; the server's log has the details)"
+    assert [warning.what for warning in shown.warnings] == [
+        "something is wrong with it (error 1a2b3c4d; the server's log has the details)"
+    ]
+    text = json.dumps(shown.to_json())
+    assert not any(word in text for word in ("licence", "/etc", "pip"))
+    assert PluginRecord("mean", stage=Stage.SERVING).for_clients() == PluginRecord("mean", stage=Stage.SERVING)
+
+
+def test_a_record_says_how_far_its_plugin_came() -> None:
+    assert PluginRecord("mean", stage=Stage.SERVING).fate == "serving"
+    assert PluginRecord("mean", stage=Stage.FOUND, problem=Problem("what")).fate == "failed after found"
+    assert PluginRecord("mean", problem=Problem("what")).fate == "failed"
 
 
 def test_what_is_contributed_is_counted_in_words() -> None:

@@ -1,4 +1,4 @@
-"""The ASGI app: served, mounted several times in one app, guarded, with CORS, plugin routes and token checks."""
+"""The ASGI app: served, mounted several times in one app, with header checks, CORS, plugin routes and tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mcp_host.asgi import HostApp, create_app
 from mcp_host.config import HostConfig, is_loopback, parse_config
 from mcp_host.errors import HostError
 from mcp_host.server.host import StartRefusedError
-from mcp_host.server.http.app import guard_settings, url
+from mcp_host.server.http.app import header_settings, url
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,7 @@ each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 
 
 class Named(Plugin):
-    """A plugin that says its name, with a route and a lifespan that is recorded."""
+    """A plugin that returns its name, with a route and a recorded lifespan."""
 
     def __init__(self, name: str) -> None:
         self.events: list[str] = []
@@ -117,7 +117,7 @@ async def test_several_apps_are_mounted_side_by_side_and_start_with_the_outer_on
 
 
 @each_era
-async def test_a_mounted_app_that_nobody_starts_starts_with_its_first_request(mode: str) -> None:
+async def test_a_mounted_app_starts_with_its_first_request(mode: str) -> None:
     app, plugin = app_of("lazy")
     outer = Starlette(routes=[Mount("/tools", app)])
     assert plugin.events == []
@@ -128,7 +128,7 @@ async def test_a_mounted_app_that_nobody_starts_starts_with_its_first_request(mo
     assert plugin.events == ["start", "stop"]
 
 
-async def test_one_lifespan_serves_the_starlette_parameter() -> None:
+async def test_the_lifespan_fits_the_starlette_parameter() -> None:
     app, plugin = app_of("one")
     outer = Starlette(routes=[Mount("/", app)], lifespan=app.lifespan)
     async with outer.router.lifespan_context(outer):
@@ -152,7 +152,7 @@ async def test_the_app_speaks_the_lifespan_protocol() -> None:
     assert plugin.events == ["start", "stop"]
 
 
-async def test_an_app_whose_required_plugin_cannot_start_says_so_to_its_server() -> None:
+async def test_an_app_reports_to_its_server_that_a_required_plugin_cannot_start() -> None:
     plugin = Plugin(lifespan=lambda context: failing())
     required = parse_config("[plugins.bad]\nrequired = true\n", environ={})
     app = create_app(required, objects={"bad": plugin})
@@ -179,7 +179,7 @@ async def failing() -> AsyncIterator[None]:
     yield
 
 
-def test_create_app_reads_a_file_and_refuses_without_what_is_required(tmp_path: Path) -> None:
+def test_create_app_reads_a_file_and_refuses_without_a_required_plugin(tmp_path: Path) -> None:
     path = tmp_path / "mcp-host.toml"
     path.write_text("[plugins.nowhere]\nrequired = true\n", encoding="utf-8")
     with pytest.raises(StartRefusedError, match="nowhere"):
@@ -188,7 +188,7 @@ def test_create_app_reads_a_file_and_refuses_without_what_is_required(tmp_path: 
     assert create_app(str(path)).host.config.transport.kind == "http"
 
 
-# The guard
+# Header checks
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/health", "/nothing"])
@@ -196,7 +196,7 @@ def test_create_app_reads_a_file_and_refuses_without_what_is_required(tmp_path: 
     ("headers", "status"),
     [({"host": "evil.example"}, 421), ({"origin": "http://evil.example"}, 403), ({"host": "127.0.0.1.evil"}, 421)],
 )
-async def test_foreign_hosts_and_origins_are_turned_away_on_every_route(
+async def test_foreign_hosts_and_origins_are_refused_on_every_route(
     path: str, headers: dict[str, str], status: int
 ) -> None:
     app, plugin = app_of("guarded")
@@ -205,7 +205,7 @@ async def test_foreign_hosts_and_origins_are_turned_away_on_every_route(
     assert plugin.events == [], "a request that is turned away does not even start the plugins"
 
 
-async def test_a_plugin_s_websocket_is_guarded_like_the_rest() -> None:
+async def test_the_headers_of_a_plugins_websocket_are_checked() -> None:
     class Sockets:
         @hookimpl
         def mcp_routes(self) -> list[WebSocketRoute]:
@@ -235,7 +235,7 @@ async def test_a_plugin_s_websocket_is_guarded_like_the_rest() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "localhost:1", "[::1]:8000"])
-async def test_this_machine_s_own_names_are_let_in(host: str) -> None:
+async def test_this_machines_own_names_are_accepted(host: str) -> None:
     app, _ = app_of("guarded")
     async with http(app) as web:
         response = await web.get("/health", headers={"host": host, "origin": f"http://{host}"})
@@ -244,12 +244,12 @@ async def test_this_machine_s_own_names_are_let_in(host: str) -> None:
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.7", "mcp.example.com"])
-def test_a_bind_address_that_others_reach_needs_allowed_hosts(bind: str) -> None:
+def test_a_bind_address_beyond_this_machine_needs_allowed_hosts(bind: str) -> None:
     with pytest.raises(HostError) as caught:
-        guard_settings(config(f'host = "{bind}"'))
+        header_settings(config(f'host = "{bind}"'))
     assert caught.value.hint.startswith('[transport] allowed_hosts = ["mcp.example.com"]')
     named = f'host = "{bind}"\nallowed_hosts = ["mcp.example.com", "x.example:9"]\ninsecure = true'
-    guarded = guard_settings(config(named))
+    guarded = header_settings(config(named))
     assert guarded.enable_dns_rebinding_protection
     assert {"mcp.example.com", "mcp.example.com:*", "x.example:9"} <= set(guarded.allowed_hosts)
     assert "x.example:9:*" not in guarded.allowed_hosts
@@ -259,7 +259,7 @@ def test_a_bind_address_that_others_reach_needs_allowed_hosts(bind: str) -> None
     ("host", "loopback"),
     [("127.0.0.1", True), ("127.0.0.2", True), ("::1", True), ("[::1]", True), ("localhost", True), ("0.0.0.0", False)],
 )
-def test_loopback_is_told_from_the_rest(host: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognized(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
@@ -272,14 +272,14 @@ def test_loopback_is_told_from_the_rest(host: str, loopback: bool) -> None:
         ('host = "0.0.0.0"', "http://127.0.0.1:8000/mcp"),
     ],
 )
-def test_the_url_shown_is_one_a_client_can_use(transport: str, expected: str) -> None:
+def test_a_client_can_use_the_shown_url(transport: str, expected: str) -> None:
     assert url(config(transport)) == expected
 
 
 # Browsers
 
 
-async def test_cors_lets_the_configured_origins_in_and_exposes_the_session_id() -> None:
+async def test_cors_accepts_the_configured_origins_and_exposes_the_session_id() -> None:
     app, _ = app_of("cors", 'cors = ["https://app.example.com"]')
     headers = {"origin": "https://app.example.com", "access-control-request-method": "POST"}
     async with http(app) as web:
@@ -318,7 +318,7 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
         ("stateless = true\njson_response = true", "application/json", False),
     ],
 )
-async def test_answers_stream_or_are_json_with_sessions_or_without(
+async def test_responses_are_streams_or_json_with_or_without_sessions(
     transport: str, content_type: str, session: bool
 ) -> None:
     app, _ = app_of("one", transport)
@@ -329,7 +329,7 @@ async def test_answers_stream_or_are_json_with_sessions_or_without(
         assert ("mcp-session-id" in response.headers) is session
 
 
-async def test_a_body_over_the_cap_is_refused() -> None:
+async def test_a_body_over_the_limit_is_refused() -> None:
     app, _ = app_of("one", "max_request_size = 100")
     async with app.running(), http(app) as web:
         assert (await web.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 413
@@ -368,7 +368,7 @@ def guarded_app(verifier: str = "tokens") -> HostApp:
 
 
 @each_era
-async def test_a_plugin_verifies_tokens_and_tools_ask_for_scopes(mode: str) -> None:
+async def test_a_plugin_verifies_tokens_and_tools_require_scopes(mode: str) -> None:
     app = guarded_app()
     async with app.running():
         async with http(app) as web:
@@ -392,13 +392,13 @@ async def test_a_plugin_verifies_tokens_and_tools_ask_for_scopes(mode: str) -> N
     ("verifier", "what"),
     [("nowhere", "there is no plugin 'nowhere'"), ("named", "has no mcp_token_verifier hook")],
 )
-def test_a_check_that_cannot_be_made_keeps_the_server_from_being_made(verifier: str, what: str) -> None:
+def test_a_missing_verifier_prevents_the_server(verifier: str, what: str) -> None:
     with pytest.raises(HostError, match=what) as caught:
         guarded_app(verifier)
     assert "auth.verifier" in caught.value.where
 
 
-def test_a_failed_verifier_plugin_keeps_the_server_from_being_made() -> None:
+def test_a_failed_verifier_plugin_prevents_the_server() -> None:
     broken = config(more=AUTH.format(verifier="tokens"))
     with pytest.raises(HostError, match="plugin 'tokens' failed"):
         create_app(broken, objects={"named": Named("x"), "tokens": object()})
@@ -407,7 +407,7 @@ def test_a_failed_verifier_plugin_keeps_the_server_from_being_made() -> None:
 # Routes
 
 
-def test_two_plugins_cannot_have_one_route_nor_take_the_endpoint() -> None:
+def test_two_plugins_cannot_have_the_same_route_or_the_endpoint() -> None:
     both = parse_config("[plugins.a]\n[plugins.b]\n[plugins.c]\n", environ={})
     taker = Plugin()
 
@@ -417,7 +417,7 @@ def test_two_plugins_cannot_have_one_route_nor_take_the_endpoint() -> None:
 
     app = create_app(both, objects={"a": Named("a"), "b": Named("b"), "c": taker})
     problems = [record.problem.what if record.problem else None for record in app.host.records]
-    # Names clash first: the second plugin's tools are those of the first.
+    # The plugins have the same tools, so their names clash first.
     assert problems[0] is None
     assert "'who'" in str(problems[1])
     assert "'/mcp'" in str(problems[2])
@@ -430,7 +430,7 @@ def test_two_plugins_cannot_have_one_route_nor_take_the_endpoint() -> None:
     assert "plugin 'a'" in problem.what
 
 
-async def test_the_app_is_done_when_the_loop_ends() -> None:
+async def test_the_app_stops_when_the_loop_ends() -> None:
     plugin = Named("loop")
     app = create_app(config(), objects={"named": plugin})
 

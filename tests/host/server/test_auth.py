@@ -1,4 +1,4 @@
-"""`[auth]`: JWTs checked against an issuer's keys, whatever is wrong with either, and addresses that need it."""
+"""`[auth]`: JWTs are checked with an issuer's keys, errors in both, and which addresses need `[auth]`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mcp_host.server.auth.jwks import (
     SigningKeys,
     metadata_urls,
 )
-from mcp_host.server.http.app import guard_settings
+from mcp_host.server.http.app import header_settings
 from support.issuer import EC_KEY, OTHER_KEY, RSA_KEY, Issuer, jwk, serving_issuer
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ plugin = Plugin()
 
 @plugin.tool
 def who(ctx: Context) -> dict[str, Any]:
-    """Say who calls."""
+    """Return the caller."""
     token = get_access_token()
     assert token is not None
     return {"client": ctx.client_id, "subject": token.subject, "scopes": token.scopes, "claims": token.claims}
@@ -61,7 +61,7 @@ def who(ctx: Context) -> dict[str, Any]:
 
 @plugin.tool(scopes=["admin"])
 def wipe() -> str:
-    """Ask for more than the server does."""
+    """Require more scopes than the server."""
     return "wiped"
 
 
@@ -115,7 +115,7 @@ async def client_of(app: HostApp, mode: str, token: str) -> AsyncIterator[Client
 
 
 @each_era
-async def test_a_token_s_claims_say_who_calls_and_tools_ask_for_their_scopes(issuer: Issuer, mode: str) -> None:
+async def test_a_tokens_claims_name_the_caller_and_tools_require_their_scopes(issuer: Issuer, mode: str) -> None:
     app = app_of(issuer)
     async with app.running():
         async with client_of(app, mode, issuer.token(scope="mcp notes mcp")) as client:
@@ -123,7 +123,7 @@ async def test_a_token_s_claims_say_who_calls_and_tools_ask_for_their_scopes(iss
             assert said is not None
             assert (said["client"], said["subject"], said["scopes"]) == ("editor", "ann", ["mcp", "notes"])
             assert said["claims"]["iss"] == issuer.url
-            # Listed, and not allowed: the listing is the same for every caller.
+            # The tool is listed but not allowed. The list is the same for every caller.
             assert {tool.name for tool in (await client.list_tools()).tools} == {"who", "wipe"}
             refused = await client.call_tool("wipe", {})
             assert refused.is_error
@@ -152,7 +152,7 @@ GOOD: dict[str, Callable[[Issuer], str]] = {
 
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
-async def test_a_good_token_is_let_in(issuer: Issuer, make: Callable[[Issuer], str]) -> None:
+async def test_a_valid_token_is_accepted(issuer: Issuer, make: Callable[[Issuer], str]) -> None:
     app = app_of(issuer)
     async with app.running():
         assert (await answer(app, make(issuer))).status_code == 200
@@ -166,7 +166,7 @@ def unsigned(issuer: Issuer) -> str:
 
 
 def signed_with_the_public_key(issuer: Issuer) -> str:
-    """The oldest trick: what verifies an RSA signature, used as the secret of an HMAC."""
+    """A known attack: the public RSA key is used as the secret of an HMAC."""
     secret = RSA_KEY.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -234,7 +234,7 @@ BAD: dict[str, tuple[Callable[[Issuer], str], str]] = {
 
 
 @pytest.mark.parametrize(("make", "reason"), BAD.values(), ids=BAD)
-async def test_a_bad_token_is_refused_and_only_the_log_says_why(
+async def test_a_bad_token_is_refused_and_only_the_log_has_the_reason(
     issuer: Issuer, make: Callable[[Issuer], str], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, token = app_of(issuer), make(issuer)
@@ -259,7 +259,7 @@ async def test_a_missing_token_is_401_and_a_missing_scope_403(issuer: Issuer) ->
             assert 'error="insufficient_scope"' in response.headers["www-authenticate"]
 
 
-async def test_only_the_configured_algorithms_and_audience_count(issuer: Issuer) -> None:
+async def test_only_the_configured_algorithms_and_audience_are_accepted(issuer: Issuer) -> None:
     app = app_of(issuer, 'algorithms = ["RS256"]\naudience = "api://tools"')
     async with app.running():
         for key, algorithm, audience, status in (
@@ -274,9 +274,7 @@ async def test_only_the_configured_algorithms_and_audience_count(issuer: Issuer)
             assert (await answer(app, token)).status_code == status
 
 
-async def test_a_key_too_short_to_be_trusted_is_not_trusted(
-    own_issuer: Issuer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_key_that_is_too_short_is_not_trusted(own_issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     own_issuer.serve_keys(jwk(short, "short"))
     app = app_of(own_issuer)
@@ -288,7 +286,7 @@ async def test_a_key_too_short_to_be_trusted_is_not_trusted(
     assert "too short to be trusted" in caplog.text
 
 
-async def test_the_metadata_names_the_issuer_as_the_configuration_does(issuer: Issuer) -> None:
+async def test_the_metadata_names_the_issuer_as_configured(issuer: Issuer) -> None:
     app = app_of(issuer)
     async with app.running(), http(app) as web:
         found = (await web.get("/.well-known/oauth-protected-resource/mcp")).json()
@@ -325,7 +323,7 @@ async def test_keys_are_fetched_once_while_they_are_fresh(own_issuer: Issuer) ->
     assert own_issuer.asked == ["/jwks"] * 2
 
 
-async def test_a_rotated_key_is_found_and_unknown_ones_do_not_make_the_issuer_busy(own_issuer: Issuer) -> None:
+async def test_a_rotated_key_is_found_and_unknown_keys_do_not_flood_the_issuer(own_issuer: Issuer) -> None:
     clock = Clock()
     keys = keys_of(own_issuer, clock)
     assert await keys.find("new", "ES256") is None
@@ -339,7 +337,7 @@ async def test_a_rotated_key_is_found_and_unknown_ones_do_not_make_the_issuer_bu
     assert len(own_issuer.asked) == 2
 
 
-async def test_an_outage_is_bridged_for_a_while_and_no_longer(
+async def test_old_keys_are_used_for_a_limited_time_during_an_outage(
     own_issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()
@@ -357,7 +355,7 @@ async def test_an_outage_is_bridged_for_a_while_and_no_longer(
     assert await keys.find("ec", "ES256") is not None
 
 
-async def test_an_issuer_that_is_down_is_asked_again_soon_and_not_at_once(own_issuer: Issuer) -> None:
+async def test_an_issuer_that_is_down_is_asked_again_after_a_pause(own_issuer: Issuer) -> None:
     clock = Clock()
     own_issuer.status = 500
     keys = keys_of(own_issuer, clock)
@@ -394,13 +392,13 @@ async def test_an_issuer_that_is_down_is_asked_again_soon_and_not_at_once(own_is
         ({"keys": [jwk(EC_KEY, "ec") | {"kid": 7}]}, "no key that fits"),
     ],
 )
-async def test_a_document_that_is_no_jwks_gives_no_keys(own_issuer: Issuer, document: Any, reason: str) -> None:
+async def test_a_document_that_is_not_a_jwks_gives_no_keys(own_issuer: Issuer, document: Any, reason: str) -> None:
     own_issuer.documents["/jwks"] = document
     with pytest.raises(KeysUnavailableError, match=reason):
         await keys_of(own_issuer, Clock()).find("ec", "ES256")
 
 
-async def test_one_bad_key_does_not_spoil_the_others(own_issuer: Issuer) -> None:
+async def test_one_bad_key_does_not_affect_the_others(own_issuer: Issuer) -> None:
     edwards = ed25519.Ed25519PrivateKey.generate()
     own_issuer.serve_keys(jwk(EC_KEY, "bad", y="!"), jwk(edwards, "ed"), jwk(EC_KEY, "ec"))
     keys = keys_of(own_issuer, Clock())
@@ -409,12 +407,12 @@ async def test_one_bad_key_does_not_spoil_the_others(own_issuer: Issuer) -> None
     assert await keys.find("bad", "ES256") is None
 
 
-async def test_without_a_kid_two_keys_that_fit_are_as_good_as_none(own_issuer: Issuer) -> None:
+async def test_without_a_kid_two_matching_keys_are_ambiguous(own_issuer: Issuer) -> None:
     own_issuer.serve_keys(jwk(EC_KEY, "ec"), jwk(OTHER_KEY, "other"))
     assert await keys_of(own_issuer, Clock()).find(None, "ES256") is None
 
 
-async def test_redirects_are_not_followed_and_nobody_at_the_address_is_an_outage(own_issuer: Issuer) -> None:
+async def test_redirects_are_not_followed_and_no_answer_is_an_outage(own_issuer: Issuer) -> None:
     own_issuer.status = 302
     with pytest.raises(KeysUnavailableError, match="answered 302"):
         await keys_of(own_issuer, Clock()).find("ec", "ES256")
@@ -422,7 +420,7 @@ async def test_redirects_are_not_followed_and_nobody_at_the_address_is_an_outage
         await keys_of(own_issuer, Clock(), url="http://127.0.0.1:1/jwks").find("ec", "ES256")
 
 
-def test_metadata_is_looked_for_where_the_rfcs_put_it() -> None:
+def test_metadata_is_searched_at_the_urls_of_the_rfcs() -> None:
     assert list(metadata_urls("https://a.example")) == [
         "https://a.example/.well-known/oauth-authorization-server",
         "https://a.example/.well-known/openid-configuration",
@@ -454,21 +452,19 @@ async def test_keys_are_found_through_each_form_of_metadata(place: int) -> None:
         ({"jwks_uri": "http://[::1/"}, "is not an https:// URL"),
     ],
 )
-async def test_metadata_that_leads_elsewhere_is_not_followed(
-    own_issuer: Issuer, change: dict[str, Any], reason: str
-) -> None:
+async def test_metadata_of_another_issuer_is_not_used(own_issuer: Issuer, change: dict[str, Any], reason: str) -> None:
     own_issuer.documents["/.well-known/oauth-authorization-server"].update(change)
     with pytest.raises(KeysUnavailableError, match=reason):
         await keys_of(own_issuer, Clock(), url=None).find("ec", "ES256")
 
 
-async def test_an_issuer_without_metadata_says_where_it_was_looked_for(own_issuer: Issuer) -> None:
+async def test_the_error_for_an_issuer_without_metadata_lists_the_searched_urls(own_issuer: Issuer) -> None:
     own_issuer.documents.clear()
     with pytest.raises(KeysUnavailableError, match=r"oauth-authorization-server answered 404; .*openid-configuration"):
         await keys_of(own_issuer, Clock(), url=None).find("ec", "ES256")
 
 
-async def test_a_host_whose_issuer_is_down_starts_says_so_answers_503_and_recovers(
+async def test_a_host_whose_issuer_is_down_starts_answers_503_and_recovers(
     own_issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
     own_issuer.status = 500
@@ -495,9 +491,9 @@ async def test_a_host_whose_issuer_is_down_starts_says_so_answers_503_and_recove
 @pytest.mark.parametrize(
     ("lines", "where", "what"),
     [
-        ('verifier = "plugin:a"\njwks = "https://i.example/k"', "auth.jwks", "'jwks' may not stand beside `verifier`"),
-        ('verifier = "plugin:a"\naudience = "x"', "auth.audience", "'audience' may not stand beside `verifier`"),
-        ('verifier = "plugin:a"\nalgorithms = ["RS256"]', "auth.algorithms", "may not stand beside `verifier`"),
+        ('verifier = "plugin:a"\njwks = "https://i.example/k"', "auth.jwks", "'jwks' may not be used with `verifier`"),
+        ('verifier = "plugin:a"\naudience = "x"', "auth.audience", "'audience' may not be used with `verifier`"),
+        ('verifier = "plugin:a"\nalgorithms = ["RS256"]', "auth.algorithms", "may not be used with `verifier`"),
         ('jwks = "http://keys.example/k"', "auth.jwks", "'jwks' must be an https:// URL"),
         ('algorithms = ["none"]', "auth.algorithms[0]", "must be 'RS256'"),
         ('algorithms = ["HS256"]', "auth.algorithms[0]", "not 'HS256'"),
@@ -505,7 +501,7 @@ async def test_a_host_whose_issuer_is_down_starts_says_so_answers_503_and_recove
         ('audience = ""', "auth.audience", "at least 1 character"),
     ],
 )
-def test_a_check_that_makes_no_sense_is_said_with_its_place(lines: str, where: str, what: str) -> None:
+def test_an_auth_table_that_makes_no_sense_is_an_error_with_its_place(lines: str, where: str, what: str) -> None:
     with pytest.raises(InvalidConfigError) as caught:
         parse_config(f'[auth]\nissuer = "https://i.example"\nresource = "https://r.example/mcp"\n{lines}\n', environ={})
     (problem,) = caught.value.problems
@@ -513,7 +509,7 @@ def test_a_check_that_makes_no_sense_is_said_with_its_place(lines: str, where: s
     assert what in problem.what
 
 
-def test_an_issuer_whose_keys_are_to_be_found_has_to_be_safe_to_ask() -> None:
+def test_an_issuer_whose_keys_are_fetched_needs_a_safe_url() -> None:
     text = '[auth]\nissuer = "http://i.example"\nresource = "https://r.example/mcp"\n'
     with pytest.raises(InvalidConfigError, match="'issuer' must be an https:// URL"):
         parse_config(text, environ={})
@@ -521,27 +517,27 @@ def test_an_issuer_whose_keys_are_to_be_found_has_to_be_safe_to_ask() -> None:
         assert parse_config(text + line, environ={}).auth is not None
 
 
-# Addresses that others reach
+# Addresses beyond this machine
 
 AUTH = '[auth]\nissuer = "https://i.example"\nresource = "https://r.example/mcp"\n'
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.7", "mcp.example.com"])
-def test_an_address_that_others_reach_needs_to_know_who_may_call(bind: str) -> None:
+def test_an_address_beyond_this_machine_needs_auth_or_insecure(bind: str) -> None:
     text = f'[transport]\nhost = "{bind}"\nallowed_hosts = ["mcp.example.com"]\n'
     with pytest.raises(HostError, match="without \\[auth\\] would let everyone") as caught:
-        guard_settings(parse_config(text, environ={}))
+        header_settings(parse_config(text, environ={}))
     assert caught.value.hint.startswith("[transport] insecure = true")
     assert caught.value.where == "mcp-host.toml:2: transport.host"
-    guard_settings(parse_config(text + "insecure = true\n", environ={}))
-    guard_settings(parse_config(text + AUTH, environ={}))
+    header_settings(parse_config(text + "insecure = true\n", environ={}))
+    header_settings(parse_config(text + AUTH, environ={}))
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "localhost", "::1"])
-def test_this_machine_s_own_addresses_need_neither(bind: str) -> None:
-    guard_settings(parse_config(f'[transport]\nhost = "{bind}"\n', environ={}))
+def test_this_machines_own_addresses_need_neither(bind: str) -> None:
+    header_settings(parse_config(f'[transport]\nhost = "{bind}"\n', environ={}))
 
 
-def test_insecure_does_not_stand_for_allowed_hosts() -> None:
+def test_insecure_does_not_replace_allowed_hosts() -> None:
     with pytest.raises(HostError, match="DNS rebinding"):
-        guard_settings(parse_config('[transport]\nhost = "0.0.0.0"\ninsecure = true\n' + AUTH, environ={}))
+        header_settings(parse_config('[transport]\nhost = "0.0.0.0"\ninsecure = true\n' + AUTH, environ={}))

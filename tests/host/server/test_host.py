@@ -45,7 +45,7 @@ def failing(context: PluginContext) -> AbstractAsyncContextManager[None]:
         ({"host": {"on_error": "fail"}}, '[host] on_error = "fail"'),
     ],
 )
-async def test_what_is_required_and_fails_is_a_refusal_that_says_which_line_asks_for_it(
+async def test_a_failed_required_plugin_is_an_error_with_the_line_that_requires_it(
     options: dict[str, Any], reason: str
 ) -> None:
     host = make_host({"good": Plugin(), "bad": object()}, options=options)
@@ -63,7 +63,7 @@ async def test_what_is_required_and_fails_is_a_refusal_that_says_which_line_asks
     assert events == ["start good", "stop good"]
 
 
-async def test_a_failed_plugin_that_nobody_requires_lets_the_others_serve() -> None:
+async def test_if_an_optional_plugin_fails_the_others_serve() -> None:
     plugin = Plugin(lifespan=failing)
     plugin.tool(name="lost")(lambda: "x")
     good = Plugin()
@@ -86,7 +86,7 @@ async def test_disabled_plugins_are_recorded_and_not_loaded() -> None:
     assert host.instructions is None
 
 
-async def test_overlapping_uses_enter_the_lifespans_once() -> None:
+async def test_overlapping_runs_start_the_lifespans_once() -> None:
     events: list[str] = []
     host = make_host({"a": Plugin(lifespan=recording(events)), "b": Plugin(lifespan=recording(events))})
     async with host.running():
@@ -96,7 +96,7 @@ async def test_overlapping_uses_enter_the_lifespans_once() -> None:
     assert events == ["start a", "start b", "stop b", "stop a"]
 
 
-async def test_a_host_that_is_cancelled_again_and_again_still_leaves_its_lifespans() -> None:
+async def test_a_host_that_is_cancelled_repeatedly_still_stops_its_lifespans() -> None:
     events: list[str] = []
     gate = anyio.Event()
     host: Host = make_host({"a": Plugin(lifespan=recording(events, gate=gate))})

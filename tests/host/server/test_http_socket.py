@@ -15,8 +15,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_small_answers_are_sent_at_once(host: str) -> None:
-    """Without TCP_NODELAY the second small write of an answer waits until the client acknowledges the first."""
+async def test_small_responses_are_sent_immediately(host: str) -> None:
+    """Without TCP_NODELAY the second small write of a response waits until the client acknowledges the first."""
     config = parse_config(f'[transport]\nkind = "http"\nhost = "{host}"\nport = 0\n', source="test", environ={})
     accepted: asyncio.Queue[int] = asyncio.Queue()
 

@@ -1,4 +1,4 @@
-"""Reloading: a whole new catalog or the old one, under calls, with the lifespans of unchanged plugins left alone."""
+"""A reload serves a whole new catalog or keeps the old one, during calls; unchanged plugins keep their lifespans."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,7 +40,7 @@ class Settings(BaseModel, extra="forbid"):
 
 
 class World:
-    """Two plugins, `a` with a lifespan that is recorded, and a TOML that a test edits."""
+    """Two plugins (`a` has a recorded lifespan) and a TOML that a test edits."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -133,7 +134,9 @@ async def test_plugins_are_added_reconfigured_renamed_and_removed_while_serving(
         ("[plugins.a", "invalid TOML"),
     ],
 )
-async def test_a_configuration_that_cannot_be_served_changes_nothing_and_says_why(broken: str, why: str) -> None:
+async def test_a_configuration_that_cannot_be_served_changes_nothing_and_the_log_says_why(
+    broken: str, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
     world = World("[plugins.a]\n")
     async with world.host.running(), Client(world.server) as client:
         before, records = world.host.catalog, world.host.records
@@ -144,14 +147,21 @@ async def test_a_configuration_that_cannot_be_served_changes_nothing_and_says_wh
         assert text(await client.call_tool("a_say", {})) == "one"
         contents = (await client.read_resource("mcp-host://plugins")).contents[0]
         assert isinstance(contents, TextResourceContents)
-        assert why in json.loads(contents.text)["reload_problem"]["what"]
+        assert why not in contents.text
+        assert why in str(world.host.reload_problem)
+        (logged,) = [message for message in caplog.messages if message.startswith("not reloaded")]
+        error_id = re.findall(r"\(error ([0-9a-f]{8})\)", logged)[0]
+        assert why in logged
+        assert json.loads(contents.text)["reload_problem"]["what"] == (
+            f"the new configuration is not served (error {error_id}; the server's log has the details)"
+        )
         world.text = "[plugins.a]\n"
         assert await world.reloader.reload()
         assert world.host.reload_problem is None
     assert world.events == ["start a one", "stop a one"]
 
 
-async def test_a_plugin_that_clashes_in_the_new_configuration_is_untouched_in_the_old_one() -> None:
+async def test_a_plugin_that_clashes_in_the_new_configuration_keeps_serving_in_the_old_one() -> None:
     world = World("[plugins.a]\n")
     clash = Plugin()
     clash.tool(name="a_say")(lambda: "clash")
@@ -185,7 +195,7 @@ async def test_a_call_in_flight_finishes_on_the_generation_it_started_in(mode: s
             await anyio.lowlevel.checkpoint()
 
 
-async def test_clients_of_2026_hear_once_of_each_kind_that_changed() -> None:
+async def test_clients_of_2026_are_notified_once_for_each_changed_list() -> None:
     world = World("[plugins.a]\n")
     async with (
         world.host.running(),
@@ -205,7 +215,7 @@ async def test_clients_of_2026_hear_once_of_each_kind_that_changed() -> None:
         assert seen == ["ToolsListChanged", "PromptsListChanged"]
 
 
-async def test_handshake_clients_hear_once_of_each_kind_that_changed() -> None:
+async def test_handshake_clients_are_notified_once_for_each_changed_list() -> None:
     world = World("[plugins.a]\n")
     seen: list[str] = []
     both = anyio.Event()
@@ -229,14 +239,14 @@ async def test_handshake_clients_hear_once_of_each_kind_that_changed() -> None:
     ]
 
 
-async def test_what_only_a_restart_can_change_is_said(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_change_that_needs_a_restart_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     world = World("[plugins.a]\n")
     world.text = "[transport]\nport = 9\n[plugins.a]\n"
     assert await world.reloader.reload()
     assert "[transport] has changed" in caplog.text
 
 
-async def test_a_plugin_whose_code_is_new_is_loaded_again() -> None:
+async def test_a_plugin_with_new_code_is_loaded_again() -> None:
     world = World("[plugins.a]\n")
     async with world.host.running():
         assert await world.reloader.reload(changed={"a"})
@@ -245,7 +255,7 @@ async def test_a_plugin_whose_code_is_new_is_loaded_again() -> None:
     assert world.events == ["start a one", "start a one", "stop a one", "stop a one"]
 
 
-async def test_a_plugin_that_failed_before_may_go_on_failing() -> None:
+async def test_a_plugin_that_already_failed_may_fail_again() -> None:
     world = World("[plugins.a]\n[plugins.c]\n")
     async with world.host.running(), Client(world.server) as client:
         world.text = "[plugins.a]\n[plugins.c]\n[plugins.b]\n"
@@ -255,7 +265,7 @@ async def test_a_plugin_that_failed_before_may_go_on_failing() -> None:
 
 
 async def test_a_storm_of_reloads_loses_no_call_and_leaks_nothing() -> None:
-    """200 reloads under constant calls: answers are right, no list is mixed, all that was started is stopped."""
+    """200 reloads during constant calls: results are right, no list is mixed, every started plugin is stopped."""
     world = World("[plugins.a]\n")
     stop = False
     calls = 0
@@ -283,7 +293,7 @@ async def test_a_storm_of_reloads_loses_no_call_and_leaks_nothing() -> None:
         assert calls > 0
         assert len(asyncio.all_tasks()) <= tasks
         assert open_files() == files
-        # Each reload made a catalog, and every other one a plugin; none but those that are served are left in memory.
+        # Each reload made a catalog, and every second reload a plugin. Only the served ones are left in memory.
         await tools(modern)
         assert alive(Catalog) <= catalogs
         assert alive(LoadedPlugin) <= plugins
@@ -303,6 +313,6 @@ def alive(kind: type) -> int:
     return sum(1 for found in gc.get_objects() if type(found) is kind)
 
 
-def test_reading_errors_are_config_errors() -> None:
+def test_read_errors_are_config_errors() -> None:
     with pytest.raises(ConfigError):
         parse_config("[plugins.a", environ={})

@@ -1,4 +1,4 @@
-"""What is kept for clients whose connection broke: whose it is, in which order, and how much of it."""
+"""The events that are kept for clients whose connection broke: of which session, in which order, how many."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def result(text: str, id: str = "1") -> JSONRPCResponse:
 
 
 class Client:
-    """One that came back with this last event id: what it gets, and whether its stream has ended."""
+    """A client that reconnected with this last event id: what it gets, and whether its stream has ended."""
 
     def __init__(self, events: SessionEvents, last: str) -> None:
         self.got: list[EventMessage] = []
@@ -41,7 +41,7 @@ class Client:
         self.got.append(event)
 
     async def messages(self) -> list[JSONRPCMessage]:
-        # Nothing here waits for the world: what a dozen turns of the loop do not bring does not come.
+        # Nothing here waits for I/O, so a dozen turns of the loop are enough.
         turns, before = 0, -1
         while turns < 12:
             turns = turns + 1 if len(self.got) == before else 0
@@ -55,14 +55,14 @@ class Client:
 
 
 async def replay(events: SessionEvents, last: str) -> tuple[list[JSONRPCMessage], bool]:
-    """What such a client gets at once, and whether its stream ends with that."""
+    """Return what such a client gets immediately, and whether its stream then ends."""
     client = Client(events, last)
     messages = await client.messages()
     await client.leave()
     return messages, client.ended
 
 
-async def test_a_client_gets_what_followed_on_its_stream_and_stays_on_it_until_the_answer() -> None:
+async def test_a_client_gets_the_missed_messages_and_the_new_ones_until_the_response() -> None:
     events = EventLog().session()
     start = await events.store_event("1", None)
     await events.store_event("2", note("of another call"))
@@ -75,7 +75,7 @@ async def test_a_client_gets_what_followed_on_its_stream_and_stays_on_it_until_t
     assert await replay(events, last) == ([], False)
 
 
-async def test_an_error_ends_a_stream_as_an_answer_does() -> None:
+async def test_an_error_ends_a_stream_like_a_response() -> None:
     events = EventLog().session()
     start = await events.store_event("1", None)
     error = JSONRPCError.model_validate({"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "no"}})
@@ -83,7 +83,7 @@ async def test_an_error_ends_a_stream_as_an_answer_does() -> None:
     assert await replay(events, start) == ([error], True)
 
 
-async def test_replayed_events_have_the_ids_they_were_sent_with() -> None:
+async def test_replayed_events_keep_their_ids() -> None:
     events = EventLog().session()
     start = await events.store_event("a b/ü", None)
     ids = [await events.store_event("a b/ü", note(text)) for text in ("one", "two")]
@@ -95,7 +95,7 @@ async def test_replayed_events_have_the_ids_they_were_sent_with() -> None:
     await client.leave()
 
 
-async def test_no_session_gets_what_was_sent_to_another_on_a_stream_of_the_same_name() -> None:
+async def test_sessions_with_equal_stream_names_do_not_share_events() -> None:
     log = EventLog()
     ann, bob = log.session(), log.session()
     start = await ann.store_event("1", None)
@@ -105,7 +105,7 @@ async def test_no_session_gets_what_was_sent_to_another_on_a_stream_of_the_same_
     assert await replay(bob, start) == ([note("for Bob")], False)
 
 
-async def test_a_session_keeps_its_newest_events_within_its_bytes() -> None:
+async def test_a_session_keeps_its_newest_events_up_to_its_size_limit() -> None:
     log = EventLog(session_bytes=10_000)
     busy, quiet = log.session(), log.session()
     before = await quiet.store_event("1", None)
@@ -120,7 +120,7 @@ async def test_a_session_keeps_its_newest_events_within_its_bytes() -> None:
     assert await replay(quiet, before) == ([note("kept")], False)
 
 
-async def test_all_sessions_together_keep_their_newest_events_within_all_bytes() -> None:
+async def test_all_sessions_keep_their_newest_events_up_to_the_total_size_limit() -> None:
     log = EventLog(total_bytes=10_000)
     sessions = [log.session() for _ in range(100)]
     starts = [await session.store_event("1", None) for session in sessions]
@@ -132,7 +132,7 @@ async def test_all_sessions_together_keep_their_newest_events_within_all_bytes()
     assert len(log) > 5
 
 
-async def test_a_message_too_large_to_keep_drives_out_no_other() -> None:
+async def test_a_message_that_is_too_large_to_keep_does_not_remove_others() -> None:
     log = EventLog(session_bytes=10_000)
     events = log.session()
     start = await events.store_event("1", None)
@@ -141,7 +141,7 @@ async def test_a_message_too_large_to_keep_drives_out_no_other() -> None:
     assert await replay(events, start) == ([note("small")], False)
 
 
-async def test_the_events_of_a_session_are_forgotten_with_it() -> None:
+async def test_the_events_of_a_session_are_dropped_with_it() -> None:
     log = EventLog()
     events, other = log.session(), log.session()
     await events.store_event("1", note("one"))
@@ -153,14 +153,14 @@ async def test_the_events_of_a_session_are_forgotten_with_it() -> None:
 
 
 @given(st.text())
-async def test_an_id_that_was_never_given_brings_nothing(last: str) -> None:
+async def test_an_unknown_event_id_gets_nothing(last: str) -> None:
     events = EventLog().session()
     await events.store_event("1", note("one"))
     messages, _ = await replay(events, last)
     assert messages == [] or last == "0-1"
 
 
-async def test_what_is_stored_while_the_past_is_sent_comes_after_it_and_once() -> None:
+async def test_an_event_stored_during_the_replay_is_sent_after_it_and_only_once() -> None:
     events = EventLog().session()
     start = await events.store_event("1", None)
     await events.store_event("1", note("one"))
@@ -177,7 +177,7 @@ async def test_what_is_stored_while_the_past_is_sent_comes_after_it_and_once() -
     assert client.ended
 
 
-async def test_a_client_that_does_not_read_is_let_go_and_can_come_back() -> None:
+async def test_the_stream_of_a_client_that_does_not_read_ends_and_it_can_reconnect() -> None:
     events = EventLog().session()
     client = Client(events, await events.store_event("1", None))
     await client.messages()
@@ -194,7 +194,7 @@ async def test_a_client_that_does_not_read_is_let_go_and_can_come_back() -> None
     assert ended
 
 
-async def test_the_newest_client_of_a_stream_gets_it_alone() -> None:
+async def test_only_the_newest_client_of_a_stream_gets_its_events() -> None:
     events = EventLog().session()
     start = await events.store_event("1", None)
     older, newer = Client(events, start), Client(events, start)
@@ -205,7 +205,7 @@ async def test_the_newest_client_of_a_stream_gets_it_alone() -> None:
     assert newer.ended
 
 
-async def test_the_end_of_a_session_ends_its_streams_and_forgets_what_was_sent() -> None:
+async def test_the_end_of_a_session_ends_its_streams_and_drops_its_events() -> None:
     log = EventLog()
     events = log.session()
     client = Client(events, await events.store_event("1", None))
@@ -219,7 +219,7 @@ async def test_the_end_of_a_session_ends_its_streams_and_forgets_what_was_sent()
     assert (len(log), log.size) == (0, 0)
 
 
-async def test_an_answer_too_large_to_keep_comes_to_who_is_there_and_is_named_to_who_is_not() -> None:
+async def test_a_response_too_large_to_keep_is_sent_to_connected_clients_and_an_error_to_later_ones() -> None:
     events = EventLog(session_bytes=10_000).session()
     start = await events.store_event("1", None)
     client = Client(events, start)

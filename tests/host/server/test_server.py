@@ -1,4 +1,4 @@
-"""What the server tells and sends its clients beside answers: capabilities, logs, progress, questions, changes."""
+"""What the server sends to clients besides responses: capabilities, logs, progress, questions, changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from mcp_host.testing import connect, make_host
 
 pytestmark = [
     pytest.mark.anyio,
-    # The handshake versions' methods are deprecated in the client, and served all the same.
+    # The handshake versions' methods are deprecated in the client, but they are still served.
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
 
@@ -87,7 +87,7 @@ def make_plugin() -> Plugin:
 
 
 @each_era
-async def test_capabilities_say_only_what_is_there(mode: str) -> None:
+async def test_capabilities_list_only_what_is_served(mode: str) -> None:
     async with connect(make_plugin(), mode=mode) as client:
         capabilities = client.server_capabilities
         assert capabilities.prompts is None
@@ -117,7 +117,7 @@ async def test_a_stateless_server_promises_handshake_clients_no_notifications(mo
 
 
 @each_era
-async def test_the_server_says_who_it_is(mode: str) -> None:
+async def test_the_server_sends_its_name_and_version(mode: str) -> None:
     options = {"host": {"name": "n", "title": "T", "version": "9", "instructions": "Do."}}
     async with connect(make_plugin(), mode=mode, options=options) as client:
         info = client.server_info
@@ -127,7 +127,7 @@ async def test_the_server_says_who_it_is(mode: str) -> None:
 
 
 @each_era
-async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resource(mode: str) -> None:
+async def test_a_failed_plugin_is_in_the_instructions_and_the_plugins_resource(mode: str) -> None:
     host = make_host(
         {"good": make_plugin(), "bad": object()},
         options={"host": {"instructions": "Do."}, "plugins": {"bad": {}}},
@@ -136,7 +136,9 @@ async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resou
         assert client.instructions is not None
         first, _, notice = client.instructions.partition("\n\n")
         assert first == "Do."
-        assert notice.startswith("Not available, because it failed to start: bad (")
+        error_id = host.records[1].error_id
+        failed = f"Not available, because it failed to start: bad (failed after imported, error {error_id})."
+        assert notice.startswith(failed)
         assert "mcp-host://plugins" in notice
         contents = (await client.read_resource("mcp-host://plugins")).contents[0]
         assert isinstance(contents, TextResourceContents)
@@ -144,8 +146,13 @@ async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resou
         assert (good["name"], good["stage"], good["problem"]) == ("good", "serving", None)
         assert good["contributed"]["tools"] == ["touch", "talk", "work"]
         assert (bad["name"], bad["stage"]) == ("bad", "imported")
-        assert "implements no hook" in bad["problem"]["what"]
-        assert bad["problem"]["hint"]
+        assert "implements no hook" not in contents.text
+        assert bad["error_id"] == error_id
+        assert bad["problem"] == {
+            "what": f"it failed after imported (error {error_id}; the server's log has the details)",
+            "where": "plugins.bad",
+            "hint": "mcp-host check   (where the server runs: it shows why)",
+        }
 
 
 # Logging and progress
@@ -155,7 +162,7 @@ async def test_a_failed_plugin_is_told_in_the_instructions_and_the_plugins_resou
     ("level", "expected"),
     [("warning", ["warning", "error"]), ("debug", ["debug", "info", "warning", "error"]), (None, [])],
 )
-async def test_log_messages_of_2026_go_to_requests_that_asked_for_them(level: Any, expected: list[str]) -> None:
+async def test_log_messages_of_2026_go_to_requests_that_requested_them(level: Any, expected: list[str]) -> None:
     seen: list[Any] = []
 
     async def log(params: Any) -> None:
@@ -213,7 +220,7 @@ async def test_progress_reaches_the_caller(mode: str) -> None:
 # Changes
 
 
-async def test_clients_of_2026_hear_of_changes_they_listen_for() -> None:
+async def test_clients_of_2026_are_notified_of_changes_they_listen_for() -> None:
     async with (
         connect(make_plugin(), mode="auto") as client,
         client.listen(
@@ -227,7 +234,7 @@ async def test_clients_of_2026_hear_of_changes_they_listen_for() -> None:
         await client.call_tool("touch", {"uri": "data://a"})
         seen: list[ServerEvent] = []
         with anyio.fail_after(5):
-            # The client drops an event equal to one not read yet, so that four are left.
+            # The client drops an event that equals an unread one, so four are left.
             async for event in subscription:
                 seen.append(event)
                 if len(seen) == 4:
@@ -240,7 +247,7 @@ async def test_clients_of_2026_hear_of_changes_they_listen_for() -> None:
     }
 
 
-async def test_handshake_clients_hear_of_list_changes_and_of_resources_they_subscribed_to() -> None:
+async def test_handshake_clients_are_notified_of_lists_and_of_subscribed_resources() -> None:
     received: list[str] = []
     enough = anyio.Event()
 
@@ -310,7 +317,7 @@ async def test_a_plugin_announces_its_changed_resource_outside_of_any_request(mo
     assert set(heard) == {"own://t/1"}
 
 
-async def test_a_session_that_ended_is_forgotten() -> None:
+async def test_an_ended_session_is_removed() -> None:
     host = make_host(make_plugin())
     server = HostServer(host)
     async with host.running():
@@ -361,14 +368,14 @@ async def accept(context: Any, params: Any) -> ElicitResult:
     return ElicitResult(action="accept", content={"colour": "blue"} if params.mode == "form" else None)
 
 
-async def test_a_handshake_client_is_asked_in_the_middle_of_a_call() -> None:
+async def test_a_handshake_client_is_asked_during_a_call() -> None:
     async with connect(asking_plugin(), mode="legacy", elicitation_callback=accept) as client:
         assert text(await client.call_tool("ask", {})) == "blue"
         assert text(await client.call_tool("ask_url", {})) == "accept"
 
 
 @each_era
-async def test_a_client_that_cannot_be_asked_makes_a_clear_error_instead_of_a_wait(mode: str) -> None:
+async def test_asking_a_client_that_cannot_answer_is_a_clear_error(mode: str) -> None:
     async with connect(asking_plugin(), mode=mode) as client:
         with anyio.fail_after(5):
             for tool in ("ask", "ask_url"):
@@ -377,7 +384,7 @@ async def test_a_client_that_cannot_be_asked_makes_a_clear_error_instead_of_a_wa
                 assert "did not declare the elicitation capability" in text(result)
 
 
-async def test_asking_in_mid_call_in_2026_names_the_way_that_works() -> None:
+async def test_the_error_for_asking_during_a_call_in_2026_names_the_alternative() -> None:
     async with connect(asking_plugin(), mode="auto", elicitation_callback=accept) as client:
         for tool in ("ask", "ask_url"):
             result = await client.call_tool(tool, {})
@@ -393,7 +400,7 @@ async def test_a_resolved_parameter_asks_in_every_era(mode: str) -> None:
         assert text(await client.call_tool("resolve", {})) == "blue"
 
 
-async def test_a_handshake_client_is_sampled() -> None:
+async def test_a_handshake_client_can_be_sampled() -> None:
     async def sampling(context: Any, params: Any) -> CreateMessageResult:
         return CreateMessageResult(role="assistant", content=TextContent(type="text", text="4"), model="m")
 
@@ -415,7 +422,7 @@ async def test_the_server_can_be_called_without_a_client() -> None:
         assert [item.content for item in contents] == ["A"]
 
 
-async def test_making_a_server_leaves_the_root_logger_alone() -> None:
+async def test_making_a_server_does_not_change_the_root_logger() -> None:
     import logging
 
     before = list(logging.getLogger().handlers)
@@ -459,7 +466,7 @@ async def test_a_question_returned_by_a_plugin_is_asked_and_answered() -> None:
         assert contents.text == "Hello, Ann!"
 
 
-async def test_a_question_that_an_older_client_cannot_be_asked_says_what_can() -> None:
+async def test_the_error_for_an_older_client_names_the_supported_questions() -> None:
     says = "works in every protocol version"
     async with connect(make_asking_plugin(), mode="legacy", elicitation_callback=say_ann) as client:
         result = await client.call_tool("ask", {})

@@ -1,8 +1,10 @@
-"""The log of the command line: redacted, harmless to a terminal, on stderr."""
+"""The log of the command line: secrets masked, lines that no text can forge, on stderr, as text or as JSON."""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 
@@ -11,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host.config.secrets import Redactor
-from mcp_host.system.logs import SafeFormatter, configure_logging, printable
+from mcp_host.system.logs import JsonFormatter, TextFormatter, configure_logging
 
 LIBRARIES = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2", "watchfiles")
+FORGED = "\n2026-11-28 00:00:00 CRITICAL mcp_host.audit: forged"
+FORGERIES = [
+    FORGED,
+    *(f"{char}{FORGED[1:]}" for char in "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"),
+    "\x1b[2K\x1b[1A",
+    "\u202e",
+]
 
 
 @pytest.fixture
@@ -28,38 +37,125 @@ def root() -> Iterator[logging.Logger]:
         logging.getLogger(name).setLevel(before)
 
 
-def formatted(message: str, *arguments: object, error: BaseException | None = None) -> str:
+def formatted(
+    message: object,
+    *arguments: object,
+    error: BaseException | None = None,
+    name: str = "name",
+    stack: str | None = None,
+    kind: type[TextFormatter | JsonFormatter] = TextFormatter,
+) -> str:
     info = (type(error), error, error.__traceback__) if error is not None else None
-    record = logging.LogRecord("name", logging.INFO, "file", 1, message, arguments, info)
-    return SafeFormatter(Redactor(["hunter22", "new\nline"])).format(record)
+    record = logging.LogRecord(name, logging.INFO, "file", 1, message, arguments, info)
+    record.stack_info = stack
+    return kind(Redactor(["hunter22", "new\nline"])).format(record)
+
+
+def raised(error: Exception, cause: Exception | None = None) -> Exception:
+    try:
+        raise error from cause
+    except Exception as caught:
+        return caught
 
 
 def test_secrets_are_masked_in_messages_arguments_and_tracebacks() -> None:
     assert formatted("it is %s", "hunter22").endswith("INFO name: it is ***")
-    assert "hunter22" not in formatted("x", error=ValueError("hunter22"))
-    assert "ValueError: ***" in formatted("x", error=ValueError("hunter22"))
     assert formatted("new\nline").endswith("***")
+    for kind in (TextFormatter, JsonFormatter):
+        text = formatted("x", error=raised(ValueError("hunter22"), OSError("new\nline")), kind=kind)
+        assert "ValueError: ***" in text
+        assert "OSError: ***" in text
+        assert "hunter22" not in text
+        assert "hunter22" not in formatted("x", name="hunter22", stack="hunter22", kind=kind)
 
 
-def test_control_characters_are_shown_and_not_sent() -> None:
-    assert formatted("\x1b[2J\r\x07").endswith("\\x1b[2J\\x0d\\x07")
-    assert printable("a\tb\nc\x9b") == "a\tb\nc\\x9b"
+class Speaking:
+    def __str__(self) -> str:
+        return FORGED
+
+
+@pytest.mark.parametrize("text", FORGERIES)
+def test_no_text_starts_a_line_of_the_log_or_steers_a_terminal(text: str) -> None:
+    lines = [
+        formatted(text),
+        formatted("%s", text),
+        formatted("x", name=text),
+        formatted(Speaking()),
+        formatted("%d", text),
+    ]
+    for line in lines:
+        assert len(line.splitlines()) == 1
+        assert text not in line
+
+
+@pytest.mark.parametrize("text", FORGERIES)
+def test_each_line_of_a_traceback_is_indented(text: str) -> None:
+    noted = ValueError(f"bad{text}")
+    noted.add_note(f"a note{text}")
+    chained = raised(ExceptionGroup(f"many{text}", [raised(noted)]), raised(KeyError(text)))
+    head, *below = formatted("it crashed", error=chained, stack=f"Stack:{text}").splitlines()
+    assert head.endswith("INFO name: it crashed")
+    assert all(line.startswith("    ") for line in below)
+    assert any(line.strip().startswith("Traceback (most recent call last)") for line in below)
+    assert not any(char in "".join(below) for char in text if not char.isprintable())
+
+
+@given(st.text(), st.text())
+def test_a_message_is_one_line_and_a_traceback_is_below_it(message: str, text: str) -> None:
+    head, *below = formatted("%s", message, error=ValueError(text)).splitlines()
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO name: ", head)
+    assert below
+    assert all(line.startswith("    ") for line in below)
+
+
+def test_a_message_whose_arguments_do_not_fit_or_cannot_be_shown_is_logged_all_the_same(
+    root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError(FORGED)
+
+        __repr__ = __str__
+
+    configure_logging("info", Redactor())
+    logging.getLogger("x").info("%d apples", FORGED)
+    logging.getLogger("x").info("an apple: %s", Mute())
+    logging.getLogger("x").info(Mute())
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" INFO x: ")[2] for line in lines] == [
+        "%d apples (cannot be shown in full: TypeError)",
+        "an apple: %s (cannot be shown in full: RuntimeError)",
+        "Mute (cannot be shown in full: RuntimeError)",
+    ]
+
+
+@pytest.mark.parametrize("text", FORGERIES)
+def test_json_is_one_object_a_line_that_holds_the_text_as_it_is(text: str) -> None:
+    line = formatted("it is %s", text, error=raised(ValueError(text)), stack="Stack", kind=JsonFormatter)
+    assert line.isascii()
+    assert line.isprintable()
+    data = json.loads(line)
+    assert (data["level"], data["logger"], data["message"]) == ("info", "name", f"it is {text}")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", data["time"])
+    assert data["traceback"].startswith("Traceback (most recent call last):\n")
+    assert text in data["traceback"]
+    assert data["stack"] == "Stack"
+
+
+def test_json_has_a_traceback_only_where_there_is_one() -> None:
+    assert list(json.loads(formatted("x", kind=JsonFormatter))) == ["time", "level", "logger", "message"]
+
+
+def test_the_format_is_the_one_that_is_asked_for(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", Redactor(["hunter22"]), log_format="json")
+    logging.getLogger("mcp_host.x").info("it is hunter22")
+    assert json.loads(capsys.readouterr().err)["message"] == "it is ***"
 
 
 def test_a_log_in_a_watched_folder_does_not_feed_itself(root: logging.Logger) -> None:
     for level in ("info", "debug"):
         configure_logging(level, Redactor())
         assert not logging.getLogger("watchfiles.main").isEnabledFor(logging.INFO)
-
-
-@given(st.text())
-def test_no_text_can_steer_a_terminal(text: str) -> None:
-    assert not any((ord(char) < 32 and char not in "\t\n") or 127 <= ord(char) < 160 for char in printable(text))
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=["Cc"])))
-def test_a_text_without_control_characters_stays_as_it_is(text: str) -> None:
-    assert printable(text) == text
 
 
 def test_the_log_goes_to_stderr_from_the_level_on(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from mcp_host.testing import connect
 from mcp_plugin_fetch import plugin
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
-Told = Callable[..., Awaitable[tuple[str, str]]]
+Fetched = Callable[..., Awaitable[tuple[str, str]]]
 Refused = Callable[..., Awaitable[str]]
 
 
@@ -37,7 +37,7 @@ def served(mode: str) -> Served:
 
 
 @pytest.fixture
-def told() -> Told:
+def fetched() -> Fetched:
     """Calls the tool and returns the two texts of an answer: what stands above, and the page's own."""
 
     async def call(client: Client, url: str, **arguments: Any) -> tuple[str, str]:

@@ -17,7 +17,7 @@ def test_the_plugin_keeps_the_contract() -> None:
 
 
 def test_importing_the_plugin_imports_none_of_its_libraries() -> None:
-    # The SDK has its own use for httpx2.
+    # The SDK itself imports httpx2.
     code = f"""
 import sys
 import mcp.types, mcp.server.mcpserver

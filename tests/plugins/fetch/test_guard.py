@@ -1,4 +1,4 @@
-"""The plugin reaches nothing that the guard refuses, and no more of it than the settings say."""
+"""The plugin does not reach what the guard refuses, except what the settings allow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.webservers import Reply, name_server, page, redirect, text, web_ser
 pytestmark = pytest.mark.anyio
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
-Told = Callable[..., Awaitable[tuple[str, str]]]
+Fetched = Callable[..., Awaitable[tuple[str, str]]]
 Refused = Callable[..., Awaitable[str]]
 
 
@@ -30,25 +30,25 @@ Refused = Callable[..., Awaitable[str]]
     "host",
     ["127.0.0.1", "localhost", "2130706433", "127.1", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"],
 )
-async def test_nothing_of_this_machine_is_reached(served: Served, refused: Refused, host: str, robots: bool) -> None:
+async def test_this_machine_is_not_reached(served: Served, refused: Refused, host: str, robots: bool) -> None:
     async with web_server({"/": text("secret")}) as server, served(allow=[], robots=robots) as client:
         why = await refused(client, f"http://{host}:{server.port}/")
-        assert "a loopback address, which is out of reach here" in why
+        assert "a loopback address, which is not allowed" in why
         assert "in [plugins.fetch.settings]" in why
         assert server.connections == 0
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "169.254.169.254", "192.168.1.1", "[fd00:ec2::254]", "100.64.0.1"])
-async def test_nothing_of_the_network_around_is_reached(served: Served, refused: Refused, address: str) -> None:
+async def test_the_local_network_is_not_reached(served: Served, refused: Refused, address: str) -> None:
     async with served() as client:
-        assert "out of reach here" in await refused(client, f"http://{address}/latest/meta-data/")
+        assert "which is not allowed" in await refused(client, f"http://{address}/latest/meta-data/")
 
 
-async def test_what_is_allowed_is_that_and_no_more(served: Served, told: Told, refused: Refused) -> None:
+async def test_only_the_allowed_address_is_reached(served: Served, fetched: Fetched, refused: Refused) -> None:
     async with web_server({"/": text("a")}) as one, web_server({"/": text("b")}) as two:
         async with served(allow=[one.address]) as client:
-            assert (await told(client, one.url))[1] == "a"
-            assert f'allow "{two.address}"' in await refused(client, two.url)
+            assert (await fetched(client, one.url))[1] == "a"
+            assert f'add "{two.address}" to `allow`' in await refused(client, two.url)
             one.routes["/"] = redirect(two.url)
             assert "is a loopback address" in await refused(client, one.url)
         async with served(allow=["127.0.0.0/8"], deny=[two.address]) as client:
@@ -56,7 +56,7 @@ async def test_what_is_allowed_is_that_and_no_more(served: Served, told: Told, r
     assert two.connections == 0
 
 
-async def test_a_name_that_turns_private_is_refused_in_the_middle_of_a_visit() -> None:
+async def test_a_name_that_resolves_to_a_private_address_later_is_refused() -> None:
     answers = {"rebind.test": [["127.0.0.2"], ["127.0.0.2"], ["127.0.0.1"]]}
     async with (
         web_server({"/": text("secret")}) as private,
@@ -77,7 +77,7 @@ async def test_a_name_that_turns_private_is_refused_in_the_middle_of_a_visit() -
     assert (public.targets, private.connections) == (["/robots.txt", "/"], 0)
 
 
-async def test_https_is_checked_by_name() -> None:
+async def test_the_certificate_is_checked_against_the_name() -> None:
     authority, trust = trustme.CA(), ssl.create_default_context()
     authority.configure_trust(trust)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -101,7 +101,7 @@ async def drip() -> AsyncIterator[bytes]:
         await anyio.sleep(0.02)
 
 
-async def test_a_page_that_drips_is_stopped_when_the_time_is_up(served: Served, refused: Refused) -> None:
+async def test_a_page_that_arrives_too_slowly_is_stopped_at_the_timeout(served: Served, refused: Refused) -> None:
     async with web_server({"/": Reply(body=drip)}) as server, served(timeout=0.5, robots=False) as client:
         assert "was not complete within 0.5 s" in await refused(client, server.url)
 
@@ -117,10 +117,10 @@ async def test_a_page_that_drips_is_stopped_when_the_time_is_up(served: Served, 
 )
 async def test_a_page_that_is_too_large_is_refused(served: Served, refused: Refused, reply: Reply) -> None:
     async with web_server({"/": reply}) as server, served(max_bytes=1024) as client:
-        assert "larger than 1,024 bytes" in await refused(client, server.url)
+        assert "larger than the limit of 1,024 bytes" in await refused(client, server.url)
 
 
-async def test_the_text_of_an_internal_name_is_not_its_address() -> None:
+async def test_an_error_does_not_contain_the_address_of_an_internal_name() -> None:
     async with name_server({"db.corp": [["10.20.30.40"]]}) as names:
         fetcher = Fetcher(Settings(), resolver=names.resolve)
         try:

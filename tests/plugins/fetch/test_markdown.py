@@ -1,4 +1,4 @@
-"""HTML becomes Markdown in a process of its own, whatever the HTML is."""
+"""A separate process converts any HTML to Markdown."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ async def test_scripts_styles_navigation_and_hidden_text_are_left_out() -> None:
     assert page.text == "kept\n\ndot"
 
 
-async def test_a_page_that_is_all_navigation_is_shown_all_the_same() -> None:
+async def test_a_page_with_nothing_but_navigation_is_still_shown() -> None:
     assert (await convert("<nav><a href=/x>only this</a></nav>")).text == "[only this](http://site.test/x)"
 
 
-async def test_what_stands_in_a_form_is_shown() -> None:
+async def test_the_text_of_a_form_is_shown() -> None:
     assert (await convert("<form><p>all of the page</p></form>")).text == "all of the page"
 
 
@@ -49,14 +49,14 @@ async def test_a_page_may_be_nested_deeper_than_any_parser_recurses() -> None:
     assert page.incomplete
 
 
-async def test_a_page_that_would_fill_the_memory_is_an_error_and_nothing_worse() -> None:
+async def test_a_page_that_would_fill_the_memory_is_only_an_error() -> None:
     bomb = "<blockquote>" * 500 + "<p>x</p>" * 650_000 + "</blockquote>" * 500
-    with pytest.raises(ToolError, match="could not be turned into Markdown within 512 MiB"):
+    with pytest.raises(ToolError, match="could not be converted to Markdown within 512 MiB"):
         await convert(bomb, memory=512)
     assert (await convert("<p>next")).text == "next"
 
 
-async def test_a_page_that_comes_out_too_long_is_an_error() -> None:
+async def test_a_page_whose_markdown_is_too_long_is_an_error() -> None:
     with pytest.raises(ToolError, match="more than 1,000 characters as Markdown"):
         await convert("x" * 1001, most=1000)
     assert len((await convert("x" * 1000, most=1000)).text) == 1000
@@ -69,7 +69,7 @@ async def test_a_conversion_that_takes_too_long_is_stopped(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("html", ["", " ", "\0", "<", "<!--", "<p", "&#0;", "&#x110000;", "<title>", "</p>", "\ufffe"])
-async def test_broken_html_is_no_error(html: str) -> None:
+async def test_broken_html_is_not_an_error(html: str) -> None:
     assert not (await convert(html)).title
 
 

@@ -25,12 +25,12 @@ from mcp_plugin_fetch.media import decode, image_type, is_binary, is_html, may_b
         ("text/html; charset*=utf-8''utf-8", "text/html", ""),
     ],
 )
-def test_a_content_type_is_taken_apart(header: str, kind: str, charset: str) -> None:
+def test_a_content_type_is_split_into_type_and_charset(header: str, kind: str, charset: str) -> None:
     assert media_type(header) == (kind, charset)
 
 
 @given(st.text(st.characters(max_codepoint=255)))
-def test_any_content_type_is_taken_apart(header: str) -> None:
+def test_any_content_type_can_be_split(header: str) -> None:
     kind, charset = media_type(header.replace("\r", "").replace("\n", ""))
     assert isinstance(kind + charset, str)
 
@@ -59,7 +59,7 @@ def test_any_content_type_is_taken_apart(header: str) -> None:
         (b"", "", False, ""),
     ],
 )
-def test_a_body_is_read_in_the_encoding_it_has(data: bytes, charset: str, html: bool, text: str | None) -> None:
+def test_a_body_is_decoded_with_its_encoding(data: bytes, charset: str, html: bool, text: str | None) -> None:
     decoded = decode(data, charset, html=html)
     if text is None:
         assert "привет" not in decoded
@@ -68,7 +68,7 @@ def test_a_body_is_read_in_the_encoding_it_has(data: bytes, charset: str, html: 
 
 
 @given(st.binary(), st.text(max_size=20), st.booleans())
-def test_any_body_can_be_read(data: bytes, charset: str, html: bool) -> None:
+def test_any_body_can_be_decoded(data: bytes, charset: str, html: bool) -> None:
     assert isinstance(decode(data, charset, html=html), str)
 
 
@@ -84,7 +84,7 @@ def test_any_body_can_be_read(data: bytes, charset: str, html: bool) -> None:
         (b"", None),
     ],
 )
-def test_an_image_is_known_by_its_first_bytes(data: bytes, kind: str | None) -> None:
+def test_an_image_is_recognized_by_its_first_bytes(data: bytes, kind: str | None) -> None:
     assert image_type(data) == kind
 
 
@@ -92,7 +92,7 @@ def test_an_image_is_known_by_its_first_bytes(data: bytes, kind: str | None) -> 
     ("kind", "expected"),
     [("text/x", True), ("application/ld+json", True), ("", True), ("application/pdf", False), ("image/png", False)],
 )
-def test_types_of_text_are_known(kind: str, expected: bool) -> None:
+def test_text_types_are_recognized(kind: str, expected: bool) -> None:
     assert may_be_text(kind) is expected
 
 
@@ -107,16 +107,16 @@ def test_types_of_text_are_known(kind: str, expected: bool) -> None:
         ("text/plain", b"<html>", False),
     ],
 )
-def test_html_is_known_by_type_or_beginning(kind: str, data: bytes, expected: bool) -> None:
+def test_html_is_recognized_by_its_type_or_first_bytes(kind: str, data: bytes, expected: bool) -> None:
     assert is_html(kind, data) is expected
 
 
-def test_a_row_of_comments_is_read_in_one_way() -> None:
+def test_many_comments_do_not_make_the_match_slow() -> None:
     assert not is_html("", b"<!---->" * 1000)
     assert is_html("", b"<!---->" * 100 + b"<html>")
 
 
-def test_nul_bytes_are_no_text_unless_the_encoding_has_them() -> None:
+def test_nul_bytes_mean_binary_unless_the_encoding_uses_them() -> None:
     assert is_binary(b"a\0")
     assert not is_binary("a".encode("utf-16"))
     assert not is_binary(b"a")

@@ -1,4 +1,4 @@
-"""The plugin's README shows what the plugin does now: its TOML is valid, its table complete, its session real."""
+"""The plugin's README is up to date: its TOML is valid, its table is complete, its session is real."""
 
 from __future__ import annotations
 

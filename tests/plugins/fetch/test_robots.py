@@ -13,7 +13,7 @@ from support.webservers import Answer, Reply, redirect, text, web_server
 pytestmark = pytest.mark.anyio
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
-Told = Callable[..., Awaitable[tuple[str, str]]]
+Fetched = Callable[..., Awaitable[tuple[str, str]]]
 Refused = Callable[..., Awaitable[str]]
 
 RULES = """
@@ -41,39 +41,39 @@ Disallow: /
         ("/%70rivate", False),
     ],
 )
-async def test_what_a_site_disallows_is_left_alone(
-    served: Served, told: Told, refused: Refused, path: str, allowed: bool
+async def test_what_a_site_disallows_is_not_fetched(
+    served: Served, fetched: Fetched, refused: Refused, path: str, allowed: bool
 ) -> None:
     routes = {"/robots.txt": text(RULES), path.partition("?")[0]: text("here")}
     async with web_server(routes) as server, served() as client:
         if allowed:
-            assert (await told(client, server.url + path))[1] == "here"
+            assert (await fetched(client, server.url + path))[1] == "here"
         else:
             assert "asks robots not to fetch" in await refused(client, server.url + path)
             assert server.targets == ["/robots.txt"]
 
 
-async def test_the_rules_are_those_for_the_user_agent(served: Served, told: Told, refused: Refused) -> None:
+async def test_the_rules_for_the_user_agent_apply(served: Served, fetched: Fetched, refused: Refused) -> None:
     routes = {"/robots.txt": text(RULES), "/private": text("here"), "/": text("here")}
     async with web_server(routes) as server:
         async with served(user_agent="GreedyBot/2.0") as client:
             assert "robots.txt" in await refused(client, server.url)
         async with served(robots=False, user_agent="GreedyBot/2.0") as client:
-            assert (await told(client, f"{server.url}/private"))[1] == "here"
+            assert (await fetched(client, f"{server.url}/private"))[1] == "here"
         assert server.targets == ["/robots.txt", "/private"]
 
 
-async def test_robots_txt_is_asked_once_and_itself_readable(served: Served, told: Told) -> None:
+async def test_robots_txt_is_read_once_and_may_itself_be_fetched(served: Served, fetched: Fetched) -> None:
     routes = {"/robots.txt": text(RULES), "/": text("a"), "/b": text("b")}
     async with web_server(routes) as server, served() as client:
         for path in ("/", "/b", "/", "/robots.txt"):
-            await told(client, server.url + path)
+            await fetched(client, server.url + path)
     assert server.targets == ["/robots.txt", "/", "/b", "/", "/robots.txt"]
 
 
-async def test_robots_txt_is_asked_again_after_its_time(served: Served, told: Told, refused: Refused) -> None:
+async def test_robots_txt_is_read_again_after_its_time(served: Served, fetched: Fetched, refused: Refused) -> None:
     async with web_server({"/": text("a")}) as server, served(robots_seconds=1e-9) as client:
-        await told(client, server.url)
+        await fetched(client, server.url)
         server.routes["/robots.txt"] = text("User-agent: *\nDisallow: /")
         assert "robots.txt" in await refused(client, server.url)
 
@@ -104,7 +104,7 @@ async def endless() -> AsyncIterator[bytes]:
         (Reply(body=endless), True, False),
     ],
 )
-async def test_a_robots_txt_that_is_not_there_allows_and_one_that_cannot_be_read_disallows(
+async def test_a_missing_robots_txt_allows_and_an_unreadable_one_disallows(
     served: Served, robots: Answer, root: bool, private: bool
 ) -> None:
     routes = {"/robots.txt": robots, "/elsewhere.txt": text(RULES), "/": text("a"), "/private": text("b")}
@@ -114,15 +114,17 @@ async def test_a_robots_txt_that_is_not_there_allows_and_one_that_cannot_be_read
             assert result.is_error is not allowed, result.content
 
 
-async def test_an_unreadable_robots_txt_is_named_and_asked_again(served: Served, told: Told, refused: Refused) -> None:
+async def test_an_unreadable_robots_txt_is_named_and_read_again(
+    served: Served, fetched: Fetched, refused: Refused
+) -> None:
     async with web_server({"/": text("a"), "/robots.txt": Reply(status=503)}) as server, served() as client:
         why = await refused(client, server.url)
         assert f"{server.url}/robots.txt cannot be read (it answers 503)" in why
         server.routes["/robots.txt"] = text("")
-        await told(client, server.url)
+        await fetched(client, server.url)
 
 
-async def test_each_redirect_asks_the_site_it_leads_to(served: Served, refused: Refused) -> None:
+async def test_each_redirect_checks_the_robots_txt_of_its_target(served: Served, refused: Refused) -> None:
     async with (
         web_server({"/robots.txt": text("User-agent: *\nDisallow: /inner"), "/inner": text("x")}) as other,
         web_server(

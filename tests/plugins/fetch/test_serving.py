@@ -1,4 +1,4 @@
-"""The plugin in a host of its own process, as a client starts it."""
+"""The plugin in a host process that a client started."""
 
 from __future__ import annotations
 

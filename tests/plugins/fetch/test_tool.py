@@ -19,7 +19,7 @@ from PIL import Image
 from support.webservers import Reply, page, redirect, text, web_server
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
-Told = Callable[..., Awaitable[tuple[str, str]]]
+Fetched = Callable[..., Awaitable[tuple[str, str]]]
 Refused = Callable[..., Awaitable[str]]
 
 pytestmark = pytest.mark.anyio
@@ -56,16 +56,16 @@ def image(format: str) -> bytes:
     return data.getvalue()
 
 
-async def test_a_page_is_shown_as_markdown_below_where_it_is_from(served: Served, told: Told) -> None:
+async def test_a_page_is_returned_as_markdown_below_its_url(served: Served, fetched: Fetched) -> None:
     async with web_server({"/birds/penguins": page(PAGE)}) as server, served() as client:
-        above, body = await told(client, f"{server.url}/birds/penguins")
+        above, body = await fetched(client, f"{server.url}/birds/penguins")
     assert body == MARKDOWN.replace("HOST", server.address)
     assert above == f"URL: {server.url}/birds/penguins\nTitle: Penguins & more\nType: text/html, as Markdown\n\n"
 
 
-async def test_raw_leaves_html_as_it_is(served: Served, told: Told) -> None:
+async def test_raw_returns_html_unchanged(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": page(PAGE)}) as server, served() as client:
-        above, body = await told(client, server.url, raw=True)
+        above, body = await fetched(client, server.url, raw=True)
     assert body == PAGE
     assert "Markdown" not in above
 
@@ -85,22 +85,22 @@ async def test_raw_leaves_html_as_it_is(served: Served, told: Told) -> None:
         ("", "just text"),
     ],
 )
-async def test_a_text_is_shown_as_it_is(served: Served, told: Told, kind: str, body: str) -> None:
+async def test_a_text_is_returned_unchanged(served: Served, fetched: Fetched, kind: str, body: str) -> None:
     reply = Reply(body=body.encode(), headers={"Content-Type": kind} if kind else {})
     async with web_server({"/": reply}) as server, served() as client:
-        above, shown = await told(client, server.url)
+        above, shown = await fetched(client, server.url)
     assert shown == body
     assert f"Type: {kind or 'unknown type'}" in above
 
 
-async def test_html_without_a_type_is_html(served: Served, told: Told) -> None:
+async def test_html_without_a_type_is_html(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": Reply(body=b"\n<!DOCTYPE html><p>hello")}) as server, served() as client:
-        assert (await told(client, server.url))[1] == "hello"
+        assert (await fetched(client, server.url))[1] == "hello"
 
 
 @pytest.mark.parametrize(("format", "kind"), [("PNG", "png"), ("JPEG", "jpeg"), ("GIF", "gif"), ("WEBP", "webp")])
 @pytest.mark.parametrize("said", ["image/KIND", "image/x-other", "application/octet-stream"])
-async def test_an_image_is_an_image_of_the_type_that_it_has(served: Served, format: str, kind: str, said: str) -> None:
+async def test_an_image_is_returned_with_its_real_type(served: Served, format: str, kind: str, said: str) -> None:
     data = image(format)
     reply = Reply(body=data, headers={"Content-Type": said.replace("KIND", kind)})
     async with web_server({"/": reply}) as server, served() as client:
@@ -115,12 +115,12 @@ async def test_an_image_is_an_image_of_the_type_that_it_has(served: Served, form
 # Long texts
 
 
-async def test_a_long_text_is_read_part_by_part_without_loss(served: Served, told: Told) -> None:
+async def test_a_long_text_is_read_part_by_part_without_loss(served: Served, fetched: Fetched) -> None:
     whole = "".join(f"line {n} äöü 🐧\n" for n in range(200))
     async with web_server({"/": text(whole)}) as server, served() as client:
         got, start = "", 0
         while True:
-            above, body = await told(client, server.url, start=start, max_length=700)
+            above, body = await fetched(client, server.url, start=start, max_length=700)
             got += body
             if "to read on" not in above:
                 break
@@ -128,45 +128,45 @@ async def test_a_long_text_is_read_part_by_part_without_loss(served: Served, tol
             start = int(above.rpartition("start=")[2].rstrip(".\n"))
         assert got == whole
         assert above.endswith(f"to {len(whole)} of {len(whole)}, the end.\n\n")
-        # What was begun is read on in, not fetched again.
+        # The later parts come from the first fetch.
         assert server.targets.count("/") == 1
 
 
-async def test_the_parts_are_of_one_text_even_if_the_page_changes(served: Served, told: Told) -> None:
+async def test_all_parts_come_from_one_text_even_if_the_page_changes(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": text("a" * 10)}) as server, served(page_length=5) as client:
-        await told(client, server.url)
+        await fetched(client, server.url)
         server.routes["/"] = text("b" * 10)
-        assert (await told(client, server.url, start=5))[1] == "aaaaa"
-        assert (await told(client, server.url))[1] == "bbbbb"
-        assert (await told(client, server.url, start=5))[1] == "bbbbb"
+        assert (await fetched(client, server.url, start=5))[1] == "aaaaa"
+        assert (await fetched(client, server.url))[1] == "bbbbb"
+        assert (await fetched(client, server.url, start=5))[1] == "bbbbb"
 
 
-async def test_reading_on_without_beginning_fetches(served: Served, told: Told) -> None:
+async def test_reading_a_later_part_first_fetches_the_page(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": text("0123456789")}) as server, served(cache_seconds=0) as client:
-        assert (await told(client, server.url, start=7))[1] == "789"
-        assert (await told(client, server.url, start=9, max_length=1))[1] == "9"
+        assert (await fetched(client, server.url, start=7))[1] == "789"
+        assert (await fetched(client, server.url, start=9, max_length=1))[1] == "9"
 
 
-async def test_html_and_its_markdown_are_read_on_apart(served: Served, told: Told) -> None:
+async def test_html_and_its_markdown_are_cached_separately(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": page("<p>" + "x" * 50)}) as server, served(page_length=10) as client:
-        await told(client, server.url)
-        await told(client, server.url, raw=True)
-        assert (await told(client, server.url, raw=True, start=2))[1] == ">xxxxxxxxx"
-        assert (await told(client, server.url, start=45))[1] == "xxxxx"
+        await fetched(client, server.url)
+        await fetched(client, server.url, raw=True)
+        assert (await fetched(client, server.url, raw=True, start=2))[1] == ">xxxxxxxxx"
+        assert (await fetched(client, server.url, start=45))[1] == "xxxxx"
 
 
-async def test_the_setting_says_how_much_is_shown_at_a_time(served: Served, told: Told) -> None:
+async def test_a_setting_limits_the_length_of_a_part(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": text("x" * 100)}) as server, served(page_length=30) as client:
-        assert len((await told(client, server.url))[1]) == 30
-        assert len((await told(client, server.url, max_length=100))[1]) == 100
+        assert len((await fetched(client, server.url))[1]) == 30
+        assert len((await fetched(client, server.url, max_length=100))[1]) == 100
 
 
-async def test_start_past_the_end_says_how_long_the_text_is(served: Served, refused: Refused) -> None:
+async def test_start_past_the_end_is_an_error_with_the_texts_length(served: Served, refused: Refused) -> None:
     async with web_server({"/": text("short")}) as server, served() as client:
         assert "has 5 characters: start must be less" in await refused(client, server.url, start=5)
 
 
-async def test_a_page_without_text_says_so(served: Served) -> None:
+async def test_a_page_without_text_is_reported_as_empty(served: Served) -> None:
     routes = {"/": text(""), "/html": page("<script>1</script>"), "/none": Reply(status=204)}
     async with web_server(routes) as server, served() as client:
         for path in routes:
@@ -183,18 +183,18 @@ async def test_a_page_without_text_says_so(served: Served) -> None:
     [
         ("example.com", "begin with https://"),
         ("/etc/passwd", "begin with https://"),
-        ("file:///etc/passwd", "only http and https URLs that name a host"),
+        ("file:///etc/passwd", "only http and https URLs with a host"),
         ("ftp://example.com/x", "only http and https are fetched, not ftp"),
         ("javascript://x", "only http and https are fetched, not javascript"),
-        ("http://", "only http and https URLs that name a host"),
-        ("https://user:hunter2@example.com/", "carries a user name or password"),
+        ("http://", "only http and https URLs with a host"),
+        ("https://user:hunter2@example.com/", "contains a user name or a password"),
         ("http://a..b/", "cannot be resolved"),
         ("http://127.0.0.1:99999/", "ports are 1 to 65535"),
         ("http://no-such-name.invalid/", "cannot be resolved"),
-        ("http://\x00/", "is no URL"),
+        ("http://\x00/", "is not a URL"),
     ],
 )
-async def test_a_url_that_is_not_for_fetching_is_refused_with_the_reason(
+async def test_a_url_that_is_not_fetched_is_refused_with_the_reason(
     served: Served, refused: Refused, url: str, says: str
 ) -> None:
     async with served() as client:
@@ -213,7 +213,7 @@ async def test_a_url_that_is_not_for_fetching_is_refused_with_the_reason(
         ({"url": ["http://x/"]}, "url"),
     ],
 )
-async def test_arguments_that_do_not_fit_are_named(served: Served, arguments: dict[str, Any], field: str) -> None:
+async def test_wrong_arguments_are_named(served: Served, arguments: dict[str, Any], field: str) -> None:
     async with served() as client:
         result = await client.call_tool("fetch", arguments)
     assert result.is_error
@@ -233,8 +233,11 @@ async def test_arguments_that_do_not_fit_are_named(served: Served, arguments: di
         (Reply(body=b"moov", headers={"Content-Type": "video/mp4"}), "video/mp4 (4 bytes)"),
         (Reply(body=b"a\0b", headers={"Content-Type": "text/plain"}), "binary data"),
         (Reply(body=b"\x7fELF\0\0"), "binary data"),
-        (Reply(body=b"II*\0", headers={"Content-Type": "image/tiff"}), "image/tiff (4 bytes), not one of the images"),
-        (Reply(body=b"<html>", headers={"Content-Type": "image/png"}), "not one of the images"),
+        (
+            Reply(body=b"II*\0", headers={"Content-Type": "image/tiff"}),
+            "image/tiff (4 bytes), not an image that models",
+        ),
+        (Reply(body=b"<html>", headers={"Content-Type": "image/png"}), "not an image that models"),
         (Reply(body=b"short", headers={"Content-Length": "10"}), "was not fetched"),
         (Reply(head=b"220 mail ESMTP\r\n"), "was not fetched"),
         (Reply(body=b"no gzip", headers={"Content-Encoding": "gzip"}), "was not fetched"),
@@ -243,7 +246,7 @@ async def test_arguments_that_do_not_fit_are_named(served: Served, arguments: di
         (redirect("http://[::1"), "was not fetched"),
     ],
 )
-async def test_an_answer_that_cannot_be_shown_is_an_error_that_says_why(
+async def test_a_response_that_cannot_be_shown_is_an_error_with_the_reason(
     served: Served, refused: Refused, reply: Reply, says: str
 ) -> None:
     async with web_server({"/": reply}) as server, served() as client:
@@ -253,22 +256,22 @@ async def test_an_answer_that_cannot_be_shown_is_an_error_that_says_why(
 async def test_an_image_that_is_too_large_is_refused_with_its_size(served: Served, refused: Refused) -> None:
     reply = Reply(body=image("PNG") + bytes(100), headers={"Content-Type": "image/png"})
     async with web_server({"/": reply}) as server, served(max_image_bytes=100) as client:
-        assert "images of up to 100 are shown" in await refused(client, server.url)
+        assert "the limit for images is 100" in await refused(client, server.url)
 
 
-async def test_the_end_of_a_redirect_is_what_is_told(served: Served, told: Told) -> None:
+async def test_the_final_url_of_a_redirect_is_shown(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": redirect("/there?x=1"), "/there": text("hi")}) as server, served() as client:
-        above, body = await told(client, server.url)
+        above, body = await fetched(client, server.url)
     assert (above.splitlines()[0], body) == (f"URL: {server.url}/there?x=1", "hi")
 
 
-async def test_the_user_agent_is_the_one_of_the_settings(served: Served, told: Told) -> None:
+async def test_the_user_agent_comes_from_the_settings(served: Served, fetched: Fetched) -> None:
     async with web_server({"/": text("hi")}) as server, served(user_agent="reader/7 (me)") as client:
-        await told(client, server.url)
+        await fetched(client, server.url)
     assert {request.headers["user-agent"] for request in server.requests} == {"reader/7 (me)"}
 
 
-async def test_a_call_that_is_cancelled_leaves_the_next_one_unharmed(served: Served, told: Told) -> None:
+async def test_a_cancelled_call_does_not_affect_the_next_one(served: Served, fetched: Fetched) -> None:
     asked = anyio.Event()
 
     async def never() -> AsyncIterator[bytes]:
@@ -281,16 +284,16 @@ async def test_a_call_that_is_cancelled_leaves_the_next_one_unharmed(served: Ser
             tasks.start_soon(client.call_tool, "fetch", {"url": server.url})
             await asked.wait()
             tasks.cancel_scope.cancel()
-        assert (await told(client, f"{server.url}/next"))[1] == "fine"
+        assert (await fetched(client, f"{server.url}/next"))[1] == "fine"
 
 
-async def test_many_pages_are_fetched_at_the_same_time(served: Served, told: Told) -> None:
+async def test_many_pages_are_fetched_at_the_same_time(served: Served, fetched: Fetched) -> None:
     routes = {f"/{n}": page(f"<h1>Page {n}</h1>") for n in range(8)}
     shown: dict[int, str] = {}
     async with web_server(routes) as server, served() as client:
 
         async def read(n: int) -> None:
-            shown[n] = (await told(client, f"{server.url}/{n}"))[1]
+            shown[n] = (await fetched(client, f"{server.url}/{n}"))[1]
 
         async with anyio.create_task_group() as tasks:
             for n in range(8):

@@ -32,7 +32,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The root `docs`, in the folder of mcp-host.toml; beside it is what nobody may reach."""
+    """The root `docs` in the folder of mcp-host.toml. Beside it are files that nobody may reach."""
     monkeypatch.chdir(tmp_path)
     docs = tmp_path / "docs"
     docs.mkdir()
@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def served(mode: str, folder: Path) -> Served:
-    """The plugin served to a real client, in each protocol era: the root `docs`, whose table is `rules`."""
+    """The plugin served to a real client in each protocol era, with the root `docs`. `rules` are its settings."""
 
     def serve(rules: dict[str, Any] | None = None, **settings: Any) -> AbstractAsyncContextManager[Client]:
         given = {"roots": {"docs": {"path": "docs", **(rules or {})}}, "watch": False, **settings}
@@ -65,7 +65,7 @@ def root_of(folder: Path) -> RootOf:
 
 @pytest.fixture
 def refused() -> Refused:
-    """The text of a result that must be an error which the tool raised on purpose."""
+    """Return the text of an error that the tool raised on purpose."""
 
     def text(result: CallToolResult) -> str:
         assert result.is_error, result

@@ -1,4 +1,4 @@
-"""Nothing outside a root is ever reached: hostile paths, and links put in the place of folders during a walk."""
+"""Nothing outside a root is ever reached, not by hostile paths, and not by links that replace folders in a walk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PATHS = st.lists(NAMES, max_size=6).map("/".join) | st.builds(str.__add__, st.sa
 
 
 def plant(base: Path) -> Path:
-    """A root full of ways out, beside what they lead to."""
+    """A root with many links to the outside, and the outside."""
     docs = base / "docs"
     (docs / "sub").mkdir(parents=True)
     (base / "outside").mkdir()
@@ -73,7 +73,7 @@ def outside_is_untouched(docs: Path) -> None:
 @WAYS
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=PATHS)
-def test_no_path_leads_out(root_of: RootOf, planted: Path, by_descriptor: bool, path: str) -> None:
+def test_no_path_leaves_the_root(root_of: RootOf, planted: Path, by_descriptor: bool, path: str) -> None:
     root = replace(root_of(writable=True), path=planted, by_descriptor=by_descriptor)
     with suppress(FileRefusedError):
         contents = read_whole(root, parts_of(path), 10_000)
@@ -93,7 +93,7 @@ def test_no_path_leads_out(root_of: RootOf, planted: Path, by_descriptor: bool, 
 
 
 def remove_made(docs: Path) -> None:
-    """Take away what harmless paths have made inside the root."""
+    """Remove what valid paths have created inside the root."""
     for folder, planted in ((docs, PLANTED), (docs / "sub", ["a", "link"])):
         for entry in folder.iterdir():
             if entry.name not in planted:
@@ -102,7 +102,7 @@ def remove_made(docs: Path) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths=st.lists(PATHS, min_size=1, max_size=20))
-def test_no_request_of_a_client_leads_out(planted: Path, paths: list[str]) -> None:
+def test_no_request_of_a_client_leaves_the_root(planted: Path, paths: list[str]) -> None:
     import mcp_plugin_files
 
     async def ask() -> None:
@@ -116,7 +116,7 @@ def test_no_request_of_a_client_leads_out(planted: Path, paths: list[str]) -> No
                 ]
                 for tool, arguments in calls:
                     result = await client.call_tool(tool, arguments)
-                    # What a client wrote may come back in an error; what is in the file may not.
+                    # An error may repeat the client's text, but not the file's.
                     text = str(result.content).replace(path, "")
                     assert "unexpectedly" not in text
                     if not result.is_error:
@@ -126,7 +126,7 @@ def test_no_request_of_a_client_leads_out(planted: Path, paths: list[str]) -> No
 
 
 @given(st.lists(NAMES, max_size=6).map("/".join))
-def test_paths_are_read_alike_from_text_and_from_uris(path: str) -> None:
+def test_paths_and_uris_are_read_in_the_same_way(path: str) -> None:
     try:
         parts = parts_of(path)
     except FileRefusedError:
@@ -143,20 +143,20 @@ def test_paths_are_read_alike_from_text_and_from_uris(path: str) -> None:
         assert template.expand({"root": "docs", "path": completable("/".join(parts))}) == uri
 
 
-def test_windows_takes_no_special_names() -> None:
+def test_names_with_a_special_meaning_on_windows_are_refused() -> None:
     for path in ("C:x", "a\\b", "NUL", "con.txt", "a.", "a ", "a:stream", "sub/aux", "a*", "a|b"):
-        with pytest.raises(FileRefusedError, match="none that Windows takes"):
+        with pytest.raises(FileRefusedError, match="special meaning on Windows"):
             parts_of(path, windows=True)
     assert parts_of("sub/a b.txt", windows=True) == ("sub", "a b.txt")
 
 
 @pytest.mark.parametrize("path", ["\ud800", "a/\udcff"])
-def test_lone_surrogates_are_no_path(path: str) -> None:
+def test_a_path_with_lone_surrogates_is_refused(path: str) -> None:
     with pytest.raises(FileRefusedError, match="lone surrogates"):
         parts_of(path)
 
 
-def test_a_path_may_not_be_endlessly_deep() -> None:
+def test_a_path_may_not_be_too_deep() -> None:
     with pytest.raises(FileRefusedError, match="has 101 parts; at most 100"):
         parts_of("a/" * 101)
 
@@ -165,7 +165,7 @@ def test_a_path_may_not_be_endlessly_deep() -> None:
 
 
 class Swapper:
-    """Swaps a folder for a link to the outside and back, and a file for a link to the secret, as fast as it can."""
+    """Swaps a folder with a link to the outside, and a file with a link to the secret, as fast as possible."""
 
     def __init__(self, docs: Path) -> None:
         self.swaps = self._made = 0
@@ -188,7 +188,7 @@ class Swapper:
             os.replace(docs / "next", docs / "file")
 
     def _put(self, put: Callable[[], None]) -> None:
-        """Put something at d/swap, even where a write has made a folder of that name meanwhile."""
+        """Put something at d/swap, even if a write has created a folder with that name meanwhile."""
         while True:
             try:
                 return put()
@@ -216,11 +216,11 @@ def swapped(folder: Path) -> Iterator[Swapper]:
 
 
 TRIES, ENOUGH, MOST = 1_000, 20, 50_000
-"""Tries at least, of each outcome at least, and tries at most."""
+"""The least number of tries, the least number of each result, and the most tries."""
 
 
-def outcomes(attempt: Callable[[], bytes | None], *wanted: str) -> Counter[str]:
-    """Try until every wanted outcome was seen often enough; none may ever be the secret."""
+def results_of(attempt: Callable[[], bytes | None], *wanted: str) -> Counter[str]:
+    """Try until every wanted result was seen often enough. No result may be the secret."""
     seen: Counter[str] = Counter()
     for number in range(MOST):
         try:
@@ -230,14 +230,14 @@ def outcomes(attempt: Callable[[], bytes | None], *wanted: str) -> Counter[str]:
         else:
             assert data is None or SECRET not in data
             seen["inside" if data else "nothing"] += 1
-        if number >= TRIES and all(seen[outcome] >= ENOUGH for outcome in wanted):
+        if number >= TRIES and all(seen[result] >= ENOUGH for result in wanted):
             break
-    assert all(seen[outcome] >= ENOUGH for outcome in wanted), seen
+    assert all(seen[result] >= ENOUGH for result in wanted), seen
     return seen
 
 
 @pytest.mark.parametrize("parts", [("d", "swap", "secret.txt"), ("file",)], ids="/".join)
-def test_reading_races_with_links_and_never_leaves_the_root(root_of: RootOf, swapped: Swapper, parts: Parts) -> None:
+def test_reading_never_leaves_the_root_while_links_are_swapped(root_of: RootOf, swapped: Swapper, parts: Parts) -> None:
     root = root_of()
 
     def read() -> bytes:
@@ -245,15 +245,15 @@ def test_reading_races_with_links_and_never_leaves_the_root(root_of: RootOf, swa
         assert contents is not None
         return contents.data
 
-    outcomes(read, "inside", "refused")
+    results_of(read, "inside", "refused")
 
     def read_lines() -> bytes:
         return read_part(root, parts, 1, None, 100, 1000).excerpt.text.encode()
 
-    outcomes(read_lines, "inside", "refused")
+    results_of(read_lines, "inside", "refused")
 
 
-def test_listing_races_with_links_and_never_leaves_the_root(root_of: RootOf, swapped: Swapper, folder: Path) -> None:
+def test_listing_never_leaves_the_root_while_links_are_swapped(root_of: RootOf, swapped: Swapper, folder: Path) -> None:
     (folder.parent / "outside/only-outside").write_text("x")
     root = root_of()
 
@@ -262,12 +262,12 @@ def test_listing_races_with_links_and_never_leaves_the_root(root_of: RootOf, swa
         assert not any("only-outside" in name for name in names)
         return b"inside" if "d/swap/secret.txt" in names else b""
 
-    outcomes(walk, "inside", "nothing")
+    results_of(walk, "inside", "nothing")
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("program", [shutil.which("rg"), None], ids=["ripgrep", "re2"])
-async def test_searching_races_with_links_and_never_leaves_the_root(
+async def test_searching_never_leaves_the_root_while_links_are_swapped(
     root_of: RootOf, swapped: Swapper, program: str | None
 ) -> None:
     root = root_of()
@@ -288,7 +288,7 @@ async def test_searching_races_with_links_and_never_leaves_the_root(
     assert seen["0"] + seen["1"] >= 5
 
 
-def test_writing_races_with_links_and_never_leaves_the_root(root_of: RootOf, swapped: Swapper, folder: Path) -> None:
+def test_writing_never_leaves_the_root_while_links_are_swapped(root_of: RootOf, swapped: Swapper, folder: Path) -> None:
     root = root_of(writable=True)
     seen: Counter[str] = Counter()
     for number in range(MOST):
@@ -310,7 +310,7 @@ def test_writing_races_with_links_and_never_leaves_the_root(root_of: RootOf, swa
 
 @contextmanager
 def at_the_worst_moment(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None]) -> Iterator[None]:
-    """Swap after the status of a name was looked at and before it is opened, where a check then open is beaten."""
+    """Swap a file between the check of its status and its opening, where a check alone does not help."""
     stat = Folder.stat
 
     def late(self: Folder, name: str) -> os.stat_result:
@@ -325,7 +325,7 @@ def at_the_worst_moment(monkeypatch: pytest.MonkeyPatch, swap: Callable[[], None
 
 @WAYS
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-def test_a_file_swapped_between_look_and_open_is_not_read(
+def test_a_file_swapped_between_check_and_open_is_not_read(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch, by_descriptor: bool, kind: str
 ) -> None:
     path = folder / "a"
@@ -343,7 +343,7 @@ def test_a_file_swapped_between_look_and_open_is_not_read(
         read_whole(root, ("a",), 1000)
 
 
-def test_where_only_paths_can_be_asked_a_folder_swapped_in_between_is_noticed(
+def test_without_dir_fd_a_folder_swapped_in_between_is_noticed(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "d").mkdir()
@@ -361,7 +361,7 @@ def test_where_only_paths_can_be_asked_a_folder_swapped_in_between_is_noticed(
         read_whole(root, ("d", "secret.txt"), 1000)
 
 
-def test_where_only_paths_can_be_asked_a_link_that_came_and_went_is_noticed_by_what_was_opened(
+def test_without_dir_fd_a_link_that_is_gone_again_is_noticed_by_the_opened_file(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "d").mkdir()
@@ -386,7 +386,7 @@ def test_where_only_paths_can_be_asked_a_link_that_came_and_went_is_noticed_by_w
     assert calls == ["d", "secret.txt", "secret.txt"]
 
 
-def test_a_walk_of_a_folder_that_becomes_a_link_shows_what_the_folder_had(
+def test_a_walk_of_a_folder_that_becomes_a_link_shows_the_folders_entries(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "d").mkdir()
@@ -406,7 +406,7 @@ def test_a_walk_of_a_folder_that_becomes_a_link_shows_what_the_folder_had(
 
 
 @WAYS
-def test_both_ways_to_open_see_the_same_tree(root_of: RootOf, planted: Path, by_descriptor: bool) -> None:
+def test_both_ways_to_open_files_see_the_same_tree(root_of: RootOf, planted: Path, by_descriptor: bool) -> None:
     root = replace(root_of(), path=planted, by_descriptor=by_descriptor)
     found = {each.path: each.kind for each in Walk(1000).of(root, (), deep=True)}
     assert found == {
@@ -439,7 +439,7 @@ def test_a_root_may_itself_be_a_link(root_of: RootOf, folder: Path, by_descripto
 
 
 @WAYS
-def test_no_descriptor_is_left_open_by_what_is_refused(root_of: RootOf, planted: Path, by_descriptor: bool) -> None:
+def test_a_refusal_leaves_no_descriptor_open(root_of: RootOf, planted: Path, by_descriptor: bool) -> None:
     root = replace(root_of(writable=True), path=planted, by_descriptor=by_descriptor)
     before = len(os.listdir("/proc/self/fd"))
     for path in ("a", "gone", "sub/gone", "link", "out/x", "fifo", "sub", "a/b", "sub/a/c"):

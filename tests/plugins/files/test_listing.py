@@ -52,7 +52,7 @@ async def test_a_folder_is_listed_with_kinds_sizes_times_and_uris(served: Served
     assert listing["notes"] == []
 
 
-async def test_folders_below_are_listed_on_request_and_for_a_glob(served: Served, folder: Path) -> None:
+async def test_subfolders_are_listed_with_recursive_and_with_a_glob(served: Served, folder: Path) -> None:
     make(folder, "a.md", "b.txt", "sub/c.md", "sub/deep/d.md", "sub/deep/e.txt")
     async with served() as client:
         assert paths(await listed(client)) == ["a.md", "b.txt", "sub"]
@@ -64,7 +64,7 @@ async def test_folders_below_are_listed_on_request_and_for_a_glob(served: Served
         assert paths(await listed(client, path="sub/deep", recursive=True)) == ["sub/deep/d.md", "sub/deep/e.txt"]
 
 
-async def test_links_are_listed_and_never_gone_into(served: Served, folder: Path) -> None:
+async def test_links_are_listed_but_never_followed(served: Served, folder: Path) -> None:
     (folder / "out").symlink_to("../outside")
     (folder / "loop").symlink_to(".")
     async with served() as client:
@@ -87,7 +87,7 @@ async def test_hidden_ignored_and_unfinished_files_are_left_out(served: Served, 
         ]
 
 
-async def test_a_long_listing_is_cut_and_says_so(served: Served, folder: Path) -> None:
+async def test_a_long_listing_is_cut_and_marked_as_truncated(served: Served, folder: Path) -> None:
     make(folder, *(f"f{number:03}" for number in range(50)))
     async with served(max_results=10) as client:
         listing = await listed(client)
@@ -97,10 +97,10 @@ async def test_a_long_listing_is_cut_and_says_so(served: Served, folder: Path) -
         listing = await listed(client)
     assert len(listing["entries"]) == 20
     assert listing["truncated"]
-    assert "Only 20 files and folders were looked at (max_entries)" in listing["notes"][0]
+    assert "Only 20 files and folders were read (max_entries)" in listing["notes"][0]
 
 
-async def test_a_name_that_is_not_utf_8_is_noted_and_the_rest_listed(served: Served, folder: Path) -> None:
+async def test_a_name_that_is_not_utf_8_is_noted_and_the_others_are_listed(served: Served, folder: Path) -> None:
     make(folder, "good")
     with open(os.fsencode(folder) + b"/caf\xe9\n", "wb"):
         pass
@@ -110,7 +110,7 @@ async def test_a_name_that_is_not_utf_8_is_noted_and_the_rest_listed(served: Ser
     assert listing["notes"] == ["Not shown, because their names are not UTF-8: caf\\xe9\\n."]
 
 
-async def test_the_model_is_told_of_the_roots(served: Served, folder: Path) -> None:
+async def test_the_tools_description_names_the_roots(served: Served, folder: Path) -> None:
     roots: dict[str, Any] = {"docs": {"path": "docs", "description": "The handbook."}, "b": "docs"}
     roots["c"] = {"path": "docs", "writable": True}
     async with served(roots=roots) as client:
@@ -124,7 +124,7 @@ async def test_the_model_is_told_of_the_roots(served: Served, folder: Path) -> N
         assert ((await client.list_tools()).tools[0].description or "").endswith(" There are no roots.")
 
 
-async def test_what_is_no_folder_is_refused(served: Served, folder: Path, refused: Refused) -> None:
+async def test_listing_something_other_than_a_folder_is_refused(served: Served, folder: Path, refused: Refused) -> None:
     make(folder, "a", "node_modules/x", ".h/x")
     (folder / "out").symlink_to("../outside")
     async with served() as client:
@@ -138,6 +138,6 @@ async def test_what_is_no_folder_is_refused(served: Served, folder: Path, refuse
     assert "is a symbolic link" in said["out"]
     assert "roots.docs.ignore" in said["node_modules"]
     assert "roots.docs.hidden" in said[".h"]
-    assert said["../outside"] == "The path '../outside' has a '..': name the file from the root down instead."
-    assert "is absolute: paths begin inside the root" in said["/etc"]
-    assert glob.startswith("glob is no pattern")
+    assert said["../outside"] == "The path '../outside' has a '..': write the path from the root instead."
+    assert "is absolute: write a path inside the root" in said["/etc"]
+    assert glob.startswith("glob is not a valid pattern")

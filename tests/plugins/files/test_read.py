@@ -38,7 +38,7 @@ def texts(result: CallToolResult) -> list[str]:
     return [block.text for block in result.content if isinstance(block, TextContent)]
 
 
-async def test_a_text_comes_as_it_is_with_a_line_about_it(served: Served, folder: Path) -> None:
+async def test_a_text_is_returned_unchanged_with_a_line_about_it(served: Served, folder: Path) -> None:
     text = "one\r\ntwo\n\nfour \u2028 still four"
     (folder / "a.md").write_bytes(text.encode())
     async with served() as client:
@@ -57,7 +57,7 @@ async def test_a_text_comes_as_it_is_with_a_line_about_it(served: Served, folder
         (3, 3, "lines 3 to 3 of 3", "c"),
     ],
 )
-async def test_lines_can_be_asked_for(
+async def test_some_lines_of_a_text_can_be_read(
     served: Served, folder: Path, start: int, end: int | None, lines: str, text: str
 ) -> None:
     (folder / "a").write_text("a\nb\nc")
@@ -67,7 +67,7 @@ async def test_lines_can_be_asked_for(
     assert f", {lines}, " in about
 
 
-async def test_lines_that_are_not_there_are_refused(served: Served, folder: Path, refused: Refused) -> None:
+async def test_lines_that_do_not_exist_are_refused(served: Served, folder: Path, refused: Refused) -> None:
     (folder / "a").write_text("a\nb\n")
     async with served() as client:
         beyond = refused(await client.call_tool("read_file", {"path": "a", "start_line": 3}))
@@ -86,7 +86,7 @@ async def test_an_empty_file_has_no_lines(served: Served, folder: Path) -> None:
     assert "no lines, utf-8, 0 bytes" in about
 
 
-async def test_a_long_text_is_cut_at_a_line_and_says_where_to_go_on(served: Served, folder: Path) -> None:
+async def test_a_long_text_is_cut_at_a_line_and_the_result_says_where_to_continue(served: Served, folder: Path) -> None:
     lines = [f"line {number}\n" for number in range(1, 1001)]
     (folder / "a").write_text("".join(lines))
     async with served(max_characters=100) as client:
@@ -103,7 +103,7 @@ async def test_a_long_text_is_cut_at_a_line_and_says_where_to_go_on(served: Serv
     assert calls > 50
 
 
-async def test_a_line_longer_than_the_cap_is_cut_within(served: Served, folder: Path) -> None:
+async def test_a_line_longer_than_the_limit_is_cut_inside(served: Served, folder: Path) -> None:
     (folder / "a").write_text("x" * 1000 + "\nnext\n")
     async with served(max_characters=100) as client:
         about, text = texts(await client.call_tool("read_file", {"path": "a"}))
@@ -122,7 +122,9 @@ async def test_a_line_longer_than_the_cap_is_cut_within(served: Served, folder: 
         ("\ufeffcafé\n".encode("utf-32-le"), "utf-32-le with a byte order mark", "café\n"),
     ],
 )
-async def test_a_marked_encoding_is_read(served: Served, folder: Path, data: bytes, encoding: str, text: str) -> None:
+async def test_a_text_with_a_byte_order_mark_is_read(
+    served: Served, folder: Path, data: bytes, encoding: str, text: str
+) -> None:
     (folder / "a").write_bytes(data)
     async with served() as client:
         about, given = texts(await client.call_tool("read_file", {"path": "a"}))
@@ -130,7 +132,7 @@ async def test_a_marked_encoding_is_read(served: Served, folder: Path, data: byt
     assert f", {encoding}, " in about
 
 
-async def test_other_encodings_are_guessed_and_said_to_be_or_told_by_the_settings(served: Served, folder: Path) -> None:
+async def test_other_encodings_are_guessed_or_come_from_the_settings(served: Served, folder: Path) -> None:
     text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5
     (folder / "a").write_bytes(text.encode("cp1252"))
     async with served() as client:
@@ -143,7 +145,7 @@ async def test_other_encodings_are_guessed_and_said_to_be_or_told_by_the_setting
         assert ", iso8859-1, " in about
 
 
-async def test_a_picture_a_sound_and_other_bytes_come_as_such(served: Served, folder: Path) -> None:
+async def test_images_sounds_and_other_bytes_are_returned_as_such(served: Served, folder: Path) -> None:
     files = {
         "p.bin": PNG,
         "s.mp3": b"ID3\0\0",
@@ -177,7 +179,7 @@ async def test_a_picture_a_sound_and_other_bytes_come_as_such(served: Served, fo
         assert base64.b64decode(block.resource.blob) == files[name]
 
 
-async def test_a_large_text_is_read_by_lines_and_a_large_binary_refused(
+async def test_a_large_text_is_read_by_lines_and_a_large_binary_file_is_refused(
     served: Served, folder: Path, refused: Refused
 ) -> None:
     (folder / "a").write_text("".join(f"{number}\n" for number in range(1, 5001)))
@@ -189,10 +191,10 @@ async def test_a_large_text_is_read_by_lines_and_a_large_binary_refused(
     assert text == "900\n901\n"
     assert "has no hash and cannot be changed" in about
     assert "line 4999 is not within the first 10000" in late
-    assert binary == "files://docs/b is no text and has 5000 bytes, more than max_bytes lets through."
+    assert binary == "files://docs/b is not text and has 5000 bytes, more than max_bytes allows."
 
 
-async def test_a_huge_sparse_file_costs_no_more_than_its_cap(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_huge_sparse_file_is_read_only_up_to_the_limit(served: Served, folder: Path, refused: Refused) -> None:
     with (folder / "huge").open("wb") as file:
         file.write(b"first\n")
         file.truncate(2**40)
@@ -210,7 +212,9 @@ async def test_a_huge_sparse_file_costs_no_more_than_its_cap(served: Served, fol
     assert "larger than max_search_bytes" in found.structured_content["notes"][0]
 
 
-async def test_what_is_no_file_is_refused_without_opening_it(served: Served, folder: Path, refused: Refused) -> None:
+async def test_something_other_than_a_file_is_refused_without_opening_it(
+    served: Served, folder: Path, refused: Refused
+) -> None:
     os.mkfifo(folder / "fifo")
     (folder / "zero").symlink_to("/dev/zero")
     (folder / "dir").mkdir()
@@ -262,20 +266,20 @@ async def test_hidden_and_ignored_files_are_refused_until_the_settings_allow_the
             assert texts(await client.call_tool("read_file", {"path": name}))[1] == "secret"
 
 
-async def test_a_root_must_be_named_where_there_are_several(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_root_must_be_named_if_there_are_several(served: Served, folder: Path, refused: Refused) -> None:
     (folder / "a").write_text("a")
     async with served(roots={"docs": "docs", "notes": "docs"}) as client:
         unnamed = refused(await client.call_tool("read_file", {"path": "a"}))
         wrong = refused(await client.call_tool("read_file", {"path": "a", "root": "note"}))
         assert texts(await client.call_tool("read_file", {"path": "./a", "root": "notes"}))[1] == "a"
-    assert unnamed == "Say which root is meant. Roots: docs, notes."
+    assert unnamed == "Give the name of a root. Roots: docs, notes."
     assert wrong == "There is no root 'note'. Did you mean 'notes'? Roots: docs, notes."
     async with served(roots={}) as client:
         none = refused(await client.call_tool("read_file", {"path": "a"}))
     assert none == "No folder is served: the settings have no roots."
 
 
-async def test_a_root_whose_folder_is_missing_says_so(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_root_with_a_missing_folder_is_a_clear_error(served: Served, folder: Path, refused: Refused) -> None:
     async with served(roots={"docs": "nowhere"}) as client:
         for tool in ("list_files", "search_files", "read_file"):
             arguments = {"path": "a"} if tool == "read_file" else {"pattern": "a"} if tool == "search_files" else {}
@@ -283,7 +287,7 @@ async def test_a_root_whose_folder_is_missing_says_so(served: Served, folder: Pa
             assert text == "The folder of the root 'docs' is missing: see roots.docs.path in the settings."
 
 
-def test_a_file_that_grows_while_it_is_read_is_read_up_to_the_cap(folder: Path) -> None:
+def test_a_file_that_grows_while_it_is_read_is_read_up_to_the_limit(folder: Path) -> None:
     path = folder / "log"
     path.write_bytes(b"x" * 100)
     descriptor = os.open(path, os.O_RDONLY)
@@ -312,5 +316,5 @@ def test_excerpts_agree_with_the_lines_of_the_text() -> None:
                 assert len(found.text) <= room
 
 
-def test_this_system_looks_names_up_in_open_folders() -> None:
+def test_this_system_can_look_up_names_in_open_folders() -> None:
     assert (os.name == "posix") == BY_DESCRIPTOR

@@ -25,7 +25,7 @@ async def read(client: Client, uri: str) -> TextResourceContents | BlobResourceC
     return content
 
 
-async def test_each_root_is_a_resource_and_the_template_answers_for_the_rest(served: Served, folder: Path) -> None:
+async def test_each_root_is_a_resource_and_a_template_covers_its_files(served: Served, folder: Path) -> None:
     roots: dict[str, Any] = {"docs": {"path": "docs", "description": "Our documents."}, "notes": "docs"}
     async with served(roots=roots) as client:
         listed = {str(resource.uri): resource for resource in (await client.list_resources()).resources}
@@ -93,7 +93,7 @@ NAMES = [
 ]
 
 
-async def test_every_name_is_reached_by_the_uri_that_the_listing_gives(served: Served, folder: Path) -> None:
+async def test_every_name_can_be_read_by_the_uri_in_its_listing(served: Served, folder: Path) -> None:
     for name in NAMES:
         (folder / name).write_text(name)
     async with served() as client:
@@ -127,7 +127,9 @@ async def test_every_name_is_reached_by_the_uri_that_the_listing_gives(served: S
         ("a%00.txt", -32602, "Unknown resource"),
     ],
 )
-async def test_what_cannot_be_read_says_why(served: Served, folder: Path, path: str, code: int, text: str) -> None:
+async def test_a_file_that_cannot_be_read_is_an_error_with_the_reason(
+    served: Served, folder: Path, path: str, code: int, text: str
+) -> None:
     (folder / "a").write_text("a")
     (folder / ".env").write_text("secret")
     (folder / "big").write_text("x" * 1025)
@@ -141,7 +143,7 @@ async def test_what_cannot_be_read_says_why(served: Served, folder: Path, path: 
     assert "/tmp" not in caught.value.error.message
 
 
-async def test_an_unknown_root_is_a_resource_that_is_not_there(served: Served) -> None:
+async def test_an_unknown_root_is_a_resource_not_found_error(served: Served) -> None:
     async with served() as client:
         with pytest.raises(MCPError, match="Did you mean 'docs'") as caught:
             await client.read_resource("files://doc/a")
@@ -176,7 +178,7 @@ async def test_roots_and_paths_are_completed(served: Served, folder: Path) -> No
         await client.read_resource(uri)
 
 
-async def test_a_folder_of_very_many_files_is_completed_with_the_first_ones(served: Served, folder: Path) -> None:
+async def test_a_folder_with_very_many_files_is_completed_with_the_first_ones(served: Served, folder: Path) -> None:
     for number in range(300):
         (folder / f"f{number:03}").touch()
     ref = ResourceTemplateReference(type="ref/resource", uri=TEMPLATE)

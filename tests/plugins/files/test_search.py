@@ -32,7 +32,7 @@ needs_ripgrep = pytest.mark.skipif(RG is None, reason="ripgrep is not installed"
 
 @pytest.fixture(params=[pytest.param(True, marks=needs_ripgrep, id="ripgrep"), pytest.param(False, id="re2")])
 def engine(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """The setting that chooses the engine: every search is to find the same with either."""
+    """The setting that chooses the engine. Every search must find the same with both."""
     return {"ripgrep": request.param}
 
 
@@ -47,7 +47,7 @@ def lines(found: dict[str, Any]) -> list[tuple[str, int, str]]:
 
 
 def children() -> list[str]:
-    """The commands of this process's children."""
+    """Return the commands of this process's children."""
     names = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -128,23 +128,23 @@ async def test_a_long_result_and_a_long_line_are_cut(served: Served, folder: Pat
 
 
 @pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[z-a]", "(?=look)", "\\p{Nothing}", "*"])
-async def test_a_pattern_that_is_none_is_refused_even_where_there_is_no_file(
+async def test_an_invalid_pattern_is_refused_even_if_there_is_no_file(
     served: Served, engine: dict[str, Any], refused: Refused, pattern: str
 ) -> None:
     async with served(**engine) as client:
         text = refused(await client.call_tool("search_files", {"pattern": pattern}))
-    assert text.startswith("The pattern is none: ")
+    assert text.startswith("The pattern is not valid: ")
     assert "/proc" not in text
 
 
-async def test_arguments_that_do_not_fit_are_refused(served: Served, refused: Refused) -> None:
+async def test_invalid_search_arguments_are_refused(served: Served, refused: Refused) -> None:
     async with served(roots={"docs": "docs", "other": "docs"}) as client:
         calls: list[tuple[dict[str, Any], str]] = [
-            ({"pattern": "a\nb"}, "cannot hold a line break"),
+            ({"pattern": "a\nb"}, "cannot contain a line break"),
             ({"pattern": "a\0b"}, "or a NUL"),
             ({"pattern": ""}, "pattern"),
             ({"pattern": "a" * 1001}, "pattern"),
-            ({"pattern": "a", "path": "x"}, "Say in which root the folder is. Roots: docs, other."),
+            ({"pattern": "a", "path": "x"}, "Give the root of the folder. Roots: docs, other."),
             ({"pattern": "a", "root": "doc"}, "Did you mean 'docs'?"),
             ({"pattern": "a", "root": "docs", "path": "../x"}, "has a '..'"),
             ({"pattern": "a", "root": "docs", "path": "x"}, "files://docs/x does not exist."),
@@ -170,7 +170,7 @@ async def test_all_roots_are_searched_unless_one_is_named(served: Served, folder
         ]
 
 
-async def test_a_pattern_that_backtracking_would_never_finish_is_answered(
+async def test_a_pattern_with_catastrophic_backtracking_is_answered(
     served: Served, folder: Path, engine: dict[str, Any]
 ) -> None:
     (folder / "a").write_text("a" * 50_000 + "\n")
@@ -200,9 +200,7 @@ async def test_progress_goes_up_to_the_number_of_files(
     assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
 
 
-async def test_a_client_may_give_up_in_the_middle_of_a_search(
-    served: Served, folder: Path, engine: dict[str, Any]
-) -> None:
+async def test_a_client_may_cancel_a_search(served: Served, folder: Path, engine: dict[str, Any]) -> None:
     for number in range(200):
         (folder / str(number)).write_text("foo\n" * 100)
     async with served(**engine) as client:
@@ -217,14 +215,14 @@ async def test_a_client_may_give_up_in_the_middle_of_a_search(
 
 
 @needs_ripgrep
-async def test_cancelling_in_mid_search_ends_ripgrep() -> None:
+async def test_cancelling_a_search_ends_ripgrep() -> None:
     assert RG is not None
     reading, writing = os.pipe()
     try:
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(Ripgrep(RG).search, Query("foo"), [reading], 10)
-                # More than a pipe holds: when it is written, ripgrep has begun to read, and it waits for more.
+                # More than a pipe holds: after this write, ripgrep has begun to read and waits for more.
                 await anyio.to_thread.run_sync(os.write, writing, b"no\n" * 100_000)
                 assert "rg" in children()
                 tasks.cancel_scope.cancel()
@@ -234,7 +232,7 @@ async def test_cancelling_in_mid_search_ends_ripgrep() -> None:
         os.close(writing)
 
 
-async def test_without_ripgrep_on_path_the_search_is_done_in_python(
+async def test_without_ripgrep_the_search_runs_in_python(
     served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a").write_text("foo")
@@ -245,7 +243,7 @@ async def test_without_ripgrep_on_path_the_search_is_done_in_python(
 
 
 @needs_ripgrep
-async def test_the_users_own_configuration_of_ripgrep_changes_nothing(
+async def test_the_users_configuration_of_ripgrep_is_not_used(
     served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "config").write_text("--invert-match\n")
@@ -255,7 +253,7 @@ async def test_the_users_own_configuration_of_ripgrep_changes_nothing(
         assert lines(await search(client, "foo")) == [("a", 1, "foo")]
 
 
-def test_a_batch_that_is_closed_while_it_is_opened_leaves_nothing_open(root_of: RootOf, folder: Path) -> None:
+def test_a_batch_that_is_closed_while_it_opens_files_leaves_none_open(root_of: RootOf, folder: Path) -> None:
     (folder / "a").write_text("a")
     found = Found(root_of(), ("a",), "file", os.stat(folder / "a"))
     before = len(os.listdir("/proc/self/fd"))
@@ -270,7 +268,7 @@ def test_a_batch_that_is_closed_while_it_is_opened_leaves_nothing_open(root_of: 
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_line_is_cut_around_the_find() -> None:
+def test_a_line_is_cut_around_the_match() -> None:
     assert around("short\r\n", 0) == "short"
     line = "".join(f"{number:04}" for number in range(1000))
     assert around(line, 0) == line[:LINE_CHARACTERS] + "..."

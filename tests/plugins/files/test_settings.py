@@ -13,7 +13,7 @@ from mcp_plugin_files.checks import folders_are_there
 from mcp_plugin_files.settings import RootFolder, Settings
 
 
-def test_a_path_is_short_for_a_table() -> None:
+def test_a_path_is_the_short_form_of_a_table() -> None:
     settings = Settings.model_validate({"roots": {"docs": "a", "src": {"path": "b", "writable": True}}})
     assert settings.folders == {"docs": RootFolder(path="a"), "src": RootFolder(path="b", writable=True)}
     assert settings.writable
@@ -37,7 +37,7 @@ def test_a_path_is_short_for_a_table() -> None:
         ({"max_results": 0}, "max_results"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(settings: dict[str, Any], said: str) -> None:
+def test_a_wrong_setting_is_refused_by_name(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate(settings)
     assert said in str(caught.value)
@@ -62,17 +62,17 @@ def test_the_check_names_the_folders_that_cannot_be_used(tmp_path: Path) -> None
 
     assert ask({"a": "good", "b": {"path": "good", "writable": True}}) is None
     assert ask({"a": "gone", "b": "file"}) == "a: there is no folder gone; b: file is not a folder"
-    assert ask({}) == 'no folder is named: add settings.roots.docs = "docs", say'
+    assert ask({}) == 'no folder is configured: for example, add settings.roots.docs = "docs"'
 
 
-def test_the_check_names_folders_without_the_rights_they_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As root, who may do everything, the rights have to be told.
+def test_the_check_names_folders_without_the_required_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root may do everything, so `os.access` is replaced.
     (tmp_path / "shut").mkdir()
     allowed = {os.W_OK: False, os.R_OK | os.X_OK: True}
     monkeypatch.setattr(os, "access", lambda path, mode: allowed[mode])
     host = HostFacts(name="h", version="0", transport="stdio", base_dir=tmp_path)
     settings = Settings.model_validate({"roots": {"a": {"path": "shut", "writable": True}}})
     context = PluginContext("files", settings, logging.getLogger("files"), host, tmp_path / "private")
-    assert folders_are_there(context) == "a: shut is writable = true and may not be written"
+    assert folders_are_there(context) == "a: shut has writable = true but may not be written"
     allowed[os.R_OK | os.X_OK] = False
     assert folders_are_there(context) == "a: shut may not be read"

@@ -24,7 +24,7 @@ from mcp_plugin_files.watching import Watcher
 
 pytestmark = [
     pytest.mark.anyio,
-    # The handshake versions' methods are deprecated in the client, and served all the same.
+    # The handshake versions' methods are deprecated in the client, but they are still served.
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
 ]
 
@@ -70,7 +70,7 @@ def watched(folder: Path, log: logging.Logger) -> Watching:
     return watch
 
 
-async def test_a_subscribed_client_hears_of_a_changed_file_and_of_the_listing_it_is_in(mode: str, folder: Path) -> None:
+async def test_a_subscribed_client_is_notified_of_a_changed_file_and_its_listing(mode: str, folder: Path) -> None:
     (folder / "sub").mkdir()
     (folder / "sub/a b.md").write_text("old")
     heard = Heard()
@@ -123,7 +123,7 @@ async def test_new_changed_renamed_and_deleted_files_are_announced(watched: Watc
         await heard.until("files://docs/new", "files://docs")
 
 
-async def test_new_folders_are_watched_with_what_is_in_them_already(watched: Watching, folder: Path) -> None:
+async def test_new_folders_are_watched_with_the_files_already_in_them(watched: Watching, folder: Path) -> None:
     prepared = folder.parent / "prepared"
     (prepared / "deep").mkdir(parents=True)
     (prepared / "deep/a").write_text("a")
@@ -144,7 +144,7 @@ async def test_new_folders_are_watched_with_what_is_in_them_already(watched: Wat
         await heard.until("files://docs/sub/second")
 
 
-async def test_what_links_lead_to_and_what_is_not_served_is_not_announced(watched: Watching, folder: Path) -> None:
+async def test_link_targets_and_unserved_files_are_not_announced(watched: Watching, folder: Path) -> None:
     outside = folder.parent / "outside"
     (folder / "out").symlink_to("../outside")
     for name in (".git", "node_modules", "sub"):
@@ -159,7 +159,7 @@ async def test_what_links_lead_to_and_what_is_not_served_is_not_announced(watche
         (folder / "sub/end").write_text("x")
         await heard.until("files://docs/sub/end")
         assert set(heard.uris) == {"files://docs/sub", "files://docs/sub/end"}
-        # A folder that becomes a link while it is watched announces nothing from then on.
+        # After a watched folder has become a link, it announces nothing.
         heard.forget()
         (folder / "sub").rename(folder.parent / "away")
         (folder / "sub").symlink_to("../away")
@@ -170,7 +170,7 @@ async def test_what_links_lead_to_and_what_is_not_served_is_not_announced(watche
         assert "files://docs/sub/outside-now" not in heard.uris
 
 
-async def test_a_change_seen_through_a_folder_that_became_a_link_concerns_no_resource(folder: Path) -> None:
+async def test_a_change_behind_a_folder_that_became_a_link_is_not_announced(folder: Path) -> None:
     (folder / "sub").symlink_to("../outside")
     settings = Settings.model_validate({"roots": {"docs": "docs"}})
     root = Roots(settings, folder.parent).get("docs")
@@ -199,7 +199,7 @@ async def test_a_file_in_two_roots_is_announced_in_both(watched: Watching, folde
         await heard.until("files://docs/sub/a", "files://inner/a", "files://docs/sub", "files://inner")
 
 
-async def test_a_root_that_is_missing_is_watched_once_it_is_there(
+async def test_a_missing_root_is_watched_when_it_appears(
     watched: Watching, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "AGAIN", 0.05)
@@ -236,7 +236,7 @@ async def test_a_written_file_is_announced_and_its_draft_is_not(folder: Path) ->
         await heard.until("files://docs/a")
 
 
-async def test_a_watcher_that_fails_says_so_and_the_plugin_goes_on(
+async def test_a_failing_watcher_is_logged_and_the_plugin_keeps_serving(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -46,7 +46,7 @@ async def hash_read(client: Client, path: str) -> str:
     return found[1]
 
 
-async def test_the_writing_tools_are_there_only_where_a_root_is_writable(served: Served) -> None:
+async def test_the_writing_tools_are_served_only_if_a_root_is_writable(served: Served) -> None:
     reading = ["list_files", "read_file", "search_files"]
     async with served() as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == reading
@@ -75,7 +75,7 @@ async def test_a_new_file_is_written_with_the_folders_it_needs(served: Served, f
     assert os.listdir(folder / "x/y") == ["a.txt"]
 
 
-async def test_what_exists_is_not_overwritten_unseen(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_file_is_not_overwritten_unseen(served: Served, folder: Path, refused: Refused) -> None:
     (folder / "a").write_text("old")
     (folder / "dir").mkdir()
     (folder / "link").symlink_to("../outside/secret.txt")
@@ -93,7 +93,7 @@ async def test_what_exists_is_not_overwritten_unseen(served: Served, folder: Pat
         absent = refused(
             await client.call_tool("write_file", {"path": "gone", "text": "new", "expected_hash": hash_of(b"")})
         )
-    assert stale == "files://docs/a is not as you have seen it: its hash is another now. Read it again first."
+    assert stale == "files://docs/a has changed since you read it: its hash is different. Read it again first."
     assert "is a symbolic link" in through
     assert absent == "files://docs/gone does not exist."
     assert (folder / "a").read_text() == "old"
@@ -123,20 +123,20 @@ async def test_a_seen_file_is_replaced_and_keeps_its_permissions(served: Served,
             assert (folder / "run.sh").stat().st_mode & 0o7777 == mode & 0o777
 
 
-async def test_replacing_one_name_of_a_file_leaves_its_other_name_alone(served: Served, folder: Path) -> None:
+async def test_replacing_one_name_of_a_file_does_not_change_its_other_name(served: Served, folder: Path) -> None:
     os.link(folder.parent / "outside/secret.txt", folder / "a")
     async with served(WRITABLE) as client:
         await call(client, "write_file", path="a", text="new", expected_hash=hash_of(b"OUTSIDE"))
     assert (folder.parent / "outside/secret.txt").read_text() == "OUTSIDE"
 
 
-async def test_of_several_writers_who_saw_the_same_one_wins(
+async def test_only_one_of_several_writers_who_saw_the_same_text_wins(
     served: Served, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     creating, replacing = Folder.create, Folder.replace
 
     def slow(self: Folder, name: str, mode: int = 0o666) -> int:
-        threading.Event().wait(0.02)  # so that those who are not kept apart meet
+        threading.Event().wait(0.02)  # so that writers overlap if there is no lock
         return creating(self, name, mode)
 
     def slower(self: Folder, source: str, target: str) -> None:
@@ -197,11 +197,11 @@ async def test_an_edit_that_is_not_exact_is_refused_and_changes_nothing(
         assert "more than once" in await text(old_text="aa")
         assert "old_text is not in files://docs/a" in await text(old_text="c")
         assert "old_text is empty" in await text(old_text="")
-        assert "is not as you have seen it" in await text(old_text="b", expected_hash="0" * 16)
+        assert "has changed since you read it" in await text(old_text="b", expected_hash="0" * 16)
         assert "expected_hash" in await text(old_text="b", expected_hash="none")
-        assert "is no text" in await text(old_text="b", path="bin", expected_hash=hash_of(b"a\0b"))
+        assert "is not text" in await text(old_text="b", path="bin", expected_hash=hash_of(b"a\0b"))
         odd = (folder / "odd").read_bytes()
-        assert "is no text" in await text(old_text="a", path="odd", expected_hash=hash_of(odd))
+        assert "is not text" in await text(old_text="a", path="odd", expected_hash=hash_of(odd))
         latin = hash_of("é".encode("cp1252"))
         assert "cp1252, which does not have the character '体'" in await text(
             old_text="é", new_text="体", path="latin", expected_hash=latin
@@ -210,7 +210,7 @@ async def test_an_edit_that_is_not_exact_is_refused_and_changes_nothing(
     assert sorted(os.listdir(folder)) == ["a", "bin", "latin", "odd"]
 
 
-async def test_what_may_not_be_written_is_refused(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_file_that_may_not_be_written_is_refused(served: Served, folder: Path, refused: Refused) -> None:
     (folder / "out").symlink_to("../outside")
     (folder / "file").write_text("x")
     os.mkfifo(folder / "fifo")
@@ -234,7 +234,7 @@ async def test_what_may_not_be_written_is_refused(served: Served, folder: Path, 
         assert "exists already" in await text("fifo")
         assert "is a FIFO" in await text("fifo", expected_hash="0" * 16)
         assert "at most 1024 may be written" in await text("big", "é" * 600)
-        assert "longer than the file system takes" in await text("n" * 300)
+        assert "too long for the file system" in await text("n" * 300)
         (folder / "big").write_text("x" * 2000)
         assert "larger than the 1024 bytes" in await text("big", expected_hash=hash_of(b"x" * 2000))
     assert sorted(os.listdir(folder)) == ["big", "fifo", "file", "out"]
@@ -253,7 +253,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_draft(
     assert os.listdir(folder) == []
 
 
-def test_where_files_cannot_have_two_names_a_new_file_is_still_never_an_old_one(
+def test_without_hard_links_a_new_file_still_never_replaces_an_old_one(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = root_of(writable=True)
@@ -275,7 +275,7 @@ def test_where_files_cannot_have_two_names_a_new_file_is_still_never_an_old_one(
     assert sorted(os.listdir(folder)) == ["a", "late"]
 
 
-def test_a_file_changed_while_the_draft_was_written_is_kept(
+def test_a_file_that_changes_while_the_draft_is_written_is_kept(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a").write_text("old")
@@ -286,13 +286,13 @@ def test_a_file_changed_while_the_draft_was_written_is_kept(
         return make(self, name, mode)
 
     monkeypatch.setattr(Folder, "create", late)
-    with pytest.raises(Exception, match="is not as you have seen it"):
+    with pytest.raises(Exception, match="has changed since you read it"):
         replace(root_of(writable=True), ("a",), b"new", hash_of(b"old"), 100)
     assert (folder / "a").read_text() == "by another"
     assert os.listdir(folder) == ["a"]
 
 
-def test_a_file_made_between_the_look_and_the_link_is_kept(
+def test_a_file_created_between_the_check_and_the_link_is_kept(
     root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = Folder.link
@@ -308,7 +308,7 @@ def test_a_file_made_between_the_look_and_the_link_is_kept(
     assert os.listdir(folder) == ["a"]
 
 
-async def test_only_ascii_is_put_into_a_text_whose_encoding_is_a_guess(
+async def test_only_ascii_is_written_to_a_text_with_a_guessed_encoding(
     served: Served, folder: Path, refused: Refused
 ) -> None:
     text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5 + "Ende"

@@ -32,7 +32,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """An SQLite file: 30 orders of three shops over a month, an empty table, and one that means harm."""
+    """An SQLite file: 30 orders of three shops over a month, an empty table, and a hostile table."""
     path = tmp_path / "shop.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, shop TEXT, day DATE, price DECIMAL(8, 2))")
@@ -49,7 +49,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(mode: str, tmp_path: Path, database: Path) -> Served:
-    """The plugin beside stats and the tables of the database, served to a real client in each protocol era."""
+    """The plugin with stats and the database's tables, served to a real client in each protocol era."""
 
     def serve(
         *, others: Mapping[str, object] | None = None, stats_settings: Mapping[str, Any] | None = None, **settings: Any
@@ -79,7 +79,7 @@ def kept(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def refused() -> Refused:
-    """The text of a result that must be an error which the tool raised on purpose."""
+    """Return the text of an error that the tool raised on purpose."""
 
     def text(result: CallToolResult) -> str:
         assert result.is_error, result.structured_content

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Slow:
-    """A source whose rows do not come before they are let go, and which notes that nobody waits for them any more."""
+    """A source that returns its rows only when they are released, and records a cancelled read."""
 
     def __init__(self) -> None:
         self.asked = anyio.Event()
@@ -55,7 +55,7 @@ class Slow:
             return json.dumps({"columns": [f"c{n}" for n in range(5)], "rows": [[1] * 5]})
 
 
-async def test_a_call_cancelled_while_it_reads_stops_reading_and_leaves_nothing(served: Served, kept: Path) -> None:
+async def test_a_call_cancelled_while_reading_stops_and_keeps_nothing(served: Served, kept: Path) -> None:
     slow = Slow()
     async with served(others={"slow": slow.plugin}, catalogs=["slow://all"]) as client:
         with anyio.fail_after(30):
@@ -65,13 +65,13 @@ async def test_a_call_cancelled_while_it_reads_stops_reading_and_leaves_nothing(
                 tasks.cancel_scope.cancel()
             await slow.cancelled.wait()
             slow.go.set()
-            # The next call goes through as if nothing had been.
+            # The next call works normally.
             report = report_of(await client.call_tool("generate_report", {"source": "data"}))
     assert [file.stem for file in kept.iterdir()] == [report.id]
 
 
 class Stopper:
-    """A plugin whose middleware lets a test cancel the call at a moment of its choice, from a thread of the call."""
+    """A plugin whose middleware lets a test cancel the call at any moment, from a thread of the call."""
 
     def __init__(self) -> None:
         self.plugin = Plugin()
@@ -89,7 +89,7 @@ class Stopper:
         anyio.from_thread.run_sync(self.scope.cancel)
 
 
-async def test_a_call_cancelled_between_two_columns_goes_no_further_and_leaves_nothing(
+async def test_a_call_cancelled_between_two_columns_stops_and_keeps_nothing(
     served: Served, refused: Refused, kept: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopper, described = Stopper(), []
@@ -106,7 +106,7 @@ async def test_a_call_cancelled_between_two_columns_goes_no_further_and_leaves_n
     assert not kept.exists()
 
 
-async def test_a_call_cancelled_when_its_report_is_just_kept_takes_it_back(
+async def test_a_call_cancelled_just_after_keeping_its_report_removes_it(
     served: Served, refused: Refused, kept: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stopper, add = Stopper(), Store.add

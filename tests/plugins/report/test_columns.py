@@ -34,7 +34,7 @@ def bars_of(column: ColumnReport) -> dict[str, int]:
 
 
 @given(VALUES, TYPES)
-def test_any_values_give_a_column_whose_chart_counts_each_of_them_once(values: list[Any], type_name: str) -> None:
+def test_the_chart_of_any_column_counts_each_value_once(values: list[Any], type_name: str) -> None:
     column = describe("c", type_name, values, 4)
     assert column.count + column.missing == len(values)
     assert column.distinct <= column.count
@@ -45,7 +45,7 @@ def test_any_values_give_a_column_whose_chart_counts_each_of_them_once(values: l
 
 
 @given(NUMBERS)
-def test_numbers_have_their_figures_and_a_bounded_chart(values: list[float | int]) -> None:
+def test_numbers_have_figures_and_a_chart_of_limited_size(values: list[float | int]) -> None:
     column = describe("c", "DOUBLE", values, 15)
     assert column.kind in ("number", "text")
     if column.figures is not None:
@@ -56,7 +56,7 @@ def test_numbers_have_their_figures_and_a_bounded_chart(values: list[float | int
         assert len(column.chart.bars) <= 30
 
 
-def test_figures_are_those_of_the_statistics_module() -> None:
+def test_figures_agree_with_the_statistics_module() -> None:
     values = [2, 4, 4, 4, 5, 5, 7, 9]
     figures = describe("c", "BIGINT", values, 3).figures
     assert figures is not None
@@ -71,7 +71,7 @@ def test_figures_are_those_of_the_statistics_module() -> None:
     }
 
 
-def test_a_histogram_has_round_limits_and_puts_a_limit_into_the_range_above_it_but_for_the_last() -> None:
+def test_a_histogram_has_round_limits_and_a_limit_belongs_to_the_range_above_it() -> None:
     column = describe("c", "DOUBLE", [0.0, 0.5, 1.0, 2.0, 3.0, 11.5, 12.0], 4)
     assert bars_of(column) == {
         "0 to 1": 2,
@@ -83,24 +83,24 @@ def test_a_histogram_has_round_limits_and_puts_a_limit_into_the_range_above_it_b
     }
 
 
-def test_a_few_whole_numbers_have_a_bar_each_in_their_order() -> None:
+def test_a_few_whole_numbers_each_have_a_bar_in_their_order() -> None:
     assert list(bars_of(describe("year", "BIGINT", [2009, 2007, 2009], 4)).items()) == [("2007", 1), ("2009", 2)]
 
 
-def test_decimals_that_come_as_text_are_numbers_where_their_source_says_so() -> None:
+def test_decimals_as_text_are_numbers_if_the_type_is_a_number() -> None:
     assert describe("c", "DECIMAL(8, 2)", ["1.5", "2.5"], 4).kind == "number"
     assert describe("c", "VARCHAR", ["1.5", "2.5"], 4).kind == "text"
     assert describe("c", "DECIMAL", ["1.5", "much"], 4).kind == "text"
 
 
 @pytest.mark.parametrize("huge", [10**400, 1e308])
-def test_numbers_beyond_a_floats_reach_are_counted(huge: float | int) -> None:
+def test_numbers_too_large_for_a_float_are_counted(huge: float | int) -> None:
     column = describe("c", "DOUBLE", [huge, -huge, 1], 4)
     assert column.count == 3
     json.loads(column.model_dump_json())
 
 
-def test_times_are_put_into_whole_days_or_less_and_zones_are_heeded() -> None:
+def test_times_are_grouped_by_days_or_less_with_their_time_zones() -> None:
     days = describe("c", "DATE", ["2025-03-01", "2025-03-20", None], 4)
     assert (days.kind, days.first, days.last, days.missing) == ("time", "2025-03-01", "2025-03-20", 1)
     assert "2025-03-01 to 2025-03-03" in bars_of(days)
@@ -110,13 +110,13 @@ def test_times_are_put_into_whole_days_or_less_and_zones_are_heeded() -> None:
     assert describe("c", "DATE", ["0001-01-01", "9999-12-31"], 4).kind == "time"
 
 
-def test_truth_values_are_no_numbers() -> None:
+def test_booleans_are_not_numbers() -> None:
     column = describe("c", "BOOLEAN", [True, False, True, None], 4)
     assert (column.kind, column.missing, column.figures) == ("boolean", 1, None)
     assert bars_of(column) == {"true": 2, "false": 1}
 
 
-def test_texts_that_all_differ_have_no_chart_and_rare_ones_are_put_together() -> None:
+def test_texts_that_all_differ_have_no_chart_and_rare_texts_are_counted_together() -> None:
     assert describe("c", "TEXT", [f"t{n}" for n in range(20)], 4).chart is None
     column = describe("c", "TEXT", ["a"] * 3 + [f"t{n}" for n in range(10)], 4)
     assert column.chart is not None
@@ -124,7 +124,7 @@ def test_texts_that_all_differ_have_no_chart_and_rare_ones_are_put_together() ->
     assert column.chart.others == 3
 
 
-def test_long_and_invisible_texts_are_shortened_and_shown() -> None:
+def test_long_texts_are_shortened_and_invisible_characters_are_shown() -> None:
     column = describe("a\u202eb\x00\n", "T\tX", ["x" * 1000, "x" * 1000], 4)
     assert column.name == "a\\u202eb\\u0000 "
     assert column.type == "T X"

@@ -15,12 +15,12 @@ PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-report"
 def test_the_plugin_keeps_the_contract() -> None:
     report = contract(PLUGIN)
     report.raise_for_problems()
-    # How long the import takes is up to the machine as well: what it must not import is in the next test.
+    # The time of the import depends on the machine. The next test checks what it must not import.
     warned = {outcome.rule.id for outcome in report.outcomes if outcome.findings}
     assert warned <= {"import-time"}
 
 
-def test_jinja_is_imported_when_the_first_document_is_made() -> None:
+def test_jinja_is_imported_for_the_first_document() -> None:
     code = """
 import sys, tempfile, anyio
 from mcp_host.testing import connect
@@ -39,7 +39,7 @@ anyio.run(main)
     assert done.stdout.split() == ["False", "True"]
 
 
-def test_the_wheel_holds_the_templates(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_templates(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(

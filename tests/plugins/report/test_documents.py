@@ -1,4 +1,4 @@
-"""What the documents make of any text: nothing in it becomes markup."""
+"""Any text stays text in the documents: nothing in it becomes markup."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TEXTS = (
 
 
 def report_with(text: str) -> Report:
-    """A report that has the text wherever data can put one."""
+    """A report with the text in every place for texts from the data."""
     said = shown(text)
     return Report(
         id="20250301-000000-x-1",
@@ -62,7 +62,7 @@ def report_with(text: str) -> Report:
 
 
 class Page(HTMLParser):
-    """The elements of a page, and its text."""
+    """Return the elements of a page, and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ def test_no_text_adds_an_element_or_an_attribute_to_the_page(text: str) -> None:
 
 
 def kinds(tokens: list[Token]) -> list[str]:
-    """The kinds of a document's blocks and of what is in their lines, runs of text as one."""
+    """Return the kinds of a document's blocks and of the parts of their lines. Adjacent texts count as one."""
     found: list[str] = []
     for token in tokens:
         for kind in kinds(token.children) if token.children else [token.type]:
@@ -100,7 +100,7 @@ def kinds(tokens: list[Token]) -> list[str]:
 
 
 def parsed(text: str) -> list[Token]:
-    # As much as any reader of Markdown takes for markup: HTML, tables, struck text, bare addresses.
+    # All markup that readers of Markdown know: HTML, tables, struck text, bare addresses.
     return (
         MarkdownIt("commonmark", {"html": True})
         .enable(["table", "strikethrough"])
@@ -112,7 +112,7 @@ SHAPE = [kind for kind in kinds(parsed("plain")) if kind not in ("text", "code_i
 
 
 @given(TEXTS)
-def test_no_text_is_markup_in_the_markdown(text: str) -> None:
+def test_no_text_becomes_markup_in_the_markdown(text: str) -> None:
     shape = [kind for kind in kinds(parsed(text)) if kind not in ("text", "code_inline")]
     if shown(text).strip():
         assert shape == SHAPE
@@ -120,7 +120,7 @@ def test_no_text_is_markup_in_the_markdown(text: str) -> None:
 
 
 @given(TEXTS)
-def test_the_markdowns_cells_say_the_text(text: str) -> None:
+def test_the_cells_of_the_markdown_show_the_text(text: str) -> None:
     tokens = parsed(text)
     cells = [
         "".join(child.content for child in token.children or ())

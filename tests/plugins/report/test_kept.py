@@ -25,7 +25,7 @@ async def make(client: Client, source: str = "orders") -> str:
     return report_of(await client.call_tool("generate_report", {"source": source, "columns": None})).id
 
 
-async def test_a_report_is_kept_as_figures_as_a_page_and_as_markdown_past_a_restart(served: Served) -> None:
+async def test_a_report_is_kept_as_figures_page_and_markdown_after_a_restart(served: Served) -> None:
     async with served() as client:
         result = await client.call_tool("generate_report", {"source": "orders", "title": "Kept"})
     report = report_of(result)
@@ -39,11 +39,11 @@ async def test_a_report_is_kept_as_figures_as_a_page_and_as_markdown_past_a_rest
         assert page.mime_type == "text/html"
 
 
-async def test_the_oldest_go_beyond_the_number_to_keep(served: Served, kept: Path) -> None:
+async def test_the_oldest_reports_over_the_limit_are_removed(served: Served, kept: Path) -> None:
     kept.mkdir(parents=True)
     async with served(keep=2) as client:
         first = await make(client)
-        # One of yesterday, and something that is no report of ours.
+        # A report of yesterday, and a file that is not a report.
         text = (kept / f"{first}.json").read_text(encoding="utf-8")
         old = "20200101-000000-orders-aaaaaa"
         (kept / f"{old}.json").write_text(text.replace(first, old), encoding="utf-8")
@@ -52,25 +52,25 @@ async def test_the_oldest_go_beyond_the_number_to_keep(served: Served, kept: Pat
     assert {file.stem for file in kept.iterdir()} == {first, second, "notes"}
 
 
-async def test_of_reports_made_at_once_the_last_stays(served: Served, kept: Path) -> None:
+async def test_of_simultaneous_reports_the_last_one_is_kept(served: Served, kept: Path) -> None:
     async with served(keep=1) as client:
         for source in ("stats/penguins", "orders", "returns"):
             last = await make(client, source)
             assert [file.stem for file in kept.iterdir()] == [last]
 
 
-async def test_a_file_that_is_damaged_is_left_out_of_the_list_and_said(served: Served, kept: Path) -> None:
+async def test_a_damaged_file_is_logged_and_left_out_of_the_list(served: Served, kept: Path) -> None:
     damaged = "20250101-000000-x-aaaaaa"
     async with served() as client:
         whole = await make(client)
         (kept / f"{damaged}.json").write_text('{"id": 1}', encoding="utf-8")
         assert [entry["id"] for entry in json.loads(await read(client, "report://reports"))] == [whole]
-        with pytest.raises(MCPError, match="its file holds something else"):
+        with pytest.raises(MCPError, match="its file does not contain a report"):
             await read(client, f"report://reports/{damaged}")
 
 
 @pytest.mark.parametrize("report_id", ["nothing", "20250101-000000-x-bbbbbb", "..", "%2e%2e%2fx", "A" * 200])
-async def test_an_id_that_is_not_kept_is_no_resource(served: Served, report_id: str) -> None:
+async def test_an_unknown_id_is_a_resource_not_found_error(served: Served, report_id: str) -> None:
     async with served() as client:
         for path in ("", "/html", "/markdown"):
             with pytest.raises(MCPError) as caught:
@@ -100,7 +100,7 @@ async def test_a_report_is_deleted(served: Served, refused: Refused, kept: Path)
         assert "No report '../x' is kept." in refused(await client.call_tool("delete_report", {"id": "../x"}))
 
 
-async def test_subscribers_of_the_list_are_told_of_a_new_report(served: Served) -> None:
+async def test_subscribers_of_the_list_are_notified_of_a_new_report(served: Served) -> None:
     async with served(mode="auto") as client, client.listen(resource_subscriptions=["report://reports"]) as events:
         await make(client)
         with anyio.fail_after(30):
@@ -109,7 +109,7 @@ async def test_subscribers_of_the_list_are_told_of_a_new_report(served: Served) 
                 break
 
 
-async def test_a_folder_that_cannot_be_written_is_said(served: Served, refused: Refused, kept: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_reported(served: Served, refused: Refused, kept: Path) -> None:
     kept.parent.mkdir(parents=True)
     kept.write_text("a file in the place of the folder", encoding="utf-8")
     async with served() as client:

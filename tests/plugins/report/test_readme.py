@@ -1,4 +1,4 @@
-"""The plugin's README shows what the plugin does now: its TOML is valid, its tables complete, its session real."""
+"""The plugin's README is up to date: its TOML is valid, its tables are complete, its session is real."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_session_runs_as_it_is_shown(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "mcp_host", *words], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        # What a command refuses it says on stderr, after its progress.
+        # A command reports an error on stderr, after its progress.
         printed = done.stdout.rstrip("\n") or done.stderr.rstrip("\n").splitlines()[-1]
         pattern = ".+?".join(re.escape(part) for part in output.split("..."))
         assert re.fullmatch(pattern, printed), printed

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 RENDERS_APPS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
 
 
-# What there is
+# Sources
 
 
 async def test_the_data_of_both_plugins_are_listed(served: Served) -> None:
@@ -39,7 +39,7 @@ async def test_the_data_of_both_plugins_are_listed(served: Served) -> None:
     assert found["missing"] == []
 
 
-async def test_a_plugin_that_is_not_enabled_is_said(served: Served) -> None:
+async def test_a_plugin_that_is_not_enabled_is_listed_as_missing(served: Served) -> None:
     async with served(others={}) as client:
         found = (await client.call_tool("list_sources", {})).structured_content
     assert found is not None
@@ -51,14 +51,12 @@ async def test_a_plugin_that_is_not_enabled_is_said(served: Served) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("[{]", "it is no JSON"),
+        ("[{]", "it is not JSON"),
         ('{"a": 1}', "all of it: Input should be a valid list"),
         ('[{"name": "x"}]', "0.schema_uri: Field required"),
     ],
 )
-async def test_a_catalog_that_makes_no_sense_is_said_and_the_others_are_used(
-    served: Served, content: str, reason: str
-) -> None:
+async def test_a_broken_catalog_is_reported_and_the_others_are_used(served: Served, content: str, reason: str) -> None:
     odd = Plugin()
     odd.resource("odd://all")(lambda: content)
     catalogs = ["odd://all", "stats://datasets"]
@@ -74,7 +72,7 @@ async def test_a_catalog_that_makes_no_sense_is_said_and_the_others_are_used(
 # Good reports
 
 
-async def test_a_report_on_a_data_set_says_that_it_rests_on_its_first_rows(served: Served) -> None:
+async def test_a_report_on_a_data_set_states_that_it_uses_the_first_rows(served: Served) -> None:
     async with served() as client:
         result = await client.call_tool("generate_report", {"source": "stats/penguins"})
     report = report_of(result)
@@ -83,7 +81,7 @@ async def test_a_report_on_a_data_set_says_that_it_rests_on_its_first_rows(serve
     assert report.title == "Report on penguins"
 
 
-async def test_a_report_uses_all_rows_where_the_source_gives_them(served: Served) -> None:
+async def test_a_report_uses_all_rows_if_the_source_returns_them(served: Served) -> None:
     async with served(stats_settings={"max_rows": 1000}) as client:
         report = report_of(await client.call_tool("generate_report", {"source": "penguins"}))
     assert (report.rows, report.total, report.basis) == (344, 344, "all 344 rows")
@@ -103,18 +101,18 @@ async def test_a_report_uses_all_rows_where_the_source_gives_them(served: Served
     assert sum(bar.count for bar in mass.chart.bars) == 342
 
 
-async def test_a_report_on_a_table_says_that_its_rows_are_not_counted(served: Served) -> None:
+async def test_a_report_on_a_table_states_that_its_rows_are_not_counted(served: Served) -> None:
     async with served() as client:
         report = report_of(await client.call_tool("generate_report", {"source": "orders"}))
     assert report.total is None
-    assert report.basis == "the first 30 rows (the source does not say how many there are)"
+    assert report.basis == "the first 30 rows (the source does not report the total)"
     kinds = {column.name: (column.kind, column.missing) for column in report.columns}
     assert kinds == {"id": ("number", 0), "shop": ("text", 0), "day": ("time", 0), "price": ("number", 1)}
     day = report.columns[2]
     assert (day.first, day.last) == ("2025-03-01", "2025-03-30")
 
 
-async def test_a_report_on_an_empty_table_is_a_report(served: Served) -> None:
+async def test_an_empty_table_has_a_report_too(served: Served) -> None:
     async with served() as client:
         result = await client.call_tool("generate_report", {"source": "sql/returns"})
         report = report_of(result)
@@ -123,7 +121,7 @@ async def test_a_report_on_an_empty_table_is_a_report(served: Served) -> None:
     assert "No values." in page
 
 
-async def test_columns_rows_and_title_are_those_asked_for(served: Served) -> None:
+async def test_columns_rows_and_title_are_as_requested(served: Served) -> None:
     wish = {"source": "orders", "columns": ["price", "shop"], "rows": 7, "title": "  Spring  "}
     async with served(preview_rows=2) as client:
         report = report_of(await client.call_tool("generate_report", wish))
@@ -144,7 +142,7 @@ async def test_more_columns_than_a_report_has_are_left_out_and_named(served: Ser
 @pytest.mark.parametrize(
     ("format", "mime_type", "path"), [("html", "text/html", "html"), ("markdown", "text/markdown", "markdown")]
 )
-async def test_the_result_links_to_the_document_asked_for(
+async def test_the_result_links_to_the_requested_document(
     served: Served, format: str, mime_type: str, path: str
 ) -> None:
     async with served() as client:
@@ -166,7 +164,7 @@ async def test_a_client_without_apps_gets_the_report_as_text_and_one_with_them_a
         text = text_of(await client.call_tool("generate_report", {"source": "orders"}))
     assert text.splitlines() == [
         "Report on orders: the user sees this report, made from the first 30 rows "
-        "(the source does not say how many there are) of sql/orders. Columns:",
+        "(the source does not report the total) of sql/orders. Columns:",
         "- id: number, 1 to 30, mean 15.5",
         "- shop: text, 3 different, most often 'A'",
         "- day: time, 2025-03-01 to 2025-03-30",
@@ -174,7 +172,7 @@ async def test_a_client_without_apps_gets_the_report_as_text_and_one_with_them_a
     ]
 
 
-async def test_progress_names_every_column_and_only_rises(served: Served) -> None:
+async def test_progress_names_every_column_and_only_increases(served: Served) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
@@ -219,7 +217,7 @@ async def test_progress_names_every_column_and_only_rises(served: Served) -> Non
         ),
     ],
 )
-async def test_what_cannot_be_made_is_said_with_what_could(
+async def test_a_report_that_cannot_be_made_is_an_error_with_the_possible_values(
     served: Served, refused: Refused, kept: Path, wish: dict[str, Any], text: str
 ) -> None:
     async with served(max_rows=500, max_columns=3) as client:
@@ -238,13 +236,13 @@ async def test_what_cannot_be_made_is_said_with_what_could(
         {"source": "orders", "columns": "id"},
     ],
 )
-async def test_arguments_that_do_not_fit_are_refused(served: Served, refused: Refused, wish: dict[str, Any]) -> None:
+async def test_wrong_arguments_are_refused(served: Served, refused: Refused, wish: dict[str, Any]) -> None:
     async with served() as client:
         text = refused(await client.call_tool("generate_report", wish))
     assert text.startswith("Invalid arguments for tool generate_report: ")
 
 
-async def test_no_data_at_all_is_said_with_the_reasons(served: Served, refused: Refused) -> None:
+async def test_without_any_data_the_error_has_the_reasons(served: Served, refused: Refused) -> None:
     async with served(others={}) as client:
         text = refused(await client.call_tool("generate_report", {"source": "penguins"}))
     assert text == (
@@ -253,12 +251,12 @@ async def test_no_data_at_all_is_said_with_the_reasons(served: Served, refused: 
     )
 
 
-async def test_a_name_of_two_data_has_to_be_said_in_full(served: Served, refused: Refused) -> None:
+async def test_an_ambiguous_name_of_data_is_an_error_with_the_ids(served: Served, refused: Refused) -> None:
     one, two = catalog("one", {"columns": [{"name": "a"}], "rows": 1, "comment": "One row."}), catalog("two", {})
     catalogs = ["one://all", "two://all"]
     async with served(others={"one": one, "two": two}, catalogs=catalogs) as client:
         text = refused(await client.call_tool("generate_report", {"source": "data"}))
-        assert text == "There are several data called 'data': say one/data or two/data."
+        assert text == "Several data have the name 'data': write one/data or two/data."
         report = report_of(await client.call_tool("generate_report", {"source": "one/data"}))
     assert (report.basis, report.description) == ("the only row", "One row.")
 
@@ -267,7 +265,7 @@ async def test_a_name_of_two_data_has_to_be_said_in_full(served: Served, refused
 
 
 def catalog(scheme: str, schema: Any, sample: Any = None) -> Plugin:
-    """A plugin with one data set; a `sample` that is an exception is raised."""
+    """A plugin with one data set. If `sample` is an exception, it is raised."""
     plugin = Plugin()
     entry = {"name": "data", "schema_uri": f"{scheme}://data/schema", "sample_uri": f"{scheme}://data/sample"}
 
@@ -291,12 +289,16 @@ def catalog(scheme: str, schema: Any, sample: Any = None) -> Plugin:
 @pytest.mark.parametrize(
     ("schema", "sample", "text"),
     [
-        ({}, None, "odd://data/schema: it holds no columns with names (columns: Field required)"),
-        ({"columns": [{"name": "a"}]}, {"rows": []}, "odd://data/sample?rows=1000: it holds no columns and rows"),
+        ({}, None, "odd://data/schema: it does not contain columns with names (columns: Field required)"),
+        (
+            {"columns": [{"name": "a"}]},
+            {"rows": []},
+            "odd://data/sample?rows=1000: it does not contain columns and rows",
+        ),
         (
             {"columns": [{"name": "a"}]},
             {"columns": ["a"], "rows": [[1], [1, 2]]},
-            "odd://data/sample: row 2 has not one value for each column",
+            "odd://data/sample: row 2 does not have one value for each column",
         ),
         (
             {"columns": [{"name": "a"}]},
@@ -306,7 +308,7 @@ def catalog(scheme: str, schema: Any, sample: Any = None) -> Plugin:
         ({"columns": [{"name": "a"}]}, RuntimeError("secret"), "failed unexpectedly"),
     ],
 )
-async def test_data_that_cannot_be_read_are_said_with_the_reason(
+async def test_data_that_cannot_be_read_are_reported_with_the_reason(
     served: Served, kept: Path, schema: Any, sample: Any, text: str
 ) -> None:
     async with served(others={"odd": catalog("odd", schema, sample)}, catalogs=["odd://all"]) as client:
@@ -318,7 +320,7 @@ async def test_data_that_cannot_be_read_are_said_with_the_reason(
     assert not kept.exists()
 
 
-async def test_a_source_that_refuses_so_many_rows_is_asked_for_what_it_gives(served: Served) -> None:
+async def test_a_source_that_refuses_the_number_of_rows_is_read_without_a_number(served: Served) -> None:
     plugin = Plugin()
 
     @plugin.resource("odd://all")
@@ -341,7 +343,7 @@ async def test_a_source_that_refuses_so_many_rows_is_asked_for_what_it_gives(ser
     assert [(column.name, column.kind) for column in report.columns] == [("a", "number"), ("gone", "empty")]
 
 
-async def test_a_source_is_asked_for_no_more_rows_than_it_says_it_gives(served: Served) -> None:
+async def test_a_source_is_not_asked_for_more_rows_than_it_returns(served: Served) -> None:
     plugin = Plugin()
     asked = []
 

@@ -1,4 +1,4 @@
-"""The MCP App in a real Chromium: held in a sandboxed frame, under the policy that the specification demands."""
+"""The MCP App in a real Chromium, in a sandboxed frame and with the policy that the specification requires."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "media-src 'self' data:; connect-src 'none'; frame-src 'none'; object-src 'none'"
 )
-"""What a client must enforce where a page declares no domains (SEP-1865, Host Behavior)."""
+"""The policy that a client must enforce if a page declares no domains (SEP-1865, Host Behavior)."""
 
 BAR = (59, 111, 182)
-"""The colour of a chart's bars, where it is light."""
+"""The colour of a chart's bars in the light theme."""
 
 RENDERS_APPS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
 
@@ -52,7 +52,7 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Shown:
-    """A page in the browser, with what it complained of and what it asked for from elsewhere."""
+    """A page in the browser, with its errors and its requests to other addresses."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -63,11 +63,11 @@ class Shown:
         return self.page.frame_locator("iframe")
 
     def sent(self, method: str) -> list[dict[str, Any]]:
-        """What the view has said with this method."""
+        """Return the messages that the view has sent with this method."""
         found: list[dict[str, Any]] = self.page.evaluate("method => received.filter(m => m.method === method)", method)
         return found
 
-    def tell(self, method: str, params: Any, **more: Any) -> None:
+    def send(self, method: str, params: Any, **more: Any) -> None:
         self.page.evaluate("message => send(message)", {"method": method, "params": params, **more})
 
     def until(self, condition: str) -> None:
@@ -76,7 +76,7 @@ class Shown:
 
 @pytest.fixture
 def show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
-    """Opens documents by address; nothing but they can be reached."""
+    """Opens documents by address. Nothing else can be reached."""
     contexts = []
 
     def open_page(address: str, documents: dict[str, tuple[str, str]], *, scheme: str = "light") -> Shown:
@@ -127,7 +127,7 @@ def made(served: Served) -> Callable[..., tuple[CallToolResult, str, str]]:
                 result = await client.call_tool("generate_report", {"source": source, **wish})
                 return result, await read(client, uri), await read(client, report_of(result).html_uri)
 
-        # Playwright has a loop of its own in this thread.
+        # Playwright has its own loop in this thread.
         with start_blocking_portal() as portal:
             return portal.call(run)
 
@@ -144,7 +144,7 @@ def open_view(show: Callable[..., Shown], view: str, *, theme: str = "light") ->
 
 
 def colours(shown: Shown, picture: Path) -> set[Any]:
-    """The colours on a picture of the page, taken once the frame has been painted."""
+    """Return the colours on a screenshot of the page, taken after the frame was painted."""
     for _ in range(100):
         shown.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         shown.page.screenshot(path=picture)
@@ -159,7 +159,7 @@ def wire(result: CallToolResult) -> Any:
     return json.loads(result.model_dump_json(by_alias=True, exclude_none=True))
 
 
-def test_the_view_shows_what_the_tool_returned(
+def test_the_view_shows_the_result_of_the_tool(
     show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]], tmp_path: Path
 ) -> None:
     result, view, _ = made("orders", title="Orders in March")
@@ -167,9 +167,9 @@ def test_the_view_shows_what_the_tool_returned(
     (hello,) = shown.sent("ui/initialize")
     assert hello["params"]["protocolVersion"] == "2026-01-26"
     assert hello["params"]["appInfo"]["name"] == "mcp-plugin-report"
-    shown.tell("ui/notifications/tool-input", {"arguments": {"source": "orders"}})
+    shown.send("ui/notifications/tool-input", {"arguments": {"source": "orders"}})
     expect(shown.view.get_by_role("status")).to_have_text("Making the report on orders ...")
-    shown.tell("ui/notifications/tool-result", wire(result))
+    shown.send("ui/notifications/tool-result", wire(result))
     expect(shown.view.get_by_role("heading", level=1)).to_have_text("Orders in March")
     expect(shown.view.get_by_role("heading", level=3)).to_have_text(["id", "shop", "day", "price"])
     assert shown.view.locator("svg.columns").count() == 3
@@ -179,7 +179,7 @@ def test_the_view_shows_what_the_tool_returned(
     expect(shown.view.locator("footer")).to_contain_text(
         re.compile(r"made \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC from sql://")
     )
-    # The frame has become as high as the report is.
+    # The frame is now as high as the report.
     shown.until("received.some(m => m.method === 'ui/notifications/size-changed' && m.params.height > 700)")
     assert (shown.complaints, shown.strayed) == ([], [])
     assert BAR in colours(shown, tmp_path / "view.png")
@@ -194,7 +194,7 @@ def test_the_view_follows_the_clients_theme_and_fonts(
     expect(body).to_have_css("background-color", "rgb(22, 24, 28)")
     expect(body).to_have_css("font-family", "serif")
     variables = {"--color-background-primary": "rgb(1, 2, 3)"}
-    shown.tell("ui/notifications/host-context-changed", {"theme": "light", "styles": {"variables": variables}})
+    shown.send("ui/notifications/host-context-changed", {"theme": "light", "styles": {"variables": variables}})
     expect(body).to_have_css("background-color", "rgb(1, 2, 3)")
     expect(body).to_have_css("color", "rgb(28, 32, 36)")
 
@@ -205,24 +205,24 @@ def test_the_view_shows_errors_and_cancellations_as_text_and_answers_the_client(
     _, view, _ = made("orders")
     shown = open_view(show, view)
     error = {"content": [{"type": "text", "text": "There are no data <b>x</b>."}], "isError": True}
-    shown.tell("ui/notifications/tool-result", error)
+    shown.send("ui/notifications/tool-result", error)
     expect(shown.view.locator("pre")).to_have_text("There are no data <b>x</b>.")
-    shown.tell("ui/notifications/tool-cancelled", {"reason": "by the user"})
+    shown.send("ui/notifications/tool-cancelled", {"reason": "by the user"})
     expect(shown.view.get_by_role("status")).to_have_text("The report was cancelled: by the user.")
-    shown.tell("ui/resource-teardown", {"reason": "closing"}, id=7)
-    shown.tell("ui/unheard-of", {}, id=8)
+    shown.send("ui/resource-teardown", {"reason": "closing"}, id=7)
+    shown.send("ui/unheard-of", {}, id=8)
     shown.until(
         "received.some(m => m.id === 7 && m.result) && received.some(m => m.id === 8 && m.error.code === -32601)"
     )
     assert shown.complaints == []
 
 
-def test_data_that_mean_harm_are_text_in_the_view_and_in_the_page(
+def test_hostile_data_are_text_in_the_view_and_in_the_page(
     show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     result, view, page = made("<script>alert(1)</script>", title="<img src=x onerror=alert(4)>")
     shown = open_view(show, view)
-    shown.tell("ui/notifications/tool-result", wire(result))
+    shown.send("ui/notifications/tool-result", wire(result))
     expect(shown.view.get_by_role("heading", level=1)).to_have_text("<img src=x onerror=alert(4)>")
     expect(shown.view.get_by_role("heading", level=3).first).to_have_text("<img src=x onerror=alert(2)>")
     expect(shown.view.get_by_text("</title><script>alert(3)</script>").first).to_be_visible()
@@ -255,17 +255,17 @@ def test_the_page_is_styled_in_light_and_dark_and_loads_nothing(
     assert document.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_what_gets_past_the_escaping_still_cannot_run_or_load(
+def test_markup_without_escaping_still_cannot_run_or_load(
     show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     _, view, page = made("orders")
-    harm = (
+    hostile = (
         "<script>document.title = 'run'</script><img src='http://evil.test/x.png' onerror=\"document.title = 'run'\">"
     )
-    document = show("http://report.test/", {"http://report.test/": (page.replace("</main>", f"{harm}</main>"), "")})
+    document = show("http://report.test/", {"http://report.test/": (page.replace("</main>", f"{hostile}</main>"), "")})
     assert document.page.title() == "Report on orders"
     assert len([text for text in document.complaints if "Content Security Policy" in text]) >= 2
     assert document.strayed == []
-    frame = show("http://view.test/", {"http://view.test/": (view.replace("<main>", f"<main>{harm}"), "")})
+    frame = show("http://view.test/", {"http://view.test/": (view.replace("<main>", f"<main>{hostile}"), "")})
     assert frame.page.title() == "Report"
     assert frame.strayed == []

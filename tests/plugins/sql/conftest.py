@@ -46,7 +46,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of mcp-host.toml: a relative path of a SQLite file starts here."""
+    """The folder of mcp-host.toml. The relative path of a SQLite file starts here."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,7 +65,7 @@ def shop(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Server]:
-    """The PostgreSQL server of this process's tests; those that kill one have their own."""
+    """The PostgreSQL server of this process's tests. Tests that kill a server have their own."""
     if servers.INITDB is None or servers.POSTGRES is None:
         pytest.skip(servers.no_postgres)
     with servers.postgres_server() as server:
@@ -144,7 +144,7 @@ def served(mode: str, folder: Path) -> Served:
 
 @pytest.fixture
 def refused() -> Refused:
-    """The text of a result that must be an error which the tool raised on purpose."""
+    """Return the text of an error that the tool raised on purpose."""
 
     def text(result: CallToolResult) -> str:
         assert result.is_error, result.structured_content

@@ -1,4 +1,4 @@
-"""Database servers of the tests' own: started on a free port of loopback, in a folder of their own, stopped by id."""
+"""Database servers for tests: each has its own folder, listens on a free port of loopback, and is stopped by its id."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUOTED_PASSWORD = "s3cr3t%2Fp%40ss%3Aword"
 
 
 def program(name: str, *folders: str) -> str | None:
-    """The path of a program: the newest one in the folders, which may have a *, else the one on PATH."""
+    """Return the path of a program: the newest one in the folders, which may have a *, else the one on PATH."""
     for pattern in folders:
         found = sorted(Path("/").glob(pattern.lstrip("/") + "/" + name), reverse=True)
         if found:
@@ -53,7 +53,7 @@ def _unprivileged() -> dict[str, Any]:
 
 @contextmanager
 def server_folder() -> Iterator[Path]:
-    """A folder that an unprivileged server may write to, near enough to the root for a socket's path."""
+    """A folder that an unprivileged server may write to. Its path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="sql-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.getuid() == 0:
@@ -85,13 +85,13 @@ class Server:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """Kill it with its children, as a crash of the machine would."""
+        """Kill the server and its children, like a crash of the machine."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
-        """End it, by its id."""
+        """Stop the server by its id."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT if self.greets == b"R" else signal.SIGTERM)
             try:
@@ -100,7 +100,7 @@ class Server:
                 self.kill()
 
     def _answers(self) -> bool:
-        """Whether it takes connections: PostgreSQL asks for a password (R, not E), MySQL sends its greeting first."""
+        """Return whether the server accepts connections. PostgreSQL answers R, not E; MySQL sends a greeting."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 if self.greets == b"R":
@@ -145,7 +145,7 @@ def mariadb_server() -> Iterator[Server]:
         data.mkdir()
         if os.getuid() == 0:
             shutil.chown(data, "nobody", "nogroup")
-        # What mariadb-install-db does, which needs programs of the client's package.
+        # The same as mariadb-install-db, which needs programs from the client's package.
         system = "".join(MARIADB_TABLES.joinpath(name).read_text(encoding="utf-8") for name in MARIADB_FILES)
         bootstrap = subprocess.run(
             [MARIADBD, *common, "--bootstrap", "--innodb-log-file-size=8M", "--innodb-use-native-aio=0"],

@@ -1,4 +1,4 @@
-"""MariaDB: statements that leave a read-only transaction, how one is stopped, and a server that is killed."""
+"""MariaDB: statements that try to leave a read-only transaction, stopping a statement, and a server that is killed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sleeping(server: Server) -> int:
 
 
 async def until(server: Server, number: int) -> None:
-    """Wait until so many statements sleep: the server tells nobody of it."""
+    """Wait until so many statements sleep. The server sends no event for this."""
     with anyio.fail_after(30):
         while await anyio.to_thread.run_sync(sleeping, server) != number:
             await anyio.sleep(0.02)
@@ -55,7 +55,7 @@ async def until(server: Server, number: int) -> None:
         "SELECT * FROM orders FOR UPDATE",
     ],
 )
-async def test_nothing_gets_out_of_the_read_only_transaction(
+async def test_no_statement_leaves_the_read_only_transaction(
     served: Served, mariadb: Server, refused: Refused, sql: str
 ) -> None:
     async with served(mariadb.url) as client:
@@ -63,7 +63,7 @@ async def test_nothing_gets_out_of_the_read_only_transaction(
         assert (await call(client, "query", sql="SELECT count(*) FROM orders"))["rows"] == [[3]]
 
 
-async def test_values_are_fit_for_json(served: Served, mariadb: Server) -> None:
+async def test_values_are_valid_json(served: Served, mariadb: Server) -> None:
     values = {
         "9007199254740993": "9007199254740993",
         "18446744073709551615": "18446744073709551615",
@@ -80,7 +80,7 @@ async def test_values_are_fit_for_json(served: Served, mariadb: Server) -> None:
     assert dict(zip(values, found["rows"][0], strict=True)) == values
 
 
-async def test_a_statement_is_stopped_when_its_time_is_up(served: Served, mariadb: Server, refused: Refused) -> None:
+async def test_a_statement_is_stopped_at_its_timeout(served: Served, mariadb: Server, refused: Refused) -> None:
     async with served(mariadb.url, statement_timeout=0.2) as client:
         text = refused(await client.call_tool("query", {"sql": "SELECT count(*) FROM orders WHERE sleep(3600) = 0"}))
         assert text.startswith("The statement took longer than 0.2 s and was stopped")
@@ -98,7 +98,7 @@ async def test_cancelling_the_call_kills_the_statement_at_the_server(served: Ser
             assert (await call(client, tool, sql="SELECT 1"))["rows"] == [[1]]
 
 
-async def test_a_server_that_is_killed_in_mid_query_and_restarted_answers_again(
+async def test_a_server_that_is_killed_during_a_query_and_restarted_answers_again(
     served: Served, refused: Refused
 ) -> None:
     if servers.MARIADBD is None:
@@ -122,7 +122,9 @@ async def test_a_server_that_is_killed_in_mid_query_and_restarted_answers_again(
                 assert (await call(client, "query", sql="SELECT 1"))["rows"] == [[1]]
 
 
-async def test_a_wrong_password_is_an_error_without_it(served: Served, mariadb: Server, refused: Refused) -> None:
+async def test_an_error_for_a_wrong_password_does_not_contain_it(
+    served: Served, mariadb: Server, refused: Refused
+) -> None:
     async with served(mariadb.url.replace(servers.QUOTED_PASSWORD, "wrong-secret")) as client:
         text = refused(await client.call_tool("query", {"sql": "SELECT 1"}))
     assert "Access denied" in text

@@ -1,4 +1,4 @@
-"""PostgreSQL: what a session keeps, how a statement is stopped at the server, and a server that is killed."""
+"""PostgreSQL: cleaning a session, stopping a statement at the server, and a server that is killed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 def sleeping(server: Server) -> int:
-    """How many statements of others sleep at the server."""
+    """Return how many statements of others sleep at the server."""
     with psycopg.connect(server.url) as connection:
         row = connection.execute(SLEEPING).fetchone()
         assert row is not None
@@ -43,7 +43,7 @@ def sleeping(server: Server) -> int:
 
 
 async def until(server: Server, number: int) -> None:
-    """Wait until so many statements sleep: the server tells nobody of it."""
+    """Wait until so many statements sleep. The server sends no event for this."""
     with anyio.fail_after(30):
         while await anyio.to_thread.run_sync(sleeping, server) != number:
             await anyio.sleep(0.02)
@@ -74,7 +74,7 @@ async def database(url: str, **settings: object) -> AsyncIterator[Database]:
         "TRUNCATE orders",
     ],
 )
-async def test_nothing_gets_out_of_the_read_only_transaction(
+async def test_no_statement_leaves_the_read_only_transaction(
     served: Served, postgres_url: str, postgres: Server, refused: Refused, sql: str
 ) -> None:
     with psycopg.connect(postgres.url) as connection:
@@ -84,8 +84,8 @@ async def test_nothing_gets_out_of_the_read_only_transaction(
         assert (await call(client, "query", sql="SELECT count(*) FROM orders"))["rows"] == [[3]]
 
 
-async def test_a_session_keeps_nothing_of_a_call(served: Served, postgres_url: str) -> None:
-    """One connection, which the next call gets clean."""
+async def test_a_session_keeps_nothing_from_a_call(served: Served, postgres_url: str) -> None:
+    """There is only one connection. The next call gets it clean."""
     async with served(postgres_url, pool_size=1) as client:
         pid = (await call(client, "query", sql="SELECT pg_backend_pid()"))["rows"]
         for sql in (
@@ -107,13 +107,13 @@ async def test_a_session_keeps_nothing_of_a_call(served: Served, postgres_url: s
         assert (await call(client, "query", sql="SELECT pg_backend_pid()"))["rows"] == pid
 
 
-async def test_a_statement_that_returns_no_rows_says_so(served: Served, postgres_url: str) -> None:
+async def test_a_statement_without_rows_has_a_note(served: Served, postgres_url: str) -> None:
     async with served(postgres_url) as client:
         found = await call(client, "query", sql="SET work_mem = '1MB'")
-    assert found["note"] == "The statement returns no rows. What it set has ended with this call."
+    assert found["note"] == "The statement returns no rows. Its effects end with this call."
 
 
-async def test_values_are_fit_for_json(served: Served, postgres_url: str) -> None:
+async def test_values_are_valid_json(served: Served, postgres_url: str) -> None:
     values = {
         "9007199254740991::bigint": 9007199254740991,
         "9007199254740993::bigint": "9007199254740993",
@@ -173,7 +173,7 @@ async def test_a_parameter_of_the_wrong_type_is_refused(served: Served, postgres
     assert ids["rows"] == [[1], [3]]
 
 
-async def test_a_statement_is_stopped_at_the_server_when_its_time_is_up(
+async def test_a_statement_is_stopped_at_the_server_at_its_timeout(
     served: Served, postgres_url: str, postgres: Server, refused: Refused
 ) -> None:
     async with served(postgres_url, statement_timeout=0.2, pool_size=1) as client:
@@ -196,7 +196,7 @@ async def test_cancelling_the_call_cancels_the_statement_at_the_server(
             assert (await call(client, tool, sql="SELECT 1 AS one"))["rows"] == [[1]]
 
 
-async def test_all_connections_in_use_is_said(postgres_url: str, postgres: Server) -> None:
+async def test_an_error_reports_that_all_connections_are_in_use(postgres_url: str, postgres: Server) -> None:
     async with database(postgres_url, pool_size=1, connect_timeout=0.2, statement_timeout=3600) as base:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(base.query, "SELECT pg_sleep(3600)", None)
@@ -207,7 +207,7 @@ async def test_all_connections_in_use_is_said(postgres_url: str, postgres: Serve
         await until(postgres, 0)
 
 
-async def test_a_killed_session_is_said_to_be_closed_and_the_next_call_has_another(
+async def test_a_killed_session_is_reported_and_the_next_call_gets_another(
     served: Served, postgres_url: str, postgres: Server, refused: Refused
 ) -> None:
     results: list[CallToolResult] = []
@@ -236,7 +236,7 @@ def own_server() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-async def test_a_server_that_is_killed_in_mid_query_and_restarted_answers_again(
+async def test_a_server_that_is_killed_during_a_query_and_restarted_answers_again(
     served: Served, own_server: Server, refused: Refused, driver: str
 ) -> None:
     results: dict[str, CallToolResult] = {}
@@ -256,7 +256,7 @@ async def test_a_server_that_is_killed_in_mid_query_and_restarted_answers_again(
             read, wrote = refused(results["query"]), refused(results["execute"])
             assert read.startswith("The database server closed the connection while the statement ran")
             assert read.endswith("Try again.")
-            assert wrote.endswith("Whether it was committed is not known: look before you repeat it.")
+            assert wrote.endswith("It may have been committed: check this before you repeat it.")
             down = refused(await client.call_tool("query", {"sql": "SELECT 1"}))
             assert down.startswith(f"The database 127.0.0.1:{own_server.port}/postgres cannot be used: ")
             assert "refused" in down
@@ -274,7 +274,7 @@ async def test_a_server_that_is_killed_in_mid_query_and_restarted_answers_again(
         (("/postgres", "/postgres?nonsense=1"), "cannot be used"),
     ],
 )
-async def test_a_database_that_lets_nobody_in_is_an_error_without_the_password(
+async def test_an_error_for_a_refused_login_does_not_contain_the_password(
     served: Served, postgres_url: str, refused: Refused, change: tuple[str, str], why: str
 ) -> None:
     async with served(postgres_url.replace(*change)) as client:

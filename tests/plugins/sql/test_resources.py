@@ -27,7 +27,7 @@ async def read(client: Client, uri: str) -> Any:
     return json.loads(content.text)
 
 
-async def test_the_tables_are_a_resource_that_leads_to_the_others(served: Served, url: str) -> None:
+async def test_a_resource_lists_the_tables_with_links_to_their_resources(served: Served, url: str) -> None:
     async with served(url) as client:
         tables = await read(client, "sql://tables")
         schemas = [await read(client, table["schema_uri"]) for table in tables]
@@ -50,7 +50,7 @@ async def test_the_tables_are_a_resource_that_leads_to_the_others(served: Served
     }
 
 
-async def test_a_sample_has_as_many_rows_as_asked_for(served: Served, url: str) -> None:
+async def test_a_sample_has_the_requested_number_of_rows(served: Served, url: str) -> None:
     async with served(url, max_rows=3) as client:
         one = await read(client, "sql://tables/orders/sample?rows=1")
         three = await read(client, "sql://tables/orders/sample?rows=3")
@@ -65,7 +65,7 @@ async def test_a_sample_of_too_few_or_too_many_rows_is_refused(served: Served, s
             await client.read_resource(f"sql://tables/orders/sample?rows={rows}")
 
 
-async def test_a_sample_is_cut_where_it_takes_too_many_bytes(served: Served, url: str) -> None:
+async def test_a_sample_is_cut_if_it_has_too_many_bytes(served: Served, url: str) -> None:
     async with served(url, writable=True, max_bytes=1000) as client:
         update = "UPDATE customer SET city = '0123456789012345678901234567890123456789'"
         more = "INSERT INTO customer SELECT {n} + id, CONCAT('n', {n} + id), city FROM customer"
@@ -77,7 +77,7 @@ async def test_a_sample_is_cut_where_it_takes_too_many_bytes(served: Served, url
     assert 10 < len(sample["rows"]) < 24
 
 
-async def test_an_unknown_table_is_a_resource_that_is_not_there(served: Served, url: str) -> None:
+async def test_an_unknown_table_is_a_resource_not_found_error(served: Served, url: str) -> None:
     async with served(url) as client:
         for uri in ("sql://tables/order/schema", "sql://tables/order/sample"):
             with pytest.raises(MCPError, match="Did you mean 'orders'") as caught:
@@ -85,7 +85,7 @@ async def test_an_unknown_table_is_a_resource_that_is_not_there(served: Served, 
             assert caught.value.error.code == -32602
 
 
-async def test_a_database_that_is_not_there_is_an_error_of_the_resource(served: Served, folder: Path) -> None:
+async def test_a_missing_database_is_an_error_in_the_resource(served: Served, folder: Path) -> None:
     async with served("gone.sqlite") as client:
         with pytest.raises(MCPError, match="there is no such file") as caught:
             await client.read_resource("sql://tables")
@@ -117,7 +117,7 @@ async def test_the_prompt_names_the_database_the_table_and_the_question(served: 
     assert content.text.endswith("The question is: Which {day} sold most?")
     text = getattr(plain.messages[0].content, "text", "")
     assert "Call list_tables" in text
-    assert text.endswith("Say what the database is about and what stands out.")
+    assert text.endswith("Report what the database is about and what is unusual.")
     assert caught.value.error.code == -32602
 
 

@@ -12,7 +12,7 @@ from mcp_host import HostFacts, PluginContext
 from mcp_host.errors import HostError
 from mcp_host.testing import connect
 from mcp_plugin_sql import plugin
-from mcp_plugin_sql.checks import database_answers, role_is_harmless
+from mcp_plugin_sql.checks import database_answers, role_is_limited
 from mcp_plugin_sql.settings import Settings
 from mcp_plugin_sql.target import parse_url
 from plugins.sql.servers import Server
@@ -28,7 +28,7 @@ from plugins.sql.servers import Server
         ({"url": "sqlite:///x?mode=rwc"}, "sqlite:///path"),
         ({"url": "oracle://x"}, "this kind of database is not known"),
         ({"url": "postgresql+pg8000://x/y"}, "postgresql\\+asyncpg:// or postgresql\\+psycopg://"),
-        ({"url": "postgresql://u:p@h:port/x"}, "no database URL"),
+        ({"url": "postgresql://u:p@h:port/x"}, "not a database URL"),
         ({"url": "postgresql://u:p@h/x", "password": "q"}, "both in the url and in password"),
         ({"max_rows": 0}, "greater than or equal to 1"),
         ({"max_bytes": 10}, "greater than or equal to 1000"),
@@ -55,7 +55,7 @@ def test_a_wrong_setting_is_refused_with_the_reason(values: dict[str, Any], why:
         ("postgresql:///db?host=/run", None, "postgresql:///db?host=%2Frun"),
     ],
 )
-def test_the_password_is_taken_out_of_the_url(url: str, password: str | None, left: str) -> None:
+def test_the_password_is_removed_from_the_url(url: str, password: str | None, left: str) -> None:
     settings = Settings(url=url)
     assert (settings.password.get_secret_value() if settings.password else None) == password
     assert settings.url == left
@@ -63,7 +63,7 @@ def test_the_password_is_taken_out_of_the_url(url: str, password: str | None, le
     assert password is None or f":{password}@" not in repr(settings)
 
 
-def test_a_url_says_where_the_database_is_without_its_user() -> None:
+def test_the_shown_address_of_a_database_has_no_user() -> None:
     assert parse_url("postgresql://ann:pw@h:5432/db").shown == "h:5432/db"
     assert parse_url("mysql:///db").shown == "localhost/db"
     assert parse_url("data/shop.sqlite").shown == "data/shop.sqlite"
@@ -102,7 +102,7 @@ def context(folder: Path, **settings: Any) -> PluginContext[Settings]:
 
 
 @pytest.mark.anyio
-async def test_the_check_says_whether_the_database_answers(shop: Path) -> None:
+async def test_the_check_reports_whether_the_database_answers(shop: Path) -> None:
     assert await database_answers(context(shop.parent, url="shop.sqlite")) is None
     missing = await database_answers(context(shop.parent, url="gone.sqlite"))
     assert missing is not None
@@ -110,8 +110,8 @@ async def test_the_check_says_whether_the_database_answers(shop: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_check_says_that_a_role_may_too_much(shop: Path, postgres: Server) -> None:
-    powerful = await role_is_harmless(context(shop.parent, url=postgres.url))
+async def test_the_check_reports_a_role_with_too_many_rights(shop: Path, postgres: Server) -> None:
+    powerful = await role_is_limited(context(shop.parent, url=postgres.url))
     assert powerful == "it may run programs and read files on the server: use a role that may only SELECT"
-    assert await role_is_harmless(context(shop.parent, url=postgres.url, writable=True)) is None
-    assert await role_is_harmless(context(shop.parent, url="shop.sqlite")) is None
+    assert await role_is_limited(context(shop.parent, url=postgres.url, writable=True)) is None
+    assert await role_is_limited(context(shop.parent, url="shop.sqlite")) is None

@@ -1,4 +1,4 @@
-"""SQLite: what a caller's SQL cannot reach, how a statement is stopped, and a file that is locked, gone or replaced."""
+"""SQLite: what SQL cannot reach, stopping a statement, and a file that is locked, removed or replaced."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ REACHING = [
 
 
 @pytest.mark.parametrize("sql", REACHING)
-async def test_a_query_reaches_nothing_but_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
+async def test_a_query_can_use_only_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
     before = shop.read_bytes()
     async with served(shop) as client:
         refused(await client.call_tool("query", {"sql": sql}))
@@ -71,19 +71,19 @@ async def test_a_query_reaches_nothing_but_the_file(served: Served, shop: Path, 
 
 
 @pytest.mark.parametrize("sql", [*REACHING[:8], "PRAGMA writable_schema = ON", "PRAGMA temp_store_directory = '/'"])
-async def test_execute_reaches_nothing_but_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
+async def test_execute_can_use_only_the_file(served: Served, shop: Path, refused: Refused, sql: str) -> None:
     async with served(shop, writable=True) as client:
         refused(await client.call_tool("execute", {"sql": sql}))
     assert os.listdir(shop.parent) == [shop.name]
 
 
-async def test_pragmas_that_only_tell_are_allowed(served: Served, shop: Path) -> None:
+async def test_pragmas_that_only_read_are_allowed(served: Served, shop: Path) -> None:
     async with served(shop) as client:
         for sql in ("PRAGMA table_info(orders)", "PRAGMA user_version", "SELECT name FROM pragma_table_list('orders')"):
             assert not (await client.call_tool("query", {"sql": sql})).is_error
 
 
-async def test_mode_ro_alone_keeps_the_file_from_being_written(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mode_ro_alone_prevents_writing(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_plugin_sql.backends.sqlite._restrict", lambda connection, writing: None)
     base = database(shop)
     with pytest.raises(ToolError, match="readonly database"):
@@ -91,7 +91,7 @@ async def test_mode_ro_alone_keeps_the_file_from_being_written(shop: Path, monke
     await base.close()
 
 
-async def test_ddl_is_undone_with_the_statement_that_fails(served: Served, shop: Path, refused: Refused) -> None:
+async def test_ddl_is_undone_if_its_statement_fails(served: Served, shop: Path, refused: Refused) -> None:
     async with served(shop, writable=True) as client:
         text = refused(await client.call_tool("execute", {"sql": "CREATE TABLE more AS SELECT abs('x', 1)"}))
         assert "wrong number of arguments" in text
@@ -101,7 +101,7 @@ async def test_ddl_is_undone_with_the_statement_that_fails(served: Served, shop:
     assert tables.structured_content == {"tables": [], "truncated": False}
 
 
-async def test_a_file_is_made_when_it_is_first_written(served: Served, folder: Path, refused: Refused) -> None:
+async def test_a_file_is_created_at_the_first_write(served: Served, folder: Path, refused: Refused) -> None:
     async with served("new.sqlite", writable=True) as client:
         text = refused(await client.call_tool("query", {"sql": "SELECT 1"}))
         assert text == (
@@ -112,9 +112,7 @@ async def test_a_file_is_made_when_it_is_first_written(served: Served, folder: P
         assert not (await client.call_tool("query", {"sql": "SELECT * FROM a"})).is_error
 
 
-async def test_an_endless_query_is_stopped_and_the_next_one_answered(
-    served: Served, shop: Path, refused: Refused
-) -> None:
+async def test_an_endless_query_is_stopped_and_the_next_one_works(served: Served, shop: Path, refused: Refused) -> None:
     async with served(shop, statement_timeout=0.2, pool_size=1) as client:
         text = refused(await client.call_tool("query", {"sql": ENDLESS}))
         assert text.startswith("The statement took longer than 0.2 s and was stopped")
@@ -156,7 +154,7 @@ async def test_cancelling_the_call_interrupts_the_statement(shop: Path, monkeypa
     await base.close()
 
 
-async def test_a_client_may_give_up(served: Served, shop: Path) -> None:
+async def test_a_client_may_cancel_a_query(served: Served, shop: Path) -> None:
     async with served(shop, statement_timeout=3600, pool_size=1) as client:
         with anyio.fail_after(60):
             with anyio.move_on_after(0.2) as scope:
@@ -165,9 +163,7 @@ async def test_a_client_may_give_up(served: Served, shop: Path) -> None:
             assert not (await client.call_tool("query", {"sql": "SELECT 1"})).is_error
 
 
-async def test_a_locked_file_is_said_to_be_and_answers_when_it_is_free(
-    served: Served, shop: Path, refused: Refused
-) -> None:
+async def test_a_locked_file_is_reported_and_works_after_the_lock(served: Served, shop: Path, refused: Refused) -> None:
     async with served(shop, writable=True, statement_timeout=0.5) as client:
         with closing(sqlite3.connect(shop, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -179,7 +175,7 @@ async def test_a_locked_file_is_said_to_be_and_answers_when_it_is_free(
         assert not (await client.call_tool("execute", {"sql": "DELETE FROM orders"})).is_error
 
 
-async def test_a_file_that_is_replaced_is_read_anew(served: Served, shop: Path, refused: Refused) -> None:
+async def test_a_replaced_file_is_read_again(served: Served, shop: Path, refused: Refused) -> None:
     new = shop.with_name("new.sqlite")
     with closing(sqlite3.connect(new)) as connection:
         connection.execute("CREATE TABLE other (a)")
@@ -197,7 +193,7 @@ async def test_a_file_that_is_replaced_is_read_anew(served: Served, shop: Path, 
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but long enough for a header" * 20, None])
-async def test_what_is_no_database_is_said_to_be_none(
+async def test_a_file_that_is_not_a_database_is_a_clear_error(
     served: Served, folder: Path, refused: Refused, content: bytes | None
 ) -> None:
     path = folder / "x.sqlite"
@@ -211,8 +207,8 @@ async def test_what_is_no_database_is_said_to_be_none(
     assert "is not a database" in text or "disk I/O error" in text
 
 
-async def test_a_host_that_is_killed_while_it_writes_leaves_the_file_whole(shop: Path) -> None:
-    """The journal of the killed process is rolled back by the next one that opens the file."""
+async def test_a_host_that_is_killed_during_a_write_does_not_damage_the_file(shop: Path) -> None:
+    """The next process that opens the file rolls back the journal of the killed process."""
     code = f"""
         import anyio
         from mcp_host.testing import connect
@@ -245,7 +241,7 @@ async def test_a_host_that_is_killed_while_it_writes_leaves_the_file_whole(shop:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-async def test_text_that_is_not_utf_8_does_not_break_a_result(served: Served, shop: Path, refused: Refused) -> None:
+async def test_text_that_is_not_utf_8_is_still_returned(served: Served, shop: Path, refused: Refused) -> None:
     async with served(shop) as client:
         result = await client.call_tool("query", {"sql": "SELECT CAST(x'ff41' AS TEXT) AS a"})
         if result.is_error:

@@ -15,7 +15,7 @@ MYSQL = Dialect("pyformat", "pyformat")
 
 @pytest.mark.parametrize("dialect", [SQLITE, ASYNCPG, PSYCOPG, MYSQL])
 @given(sql=st.text(min_size=1).filter(lambda sql: sql.strip() and "\0" not in sql))
-def test_a_text_without_parameters_is_sent_as_it_is(dialect: Dialect, sql: str) -> None:
+def test_a_text_without_parameters_is_sent_unchanged(dialect: Dialect, sql: str) -> None:
     assert statement(sql, None, dialect).text == sql
     assert statement(sql, {}, dialect).values is None
 
@@ -29,13 +29,13 @@ def test_a_text_without_parameters_is_sent_as_it_is(dialect: Dialect, sql: str) 
         (MYSQL, "a = %(a)s AND b = %(b)s AND a = %(a)s AND x %% 2", {"a": 1, "b": 2}),
     ],
 )
-def test_parameters_take_the_form_of_the_driver(dialect: Dialect, text: str, values: object) -> None:
+def test_parameters_are_converted_to_the_drivers_form(dialect: Dialect, text: str, values: object) -> None:
     sent = statement("a = :a AND b = :b AND a = :a AND x % 2", {"a": 1, "b": 2}, dialect)
     assert (sent.text, sent.values) == (text, values)
 
 
 @pytest.mark.parametrize(
-    ("dialect", "passed_over"),
+    ("dialect", "skipped"),
     [
         *((dialect, text) for dialect in (SQLITE, ASYNCPG, MYSQL) for text in ("':b'", "'it''s :b'", '":b"')),
         *((dialect, text) for dialect in (SQLITE, ASYNCPG, MYSQL) for text in ("-- :b\n", "/* :b */", "/* :b")),
@@ -44,8 +44,8 @@ def test_parameters_take_the_form_of_the_driver(dialect: Dialect, text: str, val
         *((MYSQL, text) for text in ("'\\':b'", '"\\":b"', "`:b`", "# :b\n")),
     ],
 )
-def test_colons_that_are_no_parameters_are_left_alone(dialect: Dialect, passed_over: str) -> None:
-    sent = statement(f":a {passed_over}", {"a": 1}, dialect)
-    assert sent.text.endswith(f" {passed_over}")
+def test_colons_that_are_not_parameters_are_not_changed(dialect: Dialect, skipped: str) -> None:
+    sent = statement(f":a {skipped}", {"a": 1}, dialect)
+    assert sent.text.endswith(f" {skipped}")
     with pytest.raises(ToolError, match="has no parameter :b"):
-        statement(f":a {passed_over}", {"a": 1, "b": 2}, dialect)
+        statement(f":a {skipped}", {"a": 1, "b": 2}, dialect)

@@ -92,7 +92,7 @@ async def test_a_date_is_compared_with_text(served: Served, url: str) -> None:
     assert found["rows"] == [["2025-03-01"]]
 
 
-async def test_a_percent_sign_needs_no_doubling(served: Served, url: str) -> None:
+async def test_a_percent_sign_need_not_be_doubled(served: Served, url: str) -> None:
     sql = "SELECT id FROM orders WHERE id % 2 = 0 AND '%s%d%%' LIKE '\x25'"
     async with served(url) as client:
         assert (await call(client, "query", sql=sql))["rows"] == [[2]]
@@ -107,14 +107,14 @@ async def test_a_result_without_rows_has_its_columns(served: Served, url: str) -
     assert found["rows"] == []
 
 
-async def test_columns_of_the_same_name_are_all_there(served: Served, url: str) -> None:
+async def test_columns_with_the_same_name_are_all_returned(served: Served, url: str) -> None:
     async with served(url) as client:
         found = await call(client, "query", sql="SELECT 1 AS a, 2 AS a")
     assert found["columns"] == ["a", "a"]
     assert found["rows"] == [[1, 2]]
 
 
-async def test_rows_over_the_cap_are_counted_not_listed(served: Served, url: str) -> None:
+async def test_rows_over_the_limit_are_counted_but_not_listed(served: Served, url: str) -> None:
     sql = "SELECT a.id FROM orders a, orders b, orders c ORDER BY 1"
     async with served(url, max_rows=5) as client:
         found = await call(client, "query", sql=sql)
@@ -130,7 +130,7 @@ async def test_rows_over_the_cap_are_counted_not_listed(served: Served, url: str
     assert (exact["truncated"], exact["unseen_rows"], exact["note"]) == (False, 0, "")
 
 
-async def test_more_rows_than_are_counted_are_said_to_be_more(served: Served, url: str) -> None:
+async def test_too_many_rows_to_count_are_reported_as_more(served: Served, url: str) -> None:
     sql = f"SELECT a.id FROM {', '.join(f'orders {name}' for name in 'abcdefghi')}"
     async with served(url) as client:
         found = await call(client, "query", sql=sql)
@@ -138,7 +138,7 @@ async def test_more_rows_than_are_counted_are_said_to_be_more(served: Served, ur
     assert found["note"] == "Truncated at max_rows = 100: more than 10000 more rows are not listed."
 
 
-async def test_bytes_over_the_cap_cut_the_result(served: Served, url: str) -> None:
+async def test_a_result_over_the_byte_limit_is_cut(served: Served, url: str) -> None:
     text = "é" * 199
     async with served(url, max_bytes=1000) as client:
         found = await call(client, "query", sql=f"SELECT '{text}' FROM orders a, orders b")
@@ -206,7 +206,7 @@ async def test_a_query_cannot_write(served: Served, url: str, refused: Refused, 
     assert orders["rows"] == [[3]]
 
 
-async def test_a_plan_is_shown_and_the_statement_not_run(served: Served, url: str, refused: Refused) -> None:
+async def test_a_plan_is_shown_without_running_the_statement(served: Served, url: str, refused: Refused) -> None:
     async with served(url) as client:
         shown = await call(client, "explain", sql="SELECT * FROM orders WHERE id = :id", parameters={"id": 1})
         why = refused(await client.call_tool("explain", {"sql": "SELECT * FROM nowhere"}))
@@ -214,7 +214,7 @@ async def test_a_plan_is_shown_and_the_statement_not_run(served: Served, url: st
     assert "nowhere" in why
 
 
-async def test_execute_is_served_only_when_the_database_is_writable(served: Served, url: str) -> None:
+async def test_execute_is_served_only_if_the_database_is_writable(served: Served, url: str) -> None:
     async with served(url) as client:
         reading = {tool.name: tool for tool in (await client.list_tools()).tools}
     async with served(url, writable=True) as client:
@@ -229,7 +229,7 @@ async def test_execute_is_served_only_when_the_database_is_writable(served: Serv
     assert (annotations.read_only_hint, annotations.destructive_hint) == (False, True)
 
 
-async def test_execute_changes_the_database_and_says_how_many_rows(served: Served, url: str) -> None:
+async def test_execute_changes_the_database_and_reports_the_number_of_rows(served: Served, url: str) -> None:
     async with served(url, writable=True) as client:
         inserted = await call(
             client,
@@ -247,7 +247,7 @@ async def test_execute_changes_the_database_and_says_how_many_rows(served: Serve
     assert tables["tables"] == [{"name": "more", "kind": "table"}]
 
 
-async def test_execute_returns_what_the_statement_returns(served: Served, url: str) -> None:
+async def test_execute_returns_the_rows_of_the_statement(served: Served, url: str) -> None:
     async with served(url, writable=True, max_rows=1) as client:
         deleted = await call(client, "execute", sql="DELETE FROM orders WHERE id < 3 RETURNING id, price")
         left = await call(client, "query", sql="SELECT id FROM orders")
@@ -267,9 +267,7 @@ async def test_execute_returns_what_the_statement_returns(served: Served, url: s
         ("", "The statement is empty"),
     ],
 )
-async def test_what_execute_cannot_do_changes_nothing(
-    served: Served, url: str, refused: Refused, sql: str, why: str
-) -> None:
+async def test_a_failed_execute_changes_nothing(served: Served, url: str, refused: Refused, sql: str, why: str) -> None:
     async with served(url, writable=True) as client:
         assert why in refused(await client.call_tool("execute", {"sql": sql}))
         found = await call(client, "query", sql="SELECT (SELECT count(*) FROM customer), (SELECT count(*) FROM orders)")

@@ -33,16 +33,16 @@ from mcp_plugin_sql.values import to_json
         ("\udcff", "?"),
     ],
 )
-def test_a_value_is_what_json_can_say(value: Any, expected: Any) -> None:
+def test_a_value_is_converted_to_json(value: Any, expected: Any) -> None:
     assert to_json(value) == expected
 
 
-def test_long_bytes_are_cut_and_say_so() -> None:
+def test_long_bytes_are_cut_and_marked() -> None:
     assert to_json(b"x" * 5000) == {"base64": to_json(b"x" * 1000)["base64"], "bytes": 5000, "cut": True}
 
 
 @given(st.decimals())
-def test_a_decimal_is_a_number_only_when_nothing_is_lost(value: Decimal) -> None:
+def test_a_decimal_is_a_number_only_if_it_stays_exact(value: Decimal) -> None:
     said = to_json(value)
     if value.is_finite():
         assert Decimal(str(said)) == value
@@ -50,7 +50,7 @@ def test_a_decimal_is_a_number_only_when_nothing_is_lost(value: Decimal) -> None
 
 
 @given(st.lists(st.text(max_size=50), max_size=50), st.integers(1, 60), st.integers(10, 500))
-def test_a_collector_keeps_to_its_caps_and_counts_every_row(texts: list[str], rows: int, size: int) -> None:
+def test_a_collector_respects_its_limits_and_counts_every_row(texts: list[str], rows: int, size: int) -> None:
     into = Collector(rows, size)
     for text in texts:
         assert into.add([text])

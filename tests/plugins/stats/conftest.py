@@ -35,7 +35,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of mcp-host.toml: relative paths of data sets start here."""
+    """The folder of mcp-host.toml. Relative paths of data sets start here."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -68,7 +68,7 @@ def engines(tmp_path: Path) -> Engines:
 
 @pytest.fixture
 def refused() -> Refused:
-    """The text of a result that must be an error which the tool raised on purpose."""
+    """Return the text of an error that the tool raised on purpose."""
 
     def text(result: CallToolResult) -> str:
         assert result.is_error, result.structured_content
@@ -93,7 +93,7 @@ def parquet() -> Parquet:
 
 @pytest.fixture(autouse=True)
 def no_leftovers(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The private folders of the copies go here, and must be gone at the end of a test."""
+    """The private folders of the copies are created here. They must be removed at the end of a test."""
     private = tmp_path_factory.mktemp("private")
     monkeypatch.setattr("tempfile.tempdir", str(private))
     yield private

@@ -19,7 +19,7 @@ def test_importing_the_plugin_imports_neither_duckdb_nor_matplotlib_nor_numpy() 
     assert done.stdout.strip() == ""
 
 
-def test_serving_imports_duckdb_at_the_first_question_and_matplotlib_at_the_first_picture() -> None:
+def test_serving_imports_duckdb_at_the_first_query_and_matplotlib_at_the_first_image() -> None:
     code = """
 import sys, anyio
 from mcp_host.testing import connect
@@ -41,7 +41,7 @@ anyio.run(main)
     assert done.stdout.splitlines() == ["", "duckdb", "duckdb,matplotlib"]
 
 
-def test_the_wheel_holds_the_penguins_and_says_where_they_are_from(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_penguins_and_their_source(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(
@@ -63,7 +63,7 @@ def test_the_wheel_holds_the_penguins_and_says_where_they_are_from(tmp_path: Pat
     assert len(penguins.splitlines()) == 345
 
 
-def test_the_installed_data_are_those_of_the_notice() -> None:
+def test_the_installed_data_match_the_notice() -> None:
     folder = files("mcp_plugin_stats") / "data"
     digest = hashlib.sha256((folder / "penguins.csv").read_bytes()).hexdigest()
     assert digest in (folder / "NOTICE.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Data sets come from real files in every format, are loaded at first use, and one that is broken harms no other."""
+"""Data sets from real files in every format. They are loaded at first use, and a broken one does not affect others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_every_format_gives_the_same_rows(served: Served, folder: Path, pa
     assert result.structured_content["rows"] == [[1, "a"], [2, None]]
 
 
-async def test_the_format_and_the_missing_values_may_be_said(served: Served, folder: Path) -> None:
+async def test_the_format_and_the_missing_values_can_be_configured(served: Served, folder: Path) -> None:
     (folder / "export.dat").write_text("n|m\n1|-99\n3|5\n")
     file = {"path": str(folder / "export.dat"), "format": "csv", "null_values": ["-99"]}
     async with served(datasets={"d": file}) as client:
@@ -71,7 +71,7 @@ async def test_the_format_and_the_missing_values_may_be_said(served: Served, fol
         ("latin1.csv", "a,b\nMünchen,1\n".encode("latin-1"), "Original Line"),
     ],
 )
-async def test_a_broken_file_is_named_with_the_reason_and_the_others_go_on(
+async def test_a_broken_file_is_named_with_the_reason_and_the_others_are_served(
     served: Served, refused: Refused, folder: Path, name: str, content: bytes | str | None, why: str
 ) -> None:
     if isinstance(content, bytes):
@@ -87,7 +87,7 @@ async def test_a_broken_file_is_named_with_the_reason_and_the_others_go_on(
         assert not (await client.call_tool("describe_dataset", {"dataset": "penguins"})).is_error
 
 
-async def test_a_file_that_is_mended_is_read_at_the_next_call(served: Served, refused: Refused, folder: Path) -> None:
+async def test_a_fixed_file_is_read_at_the_next_call(served: Served, refused: Refused, folder: Path) -> None:
     async with served(datasets={"d": "d.csv"}) as client:
         refused(await client.call_tool("query_dataset", {"sql": "FROM d"}))
         (folder / "d.csv").write_text("a\n1\n")
@@ -96,13 +96,13 @@ async def test_a_file_that_is_mended_is_read_at_the_next_call(served: Served, re
     assert result.structured_content["rows"] == [[1]]
 
 
-async def test_no_row_is_lost_before_a_ragged_line(engines: Engines, tmp_path: Path) -> None:
+async def test_no_row_is_lost_before_an_irregular_line(engines: Engines, tmp_path: Path) -> None:
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n4,5,6\n")
     async with engines(datasets={"ragged": "ragged.csv"}) as engine:
         assert (await engine.dataset("ragged")).rows == 3
 
 
-async def test_a_data_set_without_rows_is_no_mistake(served: Served, folder: Path) -> None:
+async def test_a_data_set_without_rows_is_not_an_error(served: Served, folder: Path) -> None:
     (folder / "head.csv").write_text("a,b\n")
     async with served(datasets={"head": "head.csv"}) as client:
         described = await client.call_tool("describe_dataset", {"dataset": "head"})
@@ -115,7 +115,7 @@ async def test_a_data_set_without_rows_is_no_mistake(served: Served, folder: Pat
     assert '"rows": []' in getattr(sample.contents[0], "text", "")
 
 
-async def test_a_configured_data_set_takes_the_place_of_the_shipped_one(served: Served, folder: Path) -> None:
+async def test_a_configured_data_set_replaces_the_shipped_one(served: Served, folder: Path) -> None:
     (folder / "p.csv").write_text("a\n1\n")
     async with served(datasets={"Penguins": "p.csv"}) as client:
         result = await client.call_tool("describe_dataset", {"dataset": "penguins"})
@@ -123,13 +123,13 @@ async def test_a_configured_data_set_takes_the_place_of_the_shipped_one(served: 
     assert (result.structured_content["dataset"], result.structured_content["rows"]) == ("Penguins", 1)
 
 
-async def test_without_the_shipped_data_set_there_is_none(served: Served, refused: Refused) -> None:
+async def test_the_shipped_data_set_can_be_switched_off(served: Served, refused: Refused) -> None:
     async with served(shipped=False) as client:
         text = refused(await client.call_tool("describe_dataset", {"dataset": "penguins"}))
     assert "Data sets: none." in text
 
 
-async def test_data_sets_are_joined_in_one_query(served: Served, folder: Path) -> None:
+async def test_one_query_can_join_data_sets(served: Served, folder: Path) -> None:
     (folder / "islands.json").write_text('[{"island": "Dream", "area": 1.5}]')
     async with served(datasets={"islands": "islands.json"}) as client:
         sql = "SELECT count(*), any_value(area) FROM penguins JOIN islands USING (island)"
@@ -138,7 +138,7 @@ async def test_data_sets_are_joined_in_one_query(served: Served, folder: Path) -
     assert result.structured_content["rows"] == [[124, 1.5]]
 
 
-async def test_a_file_is_read_once_however_many_ask(engines: Engines, tmp_path: Path) -> None:
+async def test_a_file_is_read_once_for_many_simultaneous_calls(engines: Engines, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a\n1\n")
     async with engines(datasets={"d": "d.csv"}) as engine:
         first = await engine.dataset("d")
@@ -147,18 +147,18 @@ async def test_a_file_is_read_once_however_many_ask(engines: Engines, tmp_path: 
         assert (await engine.query("FROM d")).rows == [[1]]
 
 
-async def test_duckdb_is_opened_anew_after_it_failed_within_itself(engines: Engines) -> None:
+async def test_duckdb_is_opened_again_after_an_internal_error(engines: Engines) -> None:
     def fail(session: Any) -> None:
         raise duckdb.InternalException("out of order")
 
     async with engines() as engine:
         await engine.dataset("penguins")
-        with pytest.raises(ToolError, match="DuckDB failed within itself"):
+        with pytest.raises(ToolError, match="DuckDB had an internal error"):
             await engine.run(fail)
         assert (await engine.query("SELECT count(*) FROM penguins")).rows == [[344]]
 
 
-async def test_a_slow_file_is_given_up(engines: Engines, tmp_path: Path) -> None:
+async def test_reading_a_slow_file_is_stopped(engines: Engines, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("a\n" + "1\n" * 100_000)
     async with engines(datasets={"d": "d.csv"}, load_timeout=1e-9) as engine:
         with pytest.raises(ToolError, match="reading it took longer than"):

@@ -1,4 +1,4 @@
-"""The plugin's README shows what the plugin does now: its TOML is valid, its tables complete, its session real."""
+"""The plugin's README is up to date: its TOML is valid, its tables are complete, its session is real."""
 
 from __future__ import annotations
 

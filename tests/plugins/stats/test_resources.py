@@ -46,7 +46,7 @@ async def test_the_schema_names_the_columns_and_their_types(served: Served) -> N
     assert schema["columns"][5] == {"name": "body_mass_g", "type": "BIGINT"}
 
 
-async def test_a_sample_has_as_many_rows_as_asked_for(served: Served) -> None:
+async def test_a_sample_has_the_requested_number_of_rows(served: Served) -> None:
     async with served() as client:
         sample = await read(client, "stats://datasets/penguins/sample")
         two = await read(client, "stats://datasets/penguins/sample?rows=2")
@@ -55,7 +55,7 @@ async def test_a_sample_has_as_many_rows_as_asked_for(served: Served) -> None:
     assert two["rows"] == sample["rows"][:2]
 
 
-async def test_an_unknown_data_set_is_a_resource_that_is_not_there(served: Served) -> None:
+async def test_an_unknown_data_set_is_a_resource_not_found_error(served: Served) -> None:
     async with served() as client:
         with pytest.raises(MCPError, match="Did you mean 'penguins'") as caught:
             await client.read_resource("stats://datasets/penguin/schema")
@@ -69,7 +69,7 @@ async def test_a_sample_of_too_few_or_too_many_rows_is_refused(served: Served, r
             await client.read_resource(f"stats://datasets/penguins/sample?rows={rows}")
 
 
-async def test_a_broken_data_set_says_why_in_a_resource_too(served: Served, folder: Path) -> None:
+async def test_a_broken_data_set_is_an_error_with_the_reason_in_a_resource_too(served: Served, folder: Path) -> None:
     (folder / "e.csv").write_text("")
     async with served(datasets={"e": "e.csv"}) as client:
         with pytest.raises(MCPError, match="the file is empty") as caught:
@@ -87,7 +87,7 @@ async def test_the_prompt_names_the_data_set_and_the_question(served: Served) ->
     assert isinstance(content, TextContent)
     assert "Analyse the data set `penguins`. The Palmer penguins" in content.text
     assert content.text.endswith("The question is: Which is {heaviest}?")
-    assert getattr(plain.messages[0].content, "text", "").endswith("Say what stands out.")
+    assert getattr(plain.messages[0].content, "text", "").endswith("Report what is unusual.")
     assert caught.value.error.code == -32602
 
 

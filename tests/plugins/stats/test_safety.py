@@ -1,4 +1,4 @@
-"""What a caller's SQL cannot do: first as a client sees it, then by the engine alone, with no check before."""
+"""What a caller's SQL cannot do: first through a client, then in the engine alone, without the check before it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ CHECKED_ONLY = [
 
 @contextlib.contextmanager
 def untouched(folder: Path) -> Iterator[None]:
-    """Nothing in the folder is new, gone or changed."""
+    """Check that nothing in the folder is new, removed or changed."""
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     yield
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -148,7 +148,7 @@ def secret(folder: Path) -> Path:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("attacks", [FILES, WRITES, CHECKED_ONLY], ids=["files", "writes", "the engine's state"])
-async def test_no_attack_gets_through_and_the_data_are_served_on(
+async def test_every_attack_fails_and_the_data_are_still_served(
     served: Served, refused: Refused, folder: Path, secret: Path, attacks: list[str]
 ) -> None:
     (folder / "own.csv").write_text("a\n1\n")
@@ -167,7 +167,7 @@ async def test_no_attack_gets_through_and_the_data_are_served_on(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", ["'; DROP VIEW penguins; --", '"; SELECT 1', "x) FROM read_text('/etc/passwd') --"])
-async def test_a_column_name_is_never_taken_for_sql(served: Served, refused: Refused, name: str) -> None:
+async def test_a_column_name_is_never_executed_as_sql(served: Served, refused: Refused, name: str) -> None:
     async with served() as client:
         calls: list[tuple[str, dict[str, Any]]] = [
             ("group_by", {"by": name}),
@@ -183,7 +183,7 @@ async def test_a_column_name_is_never_taken_for_sql(served: Served, refused: Ref
 
 @pytest.fixture
 def answering(tmp_path: Path, secret: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The answering database, in the read-only transaction in which a caller's query runs."""
+    """The database for queries, in the read-only transaction of a caller's query."""
     private = tmp_path / "private"
     private.mkdir()
     data = tmp_path / "own.csv"
@@ -229,7 +229,7 @@ def test_external_access_is_off_and_the_settings_are_locked(answering: duckdb.Du
 
 
 @pytest.mark.anyio
-async def test_a_data_set_may_have_the_name_of_a_cte_and_a_cte_that_of_none(served: Served) -> None:
+async def test_a_data_set_and_a_cte_may_have_the_same_name(served: Served) -> None:
     async with served() as client:
         shadowed = await client.call_tool(
             "query_dataset", {"sql": "WITH penguins AS (SELECT 1 AS a) SELECT count(*) FROM penguins"}
@@ -239,7 +239,7 @@ async def test_a_data_set_may_have_the_name_of_a_cte_and_a_cte_that_of_none(serv
 
 
 @pytest.mark.anyio
-async def test_a_query_beyond_the_memory_limit_is_refused_and_the_next_one_answered(engines: Engines) -> None:
+async def test_a_query_over_the_memory_limit_fails_and_the_next_one_works(engines: Engines) -> None:
     async with engines(memory_limit="64MB") as engine:
         with pytest.raises(ToolError, match=r"more memory than memory_limit allows \(64MB\)"):
             await engine.query("SELECT len(list(range)) FROM range(1000000000)")
@@ -249,7 +249,7 @@ async def test_a_query_beyond_the_memory_limit_is_refused_and_the_next_one_answe
 @given(st.text(max_size=40))
 @example("a\0b")
 @example("é")
-def test_whatever_is_in_a_text_does_not_change_what_is_admitted(text: str) -> None:
+def test_the_content_of_a_string_does_not_change_what_is_allowed(text: str) -> None:
     quoted = text.replace("\0", "").replace("'", "''")
     sql = f"SELECT '{quoted}' AS t FROM penguins; -- {quoted!r}"
     with duckdb.connect(":memory:") as connection:
@@ -259,6 +259,6 @@ def test_whatever_is_in_a_text_does_not_change_what_is_admitted(text: str) -> No
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_admitted_or_refused_with_a_reason(text: str) -> None:
+def test_any_text_is_allowed_or_refused_with_a_reason(text: str) -> None:
     with duckdb.connect(":memory:") as connection, contextlib.suppress(ToolError):
         admission.admit(connection, text)

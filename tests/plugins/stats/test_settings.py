@@ -11,7 +11,7 @@ from mcp_plugin_stats.checks import files_are_there
 from mcp_plugin_stats.settings import DatasetFile, Settings
 
 
-def test_a_path_is_short_for_a_table_with_a_path() -> None:
+def test_a_path_is_the_short_form_of_a_table_with_a_path() -> None:
     settings = Settings.model_validate({"datasets": {"sales": "data/sales.parquet"}})
     assert settings.files == {"sales": DatasetFile(path="data/sales.parquet")}
     assert settings.files["sales"].read_as == "parquet"
@@ -29,7 +29,7 @@ def test_a_path_is_short_for_a_table_with_a_path() -> None:
         ({"datasets": {"a b": "x.csv"}}, "String should match pattern"),
         ({"datasets": {"../x": "x.csv"}}, "String should match pattern"),
         ({"datasets": {"1st": "x.csv"}}, "String should match pattern"),
-        ({"datasets": {"x": "x.xlsx"}}, "the suffix tells no format"),
+        ({"datasets": {"x": "x.xlsx"}}, "the suffix is unknown"),
         ({"datasets": {"x": {"path": "x", "format": "xml"}}}, "Input should be 'csv'"),
         ({"datasets": {"x": {"path": "x.csv", "sep": ";"}}}, "Extra inputs"),
         ({"datasets": {"Sales": "a.csv", "sales": "b.csv"}}, "the same name in SQL"),
@@ -51,7 +51,7 @@ def test_every_setting_is_described_in_the_schema() -> None:
     ("name", "read_as"),
     [("a.CSV", "csv"), ("a.tsv", "tsv"), ("a.b.ndjson", "jsonl"), ("a.json.gz", "json"), ("a.parquet", "parquet")],
 )
-def test_the_suffix_tells_the_format(name: str, read_as: str) -> None:
+def test_the_suffix_decides_the_format(name: str, read_as: str) -> None:
     assert DatasetFile(path=name).read_as == read_as
 
 

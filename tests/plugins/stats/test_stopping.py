@@ -1,4 +1,4 @@
-"""Work in threads ends when its call is cancelled or its time is up. No test measures time: each waits for events."""
+"""Work in threads ends at its timeout or when its call is cancelled. No test measures time; each waits for events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
 
 
-async def test_a_cross_join_is_stopped_when_its_time_is_up_and_the_next_query_answered(
+async def test_a_cross_join_is_stopped_at_its_timeout_and_the_next_query_works(
     served: Served, refused: Refused
 ) -> None:
     async with served(query_timeout=0.2) as client:
@@ -55,7 +55,7 @@ async def test_cancelling_a_call_interrupts_duckdb(engines: Engines) -> None:
         assert (await engine.query("SELECT 1")).rows == [[1]]
 
 
-async def test_a_client_may_give_up_in_the_middle_of_a_description(served: Served) -> None:
+async def test_a_client_may_cancel_a_description(served: Served) -> None:
     async with served() as client:
         with anyio.CancelScope() as scope:
 
@@ -77,7 +77,7 @@ async def test_nothing_starts_after_a_stop(engines: Engines) -> None:
             await engine.run(work)
 
 
-async def test_work_that_heeds_no_interrupt_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_work_that_ignores_interrupts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mcp_plugin_stats.stopping.PATIENCE", 0.01)
     release = threading.Event()
     interrupts: list[None] = []
@@ -87,7 +87,7 @@ async def test_work_that_heeds_no_interrupt_is_left_behind(monkeypatch: pytest.M
     release.set()
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_errors_of_the_work_are_raised() -> None:
     def work() -> None:
         raise LookupError("x")
 
@@ -95,7 +95,7 @@ async def test_what_the_work_raises_is_raised() -> None:
         await in_thread(work, lambda: None, 60)
 
 
-async def test_many_calls_at_once_are_answered_each_with_its_own_rows(served: Served) -> None:
+async def test_many_simultaneous_calls_each_get_their_own_rows(served: Served) -> None:
     answers: dict[int, object] = {}
 
     async def ask(client: Client, number: int) -> None:

@@ -20,14 +20,14 @@ pytestmark = pytest.mark.anyio
 TOOLS = {"calculate_statistics", "describe_dataset", "correlate", "group_by", "query_dataset", "histogram"}
 
 
-async def told(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+async def result_of(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     assert isinstance(result.structured_content, dict)
     return result.structured_content
 
 
-async def test_the_tools_say_what_they_do_and_that_they_only_read(served: Served) -> None:
+async def test_the_tools_have_descriptions_and_read_only_hints(served: Served) -> None:
     async with served() as client:
         tools = (await client.list_tools()).tools
     assert {tool.name for tool in tools} == TOOLS
@@ -51,9 +51,9 @@ async def test_the_operations_are_a_closed_list_in_the_schema(served: Served) ->
     ]
 
 
-async def test_a_figure_of_numbers_is_a_structured_result_with_the_decimals_of_the_settings(served: Served) -> None:
+async def test_a_statistic_is_a_structured_result_with_the_configured_decimals(served: Served) -> None:
     async with served(digits=2) as client:
-        result = await told(client, "calculate_statistics", numbers=[1, 2, 4], operation="mean")
+        result = await result_of(client, "calculate_statistics", numbers=[1, 2, 4], operation="mean")
     assert result == {"operation": "mean", "count": 3, "value": 2.33, "quantiles": None}
 
 
@@ -66,7 +66,7 @@ async def test_a_figure_of_numbers_is_a_structured_result_with_the_decimals_of_t
         ([1] * 11, "There are 11 numbers: at most 10 are allowed. Send a sample or put them in a file."),
     ],
 )
-async def test_bad_numbers_are_an_error_that_says_what_to_do(
+async def test_bad_numbers_are_an_error_with_a_hint(
     served: Served, refused: Refused, numbers: list[Any], text: str
 ) -> None:
     async with served(max_numbers=10) as client:
@@ -74,7 +74,7 @@ async def test_bad_numbers_are_an_error_that_says_what_to_do(
     assert refused(result).endswith(text)
 
 
-async def test_the_penguins_are_described_with_their_published_figures(served: Served) -> None:
+async def test_the_description_of_the_penguins_has_the_published_figures(served: Served) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
     async def seen_progress(progress: float, total: float | None, message: str | None) -> None:
@@ -103,7 +103,7 @@ async def test_the_penguins_are_described_with_their_published_figures(served: S
 
 async def test_only_the_named_columns_are_described(served: Served) -> None:
     async with served() as client:
-        result = await told(client, "describe_dataset", dataset="PENGUINS", columns=["Year", "sex"])
+        result = await result_of(client, "describe_dataset", dataset="PENGUINS", columns=["Year", "sex"])
     assert result["dataset"] == "penguins"
     assert [column["name"] for column in result["columns"]] == ["year", "sex"]
 
@@ -111,10 +111,10 @@ async def test_only_the_named_columns_are_described(served: Served) -> None:
 async def test_nan_and_infinity_in_a_file_are_counted_and_left_out(served: Served, folder: Path) -> None:
     (folder / "odd.csv").write_text("v,w\n1.5,1\nnan,2\ninf,3\n2.5,4\n,5\n")
     async with served(datasets={"odd": "odd.csv"}) as client:
-        described = await told(client, "describe_dataset", dataset="odd", columns=["v"])
-        correlated = await told(client, "correlate", dataset="odd")
-        grouped = await told(client, "group_by", dataset="odd", by="v", column="v", aggregate="max")
-        rows = await told(client, "query_dataset", sql="SELECT v FROM odd ORDER BY w")
+        described = await result_of(client, "describe_dataset", dataset="odd", columns=["v"])
+        correlated = await result_of(client, "correlate", dataset="odd")
+        grouped = await result_of(client, "group_by", dataset="odd", by="v", column="v", aggregate="max")
+        rows = await result_of(client, "query_dataset", sql="SELECT v FROM odd ORDER BY w")
     (v,) = described["columns"]
     assert (v["count"], v["nulls"], v["non_finite"], v["mean"], v["max"]) == (4, 1, 2, 2.0, 2.5)
     assert correlated["pairs"] == [{"a": "v", "b": "w", "correlation": 1.0, "rows": 2}]
@@ -125,9 +125,9 @@ async def test_nan_and_infinity_in_a_file_are_counted_and_left_out(served: Serve
 async def test_huge_values_in_a_file_neither_overflow_nor_lose_digits(served: Served, folder: Path) -> None:
     (folder / "huge.csv").write_text("v,w,n\n1e200,1e-200,9223372036854775807\n-1e200,2e-200,9223372036854775806\n")
     async with served(datasets={"huge": "huge.csv"}) as client:
-        described = await told(client, "describe_dataset", dataset="huge")
-        correlated = await told(client, "correlate", dataset="huge", columns=["v", "w"])
-        total = await told(client, "query_dataset", sql="SELECT sum(n) FROM huge")
+        described = await result_of(client, "describe_dataset", dataset="huge")
+        correlated = await result_of(client, "correlate", dataset="huge", columns=["v", "w"])
+        total = await result_of(client, "query_dataset", sql="SELECT sum(n) FROM huge")
     v, w, n = described["columns"]
     assert v["stdev"] == pytest.approx(math.sqrt(2) * 1e200)
     assert w["mean"] == 1.5e-200
@@ -136,10 +136,10 @@ async def test_huge_values_in_a_file_neither_overflow_nor_lose_digits(served: Se
     assert total["rows"] == [[2**64 - 3]]
 
 
-async def test_correlations_are_the_published_ones_strongest_first(served: Served) -> None:
+async def test_the_correlations_are_the_published_ones_with_the_strongest_first(served: Served) -> None:
     async with served(digits=3) as client:
-        pearson = await told(client, "correlate", dataset="penguins")
-        spearman = await told(
+        pearson = await result_of(client, "correlate", dataset="penguins")
+        spearman = await result_of(
             client, "correlate", dataset="penguins", columns=["bill_length_mm", "body_mass_g"], method="spearman"
         )
     assert pearson["pairs"][0] == {"a": "flipper_length_mm", "b": "body_mass_g", "correlation": 0.871, "rows": 342}
@@ -152,21 +152,23 @@ async def test_correlations_are_the_published_ones_strongest_first(served: Serve
 async def test_a_monotonic_relation_with_ties_has_rank_correlation_one(served: Served, folder: Path) -> None:
     (folder / "m.csv").write_text("a,b\n1,1\n2,8\n2,8\n3,27\n,5\n")
     async with served(datasets={"m": "m.csv"}) as client:
-        result = await told(client, "correlate", dataset="m", method="spearman")
+        result = await result_of(client, "correlate", dataset="m", method="spearman")
     assert result["pairs"] == [{"a": "a", "b": "b", "correlation": 1.0, "rows": 4}]
 
 
 async def test_a_constant_column_has_no_correlation(served: Served, folder: Path) -> None:
     (folder / "c.csv").write_text("x,y\n1,5\n2,5\n3,5\n")
     async with served(datasets={"c": "c.csv"}) as client:
-        result = await told(client, "correlate", dataset="c")
+        result = await result_of(client, "correlate", dataset="c")
     assert result["pairs"] == [{"a": "x", "b": "y", "correlation": None, "rows": 3}]
 
 
 async def test_groups_come_in_the_order_of_their_keys_with_the_missing_last(served: Served) -> None:
     async with served(digits=1) as client:
-        means = await told(client, "group_by", dataset="penguins", by="species", column="body_mass_g", aggregate="mean")
-        counts = await told(client, "group_by", dataset="penguins", by=["island", "sex"])
+        means = await result_of(
+            client, "group_by", dataset="penguins", by="species", column="body_mass_g", aggregate="mean"
+        )
+        counts = await result_of(client, "group_by", dataset="penguins", by=["island", "sex"])
     assert means["groups"] == [
         {"key": ["Adelie"], "value": 3700.7, "rows": 152},
         {"key": ["Chinstrap"], "value": 3733.1, "rows": 68},
@@ -193,18 +195,18 @@ async def test_groups_come_in_the_order_of_their_keys_with_the_missing_last(serv
         ("stdev", 504.1162),
     ],
 )
-async def test_every_aggregate_of_a_group(served: Served, aggregate: str, value: float) -> None:
+async def test_every_aggregate_is_calculated_for_a_group(served: Served, aggregate: str, value: float) -> None:
     async with served() as client:
-        result = await told(
+        result = await result_of(
             client, "group_by", dataset="penguins", by="species", column="body_mass_g", aggregate=aggregate
         )
     (gentoo,) = [group for group in result["groups"] if group["key"] == ["Gentoo"]]
     assert gentoo["value"] == value
 
 
-async def test_long_groupings_are_cut_and_say_so(served: Served) -> None:
+async def test_long_groupings_are_cut_and_marked_as_truncated(served: Served) -> None:
     async with served(max_rows=5) as client:
-        result = await told(client, "group_by", dataset="penguins", by="body_mass_g")
+        result = await result_of(client, "group_by", dataset="penguins", by="body_mass_g")
     assert len(result["groups"]) == 5
     assert result["truncated"] is True
 
@@ -221,7 +223,7 @@ async def test_a_histogram_is_a_png_image(served: Served) -> None:
 
 
 @pytest.mark.parametrize("header", ["$x_1$ and $", "体重", "a\tb", "x" * 300, "bin"])
-async def test_a_histogram_is_drawn_whatever_the_column_is_called(
+async def test_a_histogram_is_drawn_for_any_column_name(
     served: Served, folder: Path, parquet: Parquet, header: str
 ) -> None:
     parquet(folder / "t.parquet", f'SELECT 5.0 AS "{header}"')
@@ -251,12 +253,12 @@ async def test_a_histogram_is_drawn_whatever_the_column_is_called(
         ("histogram", {"dataset": "penguins", "column": "mass"}, ["no column 'mass'", "Columns: species, island"]),
         ("query_dataset", {"sql": "SELECT * FROM pinguins"}, ["no data set 'pinguins'", "Did you mean 'penguins'?"]),
         ("query_dataset", {"sql": "SELECT wing FROM penguins"}, ['"wing" not found']),
-        ("query_dataset", {"sql": "SELEC 1"}, ["not SQL as DuckDB speaks it", "SELEC"]),
+        ("query_dataset", {"sql": "SELEC 1"}, ["not valid SQL for DuckDB", "SELEC"]),
         ("query_dataset", {"sql": "SELECT species::INT FROM penguins"}, ["Could not convert", "Adelie"]),
         ("query_dataset", {"sql": "SELECT $1"}, ["parameter"]),
     ],
 )
-async def test_a_mistake_is_an_error_that_says_how_to_hint_it(
+async def test_a_mistake_is_an_error_with_a_hint(
     served: Served, refused: Refused, folder: Path, tool: str, arguments: dict[str, Any], parts: list[str]
 ) -> None:
     (folder / "texts.csv").write_text("t\nx\ny\n")
@@ -271,7 +273,7 @@ async def test_a_column_without_values_is_described_and_cannot_be_drawn(
 ) -> None:
     parquet(folder / "n.parquet", "SELECT CAST(NULL AS DOUBLE) AS v FROM range(3)")
     async with served(datasets={"n": "n.parquet"}) as client:
-        result = await told(client, "describe_dataset", dataset="n")
+        result = await result_of(client, "describe_dataset", dataset="n")
         drawn = await client.call_tool("histogram", {"dataset": "n", "column": "v"})
     (column,) = result["columns"]
     assert (column["count"], column["nulls"], column["mean"], column["quantiles"]) == (0, 3, None, None)
@@ -293,7 +295,7 @@ async def test_a_query_returns_typed_columns_and_json_values(served: Served) -> 
                'infinity'::DATE AS z, 1 AS same, 2 AS same
     """
     async with served() as client:
-        result = await told(client, "query_dataset", sql=sql)
+        result = await result_of(client, "query_dataset", sql=sql)
     (row,) = result["rows"]
     assert row[0] == "2020-02-03"
     assert row[1].startswith("2020-02-0")
@@ -323,25 +325,25 @@ async def test_a_query_returns_typed_columns_and_json_values(served: Served) -> 
         "VALUES (344)",
     ],
 )
-async def test_one_select_in_any_shape_is_answered(served: Served, sql: str) -> None:
+async def test_every_form_of_select_is_allowed(served: Served, sql: str) -> None:
     async with served() as client:
-        result = await told(client, "query_dataset", sql=sql)
+        result = await result_of(client, "query_dataset", sql=sql)
     assert result["rows"] == [[344]]
 
 
 async def test_describe_and_summarize_are_queries_too(served: Served) -> None:
     async with served() as client:
-        described = await told(client, "query_dataset", sql="DESCRIBE penguins")
-        summary = await told(client, "query_dataset", sql="SUMMARIZE penguins")
+        described = await result_of(client, "query_dataset", sql="DESCRIBE penguins")
+        summary = await result_of(client, "query_dataset", sql="SUMMARIZE penguins")
     assert [row[0] for row in described["rows"]][:2] == ["species", "island"]
     assert len(summary["rows"]) == 8
 
 
-async def test_long_results_and_long_texts_are_cut_and_say_so(served: Served) -> None:
+async def test_long_results_and_long_texts_are_cut_and_marked(served: Served) -> None:
     async with served(max_rows=3) as client:
-        many = await told(client, "query_dataset", sql="SELECT * FROM range(1000000000000)")
-        exact = await told(client, "query_dataset", sql="SELECT * FROM range(3)")
-        long = await told(client, "query_dataset", sql="SELECT string_agg(species) FROM penguins")
+        many = await result_of(client, "query_dataset", sql="SELECT * FROM range(1000000000000)")
+        exact = await result_of(client, "query_dataset", sql="SELECT * FROM range(3)")
+        long = await result_of(client, "query_dataset", sql="SELECT string_agg(species) FROM penguins")
     assert (many["rows"], many["row_count"], many["truncated"]) == ([[0], [1], [2]], 3, True)
     assert (exact["row_count"], exact["truncated"]) == (3, False)
     assert long["rows"][0][0].endswith("characters)")

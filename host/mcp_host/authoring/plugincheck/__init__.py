@@ -1,9 +1,8 @@
 """The contract of plugins: what a plugin may be relied on for, each rule checked by running the plugin.
 
-`suite` is the door, `contract()` · `rules` what is asked · `targets` which plugin is meant · `processes` and `child`
-the two ends of a fresh interpreter, `observations` what goes between them · `watching` an import, `examining` loading,
-starting and stopping, `descriptors` what is open · `imports`, `definitions` (with `texts` and `schemas`) and `living`
-apply the rules to what was seen · `report` what comes of it.
+`suite` has `contract()`, which checks all of it · `rules` what is asked · `targets` which plugin is meant ·
+`subprocess` the fresh interpreters that look at it, `observations` what they report · `imports` importing it,
+`lifecycle` loading, starting and stopping it, `definitions` what clients see of it · `report` what was found.
 """
 
 from mcp_host.authoring.plugincheck.report import ContractBrokenError, ContractReport, Finding, Outcome

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import SchemaError
 
 from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import KINDS, Listing
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule
-from mcp_host.authoring.plugincheck.schemas import faults
-from mcp_host.authoring.plugincheck.texts import invisible, texts_of
 from mcp_host.errors import Problem
 
 CLIENT_PREFIX = "mcp__mcp-host__"
@@ -23,6 +25,16 @@ LONGEST_NAME = 64
 
 LONGEST_DESCRIPTION = 1024
 """Characters of a tool's description that OpenAI-compatible endpoints accept; Claude Code cuts at 2048, silently."""
+
+_JOINERS = "\u200c\u200d"
+"""Zero-width (non-)joiner: at home inside Persian, Indic scripts and emoji, and nowhere else."""
+
+_NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode's categories of controls, formats (bidi, zero-width, tags), surrogates, private and unassigned ones."""
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DATA = frozenset({"const", "default", "enum", "examples"})
+"""Keywords whose values are data, not schemas."""
 
 Item = Mapping[str, Any]
 Look = Callable[[Listing, str], Iterator[Problem]]
@@ -181,6 +193,103 @@ def _differences(first: Listing, second: Listing, plugin: str) -> Iterator[Probl
 def _text(value: Any) -> str:
     """Order counts: a client that compares or caches the text of a definition sees it."""
     return json.dumps(value)
+
+
+# Characters that a person does not see and a model reads all the same
+
+
+def invisible(text: str) -> list[str]:
+    """Return the code points that are not shown, such as `U+200B ZERO WIDTH SPACE`, each once. Lines may end in LF."""
+    found = {}
+    for index, character in enumerate(text):
+        if _is_shown(character) or (character in _JOINERS and _joins(text, index)):
+            continue
+        name = unicodedata.name(character, "control character" if unicodedata.category(character) == "Cc" else "")
+        found[character] = f"U+{ord(character):04X} {name}".strip()
+    return list(found.values())
+
+
+def _is_shown(character: str) -> bool:
+    if character in "\n\t":
+        return True
+    # Variation selectors 17 to 256 have been used to hide whole messages in one emoji.
+    return unicodedata.category(character) not in _NOT_SHOWN and not 0xE0100 <= ord(character) <= 0xE01EF
+
+
+def _joins(text: str, index: int) -> bool:
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    return len(around) == 2 and not any(side.isascii() for side in around)
+
+
+def texts_of(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every text of a tool, resource, template or prompt that reaches a model, keys included, with its path."""
+    for key, value in item.items():
+        if key not in ("_meta", "icons"):
+            yield from _texts(key, value)
+
+
+def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield f"a name in {path}", key
+            yield from _texts(f"{path}.{key}", inner)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(f"{path}[{number}]", inner)
+
+
+# Whether a schema is JSON Schema 2020-12 (SEP-1613) that clients can use as it stands
+
+
+def faults(schema: Mapping[str, Any], *, of_arguments: bool) -> Iterator[str]:
+    """Yield what is wrong with a schema. One of arguments describes an object (spec: Tool.inputSchema)."""
+    dialect = schema.get("$schema", _DIALECT)
+    if not isinstance(dialect, str) or dialect.rstrip("#") != _DIALECT:
+        yield f"$schema says {dialect!r}, not JSON Schema 2020-12"
+    try:
+        # Formats are left out: `regex` would be Python's, and the specification's is ECMA-262.
+        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
+    except SchemaError as error:
+        where = "".join(f"[{part!r}]" for part in error.absolute_path)
+        yield f"{error.message}{f' at {where}' if where else ''}"
+        return
+    if of_arguments and schema.get("type") != "object":
+        yield f"its type is {schema.get('type')!r}, not 'object'"
+    anchors = {value for key, value in _keywords(schema) if key in ("$anchor", "$dynamicAnchor")}
+    for reference in sorted({value for key, value in _keywords(schema) if key in ("$ref", "$dynamicRef")}):
+        if not reference.startswith("#"):
+            yield f"$ref {reference!r} leads out of the schema, where clients do not go"
+        elif reference[1:] not in anchors and not _leads_somewhere(schema, reference[1:]):
+            yield f"$ref {reference!r} leads nowhere"
+
+
+def _keywords(schema: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(schema, Mapping):
+        for key, value in schema.items():
+            if isinstance(value, str):
+                yield key, value
+            elif key not in _DATA:
+                yield from _keywords(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _keywords(value)
+
+
+def _leads_somewhere(schema: Any, pointer: str) -> bool:
+    """Follow a JSON Pointer (RFC 6901)."""
+    if pointer and not pointer.startswith("/"):
+        return False
+    for token in pointer.split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, Mapping) and key in schema:
+            schema = schema[key]
+        elif isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):
+            schema = schema[int(key)]
+        else:
+            return False
+    return True
 
 
 _LOOKS: tuple[tuple[Rule, tuple[str, ...], Look], ...] = (

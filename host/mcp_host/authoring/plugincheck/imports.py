@@ -1,14 +1,43 @@
-"""The rules about importing a plugin."""
+"""What importing a plugin does, watched in a fresh interpreter, and the rules about it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+import gc
+import importlib
+import locale
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import Event, Imported
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule, Severity
-from mcp_host.errors import Problem
+from mcp_host.errors import Problem, text_of
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+_THREAD = "mcp_host.thread"
+_DEEPEST = 300
+"""Frames of a stack that are looked at."""
+
+Kind = Literal["opens", "starts", "changes"]
+Describe = Callable[[tuple[Any, ...]], str | None]
+_FOLDER = Path("/proc/self/fd")
+_HARMLESS = ("/dev/urandom", "/dev/random", "/dev/null")
+"""What libraries keep open for the life of a process, once."""
+
+Descriptors = frozenset[tuple[int, str]]
 
 LONGEST_QUOTE = 80
 """Characters of what was printed that a finding repeats."""
@@ -18,11 +47,274 @@ _RULES: Mapping[str, Rule] = {
     "starts": rules.IMPORT_STARTS,
     "changes": rules.IMPORT_CHANGES,
 }
-_MENDS: Mapping[str, str] = {
+_HINTS: Mapping[str, str] = {
     "opens": "do it in the lifespan, and end it there",
     "starts": "do it in the lifespan, and end it there",
     "changes": "leave that to the host: take values from settings, and log with plugin.log",
 }
+
+
+def watch_import(module: str) -> Imported:
+    """Import a module and return what that did besides. This process must not have imported it before.
+
+    The root logger has a handler while it happens, as in a host that has set up its logs, so that
+    `logging.basicConfig`, which the constructor of `MCPServer` calls, changes nothing.
+    """
+    placeholder = logging.NullHandler()
+    logging.getLogger().addHandler(placeholder)
+    before, environment, descriptors = _process(), dict(os.environ), open_descriptors()
+    recorder = _Recorder()
+    sys.addaudithook(recorder)
+    seen = Imported()
+    with _captured(seen.printed), _threads_audited():
+        started = time.perf_counter()
+        recorder.active = True
+        try:
+            importlib.import_module(module)
+        except BaseException as error:
+            seen.error = text_of(error)
+        finally:
+            recorder.active = False
+            seen.milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    after = _process()
+    seen.changed = [what for what, value in after.items() if before.get(what) != value]
+    variables = {name for name in {*environment, *os.environ} if environment.get(name) != os.environ.get(name)}
+    seen.events = list(recorder.events(module, variables))
+    seen.left_open = opened_since(descriptors)
+    logging.getLogger().removeHandler(placeholder)
+    return seen
+
+
+@contextmanager
+def _captured(texts: dict[str, str]) -> Iterator[None]:
+    """Put what is written to descriptors 1 and 2 meanwhile, by any means, into `texts` under their names."""
+    streams = {"stdout": (1, sys.stdout), "stderr": (2, sys.stderr)}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(tempfile.TemporaryFile()) for name in streams}
+        saved = {name: os.dup(number) for name, (number, _) in streams.items()}
+        for name, (number, _) in streams.items():
+            os.dup2(files[name].fileno(), number)
+        try:
+            yield
+        finally:
+            for name, (number, stream) in streams.items():
+                stream.flush()
+                os.dup2(saved[name], number)
+                os.close(saved[name])
+                files[name].seek(0)
+                if text := files[name].read().decode(errors="replace"):
+                    texts[name] = text
+
+
+@contextmanager
+def _threads_audited() -> Iterator[None]:
+    """Raise an audit event for every thread: not every version of Python that the host runs on does so by itself."""
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def audited(thread: threading.Thread) -> None:
+        sys.audit(_THREAD)
+        start(thread)
+
+    setattr(threading.Thread, "start", audited)  # noqa: B010 - type checkers refuse to assign to a method
+    try:
+        yield
+    finally:
+        setattr(threading.Thread, "start", start)  # noqa: B010
+
+
+def _process() -> Mapping[str, object]:
+    """What belongs to the process as a whole, by what a finding calls it."""
+    root = logging.getLogger()
+    numbers = signal.valid_signals()
+    return {
+        "the working directory": os.getcwd(),
+        "the handlers of the root logger": list(root.handlers),
+        "the level of the root logger": root.level,
+        "logging.disable": root.manager.disable,
+        "sys.path": list(sys.path),
+        "sys.stdin": sys.stdin,
+        "sys.stdout": sys.stdout,
+        "sys.stderr": sys.stderr,
+        "sys.excepthook": sys.excepthook,
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "the default timeout of sockets": socket.getdefaulttimeout(),
+        **{f"the handler of {_signal_name(number)}": signal.getsignal(number) for number in numbers},
+    }
+
+
+def _signal_name(number: int) -> str:
+    return number.name if isinstance(number, signal.Signals) else f"signal {number}"
+
+
+# What the import does: audit events (PEP 578), and whose frames they come from
+
+
+def _opened(args: tuple[Any, ...]) -> str | None:
+    path, mode, flags = args
+    if not isinstance(path, str | bytes | os.PathLike):  # a descriptor that is open already
+        return None
+    name = os.fsdecode(path)
+    writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool((flags or 0) & _WRITING)
+    return f"opens {name!r} for writing" if writes and name != os.devnull else None
+
+
+def _first(verb: str) -> Describe:
+    return lambda args: f"{verb} {os.fsdecode(args[0])!r}"
+
+
+def _address(verb: str) -> Describe:
+    return lambda args: f"{verb} {args[1]!r}"
+
+
+def _always(what: str) -> Describe:
+    return lambda _: what
+
+
+def _database(args: tuple[Any, ...]) -> str | None:
+    name = os.fsdecode(args[0]) if isinstance(args[0], str | bytes | os.PathLike) else str(args[0])
+    return None if name == ":memory:" else f"opens the database {name!r}"
+
+
+_EVENTS: Mapping[str, tuple[Kind, Describe]] = {
+    "open": ("opens", _opened),
+    "sqlite3.connect": ("opens", _database),
+    "os.mkdir": ("opens", _first("makes the folder")),
+    "os.remove": ("opens", _first("removes")),
+    "os.rmdir": ("opens", _first("removes")),
+    "os.rename": ("opens", _first("renames")),
+    "os.truncate": ("opens", _first("truncates")),
+    "socket.connect": ("opens", _address("connects to")),
+    "socket.bind": ("opens", _address("binds")),
+    "socket.getaddrinfo": ("opens", _first("looks up the address of")),
+    "socket.gethostbyname": ("opens", _first("looks up the address of")),
+    _THREAD: ("starts", _always("starts a thread")),
+    "_thread.start_new_thread": ("starts", _always("starts a thread")),
+    "_thread.start_joinable_thread": ("starts", _always("starts a thread")),
+    "subprocess.Popen": ("starts", _first("starts the process")),
+    "os.posix_spawn": ("starts", _first("starts the process")),
+    "os.system": ("starts", _first("runs the command")),
+    "os.fork": ("starts", _always("forks the process")),
+    "os.forkpty": ("starts", _always("forks the process")),
+    "os.exec": ("starts", _first("replaces the process by")),
+    "os.putenv": ("changes", lambda args: f"sets the environment variable {os.fsdecode(args[0])}"),
+    "os.unsetenv": ("changes", lambda args: f"removes the environment variable {os.fsdecode(args[0])}"),
+}
+
+
+@dataclass(frozen=True)
+class _Frame:
+    module: str
+    line: int
+    importing: bool
+
+
+class _Recorder:
+    """An audit hook that keeps the events of interest, each with the stack it came from. Hooks cannot be removed."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self._found: list[tuple[Kind, str, list[_Frame]]] = []
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.active or event not in _EVENTS:
+            return
+        kind, describe = _EVENTS[event]
+        try:
+            what = describe(args)
+        except Exception:  # what a hook raises, it forbids
+            what = event
+        if what is not None:
+            self._found.append((kind, what, list(_stack())))
+
+    def events(self, module: str, variables: set[str]) -> Iterator[Event]:
+        """Yield what the plugin or a package that it imports did, once a place. `variables` are those changed."""
+        owner = _owner(module)
+        places = set()
+        for kind, what, frames in self._found:
+            # The variable's name ends the text; one that has its old value again is none changed.
+            if kind == "changes" and what.rpartition(" ")[2] not in variables:
+                continue
+            culprit = _culprit(frames, owner)
+            if culprit is None:
+                continue
+            frame, dependency = culprit
+            place = f"{frame.module}, line {frame.line}"
+            # A process is started by way of several calls, each an event.
+            if (kind, place) not in places:
+                places.add((kind, place))
+                yield Event(kind=kind, what=what, place=place, dependency=dependency)
+
+
+def _stack() -> Iterator[_Frame]:
+    frame = sys._getframe(2)
+    for _ in range(_DEEPEST):
+        code = frame.f_code
+        yield _Frame(frame.f_globals.get("__name__") or "", frame.f_lineno, code.co_filename.startswith("<frozen imp"))
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+def _owner(module: str) -> str:
+    """The package that is the plugin's: the topmost above its module that is not a namespace shared with others."""
+    parts = module.split(".")
+    for length in range(1, len(parts)):
+        package = ".".join(parts[:length])
+        if getattr(sys.modules.get(package), "__file__", None) is not None:
+            return package
+    return module
+
+
+def _culprit(frames: list[_Frame], owner: str) -> tuple[_Frame, str | None] | None:
+    """Return the frame that is to blame and, where it is that of a package which is being imported, that package.
+
+    From the inside out: what the plugin's code calls is the plugin's doing, but what happens while another package
+    is imported is that package's, although the plugin imports it. What the standard library does then is nobody's.
+    """
+    outer: _Frame | None = None
+    for frame in frames:
+        if frame.importing:
+            return None if outer is None else (outer, outer.module.partition(".")[0])
+        if f"{frame.module}.".startswith(f"{owner}."):
+            return frame, None
+        if frame.module.partition(".")[0] not in sys.stdlib_module_names and not _is_this(frame.module):
+            outer = frame
+    return None if outer is None else (outer, None)
+
+
+def _is_this(module: str) -> bool:
+    return f"{module}.".startswith("mcp_host.authoring.plugincheck.")
+
+
+# Open descriptors, where the system shows them
+
+
+def open_descriptors() -> Descriptors | None:
+    """Return the numbers and targets of what is open after a garbage collection, or None on a system that hides it."""
+    if not _FOLDER.is_dir():
+        return None
+    gc.collect()
+    found = set()
+    for number in os.listdir(_FOLDER):
+        try:
+            target = os.readlink(_FOLDER / number)
+        except OSError:  # the descriptor of this very listing
+            continue
+        if target not in _HARMLESS:
+            found.add((int(number), target))
+    return frozenset(found)
+
+
+def opened_since(before: Descriptors | None) -> list[str] | None:
+    """Return the targets of what was opened since and still is, or None where nobody can tell."""
+    after = open_descriptors()
+    if before is None or after is None:
+        return None
+    return [target for _, target in sorted(after - before)]
+
+
+# The rules
 
 
 def judge_import(seen: Imported, plugin: str, budget: float, verdicts: Verdicts) -> None:
@@ -33,11 +325,11 @@ def judge_import(seen: Imported, plugin: str, budget: float, verdicts: Verdicts)
         verdicts.broken(_RULES[event.kind], _problem(event), severity)
     where = f"plugin {plugin}"
     for what in seen.left_open or ():
-        verdicts.broken(rules.IMPORT_OPENS, Problem(f"importing it leaves {what} open", where, _MENDS["opens"]))
+        verdicts.broken(rules.IMPORT_OPENS, Problem(f"importing it leaves {what} open", where, _HINTS["opens"]))
     if seen.left_open is None:
         verdicts.skipped("descriptors left open: this system does not list them", rules.IMPORT_OPENS)
     for what in seen.changed:
-        verdicts.broken(rules.IMPORT_CHANGES, Problem(f"importing it changes {what}", where, _MENDS["changes"]))
+        verdicts.broken(rules.IMPORT_CHANGES, Problem(f"importing it changes {what}", where, _HINTS["changes"]))
     verdicts.extend(rules.IMPORT_SILENT, _printed(seen, where))
     verdicts.extend(rules.IMPORT_TIME, _slow(seen, where, budget))
 
@@ -49,7 +341,7 @@ def _problem(event: Event) -> Problem:
             event.place,
             f"import {event.dependency} inside the functions that use it",
         )
-    return Problem(f"importing it {event.what}", event.place, _MENDS[event.kind])
+    return Problem(f"importing it {event.what}", event.place, _HINTS[event.kind])
 
 
 def _printed(seen: Imported, where: str) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from tomlkit.exceptions import TOMLKitError
 from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.definitions import judge_definitions, judge_stability
 from mcp_host.authoring.plugincheck.imports import judge_import
-from mcp_host.authoring.plugincheck.living import judge_life, judge_loading, judge_settings
-from mcp_host.authoring.plugincheck.observations import Observations, Stage, Subject
-from mcp_host.authoring.plugincheck.processes import Seen, look_at
+from mcp_host.authoring.plugincheck.observations import Life, Observations, SettingsSeen, Stage, Subject
 from mcp_host.authoring.plugincheck.report import ContractReport, Verdicts
+from mcp_host.authoring.plugincheck.rules import Severity
+from mcp_host.authoring.plugincheck.subprocess import Seen, look_at
 from mcp_host.authoring.plugincheck.targets import Target, find_target
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError, Problem
@@ -91,7 +91,7 @@ def _toml(name: str, settings: Mapping[str, Any]) -> str:
 
 def _in_this_process(subject: Subject, plugin: object) -> Observations:
     """Look at an object without leaving the process, on an event loop of its own, whatever loop is running here."""
-    from mcp_host.authoring.plugincheck.examining import examine
+    from mcp_host.authoring.plugincheck.lifecycle import examine
 
     seen = Observations()
     with ThreadPoolExecutor(1) as pool:
@@ -109,7 +109,7 @@ def _judge(target: Target, first: Seen, second: Seen | None, *, given: bool, imp
     else:
         verdicts.skipped(IN_MEMORY if target.installed is None else "it cannot be imported", *rules.OF_THE_IMPORT)
 
-    complete = judge_settings(seen.settings, plugin, given, verdicts)
+    complete = _judge_settings(seen.settings, plugin, given, verdicts)
     later = (*rules.OF_THE_DEFINITIONS, rules.DEFINITIONS_STABLE, *rules.OF_THE_LIFE)
     if not complete:
         verdicts.skipped("it needs settings", rules.LOADS, *later)
@@ -117,7 +117,7 @@ def _judge(target: Target, first: Seen, second: Seen | None, *, given: bool, imp
     if first.ended and seen.stage is not Stage.LIVING:
         verdicts.broken(rules.LOADS, Problem(first.ended, f"plugin {plugin}"))
     elif not first.ended or seen.listing is not None:
-        judge_loading(seen, verdicts)
+        _judge_loading(seen, verdicts)
     if seen.listing is None:
         verdicts.skipped("it cannot be loaded", rules.LOADS, *later)
         return _report(target, seen, verdicts)
@@ -133,7 +133,7 @@ def _judge(target: Target, first: Seen, second: Seen | None, *, given: bool, imp
     else:
         judge_stability(seen.listing, second.observations.listing, plugin, verdicts)
     if seen.life is not None:
-        judge_life(seen.life, plugin, verdicts)
+        _judge_life(seen.life, plugin, verdicts)
     else:
         verdicts.broken(rules.LIFESPAN, Problem(first.ended, f"plugin {plugin}"))
         verdicts.skipped("it could not be started and stopped twice", *rules.OF_THE_LIFE)
@@ -151,6 +151,81 @@ def _judge_range(target: Target, verdicts: Verdicts) -> None:
         'dependencies = ["mcp-host>=0.1,<1"]',
     )
     verdicts.extend(rules.HOST_RANGE, [] if installed.requires_host else [problem])
+
+
+def _judge_settings(seen: SettingsSeen | None, plugin: str, given: bool, verdicts: Verdicts) -> bool:
+    """Return whether all that is needed was given, as far as can be told: else there is nothing to load it with."""
+    if seen is None:
+        verdicts.skipped("its settings model could not be had", rules.SETTINGS_CLEAR)
+        return True
+    where = f"[plugins.{plugin}.settings]"
+    verdicts.extend(rules.SETTINGS_CLEAR, _unclear(seen, where))
+    if not seen.required or given:
+        return True
+    names = [setting.name for setting in seen.required]
+    example = ", ".join(f'"{name}": ...' for name in names if "." not in name)
+    verdicts.broken(
+        rules.SETTINGS_CLEAR,
+        Problem(
+            f"it needs settings that it was not given: {', '.join(names)}",
+            where,
+            f"contract(..., settings={{{example}}}), or a mcp-host.toml with {where} for mcp-host check",
+        ),
+    )
+    return False
+
+
+def _unclear(seen: SettingsSeen, where: str) -> Iterator[Problem]:
+    for what in seen.invalid:
+        yield Problem(
+            f"its defaults are not valid settings: {what}",
+            where,
+            "give valid defaults, or none to the settings that a user must write",
+        )
+    for setting in seen.required:
+        if not setting.description:
+            yield Problem(
+                f"it needs {setting.name!r} and does not describe it",
+                where,
+                f'{setting.name}: ... = Field(description="...")',
+            )
+
+
+def _judge_loading(seen: Observations, verdicts: Verdicts) -> None:
+    """Say why the host does not serve it, if so, and what it leaves out."""
+    verdicts.extend(rules.LOADS, [seen.problem] if seen.problem is not None else [])
+    for note in seen.notes:
+        verdicts.broken(rules.LOADS, Problem(note), Severity.WARNING)
+
+
+def _judge_life(seen: Life, plugin: str, verdicts: Verdicts) -> None:
+    """Apply the rules about starting, listing and stopping."""
+    where = f"plugin {plugin}"
+
+    def problems(found: Iterable[str], what: str, hint: str) -> Iterator[Problem]:
+        for each in found:
+            yield Problem(what.format(each), where, hint)
+
+    verdicts.extend(rules.LISTS, problems(seen.lists, "{}", "give only what JSON can say: text, numbers, lists, dicts"))
+    verdicts.extend(
+        rules.LIFESPAN,
+        problems(seen.failures, "{}", "make everything anew in the lifespan, and end all of it after the yield"),
+    )
+    verdicts.extend(
+        rules.LEAKS_TASKS,
+        problems(seen.tasks, "task {} is left when it has stopped", "cancel it after the yield, or use a task group"),
+    )
+    verdicts.extend(
+        rules.LEAKS_THREADS,
+        problems(seen.threads, "thread {} is left when it has stopped", "stop and join it after the yield"),
+    )
+    if seen.descriptors is None:
+        verdicts.skipped("this system does not list open descriptors", rules.LEAKS_DESCRIPTORS)
+    else:
+        verdicts.extend(
+            rules.LEAKS_DESCRIPTORS,
+            problems(seen.descriptors, "{} is open when it has stopped", "close it after the yield"),
+        )
 
 
 def _report(target: Target, seen: Observations, verdicts: Verdicts) -> ContractReport:

@@ -12,12 +12,11 @@ from inspect import ismodule
 from pathlib import Path
 from types import ModuleType
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 from pydantic import AliasPath, BaseModel, Field, ValidationError
 
 from mcp_host.errors import HostError, did_you_mean
-from mcp_host.plugins.discovery import GROUP, HOST_DISTRIBUTION, InstalledPlugin, discover, find, installed_from
+from mcp_host.plugins.discovery import GROUP, InstalledPlugin, discover, find, installed_from
+from mcp_host.plugins.metadata import range_of_host
 
 DEFAULT_NAME = "plugin"
 """What a plugin is called that no entry point names."""
@@ -139,7 +138,7 @@ def _in_project(folder: Path, name: str | None) -> Iterator[Target]:
                 value,
                 distribution=project.name or folder.resolve().name,
                 version=project.version,
-                requires_host=_requires_host(project.dependencies),
+                requires_host=range_of_host(project.dependencies),
             ),
             folders=(str(_root_of(value, folder, project)),),
             by_entry_point=True,
@@ -157,17 +156,6 @@ def _root_of(value: str, folder: Path, project: _Project) -> Path:
         where=f'{folder / "pyproject.toml"}: [project.entry-points."{GROUP}"]',
         hint=f"pip install -e {folder}   (and name the plugin in place of the folder)",
     )
-
-
-def _requires_host(lines: list[str]) -> str | None:
-    for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
-        if canonicalize_name(requirement.name) == HOST_DISTRIBUTION:
-            return str(requirement.specifier)
-    return None
 
 
 # An object in memory

@@ -6,14 +6,24 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
+from enum import StrEnum
 from typing import Final
 
-from packaging.version import Version
-
-from mcp_host.authoring.scaffold.licenses import SPDX, License
 from mcp_host.authoring.scaffold.naming import PREFIX
 from mcp_host.errors import HostError
+
+
+class License(StrEnum):
+    """What `--license` takes; the texts are templates."""
+
+    MIT = "mit"
+    APACHE_2_0 = "apache-2.0"
+    BSD_3_CLAUSE = "bsd-3-clause"
+    NONE = "none"
+
+
+SPDX: Final = {License.MIT: "MIT", License.APACHE_2_0: "Apache-2.0", License.BSD_3_CLAUSE: "BSD-3-Clause"}
+"""How `pyproject.toml` says it (PEP 639)."""
 
 NOBODY: Final = "YOUR NAME"
 """Stands for the author where nobody is known; the README says to replace it."""
@@ -124,6 +134,9 @@ def is_one_line(text: str) -> bool:
 
 def host_range(version: str) -> str:
     """Return the range of hosts that a plugin written for this one states: from here to the next major version."""
+    # Here, because every command imports this module for its options.
+    from packaging.version import Version
+
     host = Version(version)
     first = host.public if host.is_prerelease else f"{host.major}.{host.minor}"
     return f">={first},<{host.major + 1}"
@@ -135,4 +148,6 @@ def render(template: str, values: Mapping[str, str]) -> str:
 
 
 def _template(name: str) -> str:
+    from importlib.resources import files
+
     return files(__package__).joinpath("templates", f"{name}.tmpl").read_text(encoding="utf-8")

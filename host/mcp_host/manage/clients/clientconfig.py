@@ -1,6 +1,6 @@
-"""The clients that start MCP servers: where each keeps them, and an entry put into its file or taken out of it.
+"""The clients that start MCP servers: where their files are, and how an entry is added to a file or removed from it.
 
-What is known about the clients is in clients.toml. Files are changed as text, so that whatever else is in them stays.
+clients.toml has the facts about the clients. Files are changed as text, so that the rest of a file is not changed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from mcp_host.manage.clients import jsonc
 from mcp_host.system.files import atomic_write
 
 Entry = Mapping[str, Any]
-"""What a client's file says about one server."""
+"""One server's entry in a client's file."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""The names that every client takes; Claude Code and Codex take no others."""
+"""The names that every client accepts. Claude Code and Codex accept no others."""
 
 _MODULE: Final = ("-m", "mcp_host")
 _MANAGED: Final = ("type", "source", "command", "args", "env", "cwd", "url", "httpUrl", "serverUrl")
@@ -41,7 +41,7 @@ _URLS: Final = ("url", "httpUrl", "serverUrl")
 
 @dataclass(frozen=True)
 class Client:
-    """One table of clients.toml, which says what each field means."""
+    """One table of clients.toml. That file describes the fields."""
 
     name: str
     title: str
@@ -63,11 +63,11 @@ class Client:
         return {**before, "command": command, "args": args, **({"env": dict(env)} if env else {}), **extra}
 
     def url_entry(self, url: str) -> dict[str, Any] | None:
-        """Return the entry of a running server; None for a client that takes only commands."""
+        """Return the entry for a running server, or None if the client supports only commands."""
         return None if self.http is None else {key: value.replace("{url}", url) for key, value in self.http.items()}
 
     def expanded(self, entry: Entry) -> list[str]:
-        """Return the strings of an entry that the client would not take as they are."""
+        """Return the strings of an entry in which the client would replace something."""
         if self.expands is None:
             return []
         return [text for text in _strings(entry) if re.search(self.expands, text)]
@@ -86,17 +86,17 @@ def _data() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a user's files are: the environment, the platform as `sys.platform` says it, and the working directory."""
+    """What decides where a user's files are: the environment, `sys.platform` and the working directory."""
 
     environ: Mapping[str, str]
     platform: str
     cwd: Path
 
     def locate(self, client: Client) -> tuple[Path, bool]:
-        """Return the client's file of this user, and whether the client seems to be installed.
+        """Return this user's file of the client, and whether the client seems to be installed.
 
         Raises:
-            HostError: The user has no home.
+            HostError: The user has no home directory.
         """
         templates = client.user[self.platform if self.platform in ("win32", "darwin") else "linux"]
         folders = self._folders()
@@ -116,7 +116,7 @@ class Machine:
         folders = {"HOME": home or self.environ.get("HOME") or _home()}
         for name, default in _data()["folders"].items():
             value = self.environ.get(name, "")
-            # The XDG specification has a relative path ignored; for the others it would be relative to who knows what.
+            # The XDG specification requires that a relative path is ignored. For the others its base is unknown.
             folders[name] = value if os.path.isabs(value) else _fill(default, folders)
         return folders
 
@@ -134,7 +134,7 @@ def _fill(template: str, folders: Mapping[str, str], quote: Any = str) -> str:
 
 @dataclass(frozen=True)
 class ClientFile:
-    """A client's file as it was read; `text` is None when there is none. Changes are returned; `write` writes them."""
+    """A client's file as it was read. `text` is None if there is no file. Only `write` changes the file."""
 
     client: Client
     path: Path
@@ -142,10 +142,10 @@ class ClientFile:
 
     @classmethod
     def read(cls, client: Client, path: Path) -> ClientFile:
-        """Read a file, and check that entries can be put into it.
+        """Read a file, and check that entries can be added to it.
 
         Raises:
-            HostError: It cannot be read, or is not what the client could read.
+            HostError: The file cannot be read, or the client could not read it.
         """
         try:
             text = path.read_bytes().decode("utf-8") if path.exists() else None
@@ -160,7 +160,7 @@ class ClientFile:
 
     @property
     def backup(self) -> Path:
-        """Where the content before the last change is kept."""
+        """The path of the backup, which has the content before the last change."""
         target = Path(os.path.realpath(self.path))
         return target.with_name(f"{target.name}.bak")
 
@@ -174,7 +174,7 @@ class ClientFile:
         return entries
 
     def entry(self, name: str) -> Entry | None:
-        """Return one server of the file."""
+        """Return the entry of one server, or None."""
         entry = self.entries().get(name)
         if entry is not None and not isinstance(entry, dict):
             raise self._refusal(
@@ -183,10 +183,10 @@ class ClientFile:
         return entry
 
     def with_entry(self, name: str, entry: Entry) -> str:
-        """Return the file's text with an entry added, or in place of the one of that name.
+        """Return the file's text with an entry added or replaced.
 
         Raises:
-            HostError: The file's form does not let the entry be put in without a change to the rest.
+            HostError: The entry cannot be added without changes to the rest of the file.
         """
         expected = copy.deepcopy(self._load(self.text))
         expected.setdefault(self.client.key, {})[name] = dict(entry)
@@ -194,22 +194,22 @@ class ClientFile:
         return self._checked(candidates, expected, f"[{self.client.key}] {name} = {json.dumps(entry)}")
 
     def without_entry(self, name: str) -> str:
-        """Return the file's text without an entry. Raises `HostError` as `with_entry` does."""
+        """Return the file's text without an entry. Raises `HostError` like `with_entry`."""
         expected = copy.deepcopy(self._load(self.text))
         del expected[self.client.key][name]
         if self.client.format == "toml":
             candidates = self._take_toml(name)
-            # A table that only its subtables made is gone with the last of them.
+            # A table without a header of its own disappears with its last subtable.
             if not expected[self.client.key]:
                 alternative = {key: value for key, value in expected.items() if key != self.client.key}
                 if any(_same(self._loaded(candidate), alternative) for candidate in self._take_toml(name)):
                     expected = alternative
         else:
             candidates = self._take_json(name)
-        return self._checked(candidates, expected, f"take {name!r} out of {self.client.key}")
+        return self._checked(candidates, expected, f"remove {name!r} from {self.client.key}")
 
     def undone(self, name: str) -> str | None:
-        """Return the text without an entry: what was there before it was put in, if that is all that was changed since.
+        """Return the text before an entry was added, or the text without the entry if there were other changes since.
 
         None means that there was no file.
         """
@@ -225,7 +225,7 @@ class ClientFile:
         return self.without_entry(name)
 
     def variables_in_backup(self, name: str) -> list[str]:
-        """Return the variables whose values the kept content still has in an entry."""
+        """Return the variables whose values are still in the backup's entry."""
         try:
             entry = ClientFile(self.client, self.backup, self._backup_text()).entry(name)
         except HostError:
@@ -233,19 +233,19 @@ class ClientFile:
         return list(entry["env"]) if entry and isinstance(entry.get("env"), dict) else []
 
     def write(self, text: str | None, *, mode: int) -> Path | None:
-        """Write a text, or with None remove the file; return where the content before is kept, if there was any.
+        """Write a text, or remove the file if it is None. Return the path of the backup, if one was written.
 
         Raises:
-            HostError: It cannot be written, or was changed since it was read; then it is as it was.
+            HostError: The file cannot be written, or was changed since it was read. Then nothing is changed.
         """
         before = None if self.text is None else self.text.encode()
         try:
             if (self.path.read_bytes() if self.path.exists() else None) != before:
-                raise HostError("the file was changed in this moment", where=str(self.path), hint="try again")
+                raise HostError("the file was changed just now", where=str(self.path), hint="try again")
             backup = None
-            # The content that is kept already is not replaced by the one that it replaces.
+            # If the backup itself is written back, it is not replaced.
             if before is not None and text is not None and text != self._backup_text():
-                # Whoever may not read the file may not read the copy.
+                # Only users who may read the file may read the backup.
                 backup = atomic_write(self.backup, before, mode=self.path.stat().st_mode & 0o777)
             if text is None:
                 self.path.unlink(missing_ok=True)
@@ -287,7 +287,7 @@ class ClientFile:
         except jsonc.JSONCError as error:
             raise self._not_json(error) from None
         except (RecursionError, ValueError) as error:
-            # The message may quote the file's text, but not more than one character of it.
+            # The message may quote the file, but at most one character of it.
             raise self._refusal(f"the file is not valid TOML: {error}") from None
 
     def _loaded(self, text: str) -> dict[str, Any] | None:
@@ -304,7 +304,7 @@ class ClientFile:
         return HostError(what, where=str(self.path), hint=f"correct it in {self.client.title}")
 
     def _checked(self, candidates: Iterator[str], expected: Mapping[str, Any], by_hand: str) -> str:
-        """Return the first text that says what is expected."""
+        """Return the first text with the expected content."""
         try:
             for text in candidates:
                 if _same(self._loaded(text), expected):
@@ -323,7 +323,7 @@ class ClientFile:
         if old is None:
             yield jsonc.put(text, path, dict(entry), comments=self._comments)
             return
-        # Key by key: comments inside the entry stay.
+        # Changed key by key, so that comments inside the entry stay.
         for key in [key for key in old if key not in entry]:
             text = jsonc.take(text, [*path, key], comments=self._comments)
         for key, value in entry.items():
@@ -345,7 +345,7 @@ class ClientFile:
             gap = "" if not text or text.endswith("\n") else newline
             gap += "" if not text or text.endswith(("\n\n", "\n\r\n")) else newline
             yield text + gap + block
-        # Not written as tables of their own: {...}, or dotted keys.
+        # For servers in an inline table ({...}) or with dotted keys.
         document = tomlkit.parse(text)
         servers: Any = document.setdefault(self.client.key, tomlkit.table())
         servers[name] = dict(entry)
@@ -363,7 +363,7 @@ class ClientFile:
         yield tomlkit.dumps(document)
 
     def _toml_span(self, name: str) -> tuple[int, int] | None:
-        """Return where the tables of an entry begin and end, when they stand one after the other."""
+        """Return where the tables of an entry begin and end, if nothing else is between them."""
         begin = end = None
         position, inside = 0, False
         for _, statement in statements(self.text or ""):
@@ -371,7 +371,7 @@ class ClientFile:
             if stripped.startswith("["):
                 inside = _header(stripped)[:2] == [self.client.key, name]
                 if inside and end is not None and (self.text or "")[end:position].strip():
-                    # Something else stands between two of them: they are not one block.
+                    # Something else is between two of the tables: they are not one block.
                     return None
                 begin = position if inside and begin is None else begin
             position += len(statement)
@@ -381,7 +381,7 @@ class ClientFile:
 
 
 def merged(old: Entry | None, new: Entry) -> dict[str, Any]:
-    """Return a new entry with what the client or the user added to the old one; variables given before stay."""
+    """Return the new entry with the keys that the client or the user added to the old one. Old variables are kept."""
     if old is None:
         return dict(new)
     entry = {**{key: value for key, value in old.items() if key not in _MANAGED}, **new}
@@ -391,7 +391,7 @@ def merged(old: Entry | None, new: Entry) -> dict[str, Any]:
 
 
 def served_config(entry: Entry) -> str | None:
-    """Return the mcp-host.toml that an entry starts mcp-host with; None for an entry that is not mcp-host's."""
+    """Return the mcp-host.toml of an entry that starts mcp-host, or None for another entry."""
     args = entry.get("args")
     if not isinstance(args, list) or "--config" not in args[:-1]:
         return None
@@ -401,7 +401,7 @@ def served_config(entry: Entry) -> str | None:
 
 
 def entry_url(entry: Entry) -> str | None:
-    """Return the URL of an entry that has one."""
+    """Return the URL of an entry, or None."""
     return next((str(entry[key]) for key in _URLS if key in entry), None)
 
 
@@ -410,7 +410,7 @@ _TOML_VALUE: Final = re.compile(r'([\w-]+|"(?:[^"\\]|\\.)*")(\s*=\s*)"(?:[^"\\]|
 
 
 def masked(line: str, hide: Iterable[str]) -> str:
-    """Return a line of a diff with the values of some keys, and of those that look secret, as ***."""
+    """Return a line of a diff with `***` for the values of the keys `hide` and of keys that look secret."""
     names = set(hide)
 
     def replace(match: re.Match[str]) -> str:
@@ -461,7 +461,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two parsed values are the same; `nan`, which TOML has, is the same as itself here."""
+    """Return whether two parsed values are the same. Two values `nan`, which TOML allows, are the same here."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):

@@ -1,7 +1,7 @@
-"""Reads and changes JSON, with or without comments and trailing commas; every byte outside the change stays.
+"""Reads and changes JSON, with or without comments and trailing commas. Bytes outside the change stay the same.
 
-For files that people and their editors write: a value is put in or taken out as text, at its place, in the indentation
-and the line ends that are there already. Nothing is loaded and written again.
+For files that people and editors write: a value is added or removed as text, with the file's own indentation and line
+ends. The libraries for JSON with comments parse the whole file and write it again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 DEEPEST: Final = 200
-"""Levels of objects and arrays that are read; a settings file has a handful."""
+"""How deep objects and arrays may be nested. A settings file needs only a few levels."""
 
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 _TRIVIA: Final = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
@@ -23,7 +23,7 @@ _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
 class JSONCError(ValueError):
-    """A text is not what it should be; `line` and `column` count from 1."""
+    """A text is not valid. `line` and `column` count from 1."""
 
     def __init__(self, what: str, text: str, position: int) -> None:
         super().__init__(what)
@@ -37,7 +37,7 @@ class _Member:
     start: int
     value: _Node
     comma: int | None = None
-    """Where the comma after the value stands."""
+    """The position of the comma after the value."""
 
 
 @dataclass
@@ -46,12 +46,12 @@ class _Node:
     end: int
     value: Any
     members: list[_Member] | None = None
-    """The members of an object; None for every other value."""
+    """The members of an object, or None for any other value."""
 
     def member(self, key: str, text: str) -> _Member | None:
         found = [member for member in self.members or () if member.key == key]
         if len(found) > 1:
-            raise JSONCError(f"the key {key!r} is there twice", text, found[1].start)
+            raise JSONCError(f"the key {key!r} occurs twice", text, found[1].start)
         return found[0] if found else None
 
 
@@ -62,7 +62,7 @@ class _Reader:
     at: int = field(default=0)
 
     def read(self) -> _Node | None:
-        """Return the one value of the text, or None when there is nothing but space and comments."""
+        """Return the value of the text, or None if the text has only white space and comments."""
         self.at = 1 if self.text.startswith("\ufeff") else 0
         self._skip()
         if self.at == len(self.text):
@@ -70,7 +70,7 @@ class _Reader:
         node = self._value(0)
         self._skip()
         if self.at < len(self.text):
-            raise self._error("there is something after the end of the value")
+            raise self._error("there is more text after the end of the value")
         return node
 
     def _error(self, what: str) -> JSONCError:
@@ -136,7 +136,7 @@ class _Reader:
         return _Node(start, self.at, items)
 
     def _next(self, close: str, commas: Sequence[int | None]) -> bool:
-        """Go to the next item, or past the closing bracket; tell whether there is an item."""
+        """Go to the next item, or past the closing bracket. Return whether there is an item."""
         if not commas:
             self.at += 1
         self._skip()
@@ -163,7 +163,7 @@ class _Reader:
 
 
 def read(text: str, *, comments: bool = True) -> dict[str, Any]:
-    """Return the object that a text holds; an empty one for a text of nothing but space and comments.
+    """Return the object in a text, or an empty one if the text has only white space and comments.
 
     `comments` allows comments and trailing commas.
 
@@ -175,10 +175,10 @@ def read(text: str, *, comments: bool = True) -> dict[str, Any]:
 
 
 def put(text: str, path: Sequence[str], value: Any, *, comments: bool = True) -> str:
-    """Return the text with a value at a path of keys, in place of the one that is there; objects are made on the way.
+    """Return the text with a value set at a path of keys. Missing objects on the path are created.
 
     Raises:
-        JSONCError: The text is not JSON, or something on the way is not an object.
+        JSONCError: The text is not JSON, or a value on the path is not an object.
     """
     node = _object(text, comments)
     if node.start == node.end:
@@ -198,9 +198,9 @@ def put(text: str, path: Sequence[str], value: Any, *, comments: bool = True) ->
 
 
 def take(text: str, path: Sequence[str], *, comments: bool = True) -> str:
-    """Return the text without the member at a path of keys, and with it the lines it stood on; what is not there is.
+    """Return the text without the member at a path of keys, and without its lines. A missing member changes nothing.
 
-    An object that has nothing left becomes `{}`.
+    An object without members becomes `{}`.
 
     Raises:
         JSONCError: The text is not JSON, or something on the way is not an object.
@@ -231,14 +231,14 @@ def _number(token: str) -> int | float | str:
     try:
         number: int | float = json.loads(token)
     except ValueError:
-        # Python refuses whole numbers of thousands of digits; nobody calculates with this one.
+        # Python refuses whole numbers with thousands of digits. The number is not used, so its text is enough.
         return token
     return number
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How a text is laid out: its line end, one step of indentation, and what stands between a key and its value."""
+    """The style of a text: its line end, one step of indentation, and the text between a key and its value."""
 
     newline: str
     step: str
@@ -256,7 +256,7 @@ class _Style:
         return cls(newline, step, ": " if spaced else ":", bool(root.members) and "\n" not in inside)
 
     def dump(self, value: Any, indent: str, inline: bool) -> str:
-        """Return a value as JSON; the lines after the first begin with `indent`."""
+        """Return a value as JSON. All lines after the first begin with `indent`."""
         if inline:
             comma = ", " if self.colon == ": " else ","
             return json.dumps(value, ensure_ascii=False, separators=(comma, self.colon))
@@ -264,7 +264,7 @@ class _Style:
         return text.replace("\n", self.newline + indent)
 
     def is_inline(self, text: str, node: _Node) -> bool:
-        """Whether an object keeps its members on the line of its bracket, or would."""
+        """Return whether an object has its members on one line, or would have them there."""
         if not node.members:
             return self.one_line
         return "\n" not in text[node.start : node.members[0].start]
@@ -279,7 +279,7 @@ def _put_first(text: str, path: Sequence[str], value: Any) -> str:
 
 
 def _indent_at(text: str, position: int) -> str:
-    """Return what the line of a position begins with, as far as that is space."""
+    """Return the white space at the beginning of a position's line."""
     line = text[text.rfind("\n", 0, position) + 1 : position].removeprefix("\ufeff")
     return line[: len(line) - len(line.lstrip(" \t"))]
 
@@ -305,10 +305,10 @@ def _insert_first(text: str, node: _Node, member: str, own: str, inline: bool, s
     if inline:
         return text[: start if blank else end] + member + text[end:]
     if blank and "\n" in text[start:end]:
-        # The closing bracket has its line already.
+        # The closing bracket is already on its own line.
         return text[:start] + style.newline + own + member + text[start:]
     if not blank:
-        # After the comments; one that ends its line ends before the newline.
+        # The member is added after the comments. A line comment ends before its newline.
         start = start + len(text[start:end].rstrip())
         if "\n" in text[start:end]:
             return text[:start] + style.newline + own + member + text[start:]
@@ -316,7 +316,7 @@ def _insert_first(text: str, node: _Node, member: str, own: str, inline: bool, s
 
 
 def _end_of_line(text: str, member: _Member) -> int:
-    """Return where a member's line ends: after its comma and the comments that stand beside it."""
+    """Return the end of a member's line: after its comma and the comments beside it."""
     position = end = member.value.end if member.comma is None else member.comma + 1
     while beside := re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)").match(text, position):
         position = end = beside.end()

@@ -1,5 +1,8 @@
 """Changes `mcp-host.toml`: one statement at a time, every other byte as it was, and the file whole at every moment.
 
+tomlkit alone is not enough: it puts a new key below the comment that is about the next table, moves tables that are
+not side by side, and does not give back the bytes of before when a plugin is disabled and enabled again.
+
 A change is a function from the text to the new text (`plugins`, `requires`). What it touches is edited as a statement
 of its own (`statements`; tomlkit, where a value has parts), the rest is copied; then both texts are read, and a change
 that did more or less than asked is refused (`document`). `editing` does a change to a file, `newfile` writes a first

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError, InvalidConfigError, Problem
-from mcp_host.system.files import Replacement
+from mcp_host.system.files import locked, replace_file
 
 Change = Callable[[str], str]
 
@@ -95,7 +95,7 @@ def _replacing(path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
     try:
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(13, "it is read-only")
-        with Replacement(target) as replacement:
-            yield target, lambda text: replacement.commit(text.encode("utf-8"))
+        with locked(target):
+            yield target, lambda text: replace_file(target, text.encode("utf-8"))
     except OSError as error:
         raise _cannot("written", path, error) from error

@@ -39,7 +39,11 @@ def _change(file: Document, requires: list[str]) -> None:
         indent = file.parts[last].indent if last > index else ""
         file.insert_into(last, indent + line)
     elif own := [n for n, part in enumerate(file.parts) if part.path[:1] == ("host",)]:
-        file.insert_into(own[-1], f"host.{line}")
+        if file.parts[own[0]].kind is Kind.HEADER:
+            # [host.limits] alone
+            file.insert(file.comments_before(own[0]), "[host]", line, "")
+        else:
+            file.insert_into(own[-1], f"host.{line}")
     else:
         at = file.section_end(len(file.parts))
         file.insert(at, *([""] if at > 0 else []), "[host]", line)

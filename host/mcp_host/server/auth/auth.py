@@ -1,4 +1,4 @@
-"""`[auth]`: the SDK's settings and the verifier that every HTTP request's bearer token goes through."""
+"""`[auth]`: the SDK's settings, and the verifier that checks the bearer token of every HTTP request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Auth:
-    """What `[auth]` comes to. `keys` are the issuer's, when the host itself checks tokens."""
+    """The settings and the verifier for `[auth]`. `keys` are the issuer's keys if the host itself checks tokens."""
 
     settings: AuthSettings
     verifier: TokenVerifier
@@ -31,15 +31,15 @@ class Auth:
 
 
 def auth_of(host: Host) -> Auth | None:
-    """Return what the configuration's `[auth]` comes to, or None when there is none.
+    """Return the settings and the verifier for the configuration's `[auth]`, or None without this table.
 
     Raises:
-        HostError: The plugin it names is not there, or has no verifier: nothing is served without the check asked for.
+        HostError: The plugin that it names is missing or has no verifier. The host never serves without that check.
     """
     section = host.config.auth
     if section is None:
         return None
-    # From text: a URL object that was made elsewhere ends in a slash that the issuer's own name does not have.
+    # Validated from text: a URL object would end in a slash, and the issuer's own name does not.
     settings = AuthSettings.model_validate(
         {
             "issuer_url": section.issuer,
@@ -78,12 +78,12 @@ def _verifier_of(host: Host, name: str) -> TokenVerifier:
     elif record.problem is not None:
         what, hint = f"plugin {name!r} failed: {record.problem.what}", record.problem.hint
     else:
-        what, hint = f"plugin {name!r} has no mcp_token_verifier hook", "name a plugin that has one"
+        what, hint = f"plugin {name!r} has no mcp_token_verifier hook", "name a plugin with this hook"
     raise HostError(what, where=host.config.where("auth", "verifier"), hint=hint)
 
 
 class AnswerUnavailable:
-    """ASGI middleware that answers 503 while there are no keys: the token may be good, and nobody can tell."""
+    """ASGI middleware that answers 503 while there are no keys, because the token cannot be checked."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

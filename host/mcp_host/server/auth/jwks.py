@@ -1,4 +1,8 @@
-"""An issuer's signing keys: found through its metadata, fetched over HTTP, and kept while they are fresh."""
+"""An issuer's signing keys: found through its metadata, fetched over HTTP, and kept while they are fresh.
+
+PyJWT's `PyJWKClient` does not serve: it reads answers of any size, asks an issuer that is down once a token, drops the
+keys it has when they expire meanwhile, and takes an RSA key that names no algorithm for RS256 only.
+"""
 
 from __future__ import annotations
 

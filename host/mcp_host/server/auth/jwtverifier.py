@@ -1,4 +1,4 @@
-"""Checks JWT access tokens (RFC 9068) the way a resource server has to, and says in the log why one is refused."""
+"""Checks JWT access tokens (RFC 9068) as a resource server must, and logs why a token is refused."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mcp_host.server.auth.jwks import SigningKeys
 logger = logging.getLogger(__name__)
 
 LEEWAY: Final = 30
-"""Seconds that the issuer's clock and this one may differ by."""
+"""How far the issuer's clock and this one may differ, in seconds."""
 LONGEST_TOKEN: Final = 16 * 1024
-"""Characters of a token that is looked at."""
+"""The most characters of a token. A longer one is refused."""
 
 _TYPES: Final = {"jwt", "at+jwt", "application/at+jwt"}
 _ACCESS: Final = {"access", "bearer", "at+jwt"}
@@ -25,13 +25,13 @@ _JWT: Final = jwt.PyJWT(options={"enforce_minimum_key_length": True})
 
 
 class RefusedTokenError(Exception):
-    """The token is not good here; the text says why and repeats nothing of it."""
+    """The token is refused. The text has the reason and no part of the token."""
 
 
 class JWTVerifier:
-    """A `TokenVerifier` that accepts JWTs which `issuer` signed for `audience`.
+    """A `TokenVerifier` that accepts JWTs that `issuer` signed for `audience`.
 
-    `resource` is this server's own URL, which an accepted token is good for.
+    `resource` is this server's URL. It becomes the resource of an accepted token.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class JWTVerifier:
         self.keys = keys
         self._issuer = issuer
         self._resource = resource
-        # A URL without a path has two spellings; a configured audience has one.
+        # A URL without a path has two spellings, with and without a slash. A configured audience has one.
         bare = resource.removesuffix("/")
         self._audiences = [audience] if audience is not None else [bare, f"{bare}/"]
         self._algorithms = list(algorithms)
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return whom the token speaks for, or None when it is refused.
+        """Return the client, user and scopes of the token, or None if it is refused.
 
         Raises:
-            KeysUnavailableError: Nobody can tell at the moment.
+            KeysUnavailableError: The token cannot be checked at the moment.
         """
         try:
             return self._access(token, await self._claims(token))
@@ -73,7 +73,7 @@ class JWTVerifier:
         if key is None:
             raise RefusedTokenError(f"{self._issuer} has no such {algorithm} key")
         claims = self._verified(token, key)
-        _refuse_other_kinds(claims)
+        _refuse_other_tokens(claims)
         return claims
 
     def _verified(self, token: str, key: jwt.PyJWK) -> Mapping[str, Any]:
@@ -114,7 +114,7 @@ class JWTVerifier:
             token=token,
             client_id=client,
             scopes=_scopes(claims),
-            # The SDK compares it again, without leeway.
+            # The SDK checks the time again, without leeway.
             expires_at=int(claims["exp"]) + LEEWAY,
             resource=self._resource,
             subject=claims.get("sub"),
@@ -123,18 +123,18 @@ class JWTVerifier:
 
 
 def _scopes(claims: Mapping[str, Any]) -> list[str]:
-    """The scopes of `scope` (RFC 9068) or of `scp`, each a text with spaces between or a list."""
+    """Return the scopes from `scope` (RFC 9068) or `scp`. Either is a list or a text with spaces between the scopes."""
     value = claims.get("scope", claims.get("scp", ""))
     names = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
-def _refuse_other_kinds(claims: Mapping[str, Any]) -> None:
-    """Refuse what an issuer signs besides access tokens, and tokens that are worth nothing without a proof."""
-    # at_hash and c_hash are of ID tokens (OpenID Connect Core 3.1.3.6, 3.3.2.11), typ Keycloak's, token_use Cognito's.
+def _refuse_other_tokens(claims: Mapping[str, Any]) -> None:
+    """Refuse tokens that are not access tokens, and access tokens that need a proof of possession."""
+    # ID tokens have at_hash and c_hash (OpenID Connect Core 3.1.3.6, 3.3.2.11). Keycloak uses typ, Cognito token_use.
     kinds = [str(claims[name]).lower() for name in ("typ", "token_use") if name in claims]
     if any(kind not in _ACCESS for kind in kinds) or "at_hash" in claims or "c_hash" in claims:
         raise RefusedTokenError("it is not an access token")
     if "cnf" in claims:
         # RFC 9449, section 7.2; RFC 8705, section 3.
-        raise RefusedTokenError("it is bound to a key, and a bearer proves none")
+        raise RefusedTokenError("it is bound to a key, and a bearer token does not prove that key")

@@ -1,1 +1,1 @@
-"""Serving over HTTP: the ASGI app, its guards, and the uvicorn that runs it."""
+"""Serving over HTTP: the ASGI app, its checks and limits, and the uvicorn that runs it."""

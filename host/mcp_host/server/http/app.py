@@ -1,4 +1,4 @@
-"""Serving over HTTP: the ASGI app with its guard, CORS and plugin routes, and the uvicorn that runs it."""
+"""Serving over HTTP: the ASGI app with its header check, CORS and plugin routes, and the uvicorn that runs it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from mcp_host.errors import HostError
 from mcp_host.server.auth.auth import AnswerUnavailable
 from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
-from mcp_host.server.http.bodies import guard_bodies
+from mcp_host.server.http.bodies import check_bodies
 from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
 from mcp_host.server.http.resuming import EventLog, keep_events
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
-"""Seconds that uvicorn gives to connections, when the requests in flight have had their time."""
+"""How long uvicorn waits for connections to close after the time for requests in flight is over, in seconds."""
 _BACKLOG = 1024
-"""Connections that may wait to be accepted."""
+"""How many connections may wait to be accepted."""
 _MOST_REMEMBERED = 1000
-"""Pairs of `Host` and `Origin` that were let in and are not looked at again."""
+"""How many accepted pairs of `Host` and `Origin` are remembered, so that they are checked only once."""
 _RETRY_AFTER = 1000
-"""Milliseconds after which a client whose stream ended is to come back for the rest of it (SEP-1699)."""
+"""When a client should reconnect after its stream ended, in milliseconds (SEP-1699)."""
 
 
 class HostApp:
-    """The ASGI app of one host: serve it, or mount it in a Starlette or FastAPI app, several side by side.
+    """The ASGI app of one host. Serve it, or mount it in a Starlette or FastAPI app. One app can mount several.
 
-    Served by itself it starts and stops its plugins with the server. Mounted, it starts them when the first request
-    comes and stops them when the event loop ends; pass `lifespan=app.lifespan` to the outer app, or enter
-    `app.running()` in its lifespan, to have both happen with the outer app instead.
+    When it is served directly, its plugins start and stop with the server. When it is mounted, they start with the
+    first request and stop when the event loop ends. To start and stop them with the outer app, pass
+    `lifespan=app.lifespan` to that app, or enter `app.running()` in its lifespan.
     """
 
     def __init__(self, server: HostServer) -> None:
@@ -59,7 +59,7 @@ class HostApp:
                 allow_headers=["*"],
                 expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
             )
-        self._guard = _Guard(guard_settings(self.host.config))
+        self._headers = _HeaderCheck(header_settings(self.host.config))
         self._task: asyncio.Task[None] | None = None
         self._requests = 0
         self._answered = asyncio.Event()
@@ -71,8 +71,8 @@ class HostApp:
         if scope["type"] == "lifespan":
             await self._lifespan_protocol(receive, send)
             return
-        # A plugin's websocket is guarded by the same two headers.
-        refusal = await self._guard.refusal(scope)
+        # The same two headers are checked for a plugin's websocket.
+        refusal = await self._headers.refusal(scope)
         if refusal is not None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "Host or Origin not allowed"})
@@ -81,7 +81,7 @@ class HostApp:
             return
         await self._ensure_running()
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == self.host.config.transport.path:
-            # A session's stream of notifications, which ends only with the session.
+            # A session's stream of notifications ends only with the session. It is not counted as a request.
             await self._app(scope, receive, send)
             return
         self._requests += 1
@@ -92,7 +92,7 @@ class HostApp:
             self._answered.set()
 
     async def drain(self) -> None:
-        """Take no new calls, and wait until the requests in flight are answered, `[host] shutdown_timeout` at most."""
+        """Refuse new calls, and wait until the requests in flight are answered, at most `[host] shutdown_timeout`."""
         self.host.dispatcher.closing = True
         self.server.listeners.close()
         async with grace(self.host.config.host.shutdown_timeout, lambda: self._requests):
@@ -102,7 +102,7 @@ class HostApp:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep the plugins and the session manager running for the block. An app runs once."""
+        """Run the plugins and the session manager during the block. An app can run only once."""
         async with self.host.running(), self._inner.router.lifespan_context(self._inner):
             authorization = self.server.authorization
             if authorization is not None and authorization.keys is not None:
@@ -116,12 +116,12 @@ class HostApp:
 
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
-        """`running()`, in the form Starlette's and FastAPI's `lifespan=` parameter takes."""
+        """`running()` in the form of the `lifespan=` parameter of Starlette and FastAPI."""
         async with self.running():
             yield
 
     async def aclose(self) -> None:
-        """Stop what a first request started; the other ways of starting stop by themselves."""
+        """Stop the plugins if a request started them. If they were started in another way, they stop by themselves."""
         if self._task is not None and self._stop is not None:
             self._stop.set()
             await asyncio.wait([self._task])
@@ -139,7 +139,7 @@ class HostApp:
             await asyncio.wait([waiter, self._task], return_when=asyncio.FIRST_COMPLETED)
             waiter.cancel()
             if self._task.done():
-                # Not started: every request says why until the app is made anew.
+                # The start failed. Every request raises the same error until a new app is made.
                 self._task.result()
 
     async def _live(self) -> None:
@@ -161,33 +161,33 @@ class HostApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-class _Guard:
-    """Lets in requests by their `Host` and `Origin`, and remembers those that it let in."""
+class _HeaderCheck:
+    """Checks the `Host` and `Origin` of requests, and remembers the accepted ones."""
 
     def __init__(self, settings: TransportSecuritySettings) -> None:
-        self._rules = TransportSecurityMiddleware(settings)
-        self._let_in: set[tuple[tuple[bytes, bytes], ...]] = set()
+        self._checker = TransportSecurityMiddleware(settings)
+        self._accepted: set[tuple[tuple[bytes, bytes], ...]] = set()
 
     async def refusal(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that may not in."""
+        """Return the response that refuses a request, or None if the request is accepted."""
         named = tuple((name, value) for name, value in scope["headers"] if name in (b"host", b"origin"))
-        if named in self._let_in:
+        if named in self._accepted:
             return None
         if len(named) != len({name for name, _ in named}):
-            # What is behind the guard might go by another one than the guard (RFC 9112, section 3.2).
+            # The app could use another one of the headers than this check (RFC 9112, section 3.2).
             return Response("More than one Host or Origin header", status_code=400)
-        refusal = await self._rules.validate_request(Request({**scope, "type": "http"}))
-        if refusal is None and len(self._let_in) < _MOST_REMEMBERED:
-            self._let_in.add(named)
+        refusal = await self._checker.validate_request(Request({**scope, "type": "http"}))
+        if refusal is None and len(self._accepted) < _MOST_REMEMBERED:
+            self._accepted.add(named)
         return refusal
 
 
-def guard_settings(config: HostConfig) -> TransportSecuritySettings:
-    """Return which `Host` and `Origin` headers are let in: a guard against DNS rebinding on every bind address.
+def header_settings(config: HostConfig) -> TransportSecuritySettings:
+    """Return which `Host` and `Origin` headers are accepted. This prevents DNS rebinding on every bind address.
 
     Raises:
-        HostError: The bind address is reachable from elsewhere, and no `allowed_hosts` say under which names, or
-            neither `[auth]` nor `insecure` says who may call.
+        HostError: The bind address can be reached from other machines, and `allowed_hosts` is empty, or neither
+            `[auth]` nor `insecure` is set.
     """
     transport = config.transport
     hosts = list(transport.allowed_hosts)
@@ -203,8 +203,8 @@ def guard_settings(config: HostConfig) -> TransportSecuritySettings:
             raise HostError(
                 f"binding {transport.host} without [auth] would let everyone who reaches it call every tool",
                 where=config.where("transport", "host"),
-                hint="[transport] insecure = true   (where a proxy or a private network decides who may call), or "
-                "write [auth]",
+                hint="[transport] insecure = true   (if a proxy or a private network decides who may call), or add "
+                "[auth]",
             )
     hosts += _LOOPBACK_HOSTS
     origins = [*transport.allowed_origins, *transport.cors]
@@ -231,10 +231,10 @@ def _starlette(server: HostServer) -> Starlette:
         session_idle_timeout=None if transport.stateless else transport.session_idle_timeout,
         max_sessions=transport.max_sessions,
         retry_interval=_RETRY_AFTER if transport.resumable else None,
-        # HostApp guards every route, plugins' too; the SDK's own guard covers only its endpoint.
+        # HostApp checks the headers for every route, also for plugins' routes. The SDK checks only its own endpoint.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    guard_bodies(server.session_manager, transport.request_timeout)
+    check_bodies(server.session_manager, transport.request_timeout)
     if server.authorization is not None and server.authorization.keys is not None:
         app.add_middleware(AnswerUnavailable)
     if transport.resumable:
@@ -244,7 +244,7 @@ def _starlette(server: HostServer) -> Starlette:
 
 
 class _Uvicorn(uvicorn.Server):
-    """A uvicorn that answers what has been asked before it shuts down, and leaves the signals to the process."""
+    """A uvicorn that answers the requests in flight before it shuts down, and does not handle signals itself."""
 
     def __init__(self, config: uvicorn.Config, app: HostApp, ready: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -254,20 +254,21 @@ class _Uvicorn(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave them alone: uvicorn would raise them again at its end, when lifespans are still to be left."""
+        """Do nothing. Uvicorn would raise the signals again at its end, before the lifespans have ended."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
-            # Those that wait in the kernel may be more than asyncio takes at once; both are `backlog` to it.
+            # asyncio uses `backlog` for two numbers: the queue in the kernel, and how many it accepts at once. The
+            # queue should be longer.
             listener.listen(_BACKLOG)
         if self.started:
             port = self.servers[0].sockets[0].getsockname()[1]
             self._ready(url(self._app.host.config, port))
 
     def stop(self) -> None:
-        """Begin to shut down. `should_exit` comes last: with it, the SDK's event streams are cut off."""
+        """Begin to shut down. `should_exit` is set last, because it ends the SDK's event streams."""
         self._stopping = asyncio.create_task(self._stop(), name="stopping the server")
 
     async def _stop(self) -> None:
@@ -276,7 +277,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def url(config: HostConfig, port: int | None = None) -> str:
-    """Return the address clients connect to."""
+    """Return the URL that clients connect to."""
     transport = config.transport
     host = transport.host
     if host in ("0.0.0.0", "::"):
@@ -317,7 +318,7 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
 
 def _bind(transport: TransportSection) -> socket.socket:
     family = socket.AF_INET6 if ":" in transport.host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only where the protocol is named; without it, small answers wait some 40 ms for an ACK.
+    # asyncio sets TCP_NODELAY only if the protocol is named. Without it, small responses wait about 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -332,4 +333,4 @@ def _bind(transport: TransportSection) -> socket.socket:
     return listener
 
 
-__all__: Sequence[str] = ["HostApp", "guard_settings", "serve_http", "url"]
+__all__: Sequence[str] = ["HostApp", "header_settings", "serve_http", "url"]

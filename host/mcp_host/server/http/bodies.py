@@ -1,10 +1,12 @@
-"""What stands in front of the SDK's HTTP endpoint: only whole, timely bodies that hold one message reach it."""
+"""Checks bodies before the SDK's HTTP endpoint: they must arrive in time, be complete and contain one message.
+
+The SDK limits the size of a body but not its time, and accepts a request whose id is in use.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from typing import Any
 
 from mcp.server.streamable_http import StreamableHTTPServerTransport
@@ -14,20 +16,21 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal, to_json
 
 logger = logging.getLogger(__name__)
 
 
-def guard_bodies(manager: StreamableHTTPSessionManager, timeout: float) -> None:
-    """Put the guard in front of a session manager's endpoint. A body may take `timeout` seconds to arrive."""
-    checked = _Checked(manager)
+def check_bodies(manager: StreamableHTTPSessionManager, timeout: float) -> None:
+    """Put the checks in front of a session manager's endpoint. A body may take `timeout` seconds to arrive."""
+    checked = _MessageCheck(manager)
     manager.asgi_app = RequestBodyLimitMiddleware(checked, manager.max_request_body_size)
-    manager.asgi_app = _Timely(manager.asgi_app, timeout)  # type: ignore[assignment]
+    manager.asgi_app = _BodyTimeout(manager.asgi_app, timeout)  # type: ignore[assignment]
 
 
-class _Timely:
-    """ASGI app that answers 408 when the body is not there in time (RFC 9110, section 15.5.9)."""
+class _BodyTimeout:
+    """ASGI app that answers 408 if the body does not arrive in time (RFC 9110, section 15.5.9)."""
 
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self._app = app
@@ -49,7 +52,7 @@ class _TooSlowError(Exception):
 
 
 class _Body:
-    """A request's body on its way. `asyncio.timeout`, done by hand: every request pays for this."""
+    """Receives a request's body with a timeout. Faster than `asyncio.timeout`, because every request runs this."""
 
     def __init__(self, receive: Receive, timeout: float) -> None:
         self._receive = receive
@@ -81,11 +84,11 @@ class _Body:
             self._awaited_by.cancel()
 
 
-class _Checked:
-    """ASGI app that hands a session manager what it can answer, and answers the rest itself.
+class _MessageCheck:
+    """ASGI app that passes valid messages to a session manager and answers the others with an error.
 
-    It takes the bodies of `RequestBodyLimitMiddleware`, which come in one piece. What the manager raises ends here,
-    as an error response with an id that is in the log with the traceback.
+    `RequestBodyLimitMiddleware` is in front of it and sends each body in one piece. An exception of the manager becomes
+    an error response with an id. The log has the same id with the traceback.
     """
 
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:
@@ -98,7 +101,7 @@ class _Checked:
         first = await receive()
         if scope["method"] == "POST":
             if first["type"] != "http.request" or first.get("more_body", False):
-                return  # The client left before it had sent all of it.
+                return  # The client disconnected before the body was complete.
             try:
                 message = parse(first["body"], "body")
             except NotAMessageError as error:
@@ -107,25 +110,25 @@ class _Checked:
             if isinstance(message, JSONRPCRequest):
                 request_id = message.id
                 if transport is not None and str(request_id) in transport._request_streams:
-                    # The SDK would give this request's answer to the other.
+                    # The SDK would send this request's response to the other request.
                     await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
                     return
         sending = _Sending(send, transport)
         try:
             await self._app(scope, _beginning_with(first, receive), sending)
         except Exception:
-            error_id = secrets.token_hex(4)
+            error_id = new_error_id()
             logger.exception("an HTTP request crashed (error %s)", error_id)
             if not sending.begun:
-                text = f"The request failed unexpectedly (error {error_id}; the server's log has the details)"
-                await _respond(500, refusal(INTERNAL_ERROR, text, request_id), scope, receive, send)
+                answer = refusal(INTERNAL_ERROR, unexpected("The request", error_id), request_id)
+                await _respond(500, answer, scope, receive, send)
 
 
 class _Sending:
     """An ASGI `send` that knows whether the response has begun.
 
-    A request whose session was ended meanwhile is answered with 404 (spec: Streamable HTTP, Session Management); the
-    SDK calls that an error of the server's.
+    A request whose session has ended is answered with 404 (spec: Streamable HTTP, Session Management). The SDK answers
+    it with 500.
     """
 
     def __init__(self, send: Send, transport: StreamableHTTPServerTransport | None) -> None:

@@ -1,4 +1,7 @@
-"""uvicorn's HTTP protocol with limits: of connections, and of the time and the size of a request's head."""
+"""Uvicorn's HTTP protocol with limits for connections and for the time and size of a request's head.
+
+Uvicorn's own `limit_concurrency` counts a connection only when its head has arrived, and a head may take for ever.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 logger = logging.getLogger(__name__)
 
 _LARGEST_HEAD = 64 * 1024
-"""Bytes of a request head that is not complete yet."""
+"""The most bytes of a request head."""
 _MANY = 10_000
-"""Connections at once where the system sets no limit."""
-_SILENCE = 60.0
-"""Seconds before it is said again that connections are refused."""
+"""The most connections if the system sets no limit."""
+_WARNING_INTERVAL = 60.0
+"""The shortest time between two warnings that connections are refused, in seconds."""
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def descriptors() -> int:
-    """How many files and connections the process may have open."""
+    """Return how many files and connections the process may have open."""
     try:
         import resource
     except ImportError:  # Windows
@@ -30,15 +33,15 @@ def descriptors() -> int:
 
 
 def most_connections() -> int:
-    """How many of them may be clients' connections, where the configuration does not say."""
+    """Return how many client connections may be open if the configuration does not set a number."""
     return min(_MANY, descriptors() * 3 // 4)
 
 
 def accepted_at_once(most: int) -> int:
-    """How many connections may be taken in one turn of the event loop.
+    """Return how many connections may be accepted in one turn of the event loop.
 
-    Those that are too many are open for a few turns before they are closed. Where the last descriptor is taken,
-    asyncio (before 3.12) writes a traceback for every connection that it could have taken.
+    Connections over the limit are open for a few turns before they are closed. If no descriptor is left, asyncio
+    (before 3.12) writes a traceback for each connection that it could not accept.
     """
     return max(1, min(128, (descriptors() - most) // 8))
 
@@ -46,7 +49,8 @@ def accepted_at_once(most: int) -> int:
 def protocol_with_limits(*, head_timeout: float, connections: int) -> type[asyncio.Protocol]:
     """Return the protocol class for `uvicorn.Config(http=...)`.
 
-    A connection is closed when a head takes longer than `head_timeout` seconds, and refused where as many are open.
+    A connection is closed if a request's head takes longer than `head_timeout` seconds. A connection is refused if
+    `connections` are already open.
     """
     return type("LimitedHTTPProtocol", (_LimitedHTTPProtocol,), {"head_timeout": head_timeout, "most": connections})
 
@@ -54,7 +58,7 @@ def protocol_with_limits(*, head_timeout: float, connections: int) -> type[async
 class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     head_timeout: float
     most: int
-    _told: float | None = None
+    _warned_at: float | None = None
     _head_size = 0
     _deadline: asyncio.TimerHandle | None = None
 
@@ -66,9 +70,9 @@ class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self._expect_head()
 
     def _refuse(self) -> None:
-        now, told = self.loop.time(), type(self)._told
-        if told is None or now > told + _SILENCE:
-            type(self)._told = now
+        now, warned_at = self.loop.time(), type(self)._warned_at
+        if warned_at is None or now > warned_at + _WARNING_INTERVAL:
+            type(self)._warned_at = now
             logger.warning("%d connections are open, and more are refused (transport.max_connections)", self.most)
         self.transport.write(_REFUSAL)
         self.transport.close()
@@ -76,29 +80,29 @@ class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self._is_waiting:
-            self._forget()
+            self._stop_waiting()
             return
         self._expect_head()
-        # Not the rest of a body whose request was answered before it had come.
+        # The rest of a body whose request was already answered is not counted.
         self._head_size += 0 if self.cycle is not None and self.cycle.more_body else len(data)
         if self._head_size > _LARGEST_HEAD:
             logger.info("a connection is closed: a request head of more than %d bytes", _LARGEST_HEAD)
             self.transport.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take the white space off a value's end, which httptools leaves there (RFC 9110, section 5.5)."""
+        """Remove white space from the end of a value, where httptools leaves it (RFC 9110, section 5.5)."""
         super().on_header(name, value.rstrip(b" \t"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
-        # Begun with the first byte, and not anew with every further one.
+        # The timer starts with the connection or the end of the last request. More bytes do not start it again.
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.head_timeout, self._give_up)
 
-    def _forget(self) -> None:
+    def _stop_waiting(self) -> None:
         self._head_size = 0
         if self._deadline is not None:
             self._deadline.cancel()
@@ -106,7 +110,7 @@ class _LimitedHTTPProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     @property
     def _is_waiting(self) -> bool:
-        """Whether no request is being served, and this is no websocket by now."""
+        """Whether the connection waits for a request head: no request is being served, and it is not a websocket."""
         idle = self.cycle is None or self.cycle.response_complete
         return idle and self.transport.get_protocol() is self
 

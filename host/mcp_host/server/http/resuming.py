@@ -1,4 +1,7 @@
-"""Keeps what was sent to the sessions of the handshake versions for a while, for clients whose connection broke."""
+"""Keeps recent messages of sessions (handshake versions), so that clients whose connection broke can get them again.
+
+The SDK has only the interface of such a store (`EventStore`).
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ logger = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 _OVERHEAD = 512
-"""Bytes that keeping one event costs beside its text, rounded up."""
+"""Bytes of memory for one event in addition to its text, rounded up."""
 _UNREAD = 100
-"""Messages that a client which came back may be behind: with more its stream ends, and it comes back for them."""
+"""How many unread messages a reconnected client may have. With more, its stream ends, and it has to reconnect."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,17 @@ class _Event:
 
 @dataclass(eq=False)
 class _Kept:
-    """What one session has in the log: the numbers of its events, oldest first, and their size in bytes."""
+    """The events of one session in the log: their numbers, oldest first, and their size in bytes."""
 
     numbers: OrderedDict[int, None] = field(default_factory=OrderedDict)
     size: int = 0
 
 
 class EventLog:
-    """The recent events of all sessions, in memory: at most so many bytes for each and for all; the oldest go first."""
+    """The recent events of all sessions, in memory. Each session and the whole log have a size limit in bytes.
+
+    Over the limit, the oldest events are dropped.
+    """
 
     def __init__(self, *, session_bytes: int = _MIB, total_bytes: int = 64 * _MIB) -> None:
         self._session_bytes = session_bytes
@@ -66,7 +72,7 @@ class EventLog:
         return len(self._events)
 
     def session(self) -> SessionEvents:
-        """The part of a new session, forgotten together with what this returns."""
+        """Return the events of a new session. When the returned object is garbage, the log drops them."""
         kept = _Kept()
         session = SessionEvents(self, kept)
         weakref.finalize(session, self.forget, kept)
@@ -81,8 +87,8 @@ class EventLog:
             logger.info("a message of %d bytes is not kept for a client that reconnects", len(event.text))
             if not isinstance(message, JSONRPCResponse):
                 return
-            # Without any answer the client would wait for ever.
-            text = f"The answer came while nobody was connected: {len(event.text)} bytes, too many to keep"
+            # Without any response the client would wait for ever.
+            text = f"The response came while nobody was connected: {len(event.text)} bytes, too many to keep"
             lost = JSONRPCError(jsonrpc="2.0", id=message.id, error=ErrorData(code=INTERNAL_ERROR, message=text))
             event = _Event(owner, stream, _to_json(lost))
         self._events[number] = event
@@ -95,7 +101,7 @@ class EventLog:
             self._drop(next(iter(self._events)))
 
     def after(self, owner: _Kept, number: int, stream: str) -> list[tuple[int, bytes]]:
-        """The events of one stream of the owner's that followed the one of that number, oldest first."""
+        """Return the owner's events on one stream after the event with that number, oldest first."""
         kept = ((later, self._events[later]) for later in owner.numbers if later > number)
         return [(later, event.text) for later, event in kept if event.stream == stream]
 
@@ -106,15 +112,15 @@ class EventLog:
         self.size -= event.size
 
     def forget(self, owner: _Kept) -> None:
-        """Drop all that the owner has."""
+        """Drop all events of the owner."""
         for number in list(owner.numbers):
             self._drop(number)
 
 
 class SessionEvents(EventStore):
-    """One session's event store, which also sends what comes to the clients that came back.
+    """One session's event store. It also sends new messages to clients that reconnected.
 
-    An event's id says its stream, so that a client whose last event is no longer kept gets the later ones that are.
+    An event's id contains its stream. So a client whose last event was dropped still gets the later ones.
     """
 
     def __init__(self, log: EventLog, kept: _Kept) -> None:
@@ -123,7 +129,7 @@ class SessionEvents(EventStore):
         self._followers: dict[str, MemoryObjectSendStream[EventMessage]] = {}
 
     async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
-        """Keep the message, if there is one, send it to who follows the stream, and return the id of its event."""
+        """Keep the message, if any, send it to the follower of the stream, and return the id of its event."""
         number = self._log.next_number()
         event_id = f"{number}-{quote(stream_id, safe='')}"
         if message is None:
@@ -133,23 +139,23 @@ class SessionEvents(EventStore):
             try:
                 self._followers[stream_id].send_nowait(EventMessage(message, event_id))
             except anyio.WouldBlock:
-                self.let_go(stream_id)
+                self.end_stream(stream_id)
         return event_id
 
     async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> None:
-        """Send what followed on the same stream and what comes, until its answer; nothing for an unknown id.
+        """Send the later messages of the stream, kept and new ones, until its response. An unknown id gets nothing.
 
-        The SDK would have this end with what is kept, and send what comes from then on itself. Between the two it loses
-        messages, the answer too.
+        The SDK expects only the kept messages from this method, and sends the new ones itself. In between it can lose
+        messages, also the response.
         """
         number, separator, quoted = last_event_id.partition("-")
         if not separator or not number.isascii() or not number.isdigit():
             return
         stream = unquote(quoted)
-        # No await between these two: what is stored from now on comes to the follower.
+        # There is no await between reading the log and adding the follower, so no message is lost in between.
         kept = self._log.after(self._kept, int(number), stream)
         sending, following = anyio.create_memory_object_stream[EventMessage](_UNREAD)
-        self.let_go(stream)
+        self.end_stream(stream)
         self._followers[stream] = sending
         try:
             for later, text in kept:
@@ -168,13 +174,13 @@ class SessionEvents(EventStore):
                 del self._followers[stream]
 
     def close(self) -> None:
-        """End the streams of all clients that came back, and forget what was sent: the session is over."""
+        """End the streams of all reconnected clients and drop the events: the session is over."""
         self._log.forget(self._kept)
         for stream in list(self._followers):
-            self.let_go(stream)
+            self.end_stream(stream)
 
-    def let_go(self, stream: str) -> None:
-        """End the stream of the client that came back to it, if one did; it may come back once more."""
+    def end_stream(self, stream: str) -> None:
+        """End the stream of the client that reconnected to it, if any. The client may reconnect."""
         follower = self._followers.pop(stream, None)
         if follower is not None:
             follower.close()
@@ -189,10 +195,10 @@ def _to_json(message: JSONRPCMessage) -> bytes:
 
 
 def keep_events(manager: StreamableHTTPSessionManager, log: EventLog) -> None:
-    """Give every new session of the manager an event store of its own, which ends with the session.
+    """Give every new session of the manager its own event store, which ends with the session.
 
-    The SDK hands one store to all of them and names a stream after the request it answers, which every session counts
-    from 1: with a store in common, a client that resumes its stream 1 gets what was sent on everybody's.
+    The SDK uses one store for all sessions and names a stream after the id of its request. Every session counts its ids
+    from 1. With a common store, a client that resumes its stream 1 would get the messages of all sessions.
     """
     admit = manager._admit_session
 
@@ -209,7 +215,7 @@ def keep_events(manager: StreamableHTTPSessionManager, log: EventLog) -> None:
             await terminate()
 
         def close_stream_with_events(request_id: RequestId) -> None:
-            events.let_go(str(request_id))
+            events.end_stream(str(request_id))
             close_sse_stream(request_id)
 
         transport.terminate = terminate_with_events  # type: ignore[method-assign]

@@ -1,8 +1,8 @@
-"""Web pages for mcp-host: fetched through the host's guarded client, shown as Markdown, text or images.
+"""Web pages for mcp-host: fetched with the host's guarded client, returned as Markdown, text or images.
 
-`settings` what may be configured · `app` the plugin and its lifespan · `tools`, `prompts` what is served · `fetcher`
-one page from URL to text · `robots` what sites ask robots for · `media` types and encodings · `markdown` starts
-`worker`, a process of its own that turns HTML into Markdown · `pages` what was fetched, and how it is told.
+`settings` has the settings · `app` the plugin and its lifespan · `tools` and `prompts` what is served · `fetcher`
+fetches one URL · `robots` applies robots.txt · `media` knows media types and encodings · `markdown` starts `worker`, a
+separate process that converts HTML to Markdown · `pages` describes a fetched page.
 """
 
 from mcp_plugin_fetch import prompts, tools

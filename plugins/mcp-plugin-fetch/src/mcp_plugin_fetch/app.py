@@ -12,7 +12,7 @@ from mcp_plugin_fetch.settings import Settings
 
 @asynccontextmanager
 async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Fetcher]:
-    """Hold the fetcher while the plugin serves. It opens its client when first asked, and closes it here."""
+    """Keep the fetcher while the plugin serves. It opens its client at the first call; the client is closed here."""
     fetcher = Fetcher(plugin.settings, plugin.name)
     try:
         yield fetcher

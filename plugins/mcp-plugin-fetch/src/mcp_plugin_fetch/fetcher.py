@@ -1,4 +1,4 @@
-"""Fetches one URL and makes a text or a picture of it."""
+"""Fetches one URL and returns its text or its image."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ ACCEPT = (
 )
 
 AT_ONCE = 2
-"""Pages that are turned into Markdown at the same time: each is a process."""
+"""How many pages are converted to Markdown at the same time. Each conversion is a process."""
 
 LONGEST_EXCERPT = 500
-"""Characters of an error page that are passed on."""
+"""How many characters of an error page are returned."""
 
 
 class Fetcher:
-    """The plugin's state: one guarded client, what robots.txt files say, and the texts being read.
+    """The plugin's state: one guarded client, the rules of robots.txt files, and the texts that are being read.
 
-    `resolver` and `verify` are `guarded_client`'s.
+    `resolver` and `verify` are passed to `guarded_client`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Fetcher:
         self._verify = verify
         self._client: httpx2.AsyncClient | None = None
         self._converting = anyio.CapacityLimiter(AT_ONCE)
-        # In characters: a page's size is bounded, the number of pages is not.
+        # The cache counts characters, because the number of pages has no limit.
         self._texts: TTLCache[tuple[str, bool], Text] = TTLCache(
             2 * settings.max_bytes, settings.cache_seconds, getsizeof=_room
         )
@@ -65,7 +65,7 @@ class Fetcher:
             await self._client.aclose()
 
     async def read_on(self, url: str, *, raw: bool) -> Text | Picture:
-        """The text that an earlier call began to read, as it was then; fetched anew when it is no longer kept."""
+        """Return the text that an earlier call began to read. It is fetched again if it is no longer in the cache."""
         kept = self._texts.get((url, raw))
         return kept if kept is not None else await self.fetch(url, raw=raw)
 
@@ -73,7 +73,7 @@ class Fetcher:
         """Fetch a URL; `raw` leaves HTML as it is.
 
         Raises:
-            ToolError: It cannot be had, may not be reached, or is neither text nor an image. The text says why.
+            ToolError: The URL cannot be fetched, may not be reached, or is neither text nor an image.
         """
         async with self._get(url) as response:
             page = await self._page(response, raw)
@@ -87,7 +87,7 @@ class Fetcher:
 
         client = self._client or self._open()
         if "://" not in url:
-            raise ToolError(f"{url!r} is no URL: begin with https:// or http://.")
+            raise ToolError(f"{url!r} is not a URL: begin with https:// or http://.")
         try:
             async with client.stream("GET", url) as response:
                 yield response
@@ -95,7 +95,7 @@ class Fetcher:
             hint = f" ({error.hint} in [plugins.{self._plugin}.settings])" if error.hint else ""
             raise ToolError(f"{url} was not fetched: {error.what}{hint}.") from error
         except (httpx2.InvalidURL, UnicodeError) as error:
-            raise ToolError(f"{url!r} is no URL: {error}.") from None
+            raise ToolError(f"{url!r} is not a URL: {error}.") from None
         except httpx2.TooManyRedirects:
             raise ToolError(f"{url} redirects more than {self._settings.max_redirects} times.") from None
         except httpx2.TimeoutException as error:
@@ -133,7 +133,7 @@ class Fetcher:
         if found is not None and (kind.startswith("image/") or not kind.startswith("text/")):
             return self._picture(Source(source.url, source.status, found), data)
         if not may_be_text(kind):
-            raise ToolError(f"{source.url} is {kind} ({len(data):,} bytes), not one of the images that models read.")
+            raise ToolError(f"{source.url} is {kind} ({len(data):,} bytes), not an image that models can read.")
         if is_binary(data):
             raise ToolError(f"{source.url} is {source.kind} ({len(data):,} bytes), which is binary data, not text.")
         html = is_html(kind, data)
@@ -149,23 +149,21 @@ class Fetcher:
     def _picture(self, source: Source, data: bytes) -> Picture:
         most = self._settings.max_image_bytes
         if len(data) > most:
-            raise ToolError(
-                f"{source.url} is {source.kind} of {len(data):,} bytes; images of up to {most:,} are shown."
-            )
+            raise ToolError(f"{source.url} is {source.kind} of {len(data):,} bytes; the limit for images is {most:,}.")
         return Picture(source, data)
 
 
 async def _refusal(response: httpx2.Response, kind: str, charset: str) -> str:
-    said = f"{response.url} answered {response.status_code} {response.reason_phrase}".rstrip()
+    status = f"{response.url} answered {response.status_code} {response.reason_phrase}".rstrip()
     if kind.startswith("text/plain") or "json" in kind:
         excerpt = decode(await response.aread(), charset, html=False).strip()[:LONGEST_EXCERPT]
         if excerpt:
-            return f"{said}: {excerpt}"
-    return f"{said}."
+            return f"{status}: {excerpt}"
+    return f"{status}."
 
 
 def _room(page: Text) -> int:
-    """Characters that a page takes in the cache; an empty one takes some too."""
+    """Return how many characters a page takes in the cache. An empty page takes some, too."""
     return len(page.text) + 1024
 
 

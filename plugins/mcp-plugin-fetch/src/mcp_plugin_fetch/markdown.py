@@ -1,4 +1,4 @@
-"""Turns HTML into Markdown, in a process of its own that ends with the call."""
+"""Converts HTML to Markdown in a separate process that ends with the call."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from mcp_host import ToolError
 WORKER: Final = Path(__file__).with_name("worker.py")
 
 SECONDS: Final = 20
-"""What one conversion may take."""
+"""The longest time of one conversion."""
 
-_RAW: Final = "Its source can be had with raw=true."
+_RAW: Final = "Use raw=true to get its source."
 
 
 @dataclass(frozen=True)
 class Markdown:
-    """A page's text. `incomplete` when parts of it are nested too deeply to be shown."""
+    """A page's text. It is `incomplete` if parts were left out because they are nested too deeply."""
 
     text: str
     title: str
@@ -36,20 +36,20 @@ class Markdown:
 async def to_markdown(html: str, base_url: str, *, memory: int, most: int) -> Markdown:
     """Convert a page; relative links are resolved against `base_url`.
 
-    `memory` is in bytes, `most` the characters that the result may have.
+    `memory` is in bytes, `most` is the longest result in characters.
 
     Raises:
-        ToolError: The conversion took too long, too much memory, or came out too long.
+        ToolError: The conversion took too long, took too much memory, or its result is too long.
     """
     request = {"html": html, "base_url": base_url, "memory": memory, "seconds": SECONDS, "most": most}
     try:
         with anyio.fail_after(SECONDS):
             returncode, output = await _run(json.dumps(request).encode())
     except TimeoutError:
-        raise ToolError(f"Turning the page into Markdown took longer than {SECONDS} s. {_RAW}") from None
+        raise ToolError(f"Converting the page to Markdown took longer than {SECONDS} s. {_RAW}") from None
     if returncode != 0:
         raise ToolError(
-            f"The page could not be turned into Markdown within {memory // 2**20} MiB and {SECONDS} s. {_RAW}"
+            f"The page could not be converted to Markdown within {memory // 2**20} MiB and {SECONDS} s. {_RAW}"
         )
     answer = json.loads(output)
     if answer["markdown"] is None:
@@ -58,10 +58,10 @@ async def to_markdown(html: str, base_url: str, *, memory: int, most: int) -> Ma
 
 
 async def _run(data: bytes) -> tuple[int, bytes]:
-    """Give the worker its input; return its exit status and what it wrote. A cancelled call ends it."""
+    """Send the worker its input, and return its exit status and its output. A cancelled call ends the worker."""
     with anyio.CancelScope(shield=True):
-        # A start that is cut short could leave the process behind.
-        # -P: the modules beside the script are this package's, not top-level ones.
+        # A start that is cancelled halfway could leave the process running.
+        # -P: without it, the modules beside the script could be imported as top-level modules.
         process = await anyio.open_process(
             [sys.executable, "-P", str(WORKER)], stderr=subprocess.DEVNULL, env=_environment()
         )
@@ -76,14 +76,14 @@ async def _run(data: bytes) -> tuple[int, bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """What the worker needs to start: the secrets that this process may have been given are none of it."""
+    """Return the variables that the worker needs to start. Secrets in this process's environment are left out."""
     names = ("PATH", "SYSTEMROOT", "VIRTUAL_ENV", "LANG", "LC_ALL")
     prefixes = ("PYTHON", "LD_", "DYLD_")
     return {name: value for name, value in os.environ.items() if name in names or name.startswith(prefixes)}
 
 
 async def _feed(stdin: ByteSendStream, data: bytes) -> None:
-    # A worker that is gone by then says why with its exit status.
+    # If the worker has already ended, its exit status says why.
     with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         await stdin.send(data)
     await stdin.aclose()

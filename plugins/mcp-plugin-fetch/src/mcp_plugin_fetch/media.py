@@ -1,4 +1,4 @@
-"""Media types and encodings: what a body is, by what its server says and by its first bytes."""
+"""Finds a body's media type and encoding from its headers and its first bytes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _IMAGES: Final = (
     (re.compile(rb"GIF8[79]a"), "image/gif"),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
 )
-# Atomic: a comment ends at the first -->, and there is one way to read a row of them.
+# The groups are atomic, so that many comments in a row cannot make the match slow.
 _HTML_START: Final = re.compile(
     rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s++html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 _META_CHARSET: Final = re.compile(rb"<meta\s[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
 _SNIFFED: Final = 1024
-"""Bytes in which HTML names its encoding (HTML Living Standard, 13.2.3.2)."""
+"""How many bytes are searched for HTML's encoding (HTML Living Standard, 13.2.3.2)."""
 
 
 def media_type(header: str) -> tuple[str, str]:
@@ -44,31 +44,31 @@ def media_type(header: str) -> tuple[str, str]:
 
 
 def may_be_text(kind: str) -> bool:
-    """Whether a type is one of text; one that says nothing may be."""
+    """Return whether a type may be text. An unknown type may be."""
     return kind.startswith("text/") or kind in _TEXTS | _UNKNOWN | HTML or kind.endswith(("+json", "+xml", "+yaml"))
 
 
 def image_type(data: bytes) -> str | None:
-    """The type of an image that models read, by its first bytes."""
+    """Return the type of an image that models can read, found from its first bytes, or None."""
     return next((kind for pattern, kind in _IMAGES if pattern.match(data)), None)
 
 
 def is_html(kind: str, data: bytes) -> bool:
-    """Whether a body is HTML: its server says so, or says nothing and it begins like it."""
+    """Return whether a body is HTML: by its type, or, if the type is unknown, by its first bytes."""
     return kind in HTML or (kind in _UNKNOWN and _HTML_START.match(data[:_SNIFFED]) is not None)
 
 
 def is_binary(data: bytes) -> bool:
-    """Whether a body that may be text is none: it has NUL bytes and no mark of an encoding that uses them."""
+    """Return whether a body is not text: it has NUL bytes and no mark of an encoding that uses them."""
     return b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
 
 
 def decode(data: bytes, charset: str, *, html: bool) -> str:
-    """Return the text of a body in the encoding it has.
+    """Return the text of a body.
 
-    That is the one of its byte order mark, of the header, of HTML's own `meta`, UTF-8 if it is that, or windows-1252,
-    in this order, with the names and meanings that browsers give them (WHATWG Encoding Standard). Bytes that are none
-    of it become U+FFFD.
+    The encoding comes from the first of these: the byte order mark, the header, HTML's `meta` element, UTF-8 if the
+    bytes are valid UTF-8, and windows-1252. Names have the meaning that browsers give them (WHATWG Encoding Standard).
+    Invalid bytes become U+FFFD.
     """
     import webencodings
 

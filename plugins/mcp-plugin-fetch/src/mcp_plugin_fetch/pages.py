@@ -1,4 +1,4 @@
-"""What was fetched, and how it is told to a model."""
+"""A fetched page, and the heading that a model sees above it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """Where something came from: `url` is the last one, after redirects; `kind` its media type."""
+    """Where a page came from. `url` is the last one, after redirects; `kind` is its media type."""
 
     url: str
     status: int
@@ -16,7 +16,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Text:
-    """A whole text. `note` says what was done to it."""
+    """A whole text. `note` says how it was converted."""
 
     source: Source
     text: str
@@ -26,14 +26,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it came. Its media type is the one its bytes have."""
+    """An unchanged image. Its media type is found from its bytes."""
 
     source: Source
     data: bytes
 
 
 def heading(page: Text, start: int, end: int) -> str:
-    """What stands above a part of a text: where it is from, which part it is, and how to read on."""
+    """Return the heading above a part of a text: its URL, which part it is, and how to read on."""
     source = page.source
     lines = [f"URL: {source.url}"]
     if page.title:

@@ -1,4 +1,4 @@
-"""What sites ask robots to leave alone (RFC 9309)."""
+"""Keeps to the robots.txt of each site (RFC 9309)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     import httpx2
     from protego import Protego
 
-UNASKED: Final = "mcp_plugin_fetch.robots"
-"""The request extension of a request for robots.txt itself, which needs nobody's permission."""
+UNCHECKED: Final = "mcp_plugin_fetch.robots"
+"""The request extension that marks a request for robots.txt itself, which is not checked."""
 
 MOST_READ: Final = 512 * 1024
-"""Bytes of a robots.txt that are read (RFC 9309, 2.5, asks for at least 500 KiB)."""
+"""How many bytes of a robots.txt are read (RFC 9309, 2.5, asks for at least 500 KiB)."""
 
 MOST_SITES: Final = 500
 
 
 class Robots:
-    """Asks each site's robots.txt once and remembers it for `seconds`."""
+    """Reads each site's robots.txt once and keeps it for `seconds`."""
 
     def __init__(self, client: httpx2.AsyncClient, user_agent: str, seconds: float) -> None:
         from cachetools import TTLCache
@@ -32,14 +32,14 @@ class Robots:
         self._sites: TTLCache[str, Protego | None] = TTLCache(MOST_SITES, seconds)
 
     async def check(self, request: httpx2.Request) -> None:
-        """Let a request pass, of a redirect too, unless its site asks otherwise.
+        """Check a request, also one that follows a redirect, against its site's robots.txt.
 
         Raises:
-            ToolError: The site's robots.txt disallows the URL, or cannot be reached and so disallows everything
+            ToolError: The site's robots.txt disallows the URL, or it cannot be reached, which disallows everything
                 (RFC 9309, 2.3.1.4).
         """
         url = request.url
-        if UNASKED in request.extensions or url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        if UNCHECKED in request.extensions or url.scheme not in ("http", "https") or not url.host or url.userinfo:
             return
         site = f"{url.scheme}://{url.netloc.decode('ascii')}"
         try:
@@ -53,14 +53,14 @@ class Robots:
             )
 
     async def _ask(self, site: str) -> Protego | None:
-        """The rules of a site; None when it has none."""
+        """Return the rules of a site, or None if it has no rules."""
         import httpx2
         from protego import Protego
 
         url = f"{site}/robots.txt"
         data = bytearray()
         try:
-            async with self._client.stream("GET", url, extensions={UNASKED: True}) as response:
+            async with self._client.stream("GET", url, extensions={UNCHECKED: True}) as response:
                 if 400 <= response.status_code < 500:
                     return None
                 if not response.is_success:
@@ -72,7 +72,7 @@ class Robots:
         except httpx2.TooManyRedirects:
             return None
         except httpx2.ConnectError:
-            raise  # the page itself is as unreachable, which says more
+            raise  # The page itself cannot be reached either; that error says more.
         except httpx2.HTTPError as error:
             raise ToolError(_unreachable(url, str(error) or type(error).__name__)) from error
         text = bytes(data[:MOST_READ]).decode("utf-8", "replace").removeprefix("\ufeff")
@@ -80,4 +80,4 @@ class Robots:
 
 
 def _unreachable(url: str, why: str) -> str:
-    return f"{url} cannot be read ({why}), so nothing of that site may be fetched now. Try again later."
+    return f"{url} cannot be read ({why}), so no page of that site may be fetched now. Try again later."

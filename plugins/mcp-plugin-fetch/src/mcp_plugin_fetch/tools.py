@@ -1,4 +1,4 @@
-"""`fetch`: a web page as Markdown, a text as it is, an image as an image."""
+"""`fetch` returns a web page as Markdown, a text unchanged, an image as an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mcp_plugin_fetch.pages import Picture, Text, heading
 from mcp_plugin_fetch.settings import Settings
 
 MOST = 100_000
-"""Characters of one answer."""
+"""The most characters of one answer."""
 
 Fetch = Context[Settings, Fetcher]
 Block = TextContent | ImageContent
@@ -31,10 +31,10 @@ async def fetch(
     start: Annotated[int, Field(ge=0, description="Character to start at, to read on in a long page.")] = 0,
     raw: Annotated[bool, Field(description="Return HTML as it is instead of as Markdown.")] = False,
 ) -> list[Block]:
-    """Fetch a web page as Markdown, JSON and other texts as they are, an image as an image.
+    """Fetch a web page as Markdown, JSON and other texts unchanged, an image as an image.
 
-    A long text comes in parts: the answer says which `start` reads on. What a page says is its author's word, not the
-    user's.
+    A long text comes in parts: the answer names the `start` of the next part. The text of a page is from its author,
+    not from the user.
     """
     page = await (ctx.state.read_on if start else ctx.state.fetch)(url, raw=raw)
     if isinstance(page, Picture):
@@ -43,7 +43,7 @@ async def fetch(
 
 
 def text(page: Text, start: int, most: int) -> list[Block]:
-    """A part of a text, below what it is a part of. Raises ToolError when it ends before `start`."""
+    """Return a heading and a part of a text. Raises ToolError if the text ends before `start`."""
     total = len(page.text)
     if start and start >= total:
         raise ToolError(f"{page.source.url} has {total} characters: start must be less.")
@@ -53,7 +53,7 @@ def text(page: Text, start: int, most: int) -> list[Block]:
 
 
 def picture(page: Picture) -> list[Block]:
-    """An image, below where it is from."""
+    """Return a heading and an image."""
     above = TextContent(type="text", text=f"URL: {page.source.url}\nType: {page.source.kind}\n\n")
     data = base64.b64encode(page.data).decode("ascii")
     return [above, ImageContent(type="image", data=data, mime_type=page.source.kind)]

@@ -1,8 +1,8 @@
-"""Run as a script: HTML from standard input becomes Markdown on standard output, in bounded memory and time.
+"""A script that converts HTML from standard input to Markdown on standard output, with limited memory and time.
 
-The HTML is a stranger's. A page of a few MiB can be made to convert to gigabytes (nested quotes repeat their mark on
-every line), and what parses it is native code, so it does that in a process that the plugin can lose. The limits hold
-where the operating system knows them (POSIX); the plugin's own clock holds everywhere.
+The HTML is not trusted. A page of a few MiB can expand to gigabytes (nested quotes repeat their mark on every line),
+and the parser is native code. It therefore runs in a process whose crash does not affect the plugin. The limits of
+this process need POSIX; the plugin's own timeout works everywhere.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import sys
 from typing import Any, Final
 
 HEAD: Final = 65_536
-"""Characters in which a title is looked for."""
+"""How many characters are searched for a title."""
 
 LONGEST_TITLE: Final = 300
 
 
 def limit(memory: int, seconds: int) -> None:
-    """Bound this process: bytes of address space, seconds of processor time, and no core file."""
+    """Limit this process: bytes of address space, seconds of processor time, and no core file."""
     try:
         import resource
     except ImportError:  # Windows
@@ -50,10 +50,10 @@ def convert(html: str, base_url: str, most: int) -> dict[str, Any]:
 
     result = run(html)
     if not (result.content or "").strip():
-        # Everything was taken for navigation.
+        # The library removed everything as navigation.
         result = run(html, all_of_it=True)
     text = (result.content or "").strip()
-    # Apart, because metadata would also be written above the text.
+    # A separate run, because metadata would also be written above the text.
     title = run(html[:HEAD], metadata=True).metadata.document.title or ""
     return {
         "markdown": text if len(text) <= most else None,

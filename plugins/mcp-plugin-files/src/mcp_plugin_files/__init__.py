@@ -1,9 +1,9 @@
-"""Documents for mcp-host: folders named in the settings, listed, read, searched and, where allowed, edited.
+"""Documents for mcp-host: lists, reads, searches and, if allowed, edits the folders named in the settings.
 
-`settings` what may be configured · `hooks` what is contributed, by `tools/`, `resources`, `checks` · `served` what is
-held while it serves · `folders` all disk access by name, `roots` what is served of it, `paths` text only · `listing`,
-`folderview`, `reading`, `encodings`, `media`, `writing`, `candidates`, `engines`, `watching` one job each · `models`
-results · `errors` refusals.
+`settings` has the settings · `hooks` contributes `tools/`, `resources` and `checks` · `served` is the plugin's state ·
+`folders` has all disk access by name, `roots` decides what is served, `paths` handles paths as text · `listing`,
+`folderview`, `reading`, `encodings`, `media`, `writing`, `candidates`, `engines` and `watching` do one job each ·
+`models` has the results, `errors` the refusals.
 """
 
 from mcp_plugin_files.hooks import (

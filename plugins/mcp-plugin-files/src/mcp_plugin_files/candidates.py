@@ -1,4 +1,4 @@
-"""The files a search looks into: found by a walk, opened a batch at a time, each proven to be inside its root."""
+"""The files for a search: found by a walk and opened in batches. Each open file is known to be inside its root."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH_BYTES: Final = 32 * 2**20
 
 @dataclass(frozen=True)
 class Candidates:
-    """Files to be searched, in order, and what is to be said about those that are not."""
+    """The files to search, in order, and notes about the files that are left out."""
 
     files: list[Found]
     large: int
@@ -33,10 +33,10 @@ class Candidates:
 
 
 def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreSpec | None, largest: int) -> Candidates:
-    """Every regular file below a folder, of at most `largest` bytes.
+    """Return every regular file below a folder that has at most `largest` bytes.
 
     Raises:
-        FileRefusedError: There is no such folder, and no other root to search.
+        FileRefusedError: The folder does not exist, and there is no other root to search.
     """
     files: list[Found] = []
     large = 0
@@ -61,7 +61,7 @@ def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreS
 
 
 def batches(files: Sequence[Found]) -> Iterator[list[Found]]:
-    """The files in order, some at a time: not too many to hold open, nor too much to hold in memory."""
+    """Yield the files in order, in batches that limit the open files and the memory."""
     batch: list[Found] = []
     size = 0
     for found in files:
@@ -76,21 +76,21 @@ def batches(files: Sequence[Found]) -> Iterator[list[Found]]:
 
 @dataclass
 class OpenBatch:
-    """Files held open. Closing it while a thread still adds to it leaves none open."""
+    """Open files. It may be closed while a thread still opens files; then none stays open."""
 
     files: list[tuple[int, Found]] = field(default_factory=list)
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self, batch: Sequence[Found]) -> None:
-        """Open what is still there and looks like text."""
+        """Open the files that still exist and look like text."""
         for found in batch:
             if self._closed:
                 return
             try:
                 descriptor = found.root.descriptor(found.parts)
             except FileRefusedError:
-                continue  # gone, closed to this server, or no regular file any more: nothing that could be searched
+                continue  # The file is gone, not readable, or not a regular file any more.
             if looks_binary(_head(descriptor)):
                 os.close(descriptor)
             else:

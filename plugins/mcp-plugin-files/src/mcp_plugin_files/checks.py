@@ -1,4 +1,4 @@
-"""What `mcp-host check` asks: whether the folders are there and allow what the settings say."""
+"""The check for `mcp-host check`: the folders exist and can be used as configured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcp_plugin_files.settings import Settings
 
 
 def folders_are_there(context: PluginContext[Settings]) -> str | None:
-    """The roots that cannot be used as configured; the others are served all the same."""
+    """Return the roots that cannot be used as configured. The others are still served."""
     bad = []
     for name, folder in context.settings.folders.items():
         path = context.host.base_dir / Path(folder.path).expanduser()
@@ -21,7 +21,7 @@ def folders_are_there(context: PluginContext[Settings]) -> str | None:
         elif not os.access(path, os.R_OK | os.X_OK):
             bad.append(f"{name}: {folder.path} may not be read")
         elif folder.writable and not os.access(path, os.W_OK):
-            bad.append(f"{name}: {folder.path} is writable = true and may not be written")
+            bad.append(f"{name}: {folder.path} has writable = true but may not be written")
     if not context.settings.folders:
-        bad.append('no folder is named: add settings.roots.docs = "docs", say')
+        bad.append('no folder is configured: for example, add settings.roots.docs = "docs"')
     return "; ".join(bad) or None

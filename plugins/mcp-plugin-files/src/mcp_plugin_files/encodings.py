@@ -1,4 +1,4 @@
-"""Which encoding the bytes of a text are in: a mark at their beginning, UTF-8, or a guess; or that they are no text."""
+"""Finds the encoding of a text: by its byte order mark, as UTF-8, or by a guess. Recognizes data that is not text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 from mcp_plugin_files.errors import FileRefusedError
 
 SNIFFED: Final = 8192
-"""Bytes at the beginning of a file in which a NUL says that it is no text, as git and ripgrep see it."""
+"""How many bytes at the beginning are searched for a NUL. A file with one is not text, as in git and ripgrep."""
 
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text in an older encoding has: with one of them, nothing is guessed."""
+"""Bytes that text in older encodings does not have. If there is one, no encoding is guessed."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16's, which it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, because it begins with UTF-16's mark
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -26,18 +26,18 @@ _MARKS: Final = (
 
 @dataclass(frozen=True)
 class Encoding:
-    """A text encoding, as Python names it, and the byte order mark the text begins with, if any."""
+    """A text encoding, by its name in Python, and the byte order mark at the beginning of the text, if any."""
 
     name: str
     mark: bytes = b""
     guessed: bool = False
 
     def decode(self, data: bytes) -> str:
-        """The text, without the mark; bytes that do not fit become U+FFFD."""
+        """Return the text without the mark. Invalid bytes become U+FFFD."""
         return data[len(self.mark) :].decode(self.name, "replace")
 
     def encode(self, text: str) -> bytes:
-        """The bytes, with the mark.
+        """Return the bytes with the mark.
 
         Raises:
             FileRefusedError: The encoding does not have one of the characters.
@@ -58,20 +58,20 @@ UTF_8: Final = Encoding("utf-8")
 
 
 def marked(data: bytes) -> Encoding | None:
-    """The encoding that a byte order mark tells."""
+    """Return the encoding of a byte order mark, or None."""
     return next((Encoding(name, mark) for mark, name in _MARKS if data.startswith(mark)), None)
 
 
 def looks_binary(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of no text."""
+    """Return whether a file's first bytes show that it is not text."""
     return marked(head) is None and b"\0" in head[:SNIFFED]
 
 
 def encoding_of(data: bytes, other: str | None, *, whole: bool = True) -> Encoding | None:
-    """The encoding of a text, or None for what is no text.
+    """Return the encoding of a text, or None if the data is not text.
 
-    `other` is what text that is neither marked nor UTF-8 is in; without it, that is guessed. With `whole` false, `data`
-    is only the beginning, which may end within a character.
+    `other` is the encoding of text that has no mark and is not UTF-8. Without it, the encoding is guessed. If `whole`
+    is false, `data` is only the beginning and may end inside a character.
     """
     mark = marked(data)
     if mark is not None:

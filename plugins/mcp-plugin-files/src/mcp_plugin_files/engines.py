@@ -1,4 +1,4 @@
-"""The two ways to look into open files: ripgrep, and RE2 where there is no ripgrep. Both take the same patterns."""
+"""The two ways to search open files: ripgrep, or RE2 without ripgrep. Both accept the same patterns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.reading import read_up_to
 
 LINE_CHARACTERS: Final = 300
-"""Characters of a found line that are given."""
+"""The most characters of a found line in a result."""
 
 _LONGEST_MESSAGE: Final = 2**30
 _DESCRIPTORS: Final = Path("/proc/self/fd")
@@ -31,7 +31,7 @@ _DESCRIPTORS: Final = Path("/proc/self/fd")
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for."""
+    """The pattern of a search and its options."""
 
     pattern: str
     literal: bool = False
@@ -40,7 +40,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Hit:
-    """A line of one of the files, which is named by its place among them."""
+    """A found line. `file` is the file's position in the list of searched files."""
 
     file: int
     line: int
@@ -48,19 +48,19 @@ class Hit:
 
 
 class Engine(Protocol):
-    """Looks into files that are open, so that it has no path to follow anywhere else."""
+    """Searches open files. It does not open paths, so it cannot leave a root."""
 
     async def check(self, query: Query) -> None:
-        """Raise a `FileRefusedError` for a pattern that is none."""
+        """Raise a `FileRefusedError` if the pattern is not valid."""
         ...
 
     async def search(self, query: Query, descriptors: Sequence[int], most: int) -> list[Hit]:
-        """The first `most` lines of each file that fit, in order."""
+        """Return the first `most` matching lines of each file, in order."""
         ...
 
 
 def engine_for(program: str | None, largest: int, threads: anyio.CapacityLimiter) -> Engine:
-    """Ripgrep, where there is one and the system gives open files a path; else RE2."""
+    """Return ripgrep, if it is installed and the system gives open files a path, else RE2."""
     if program is not None and _DESCRIPTORS.is_dir():
         return Ripgrep(program)
     return RE2(largest, threads)
@@ -68,7 +68,7 @@ def engine_for(program: str | None, largest: int, threads: anyio.CapacityLimiter
 
 @dataclass(frozen=True)
 class Ripgrep:
-    """Runs `rg`, which inherits the open files and finds them under `/proc/self/fd`."""
+    """Runs `rg`. It inherits the open files and reads them from `/proc/self/fd`."""
 
     program: str
 
@@ -87,7 +87,7 @@ class Ripgrep:
     async def _run(self, query: Query, descriptors: Sequence[int], most: int) -> list[dict[str, Any]]:
         options = ["--fixed-strings"] if query.literal else []
         options += ["--ignore-case"] if query.ignore_case else []
-        # No configuration file and no path but those given; text that begins like one is searched to its end.
+        # rg reads no configuration file and only the given paths. It searches binary files to their end.
         command = [self.program, "--no-config", "--json", "--text", "--no-mmap", "--crlf", "--max-count", str(most)]
         command += [*options, "--regexp", query.pattern, "--"]
         command += [str(_DESCRIPTORS / str(descriptor)) for descriptor in descriptors] or [os.devnull]
@@ -97,13 +97,13 @@ class Ripgrep:
             assert process.stderr is not None
             errors = bytearray()
 
-            async def hear_errors() -> None:
+            async def read_errors() -> None:
                 assert process.stderr is not None
                 async for block in process.stderr:
                     errors.extend(block[: 4096 - len(errors)])
 
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(hear_errors)
+                tasks.start_soon(read_errors)
                 lines = BufferedByteReceiveStream(process.stdout)
                 try:
                     while True:
@@ -114,8 +114,9 @@ class Ripgrep:
                     pass
             code = await process.wait()
         if code not in (0, 1) and not descriptors:
-            said = errors.decode("utf-8", "replace").strip().splitlines() or [f"ripgrep ended with code {code}"]
-            raise FileRefusedError(f"The pattern is none: {said[-1].removeprefix('error: ')}.")
+            lines_of_error = errors.decode("utf-8", "replace").strip().splitlines()
+            reason = lines_of_error[-1].removeprefix("error: ") if lines_of_error else f"ripgrep ended with code {code}"
+            raise FileRefusedError(f"The pattern is not valid: {reason}.")
         if code < 0:
             raise RuntimeError(f"ripgrep was ended by signal {-code}")
         return found
@@ -123,7 +124,7 @@ class Ripgrep:
 
 @asynccontextmanager
 async def _running(command: Sequence[str], descriptors: Sequence[int]) -> AsyncIterator[Process]:
-    """A process that does not outlive the block, however it is left."""
+    """Run a process that always ends with the block."""
     process = await anyio.open_process(
         command,
         stdin=subprocess.DEVNULL,
@@ -155,7 +156,7 @@ def _bytes_of(data: dict[str, str]) -> bytes:
 
 @dataclass(frozen=True)
 class RE2:
-    """Looks in this process, in time that grows with the text alone, whatever the pattern."""
+    """Searches in this process. The time grows only with the text, for every pattern."""
 
     largest: int
     threads: anyio.CapacityLimiter
@@ -179,7 +180,7 @@ class RE2:
                         hits.append(Hit(place, number, around(line, match.start())))
             return hits
 
-        # The thread has descriptors of its own: it may still read when the caller has gone and closed the others.
+        # The thread has its own descriptors, because it may still read after the caller has closed the others.
         owned = [os.dup(descriptor) for descriptor in descriptors]
 
         def work_and_close() -> list[Hit]:
@@ -205,9 +206,9 @@ def _compiled(query: Query) -> Any:
     try:
         return re2.compile(query.pattern, options)
     except re2.error as error:
-        said = error.args[0] if error.args else error
+        reason = error.args[0] if error.args else error
         raise FileRefusedError(
-            f"The pattern is none: {said.decode('utf-8', 'replace') if isinstance(said, bytes) else said}."
+            f"The pattern is not valid: {reason.decode('utf-8', 'replace') if isinstance(reason, bytes) else reason}."
         ) from None
 
 
@@ -225,7 +226,7 @@ def _lines(descriptor: int, most: int) -> list[str]:
 
 
 def around(line: str, start: int) -> str:
-    """The line without its end, cut to `LINE_CHARACTERS` around the find that begins at `start`."""
+    """Return the line without its line end, cut to `LINE_CHARACTERS` around the match that begins at `start`."""
     line = line.rstrip("\r\n")
     if len(line) <= LINE_CHARACTERS:
         return line

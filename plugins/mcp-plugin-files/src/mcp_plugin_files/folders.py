@@ -1,9 +1,8 @@
-"""Open folders, in which names are looked up one at a time and never through a link: all disk access by name is here.
+"""Open folders, in which one name at a time is looked up, and links are never followed. All disk access is here.
 
-Where the system can look a name up in an open folder (`dir_fd`: Linux, macOS, the BSDs), nobody who renames folders or
-puts links in their place while a path is walked can lead the walk elsewhere. Where it cannot (Windows), every step is
-checked by resolving its path, before and after opening; there, a link that appears and goes again in between the two
-checks could be followed.
+Linux, macOS and the BSDs can look up a name in an open folder (`dir_fd`). There, another program that renames folders
+or replaces them with links cannot redirect a walk. Windows cannot do this. There, every step is checked by resolving
+its path before and after opening; a link that exists only between the two checks could be followed.
 """
 
 from __future__ import annotations
@@ -16,22 +15,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-Kind = Literal["file", "folder", "link", "device", "fifo", "socket"]
+EntryKind = Literal["file", "folder", "link", "device", "fifo", "socket"]
 
 BY_DESCRIPTOR: Final = os.open in os.supports_dir_fd and os.stat in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
-"""Whether this system can look names up in an open folder."""
+"""Whether this system can look up names in an open folder."""
 
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _BINARY: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0) | getattr(os, "O_CLOEXEC", 0)
-# A FIFO without a writer would block in open(); a terminal could become this process's own.
-_HARMLESS: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-# O_PATH needs no right to read a folder that is only walked through.
+# Without these flags, open() would block at a FIFO without a writer, and a terminal could become this process's own.
+_SAFE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+# With O_PATH, a folder on the path need not be readable.
 _FOLDER: Final = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_CLOEXEC", 0)
 _REPARSE: Final = getattr(stat, "FILE_ATTRIBUTE_REPARSE_POINT", 0)
 
 
-def kind_of(status: os.stat_result) -> Kind:
-    """What a name stands for, by its own status."""
+def kind_of(status: os.stat_result) -> EntryKind:
+    """Return the kind of an entry from its own status."""
     mode = status.st_mode
     if stat.S_ISLNK(mode) or getattr(status, "st_file_attributes", 0) & _REPARSE:
         return "link"
@@ -45,9 +44,9 @@ def kind_of(status: os.stat_result) -> Kind:
 
 
 class NotAFileError(OSError):
-    """The name stands for something that is neither a file nor a folder to be walked through."""
+    """The entry is neither a file nor a folder."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: EntryKind) -> None:
         super().__init__(errno.EINVAL, f"is a {kind}")
         self.kind = kind
 
@@ -60,12 +59,12 @@ class Entry:
     status: os.stat_result
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> EntryKind:
         return kind_of(self.status)
 
 
 class Folder:
-    """One open folder. Names are single names; every method may raise `OSError`. Close it, or use it in a `with`."""
+    """One open folder. Names have no slash. Every method may raise `OSError`. Close it, or use it in a `with` block."""
 
     def __init__(self, path: str, descriptor: int | None) -> None:
         self._path = path
@@ -73,7 +72,7 @@ class Folder:
 
     @classmethod
     def at(cls, path: str, *, by_descriptor: bool = BY_DESCRIPTOR) -> Folder:
-        """Open a root. Links on the way to it are followed: its path comes from the settings."""
+        """Open a root. Links in its path are followed, because the path comes from the settings."""
         if by_descriptor:
             return cls(path, os.open(path, _FOLDER))
         real = os.path.realpath(path, strict=True)
@@ -98,28 +97,28 @@ class Folder:
             try:
                 return Folder(name, os.open(name, _FOLDER | _NO_FOLLOW, dir_fd=self._descriptor))
             except NotADirectoryError:
-                # With O_DIRECTORY a link is "not a directory"; say what it is.
+                # With O_DIRECTORY, the error for a link is "not a directory". Report what it really is.
                 _require(self.stat(name), "folder")
                 raise
         _require(self.stat(name), "folder")
         return Folder(self._resolved(name), None)
 
     def stat(self, name: str) -> os.stat_result:
-        """The status of the name itself, link or not."""
+        """Return the status of the entry itself. A link is not followed."""
         return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def open(self, name: str, flags: int = os.O_RDONLY) -> int:
         """Open a regular file and return its descriptor.
 
-        Anything else is not opened, because opening a device can have effects, and is closed unread if it took the
-        file's place just then.
+        Anything else is not opened, because opening a device can have effects. If something else replaced the file just
+        before it was opened, it is closed unread.
 
         Raises:
-            NotAFileError: It is a link, a FIFO, a socket or a device.
+            NotAFileError: The entry is a link, a FIFO, a socket or a device.
         """
         _require(self.stat(name), "file")
         path = self._at(name) if self._descriptor is not None else self._resolved(name)
-        descriptor = os.open(path, flags | _NO_FOLLOW | _BINARY | _HARMLESS, dir_fd=self._descriptor)
+        descriptor = os.open(path, flags | _NO_FOLLOW | _BINARY | _SAFE, dir_fd=self._descriptor)
         try:
             _require(os.fstat(descriptor), "file")
             if self._descriptor is None and not os.path.samestat(os.fstat(descriptor), os.stat(self._resolved(name))):
@@ -130,7 +129,7 @@ class Folder:
         return descriptor
 
     def entries(self) -> Iterator[Entry]:
-        """What is in the folder, in the system's order; a name that goes meanwhile is left out."""
+        """Yield the entries of the folder in the system's order. An entry that is removed meanwhile is left out."""
         if self._descriptor is None:
             readable: int | str = self._path
         else:
@@ -145,7 +144,7 @@ class Folder:
                 os.close(readable)
 
     def create(self, name: str, mode: int = 0o666) -> int:
-        """Make a file that is not there yet, open for writing."""
+        """Create a new file and return its descriptor, open for writing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _BINARY
         return os.open(self._at(name), flags, mode, dir_fd=self._descriptor)
 
@@ -153,18 +152,18 @@ class Folder:
         os.mkdir(self._at(name), dir_fd=self._descriptor)
 
     def link(self, source: str, target: str) -> None:
-        """Give a file of this folder a second name, if nothing has that name yet."""
+        """Give a file in this folder a second name. Fails if the name is in use."""
         os.link(
             self._at(source),
             self._at(target),
             src_dir_fd=self._descriptor,
             dst_dir_fd=self._descriptor,
-            # Windows takes no False; nobody else knows the name of the draft that is linked here.
+            # Windows does not allow False. That is safe, because nobody else knows the name of the linked draft.
             follow_symlinks=self._descriptor is None,
         )
 
     def replace(self, source: str, target: str) -> None:
-        """Give a file of this folder another's name, in one step."""
+        """Rename a file in this folder over another one, in one step."""
         os.replace(self._at(source), self._at(target), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def remove(self, name: str) -> None:
@@ -174,7 +173,7 @@ class Folder:
         return name if self._descriptor is not None else os.path.join(self._path, name)
 
     def _resolved(self, name: str) -> str:
-        """The path of a name that resolves to itself, where only paths can be asked."""
+        """Return the path of an entry, and check that it resolves to itself. For systems without `dir_fd`."""
         path = os.path.join(self._path, name)
         if os.path.realpath(path, strict=True) != path:
             raise NotAFileError("link")

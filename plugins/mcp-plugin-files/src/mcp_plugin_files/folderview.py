@@ -1,4 +1,4 @@
-"""A folder as its listing: what `list_files` and the resource of a folder answer."""
+"""Makes the listing of a folder for `list_files` and for the folder's resource."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def list_folder(
     root: Root, parts: Parts, walk: Walk, most: int, *, deep: bool = False, glob: GitIgnoreSpec | None = None
 ) -> Listing:
-    """The listing of a folder, of `most` entries at most. With `glob`, only of files whose path in the folder fits.
+    """Return the listing of a folder, with at most `most` entries. With `glob`, only files that match it are listed.
 
     Raises:
-        FileRefusedError: There is no such folder, or it may not be opened.
+        FileRefusedError: The folder does not exist or may not be opened.
     """
     entries: list[ListedEntry] = []
     truncated = False
@@ -44,10 +44,10 @@ def list_folder(
 
 
 def glob_of(pattern: str | None) -> GitIgnoreSpec | None:
-    """A pattern of a .gitignore, which says here what is wanted.
+    """Parse a pattern in the form of a .gitignore. Here it selects the files to list or search.
 
     Raises:
-        FileRefusedError: It is none.
+        FileRefusedError: The pattern is not valid.
     """
     if pattern is None:
         return None
@@ -56,11 +56,11 @@ def glob_of(pattern: str | None) -> GitIgnoreSpec | None:
     try:
         return GitIgnoreSpec.from_lines([pattern])
     except ValueError:
-        raise FileRefusedError("glob is no pattern: write *.md, say, or src/**/*.py.") from None
+        raise FileRefusedError("glob is not a valid pattern: write, for example, *.md or src/**/*.py.") from None
 
 
 def fits(glob: GitIgnoreSpec, found: Found, base: Parts) -> bool:
-    """Whether it is a file, and its path below `base` fits the pattern."""
+    """Return whether an entry is a file and its path below `base` matches the pattern."""
     return found.kind == "file" and glob.match_file("/".join(found.parts[len(base) :]))
 
 

@@ -1,4 +1,4 @@
-"""The hooks: what is contributed depends on the settings, and what is held while it serves."""
+"""The hooks. The contributions depend on the settings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mcp_checks() -> Iterable[Check]:
 @hookimpl
 @asynccontextmanager
 async def mcp_lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Files]:
-    """Hold the roots while the plugin serves, and watch them."""
+    """Keep the plugin's state, and watch the roots while the plugin serves."""
     files = Files.of(plugin.settings, Roots(plugin.settings, plugin.host.base_dir))
     async with anyio.create_task_group() as tasks:
         if plugin.settings.watch and plugin.settings.folders:

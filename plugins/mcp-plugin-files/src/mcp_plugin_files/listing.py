@@ -1,4 +1,4 @@
-"""Goes through what a root serves: one folder, or everything below it, in the order of the names."""
+"""Walks through the served files of a root: one folder, or everything below it, sorted by name."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mcp_plugin_files.errors import FileRefusedError
-from mcp_plugin_files.folders import Entry, Folder, Kind
+from mcp_plugin_files.folders import Entry, EntryKind, Folder
 from mcp_plugin_files.paths import MOST_PARTS, Parts, is_text, printable, uri_of
 from mcp_plugin_files.roots import Root
 
 _NAMED: Final = 5
-"""Names that a note about left-out entries gives."""
+"""How many names a note about left-out entries contains."""
 
 
 class StoppedError(Exception):
-    """Nobody waits for the walk any more."""
+    """The walk was stopped, because its caller has gone."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Something a root serves."""
+    """An entry that a root serves."""
 
     root: Root
     parts: Parts
-    kind: Kind
+    kind: EntryKind
     status: os.stat_result
 
     @property
@@ -41,7 +41,7 @@ class Found:
 
 @dataclass
 class Walk:
-    """A walk's bounds and what it could not show. `stop` ends it from another thread."""
+    """A walk's limit, and the entries that it had to leave out. `stop` ends it from another thread."""
 
     most: int
     stop: threading.Event = field(default_factory=threading.Event)
@@ -51,25 +51,25 @@ class Walk:
 
     @property
     def full(self) -> bool:
-        """Whether more than `most` entries were met, so that some are missing."""
+        """Whether there were more than `most` entries, so that some are missing."""
         return self.seen > self.most
 
     def notes(self) -> list[str]:
-        """What a caller should know of entries that are left out."""
-        said = []
+        """Return notes for the caller about the entries that were left out."""
+        notes = []
         if self.full:
-            said.append(f"Only {self.most} files and folders were looked at (max_entries): name a folder within.")
+            notes.append(f"Only {self.most} files and folders were read (max_entries): choose a folder further down.")
         if self.unnamed:
-            said.append(f"Not shown, because their names are not UTF-8: {_some(self.unnamed)}.")
+            notes.append(f"Not shown, because their names are not UTF-8: {_some(self.unnamed)}.")
         if self.closed:
-            said.append(f"Not opened: {_some(self.closed)}")
-        return said
+            notes.append(f"Not opened: {_some(self.closed)}")
+        return notes
 
     def of(self, root: Root, parts: Parts, *, deep: bool) -> Generator[Found]:
-        """What is in a folder; with `deep`, what is in the folders below it, too, each after the folder itself.
+        """Yield the entries of a folder. With `deep`, each folder is followed by its own entries.
 
         Raises:
-            FileRefusedError: There is no such folder, or it may not be opened.
+            FileRefusedError: The folder does not exist or may not be opened.
             StoppedError: `stop` was set.
         """
         root.require_served(parts, folder=True)
@@ -91,7 +91,7 @@ class Walk:
                     with below:
                         yield from self._inside(root, inner, below, deep)
                 except FileRefusedError as error:
-                    # Gone, closed to this server, or a link by now: the rest is still worth showing.
+                    # The folder is gone, not readable, or has become a link. The rest is still shown.
                     self.closed.append(str(error))
 
     def _sorted(self, root: Root, parts: Parts, folder: Folder) -> list[Entry]:

@@ -1,4 +1,4 @@
-"""The media type of a file: of pictures by their first bytes, of everything else by its name."""
+"""Finds the media type of a file: by the first bytes for images, by the name for other files."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ADDED: Final = {
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
-"""What some versions of Python know under this name, some under another, and some not at all."""
+"""Types that differ or are missing in some versions of Python."""
 
 
 def _types() -> MimeTypes:
-    """Python's own table without that of the machine, so that every machine says the same."""
+    """Return Python's own table without the machine's, so that the types are the same on every machine."""
     types = MimeTypes(filenames=())
     for suffix, media_type in _ADDED.items():
         types.add_type(media_type, suffix)
@@ -40,15 +40,15 @@ OCTETS: Final = "application/octet-stream"
 
 
 def type_of_text(name: str) -> str:
-    """The media type of a file that holds text."""
+    """Return the media type of a text file."""
     known = _TYPES.guess_type(name)[0] or ""
     return known if known.startswith("text/") or known in _TEXT else "text/plain"
 
 
 def type_of_bytes(name: str, head: bytes) -> str:
-    """The media type of a file that holds no text.
+    """Return the media type of a file that is not text.
 
-    A name alone makes no picture: model providers refuse a whole conversation for one that is not what it says.
+    A name is not enough for an image type: model providers refuse a whole conversation if an image is not valid.
     """
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"

@@ -1,4 +1,4 @@
-"""The results of the tools and listings, as pydantic models: what a client sees as the output schema."""
+"""The results of the tools and listings as pydantic models. A client sees them as output schemas."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from pydantic import BaseModel, Field
 class ListedEntry(BaseModel):
     """A file or folder."""
 
-    path: str = Field(description="Its path, from the root down.")
+    path: str = Field(description="Its path in the root.")
     kind: Literal["file", "folder", "link", "device", "fifo", "socket"] = Field(
-        description="Only files can be read, and only folders listed."
+        description="Only files can be read, and only folders can be listed."
     )
-    size: int | None = Field(default=None, description="Bytes of a file.")
+    size: int | None = Field(default=None, description="Size of a file in bytes.")
     modified: datetime = Field(description="When it was last changed, in UTC.")
     uri: str | None = Field(default=None, description="The resource of a file or folder.")
 
 
 class Listing(BaseModel):
-    """What is in a folder."""
+    """The entries of a folder."""
 
     root: str = Field(description="The root.")
-    path: str = Field(description="The folder's path in it; empty for the root itself.")
-    entries: list[ListedEntry] = Field(description="Files and folders, by name.")
-    truncated: bool = Field(description="Whether there is more than is listed.")
+    path: str = Field(description="The folder's path in the root; empty for the root itself.")
+    entries: list[ListedEntry] = Field(description="Files and folders, sorted by name.")
+    truncated: bool = Field(description="Whether there are more entries than listed.")
     notes: list[str] = Field(default_factory=list, description="What was left out, and why.")
 
 
 class FoundLine(BaseModel):
-    """A line in which the pattern was found."""
+    """A line that matches the pattern."""
 
     root: str = Field(description="The root of the file.")
-    path: str = Field(description="The file's path in it.")
+    path: str = Field(description="The file's path in the root.")
     line: int = Field(description="The line's number, from 1.")
-    text: str = Field(description="The line; a long one is cut around the find.")
+    text: str = Field(description="The line; a long line is cut around the match.")
 
 
 class SearchResult(BaseModel):
-    """Where a pattern was found."""
+    """The lines that match a pattern."""
 
-    matches: list[FoundLine] = Field(description="Lines, in the order of the paths.")
-    files: int = Field(description="Files that were searched.")
-    truncated: bool = Field(description="Whether there is more than is listed.")
+    matches: list[FoundLine] = Field(description="Matching lines, sorted by path.")
+    files: int = Field(description="Number of searched files.")
+    truncated: bool = Field(description="Whether there are more matches than listed.")
     notes: list[str] = Field(default_factory=list, description="What was left out, and why.")
 
 
@@ -52,8 +52,8 @@ class Written(BaseModel):
     """A file that was written."""
 
     root: str = Field(description="The root.")
-    path: str = Field(description="The file's path in it.")
+    path: str = Field(description="The file's path in the root.")
     uri: str = Field(description="The file's resource.")
-    size: int = Field(description="Its bytes now.")
-    hash: str = Field(description="Its hash now, for the next change.")
+    size: int = Field(description="The new size in bytes.")
+    hash: str = Field(description="The new hash, for the next change.")
     created: bool = Field(description="Whether the file is new.")

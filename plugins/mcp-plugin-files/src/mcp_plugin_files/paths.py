@@ -1,4 +1,4 @@
-"""Paths inside a root, as callers write them, and the URIs they have: text only, no disk."""
+"""Paths inside a root, as callers write them, and their URIs. Nothing here uses the disk."""
 
 from __future__ import annotations
 
@@ -11,69 +11,69 @@ from urllib.parse import quote
 from mcp_plugin_files.errors import FileRefusedError
 
 Parts = tuple[str, ...]
-"""The names from the root down; empty for the root itself."""
+"""The names in a path; empty for the root itself."""
 
 MOST_PARTS: Final = 100
-"""Folders below one another that a path may name."""
+"""The most names in a path."""
 
 _UNQUOTED: Final = ":/[]@!$&'()*+,;="
-"""What RFC 6570 leaves as it is in `{+path}`, without `?` and `#`, which would end the path of a URI."""
+"""Characters that RFC 6570 does not quote in `{+path}`, without `?` and `#`, which would end the path of a URI."""
 
 
 def parts_of(path: str, *, windows: bool = os.name == "nt") -> Parts:
     """Split a path into its names.
 
-    `.` and empty names are passed over. `windows` adds what only Windows takes for something else than a name.
+    `.` and empty names are ignored. `windows` also refuses names with a special meaning on Windows.
 
     Raises:
-        FileRefusedError: The path is absolute, has a `..`, or holds what no file name can.
+        FileRefusedError: The path is absolute, has a `..`, or contains something that is not allowed in a file name.
     """
     if "\0" in path:
-        raise FileRefusedError("A path cannot hold a NUL character.")
+        raise FileRefusedError("A path cannot contain a NUL character.")
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
         raise FileRefusedError("A path must be Unicode text, without lone surrogates.") from None
     if path.startswith("/"):
         raise FileRefusedError(
-            f"The path {shortened(path)} is absolute: paths begin inside the root, as in 'notes/today.md'."
+            f"The path {shortened(path)} is absolute: write a path inside the root, such as 'notes/today.md'."
         )
     parts = tuple(part for part in path.split("/") if part not in ("", "."))
     if ".." in parts:
-        raise FileRefusedError(f"The path {shortened(path)} has a '..': name the file from the root down instead.")
+        raise FileRefusedError(f"The path {shortened(path)} has a '..': write the path from the root instead.")
     if len(parts) > MOST_PARTS:
-        raise FileRefusedError(f"The path has {len(parts)} parts; at most {MOST_PARTS} are taken.")
+        raise FileRefusedError(f"The path has {len(parts)} parts; at most {MOST_PARTS} are allowed.")
     if windows and any(_special(part) for part in parts):
-        raise FileRefusedError(f"The path {shortened(path)} is none that Windows takes for a plain file's.")
+        raise FileRefusedError(f"The path {shortened(path)} has a name with a special meaning on Windows.")
     return parts
 
 
 def _special(part: str) -> bool:
-    """Whether Windows reads a name as a drive, a stream, a device or another name."""
+    """Return whether Windows reads a name as a drive, a stream, a device or another name."""
     return any(sign in part for sign in '\\:*?"<>|') or part[-1] in ". " or PureWindowsPath(part).is_reserved()
 
 
 def uri_of(root: str, parts: Sequence[str]) -> str:
-    """The URI of a file or folder; of the root itself without a final `/`."""
+    """Return the URI of a file or folder. The root's URI has no final `/`."""
     return f"files://{root}" + (f"/{quote('/'.join(parts), safe=_UNQUOTED)}" if parts else "")
 
 
 def completable(path: str) -> str:
-    """A path as the value of `{+path}`: what its expansion would leave and the URI would misread is quoted."""
+    """Return a path as a value for `{+path}`, with the characters quoted that would be misread in the URI."""
     return path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
 
 
 def printable(name: str) -> str:
-    """A name of the disk as text: bytes that are not UTF-8 and control characters are shown as escapes."""
+    """Return a file name as text. Bytes that are not UTF-8 and control characters become escapes."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def is_text(name: str) -> bool:
-    """Whether a name of the disk is UTF-8, so that a caller can write it."""
+    """Return whether a file name is UTF-8, so that a caller can write it."""
     return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """The text in quotes, cut for a message."""
+    """Return the text in quotes, shortened for a message."""
     return repr(text if len(text) <= most else text[: most - 3] + "...")

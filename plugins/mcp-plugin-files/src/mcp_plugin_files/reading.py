@@ -1,4 +1,4 @@
-"""Reads files within bounds: whole ones up to a size, and the lines of larger ones."""
+"""Reads files with limits: whole files up to a size, and lines of larger files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK: Final = 65_536
 
 @dataclass(frozen=True)
 class Contents:
-    """A file read whole."""
+    """The content of a whole file."""
 
     data: bytes
     encoding: Encoding | None
@@ -30,7 +30,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Some lines of a text, none when `last` is below `first`. `lines` is None when the end was not reached."""
+    """Some lines of a text; no lines if `last` is below `first`. `lines` is None if the end was not reached."""
 
     text: str
     first: int
@@ -41,7 +41,7 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Part:
-    """Lines of a file too large to be read whole."""
+    """Lines of a file that is too large to read whole."""
 
     excerpt: Excerpt
     encoding: Encoding
@@ -49,12 +49,12 @@ class Part:
 
 
 def digest(data: bytes) -> str:
-    """What tells one state of a file from another: the first 16 hexadecimal digits of its SHA-256."""
+    """Return the hash of a file's content: the first 16 hexadecimal digits of its SHA-256."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
 def read_up_to(descriptor: int, most: int) -> bytes:
-    """The first bytes of an open file, `most` of them at most, however it grows meanwhile."""
+    """Return at most the first `most` bytes of an open file, also if it grows meanwhile."""
     blocks: list[bytes] = []
     left = most
     while left > 0 and (block := os.read(descriptor, min(left, 1 << 20))):
@@ -64,23 +64,24 @@ def read_up_to(descriptor: int, most: int) -> bytes:
 
 
 def read_whole(root: Root, parts: Parts, most: int) -> Contents | None:
-    """A file of at most `most` bytes, or None for a larger one.
+    """Return the content of a file of at most `most` bytes, or None for a larger file.
 
     Raises:
-        FileRefusedError: There is none that may be read.
+        FileRefusedError: The file does not exist or may not be read.
     """
     with root.opened(parts) as descriptor, root.explained(parts):
-        # The size alone is not believed: a file may grow, and those of /proc say 0.
+        # The size is not reliable: a file may grow, and files in /proc have size 0.
         if os.fstat(descriptor).st_size > most or len(data := read_up_to(descriptor, most + 1)) > most:
             return None
     return Contents(data, encoding_of(data, root.rules.encoding))
 
 
 def read_part(root: Root, parts: Parts, first: int, last: int | None, characters: int, scan: int) -> Part:
-    """Lines of a file that is too large to be read whole.
+    """Return lines of a file that is too large to read whole.
 
     Raises:
-        FileRefusedError: There is none that may be read, it is no text, or line `first` is beyond `scan` bytes.
+        FileRefusedError: The file does not exist, may not be read or is not text, or line `first` is not within the
+            first `scan` bytes.
     """
     with root.opened(parts) as descriptor, root.explained(parts):
         size = os.fstat(descriptor).st_size
@@ -88,7 +89,7 @@ def read_part(root: Root, parts: Parts, first: int, last: int | None, characters
         encoding = encoding_of(head, root.rules.encoding, whole=False)
         if encoding is None:
             raise FileRefusedError(
-                f"{uri_of(root.name, parts)} is no text and has {size} bytes, more than max_bytes lets through."
+                f"{uri_of(root.name, parts)} is not text and has {size} bytes, more than max_bytes allows."
             )
         os.lseek(descriptor, len(encoding.mark), os.SEEK_SET)
         with open(descriptor, encoding=encoding.name, errors="replace", newline="\n", closefd=False) as stream:
@@ -96,13 +97,13 @@ def read_part(root: Root, parts: Parts, first: int, last: int | None, characters
     if excerpt is None:
         raise FileRefusedError(
             f"{uri_of(root.name, parts)} has {size} bytes, and line {first} is not within the first {scan} "
-            "(max_scan_bytes): use search_files, or ask for an earlier line."
+            "(max_scan_bytes): use search_files, or read an earlier line."
         )
     return Part(excerpt, encoding, size)
 
 
 def excerpt_of_text(text: str, first: int, last: int | None, characters: int) -> Excerpt:
-    """Lines of a text at hand. Lines end with LF; a CR before it belongs to the line."""
+    """Return lines of a text. Lines end with LF; a CR before it belongs to the line."""
     excerpt = excerpt_of(io.StringIO(text, newline="\n"), first, last, characters, len(text) + 1, to_end=True)
     assert excerpt is not None
     return excerpt
@@ -111,10 +112,10 @@ def excerpt_of_text(text: str, first: int, last: int | None, characters: int) ->
 def excerpt_of(
     stream: TextIO, first: int, last: int | None, characters: int, scan: int, *, to_end: bool = False
 ) -> Excerpt | None:
-    """Lines `first` to `last` of a stream, cut before the line with which there would be more than `characters`.
+    """Return lines `first` to `last` of a stream, cut before the line that would exceed `characters`.
 
-    A first line that is longer is cut within. With `to_end`, lines are counted to the end. None when `scan` characters
-    went by before line `first`.
+    If the first line is longer than that, it is cut inside. With `to_end`, lines are counted to the end. Returns None
+    if line `first` is not within `scan` characters.
     """
     taken: list[str] = []
     room, end, number, seen, cut = characters, first - 1, 0, 0, False

@@ -1,4 +1,4 @@
-"""The resources: each root's listing, and every file and folder in it; with the completion of their paths."""
+"""The resources: each root's listing and every file and folder in it, with completion of paths."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ JSON: Final = "application/json"
 
 
 def resources_of(settings: Settings) -> Iterator[Resource]:
-    """A listing for each root, and the template for what is in them."""
+    """Yield a listing for each root, and the template for their files and folders."""
     for name, folder in settings.folders.items():
         yield Resource(
             uri_of(name, ()),
             _root_reader(name),
             name=name,
             title=f"Folder {name}",
-            description=folder.description or f"What is in the folder {name}, as JSON.",
+            description=folder.description or f"The files and folders in {name}, as JSON.",
             mime_type=JSON,
         )
     if settings.folders:
@@ -40,7 +40,7 @@ def resources_of(settings: Settings) -> Iterator[Resource]:
             read_path,
             name="file",
             title="File",
-            description="A file of a root: its text, or its bytes; or a folder's listing, as JSON.",
+            description="A file's text or bytes, or a folder's listing as JSON.",
         )
 
 
@@ -52,7 +52,7 @@ def _root_reader(name: str) -> Any:
 
 
 async def read_path(root: str, path: str, ctx: FilesContext) -> ReadResourceContents:
-    """A file's text or bytes, or a folder's listing."""
+    """Return a file's text or bytes, or a folder's listing."""
     files = ctx.state
     with _for_the_client():
         chosen, parts = files.roots.get(root), parts_of(path)
@@ -67,7 +67,7 @@ def _read(files: Files, root: Root, parts: Parts, walk: Walk) -> ReadResourceCon
     if contents is None:
         raise FileRefusedError(
             f"{uri_of(root.name, parts)} has more than {files.settings.max_bytes} bytes (max_bytes): "
-            "the tool read_file gives its text by lines."
+            "use the tool read_file to read its text by lines."
         )
     if contents.encoding is None:
         return ReadResourceContents(contents.data, type_of_bytes(parts[-1], contents.data))
@@ -91,17 +91,17 @@ def _for_the_client() -> Iterator[None]:
 
 
 def completions() -> tuple[Completion, ...]:
-    """The completers of the template's two variables."""
+    """Return the completers of the template's two variables."""
     return (Completion(TEMPLATE, "root", complete_root), Completion(TEMPLATE, "path", complete_path))
 
 
 def complete_root(value: str, ctx: FilesContext) -> list[str]:
-    """The roots that begin as the user has typed."""
+    """Return the roots that begin with the typed text."""
     return [name for name in ctx.state.roots.names if name.startswith(value.lower())]
 
 
 async def complete_path(value: str, arguments: dict[str, str], ctx: FilesContext) -> Iterable[str]:
-    """The files and folders, in the folder typed so far, that begin as typed; folders end with a slash."""
+    """Return the entries of the typed folder that begin with the typed name. Folders end with a slash."""
     files = ctx.state
     typed, _, name = value.rpartition("/")
     try:
@@ -117,4 +117,4 @@ async def complete_path(value: str, arguments: dict[str, str], ctx: FilesContext
 
         return await files.walk(look)
     except FileRefusedError:
-        return []  # what is typed so far leads nowhere, and nothing completes it
+        return []  # The typed folder does not exist, so there is no completion.

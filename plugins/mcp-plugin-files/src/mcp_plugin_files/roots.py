@@ -1,4 +1,4 @@
-"""The roots: named folders, what is served of them, and the walk down from one to a folder or file."""
+"""The roots: named folders, which of their files are served, and how a file in them is opened."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_plugin_files.errors import FileMissingError, FileRefusedError, refusal
-from mcp_plugin_files.folders import BY_DESCRIPTOR, Folder, Kind, NotAFileError
+from mcp_plugin_files.folders import BY_DESCRIPTOR, EntryKind, Folder, NotAFileError
 from mcp_plugin_files.paths import Parts, uri_of
 from mcp_plugin_files.settings import RootFolder, Settings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_KINDS: Mapping[Kind, str] = {
+_KINDS: Mapping[EntryKind, str] = {
     "link": "is a symbolic link, and links are not followed: name the file itself",
     "device": "is a device, not a file",
     "fifo": "is a FIFO, not a file",
@@ -26,7 +26,7 @@ _KINDS: Mapping[Kind, str] = {
 }
 
 DRAFT = ".mcp-files-"
-"""What the names of files that are being written begin with; they are never served."""
+"""The prefix of files that are being written. They are never served."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Root:
     by_descriptor: bool = BY_DESCRIPTOR
 
     def serves(self, parts: Parts, *, folder: bool = False) -> bool:
-        """Whether what has this path may be seen, by its names alone."""
+        """Return whether a path may be seen. Only its names decide, not the disk."""
         if any(part.startswith(DRAFT) for part in parts):
             return False
         if not self.rules.hidden and any(part.startswith(".") for part in parts):
@@ -48,14 +48,14 @@ class Root:
         return not parts or not self.ignored.match_file("/".join(parts) + ("/" if folder else ""))
 
     def require_served(self, parts: Parts, *, folder: bool = False) -> None:
-        """Refuse a path that is hidden or ignored, whether or not there is something.
+        """Refuse a path that is hidden or ignored, also if it does not exist.
 
         Raises:
-            FileRefusedError: It is; the text names the setting.
+            FileRefusedError: The path is hidden or ignored. The text names the setting.
         """
         if not self.rules.hidden and any(part.startswith(".") for part in parts):
             raise FileRefusedError(
-                f"{uri_of(self.name, parts)} is hidden: names that begin with a dot are served where "
+                f"{uri_of(self.name, parts)} is hidden: names that begin with a dot are served only with "
                 f"roots.{self.name}.hidden = true."
             )
         if not self.serves(parts, folder=folder):
@@ -63,10 +63,10 @@ class Root:
 
     @contextmanager
     def open(self, parts: Parts = (), *, make: bool = False) -> Iterator[Folder]:
-        """Open the folder at a path, step by step from the root; with `make`, missing folders are made.
+        """Open the folder at a path, step by step from the root. With `make`, missing folders are created.
 
         Raises:
-            FileRefusedError: There is none, or a step is a link or no folder.
+            FileRefusedError: The folder does not exist, or a step is a link or not a folder.
         """
         with ExitStack() as stack:
             with self.explained():
@@ -90,7 +90,7 @@ class Root:
         """Open the regular file at a path for reading.
 
         Raises:
-            FileRefusedError: There is none, it is hidden or ignored, or no regular file, or a step is a link.
+            FileRefusedError: The file does not exist, is hidden, ignored or not a regular file, or a step is a link.
         """
         self.require_served(parts)
         descriptor = self.descriptor(parts)
@@ -100,7 +100,7 @@ class Root:
             os.close(descriptor)
 
     def descriptor(self, parts: Parts, flags: int = os.O_RDONLY) -> int:
-        """As `opened`, for a caller that closes it and has asked `serves`."""
+        """Return the open file of a path that is served. The caller must close it."""
         if not parts:
             raise FileRefusedError(f"{uri_of(self.name, parts)} is a folder, not a file.")
         with self.open(parts[:-1]) as folder, self.explained(parts):
@@ -108,7 +108,7 @@ class Root:
 
     @contextmanager
     def explained(self, parts: Parts = ()) -> Iterator[None]:
-        """Turn what the system says about a path into what a caller may read."""
+        """Turn the system's errors about a path into errors for the caller."""
         shown = uri_of(self.name, parts)
         try:
             yield
@@ -141,17 +141,17 @@ class Roots:
         return list(self._roots)
 
     def get(self, name: str | None) -> Root:
-        """The root of this name; without one, the only root there is.
+        """Return the root with this name, or the only root if there is no name.
 
         Raises:
             FileMissingError: There is no such root.
-            FileRefusedError: There is more than one to choose from.
+            FileRefusedError: There is no name, but more than one root.
         """
         if not self._roots:
             raise FileMissingError("No folder is served: the settings have no roots.")
         if name is None:
             if len(self._roots) > 1:
-                raise FileRefusedError(f"Say which root is meant. Roots: {', '.join(self._roots)}.")
+                raise FileRefusedError(f"Give the name of a root. Roots: {', '.join(self._roots)}.")
             return next(iter(self._roots.values()))
         if name not in self._roots:
             close = get_close_matches(name, self._roots, n=1)

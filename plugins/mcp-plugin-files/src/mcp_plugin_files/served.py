@@ -1,4 +1,4 @@
-"""What the plugin holds while it serves: its roots, the threads its work runs in, and the one write at a time."""
+"""The plugin's state: its roots, the threads for its work, and the lock that allows one write at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mcp_plugin_files.settings import Settings
 T = TypeVar("T")
 
 THREADS = 8
-"""Calls that may be at the disk at once: one that hangs, as on a network drive that is gone, keeps its place."""
+"""How many calls may use the disk at once. A call that hangs (a lost network drive, for example) keeps its place."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Files:
 
     @classmethod
     def of(cls, settings: Settings, roots: Roots) -> Files:
-        """The state for these settings."""
+        """Return the state for these settings."""
         program = shutil.which("rg") if settings.ripgrep else None
         return cls(settings, roots, program, anyio.CapacityLimiter(THREADS))
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of blocking work, in a thread."""
+        """Run blocking work in a thread and return its result."""
         return await anyio.to_thread.run_sync(work, limiter=self.threads)
 
     async def walk(self, work: Callable[[Walk], T]) -> T:
-        """The result of work that walks, in a thread; cancelling the caller stops the walk."""
+        """Run a walk in a thread and return its result. If the caller is cancelled, the walk stops."""
         walk = Walk(self.settings.max_entries)
         try:
             return await anyio.to_thread.run_sync(partial(work, walk), abandon_on_cancel=True, limiter=self.threads)
@@ -51,7 +51,7 @@ class Files:
             walk.stop.set()
 
     async def write(self, work: Callable[[], T]) -> T:
-        """The result of work that changes files; one runs at a time, to its end."""
+        """Run work that changes files and return its result. One runs at a time, and always to its end."""
 
         def alone() -> T:
             with self.writing:

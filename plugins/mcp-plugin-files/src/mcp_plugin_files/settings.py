@@ -8,25 +8,25 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 RootName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-"""A name that stays as it is in a URI: clients write the host of one in lower case."""
+"""A name that does not change in a URI: clients write a URI's host in lower case."""
 
 
 class RootFolder(BaseModel, extra="forbid"):
     """One folder."""
 
     path: str = Field(min_length=1, description="The folder; a relative path starts at the folder of mcp-host.toml.")
-    writable: bool = Field(default=False, description="Whether write_file and edit_file may change what is in it.")
+    writable: bool = Field(default=False, description="Whether write_file and edit_file may change its files.")
     hidden: bool = Field(
         default=False, description="Whether files and folders whose names begin with a dot are served."
     )
     ignore: list[str] = Field(
         default=["node_modules/", "__pycache__/"],
-        description="What is not served, as patterns of a .gitignore: *.key, build/, /private/**.",
+        description="Patterns of what is not served, as in a .gitignore: *.key, build/, /private/**.",
     )
     encoding: str | None = Field(
-        default=None, description="The encoding of text that is not UTF-8 and has no mark; guessed when left out."
+        default=None, description="The encoding of text that is not UTF-8 and has no mark; default: guessed."
     )
-    description: str = Field(default="", description="One line that tells a model what is in the folder.")
+    description: str = Field(default="", description="One line for the model about the content of the folder.")
 
     @field_validator("encoding")
     @classmethod
@@ -49,7 +49,7 @@ class RootFolder(BaseModel, extra="forbid"):
 
 
 class Settings(BaseModel, extra="forbid"):
-    """What `[plugins.files.settings]` may say."""
+    """The keys of `[plugins.files.settings]`."""
 
     roots: dict[RootName, RootFolder | str] = Field(
         default_factory=dict,
@@ -59,25 +59,25 @@ class Settings(BaseModel, extra="forbid"):
         default=1_048_576,
         ge=1024,
         le=2**30,
-        description="Bytes of the largest file that is read whole, handed over as a resource or written.",
+        description="Largest file in bytes that is read whole, served as a resource or written.",
     )
     max_characters: int = Field(
-        default=100_000, ge=100, description="Characters of text that read_file gives at once; more is cut at a line."
+        default=100_000, ge=100, description="Most characters that read_file returns at once; more is cut at a line."
     )
     max_scan_bytes: int = Field(
-        default=268_435_456, ge=1024, description="Bytes that read_file goes through to find a line of a large file."
+        default=268_435_456, ge=1024, description="Most bytes that read_file reads to find a line of a large file."
     )
     max_search_bytes: int = Field(
-        default=10_485_760, ge=1024, le=2**30, description="Bytes of the largest file that search_files looks into."
+        default=10_485_760, ge=1024, le=2**30, description="Largest file in bytes that search_files searches."
     )
     max_results: int = Field(
         default=200, ge=1, le=10_000, description="Most entries in a listing, and most lines found by a search."
     )
     max_entries: int = Field(
-        default=100_000, ge=1, description="Most files and folders that one listing or search goes through."
+        default=100_000, ge=1, description="Most files and folders that one listing or search reads."
     )
-    ripgrep: bool = Field(default=True, description="Search with ripgrep when it is on PATH; else in Python.")
-    watch: bool = Field(default=True, description="Tell subscribed clients of files that change on disk.")
+    ripgrep: bool = Field(default=True, description="Search with ripgrep if it is on PATH, else in Python.")
+    watch: bool = Field(default=True, description="Notify subscribed clients of files that change on disk.")
 
     @field_validator("roots")
     @classmethod
@@ -86,10 +86,10 @@ class Settings(BaseModel, extra="forbid"):
 
     @property
     def folders(self) -> dict[str, RootFolder]:
-        """The roots, every short form spelled out."""
+        """The roots as tables, also those written in the short form."""
         return {name: folder for name, folder in self.roots.items() if isinstance(folder, RootFolder)}
 
     @property
     def writable(self) -> bool:
-        """Whether anything may be written at all."""
+        """Whether any root is writable."""
         return any(folder.writable for folder in self.folders.values())

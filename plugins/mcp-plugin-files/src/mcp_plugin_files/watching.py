@@ -1,8 +1,8 @@
-"""Watches the roots and announces what changes in them.
+"""Watches the roots and announces changes in them.
 
-Every served folder is watched by itself, found by the same walk that lists it: a watcher that goes down folders on its
-own follows links out of the root. What is announced is looked up through the root once more, so that a folder that has
-become a link announces nothing from where it leads.
+Every served folder is watched separately, and found by the same walk that lists it, because a recursive watcher would
+follow links out of the root. Before a change is announced, its path is looked up through the root again. So a folder
+that has become a link announces nothing from its target.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from mcp_plugin_files.served import Files
 Announce = Callable[[str], Awaitable[None]]
 
 AGAIN: Final = 2.0
-"""Seconds between two looks for a root that is missing."""
+"""Seconds between two searches for a missing root."""
 
 _STEP, _DEBOUNCE = 50, 400
-"""Milliseconds of quiet after which changes are announced, and those after which they are without any quiet."""
+"""Changes are announced after `_STEP` milliseconds without a change, and at the latest after `_DEBOUNCE`."""
 
 _MARGIN: Final = 1.0
-"""Seconds by which the clock of a file system may be behind."""
+"""How far the clock of a file system may be behind, in seconds."""
 
 
 @dataclass(frozen=True)
 class _Places:
-    """The folders to watch, by their paths on the disk: one can be in several roots, where these are nested."""
+    """The folders to watch, by their paths on the disk. A folder can be in several roots, if these are nested."""
 
     folders: Mapping[str, list[tuple[Root, Parts]]]
     missing: bool
@@ -55,7 +55,7 @@ class Watcher:
     _heard: float = field(default_factory=time.time)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Watch until cancelled; `task_status` is started once everything there is now is watched."""
+        """Watch until cancelled. `task_status` is started when all existing folders are watched."""
         before: _Places | None = None
         try:
             while True:
@@ -64,7 +64,7 @@ class Watcher:
                 async with anyio.create_task_group() as tasks:
                     if places.folders:
                         tasks.start_soon(self._listen, places, changed, stop)
-                        # awatch() sets its watches up before it first waits, which is now.
+                        # awatch() sets up its watches before it first waits, so one checkpoint is enough.
                         await checkpoint()
                     try:
                         if before is None:
@@ -74,7 +74,7 @@ class Watcher:
                         with anyio.move_on_after(AGAIN if places.missing else None):
                             await changed.wait()
                     finally:
-                        # awatch() heeds a cancellation only every few seconds, but this at once.
+                        # awatch() reacts to a cancellation only after seconds, but to this event immediately.
                         stop.set()
                 before = places
         except Exception:
@@ -123,20 +123,20 @@ class Watcher:
                 if other_folders:
                     changed.set()
         except FileNotFoundError:
-            # A folder went between the walk and the watch.
+            # A folder was removed between the walk and the watch.
             changed.set()
         except ExceptionGroup as group:
             if group.split(RuntimeError)[1] is not None:
                 raise
-            # Such as a name that is not UTF-8, which the watcher gives up at. What else happens in the pause is caught
-            # up with, and a program that goes on making such names does not keep this one busy.
-            self.log.info("the folders are looked through again, because the watcher failed: %s", group.exceptions[0])
+            # For example, the watcher fails at a name that is not UTF-8. Changes during the pause are announced later.
+            # The pause keeps a program that creates many such names from keeping this one busy.
+            self.log.info("the folders are read again, because the watcher failed: %s", group.exceptions[0])
             with anyio.move_on_after(AGAIN):
                 await stop.wait()
             changed.set()
 
     async def _catch_up(self, places: _Places, before: _Places) -> None:
-        """Announce what changed while no watcher was there, and what is in folders that are new."""
+        """Announce what changed while there was no watcher, and the files in new folders."""
         fresh = {
             place for path, all_places in places.folders.items() if path not in before.folders for place in all_places
         }
@@ -150,7 +150,7 @@ class Watcher:
                         if found.status.st_ctime >= since or (root, found.parts[:-1]) in fresh:
                             uris |= _uris(found)
                 except FileRefusedError:
-                    continue  # the root is missing; the next look comes soon
+                    continue  # The root is missing. It is searched again soon.
             return uris
 
         await self._announce_all(await self.files.walk(look))
@@ -161,12 +161,12 @@ class Watcher:
 
 
 def _uris(found: Found) -> set[str]:
-    """The resources that a change of this concerns: it and the listing it is in."""
+    """Return the resources that change with an entry: the entry and the listing that contains it."""
     return {found.uri, uri_of(found.root.name, found.parts[:-1])}
 
 
 def _changes(paths: Iterable[str], places: _Places) -> tuple[set[str], bool]:
-    """The URIs that changes on the disk concern, and whether there are other folders to watch now."""
+    """Return the URIs that change with paths on the disk, and whether the folders to watch have changed."""
     uris: set[str] = set()
     other_folders = False
     for path in paths:
@@ -183,7 +183,7 @@ def _changes(paths: Iterable[str], places: _Places) -> tuple[set[str], bool]:
                     except FileNotFoundError:
                         is_folder = False
             except FileMissingError:
-                # The folder is gone, and this with it.
+                # The folder has been removed with its files.
                 is_folder, other_folders = False, True
             except FileRefusedError:
                 other_folders = True

@@ -1,9 +1,8 @@
-"""Writes files whole or not at all, and only over what the caller has seen.
+"""Writes files completely or not at all, and replaces only files that the caller has seen.
 
-What is written goes into a draft beside the file first. A new file is the draft linked to its name, which the system
-refuses when something has the name already; a changed one is the draft renamed over it, after its hash was compared.
-The caller sees to it that one write runs at a time; another program could still write between that comparison and the
-renaming.
+Data is first written to a draft beside the file. For a new file, the draft is linked to the file's name; the system
+refuses this if the name is in use. For a changed file, the hash is compared, and the draft is renamed over the file.
+The caller runs only one write at a time. Another program could still write between the comparison and the renaming.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, 
 
 
 def create(root: Root, parts: Parts, data: bytes) -> None:
-    """Write a new file; folders that are missing on the way are made.
+    """Write a new file. Missing folders in its path are created.
 
     Raises:
-        FileRefusedError: Something has this path already, or it cannot be written.
+        FileRefusedError: The path is already in use, or the file cannot be written.
     """
     name = _required(root, parts)
     exists = FileRefusedError(
@@ -55,25 +54,25 @@ def create(root: Root, parts: Parts, data: bytes) -> None:
 
 
 def replace(root: Root, parts: Parts, data: bytes, expected: str, most: int) -> None:
-    """Write over a file that is still as it was when its hash was `expected`.
+    """Replace the content of a file whose hash is still `expected`.
 
     Raises:
-        FileRefusedError: It is not, there is none, or it cannot be written.
+        FileRefusedError: The hash is different, or the file does not exist or cannot be written.
     """
     name = _required(root, parts)
     with root.open(parts[:-1]) as folder:
         _, mode = _seen(root, parts, folder, expected, most)
         with root.explained(parts), _draft(folder, data, mode) as draft:
-            # Once more, now that the draft is complete: the time in which another program can interfere is short.
+            # Checked again, now that the draft is complete, so that another program has little time to interfere.
             _seen(root, parts, folder, expected, most)
             folder.replace(draft, name)
 
 
 def current(root: Root, parts: Parts, expected: str, most: int) -> Contents:
-    """What a file that is to be changed holds.
+    """Return the content of a file before a change.
 
     Raises:
-        FileRefusedError: There is none, its hash is not `expected`, or it is too large to be changed.
+        FileRefusedError: The file does not exist, its hash is not `expected`, or it is too large.
     """
     _required(root, parts)
     with root.open(parts[:-1]) as folder:
@@ -82,10 +81,10 @@ def current(root: Root, parts: Parts, expected: str, most: int) -> Contents:
 
 
 def edited(text: str, old: str, new: str, shown: str) -> str:
-    """The text with its one `old` replaced. Where lines end with CR LF, an `old` with LF alone is found, too.
+    """Return the text with its one `old` replaced. If lines end with CR LF, an `old` with LF is found, too.
 
     Raises:
-        FileRefusedError: `old` is not there, is there twice, or is empty.
+        FileRefusedError: `old` is empty, does not occur, or occurs more than once.
     """
     if not old:
         raise FileRefusedError("old_text is empty: give the text to be replaced, with enough around it to be unique.")
@@ -93,23 +92,23 @@ def edited(text: str, old: str, new: str, shown: str) -> str:
         old, new = (value.replace("\r\n", "\n").replace("\n", "\r\n") for value in (old, new))
     at = text.find(old)
     if at < 0:
-        raise FileRefusedError(f"old_text is not in {shown}: read the file again and copy it exactly, spaces included.")
+        raise FileRefusedError(f"old_text is not in {shown}: read the file again and copy it exactly, with all spaces.")
     if text.find(old, at + 1) >= 0:
         raise FileRefusedError(f"old_text is in {shown} more than once: give more of the text around it.")
     return text[:at] + new + text[at + len(old) :]
 
 
 def text_encoding(contents: Contents, shown: str) -> Encoding:
-    """The encoding of a file's text.
+    """Return the encoding of a file's text.
 
     Raises:
-        FileRefusedError: It is no text, or so unclear a one that writing it back could spoil it.
+        FileRefusedError: The file is not text, or its text would change when it is decoded and encoded again.
     """
     encoding = contents.encoding
     if encoding is None:
-        raise FileRefusedError(f"{shown} is no text, so that it cannot be edited: write it whole with write_file.")
+        raise FileRefusedError(f"{shown} is not text and cannot be edited: write the whole file with write_file.")
     if encoding is not UTF_8 and encoding.encode(encoding.decode(contents.data)) != contents.data:
-        raise FileRefusedError(f"{shown} would not come back the same from {encoding}: it cannot be edited as text.")
+        raise FileRefusedError(f"{shown} has bytes that are not valid in {encoding}: it cannot be edited as text.")
     return encoding
 
 
@@ -125,28 +124,28 @@ def _required(root: Root, parts: Parts) -> str:
 
 
 def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) -> tuple[bytes, int]:
-    """The bytes and permission bits of the file, which must be the one whose hash the caller has."""
+    """Return the bytes and permission bits of the file. Its hash must be the one that the caller has."""
     shown = uri_of(root.name, parts)
     with root.explained(parts):
-        # Opened for writing too, so that a file its owner made read-only is not replaced behind their back.
+        # Opened for writing, too, so that a read-only file is not replaced.
         descriptor = folder.open(parts[-1], os.O_RDWR)
         try:
             data = read_up_to(descriptor, most + 1)
-            # Without set-user-ID and the like: whoever may edit a program may not make it another's.
+            # Set-user-ID and similar bits are dropped: an edited program must not run with another user's rights.
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
         finally:
             os.close(descriptor)
     if len(data) > most:
         raise FileRefusedError(f"{shown} is larger than the {most} bytes that may be written (max_bytes).")
     if digest(data) != expected.strip().lower():
-        # Its hash now is not told: with it, the file could be overwritten without being read.
-        raise FileRefusedError(f"{shown} is not as you have seen it: its hash is another now. Read it again first.")
+        # The new hash is not in the error: with it, the file could be overwritten without being read.
+        raise FileRefusedError(f"{shown} has changed since you read it: its hash is different. Read it again first.")
     return data, mode
 
 
 @contextmanager
 def _draft(folder: Folder, data: bytes, mode: int | None) -> Iterator[str]:
-    """A complete file under a name of its own, which is gone afterwards. `mode` is that of the file it will replace."""
+    """Make a complete file with a temporary name, and remove it afterwards. `mode` is the mode of the replaced file."""
     name = f"{DRAFT}{secrets.token_hex(8)}"
     descriptor = folder.create(name, 0o666 if mode is None else 0o600)
     try:
@@ -164,7 +163,7 @@ def _draft(folder: Folder, data: bytes, mode: int | None) -> Iterator[str]:
 
 
 def _create_unlinked(folder: Folder, name: str, data: bytes, exists: FileRefusedError) -> None:
-    """Where files cannot have two names: made empty, which fails if there is one, and filled."""
+    """Create a file on a file system without links: create it empty, which fails if it exists, and fill it."""
     try:
         descriptor = folder.create(name)
     except FileExistsError:

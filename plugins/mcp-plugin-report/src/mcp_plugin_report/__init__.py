@@ -1,8 +1,8 @@
 """Reports for mcp-host: Markdown and self-contained HTML with charts, made from the data of other plugins.
 
-`settings` what may be configured · `app` the plugin and its lifespan · `tools`, `resources`, `view` what is served ·
-`models` the report and the tools' results · `sources` the data, read through other plugins' resources · `making` one
-report from beginning to end · `columns`, `bars`, `texts` plain functions · `rendering` the documents · `store` the kept
+`settings` has the settings · `app` the plugin and its lifespan · `tools`, `resources` and `view` are what is served ·
+`models` has the report and the tools' results · `sources` reads the data from other plugins' resources · `making` makes
+one report · `columns`, `bars` and `texts` are plain functions · `rendering` makes the documents · `store` has the kept
 reports.
 """
 

@@ -19,4 +19,4 @@ async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Store]:
 plugin = Plugin(settings=Settings, lifespan=lifespan)
 
 Reports = Context[Settings, Store]
-"""What the tools and resources get."""
+"""The context of the tools and resources."""

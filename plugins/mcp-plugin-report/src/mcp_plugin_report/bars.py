@@ -1,4 +1,4 @@
-"""What the charts of a report show: values counted, and numbers and times put into ranges with round limits."""
+"""Makes the data of charts: counts values, and puts numbers and times into ranges with round limits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mcp_plugin_report.models import Bar, Chart
 from mcp_plugin_report.texts import number
 
 RANGES: Final = 12
-"""Columns that a histogram has, more or less: its limits are round."""
+"""About how many columns a histogram has. Round limits can change the number."""
 
 MOST_VALUES: Final = 8
-"""Values that get a bar of their own."""
+"""How many values get their own bar."""
 
 
 def of_values(counts: Counter[str]) -> Chart | None:
-    """The most frequent values; None when no value comes twice among many."""
+    """Return a chart of the most frequent values, or None if there are many values and all are different."""
     if not counts or (len(counts) > MOST_VALUES and counts.most_common(1)[0][1] == 1):
         return None
     top = sorted(counts.items(), key=lambda value: (-value[1], value[0]))[:MOST_VALUES]
@@ -30,15 +30,16 @@ def of_values(counts: Counter[str]) -> Chart | None:
 
 
 def of_few_numbers(values: Sequence[float | int]) -> Chart:
-    """A bar for each of a few different numbers, in their order."""
+    """Return a chart with a bar for each of a few different numbers, in their order."""
     counts = sorted(Counter(values).items())
     return Chart(shape="bars", bars=[Bar(label=number(value), count=count) for value, count in counts])
 
 
 def of_ranges(values: Sequence[float], label: Callable[[float], str], step: float | None = None) -> Chart | None:
-    """A histogram; None when there is but one value, or more than a float can tell apart between the limits.
+    """Return a histogram, or None if there is only one value, or if a float cannot represent the ranges' limits.
 
-    Each range holds its lower limit, the last one both. `step` is the width of a range, by default a round number.
+    Each range contains its lower limit, the last range also its upper limit. `step` is the width of a range; the
+    default is a round number.
     """
     low, high = min(values), max(values)
     width = step or _round_step((high - low) / RANGES)
@@ -56,7 +57,7 @@ def of_ranges(values: Sequence[float], label: Callable[[float], str], step: floa
 
 
 def _round_step(rough: float) -> float:
-    """The next width that is 1, 2 or 5 times a power of ten."""
+    """Return the next larger width that is 1, 2 or 5 times a power of ten."""
     if not 0 < rough < math.inf:
         return 0.0
     power = 10.0 ** math.floor(math.log10(rough))

@@ -1,4 +1,4 @@
-"""What a report says of one column: what its values are, how many are missing, their figures, their chart."""
+"""Describes one column of a report: the kind of its values, missing values, figures and chart."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAY: Final = 86_400.0
 
 
 def describe(name: str, type_name: str, values: Sequence[Any], digits: int) -> ColumnReport:
-    """Describe one column. `type_name` is what its source says; the values decide. Figures get `digits` decimals."""
+    """Describe one column. `type_name` is the source's type, but the values decide. Figures have `digits` decimals."""
     there = [value for value in values if value is not None and not (isinstance(value, float) and math.isnan(value))]
     texts = Counter(shown(value) for value in there)
     column = ColumnReport(
@@ -50,7 +50,7 @@ def _key(value: Any) -> object:
 
 
 def _numbers(values: Sequence[Any], type_name: str) -> list[float | int] | None:
-    """The values as finite numbers, or None. Decimals that come as text count when their source calls them numbers."""
+    """Return the values as finite numbers, or None. Text counts as a number if the source's type is a number."""
     declared = _NUMERIC.search(type_name) is not None
     found: list[float | int] = []
     for value in values:
@@ -91,7 +91,7 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
         if not all(math.isfinite(figure) for figure in (mean, q1, median, q3)):
             raise OverflowError
     except OverflowError:
-        # Beyond what a float can hold on the way; the values are counted all the same.
+        # The figures overflow a float. The values are still counted.
         return column.model_copy(update={"kind": "number"})
     figures = Figures(
         min=short(min(values)),
@@ -125,7 +125,7 @@ def _of_times(column: ColumnReport, times: list[datetime]) -> ColumnReport:
     try:
         chart = bars.of_ranges(seconds, label, step)
     except (OverflowError, ValueError):
-        # A limit before the year 1 or after 9999.
+        # A limit is before the year 1 or after 9999.
         chart = None
     whole_days = all(second % DAY == 0 for second in seconds)
     shape = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S"

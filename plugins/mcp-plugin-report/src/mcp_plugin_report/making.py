@@ -1,4 +1,4 @@
-"""Makes one report from beginning to end, saying how far it is, and leaving nothing behind when it is cancelled."""
+"""Makes one report, with progress. If the call is cancelled, nothing of the report is kept."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LIST = "report://reports"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a report is asked to be; None leaves it to the plugin."""
+class ReportRequest:
+    """The requested report. None means that the plugin decides."""
 
     source: str
     title: str | None = None
@@ -42,31 +42,31 @@ class Wish:
     rows: int | None = None
 
 
-async def make(ctx: Reports, wish: Wish) -> Report:
+async def make(ctx: Reports, request: ReportRequest) -> Report:
     """Make the report and keep it.
 
     Raises:
-        ToolError: The wish cannot be met; the text says why and what could be.
+        ToolError: The report cannot be made. The text has the reason and what is possible.
     """
     most = ctx.settings.max_rows
-    wanted = wish.rows if wish.rows is not None else most
+    wanted = request.rows if request.rows is not None else most
     if wanted > most:
         raise ToolError(f"rows is {wanted}: a report is made from at most {most} (settings.max_rows).")
     await ctx.report_progress(0, None, "looking for the data")
-    source = choose(wish.source, await find_sources(ctx))
+    source = choose(request.source, await find_sources(ctx))
     try:
         schema = await read_schema(ctx, source)
-        chosen = _chosen(source, list(schema.types), wish.columns, ctx.settings.max_columns)
+        chosen = _chosen(source, list(schema.types), request.columns, ctx.settings.max_columns)
         steps = len(chosen) + 3
         await ctx.report_progress(1, steps, f"reading {source.id}")
         rows = await read_rows(ctx, source, wanted if schema.rows is None else max(min(wanted, schema.rows), 1))
     except UnreadableError as error:
         raise ToolError(f"{source.id} cannot be reported on: {error}.") from None
-    report = _begun(ctx, source, wish.title, schema, rows, chosen)
+    report = _begin(ctx, source, request.title, schema, rows, chosen)
     for done, name in enumerate(chosen):
         await ctx.report_progress(2 + done, steps, f"column {done + 1} of {len(chosen)}: {shown(name)}")
         values = _values(rows, name)
-        # A thread for each column: between two of them the call can be cancelled, and others can be served.
+        # Each column is described in a thread, so that the call can be cancelled and others can be served in between.
         column = await anyio.to_thread.run_sync(describe, name, schema.types[name], values, ctx.settings.digits)
         report.columns.append(column)
     await ctx.report_progress(steps - 1, steps, "keeping the report")
@@ -75,7 +75,7 @@ async def make(ctx: Reports, wish: Wish) -> Report:
 
 
 async def _keep(ctx: Reports, report: Report) -> None:
-    """Keep the report, unless the call is cancelled before it is told of."""
+    """Keep the report, unless the call is cancelled before its subscribers are notified."""
     try:
         await anyio.to_thread.run_sync(ctx.state.add, report)
         await anyio.lowlevel.checkpoint()
@@ -105,7 +105,7 @@ def _chosen(source: Source, known: list[str], wanted: Sequence[str] | None, most
     return chosen
 
 
-def _begun(
+def _begin(
     ctx: Reports, source: Source, title: str | None, schema: Schema, rows: Rows, chosen: Sequence[str]
 ) -> Report:
     created = datetime.now(UTC).replace(microsecond=0)
@@ -135,7 +135,7 @@ def _begun(
 
 def _basis(rows: int, total: int | None) -> str:
     if total is None:
-        return f"the first {_rows(rows)} (the source does not say how many there are)"
+        return f"the first {_rows(rows)} (the source does not report the total)"
     if rows >= total:
         return f"all {_rows(rows)}" if rows != 1 else "the only row"
     return f"the first {rows} of {_rows(total)}"

@@ -1,4 +1,4 @@
-"""The report as data, and what the tools and the list of kept reports return."""
+"""The report as data, and the results of the tools and of the list of kept reports."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-Kind = Literal["number", "time", "boolean", "text", "empty"]
+ColumnKind = Literal["number", "time", "boolean", "text", "empty"]
 
 
 class Source(BaseModel):
-    """Data that can be reported on."""
+    """Data for a report."""
 
-    id: str = Field(description="What generate_report takes, such as stats/penguins.")
-    name: str = Field(description="Its name where it comes from.")
-    description: str = Field(description="What the data are, if that is said.")
+    id: str = Field(description="The id for generate_report, such as stats/penguins.")
+    name: str = Field(description="Its name in the plugin that serves it.")
+    description: str = Field(description="A description of the data, if there is one.")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its rows.")
-    sample_rows: int | None = Field(default=None, description="Most rows that this resource gives, if it says so.")
+    sample_rows: int | None = Field(default=None, description="Most rows that this resource returns, if known.")
 
 
 class MissingCatalog(BaseModel):
-    """A place where data were looked for in vain."""
+    """A resource that should list data but cannot be used."""
 
     catalog: str = Field(description="The resource that should list data.")
     reason: str = Field(description="Why it could not be used.")
 
 
 class Sources(BaseModel):
-    """All data that can be reported on now."""
+    """All data for reports."""
 
-    sources: list[Source] = Field(description="The data, by the plugin they come from.")
-    missing: list[MissingCatalog] = Field(description="Places that have none to offer at the moment, and why.")
+    sources: list[Source] = Field(description="The data, grouped by plugin.")
+    missing: list[MissingCatalog] = Field(description="Resources that list no data at the moment, and why.")
 
 
 class Bar(BaseModel):
     """One bar of a chart."""
 
-    label: str = Field(description="The value, or the range of values, it stands for.")
+    label: str = Field(description="Its value or range of values.")
     count: int = Field(description="Rows in it.")
 
 
 class Chart(BaseModel):
-    """How often each value, or range of values, occurs."""
+    """How often each value or range of values occurs."""
 
     shape: Literal["columns", "bars"] = Field(
-        description="columns stand upright, a range of numbers or times each; bars lie, a value each."
+        description="columns: upright, each for a range of numbers or times; bars: horizontal, each for a value."
     )
     bars: list[Bar] = Field(description="The bars, in drawing order.")
     first: str = Field(default="", description="The value where upright columns begin.")
     last: str = Field(default="", description="The value where upright columns end.")
-    others: int = Field(default=0, description="Rows with values that have no bar of their own.")
+    others: int = Field(default=0, description="Rows whose values have no bar of their own.")
 
 
 class Figures(BaseModel):
-    """Figures of a column of numbers; the spread is that of a sample (divided by n - 1)."""
+    """Figures of a column of numbers. The standard deviation is that of a sample (divided by n - 1)."""
 
     min: float | int
     q1: float | int
@@ -67,32 +67,32 @@ class Figures(BaseModel):
 
 
 class ColumnReport(BaseModel):
-    """What a report says of one column."""
+    """One column of a report."""
 
     name: str = Field(description="Its name.")
-    type: str = Field(description="Its type, as its source says.")
-    kind: Kind = Field(description="How its values were taken.")
-    count: int = Field(description="Values that are there.")
-    missing: int = Field(description="Values that are missing.")
+    type: str = Field(description="Its type in the source.")
+    kind: ColumnKind = Field(description="The kind of its values.")
+    count: int = Field(description="Rows with a value.")
+    missing: int = Field(description="Rows without a value.")
     distinct: int = Field(description="Different values.")
     first: str | None = Field(default=None, description="Columns of times: the earliest.")
     last: str | None = Field(default=None, description="Columns of times: the latest.")
     figures: Figures | None = Field(default=None, description="Columns of numbers only.")
-    chart: Chart | None = Field(default=None, description="None where it would say nothing.")
+    chart: Chart | None = Field(default=None, description="None if a chart would show nothing.")
 
 
 class Report(BaseModel):
-    """A report, before it is a document. Every text of the data is shortened and free of invisible characters."""
+    """A report as data. Texts from the data are shortened and have no invisible characters."""
 
-    id: str = Field(description="Names it in report://reports/{id}.")
+    id: str = Field(description="Its id in report://reports/{id}.")
     title: str = Field(description="Its title.")
     source: str = Field(description="The data it is made from.")
-    source_uri: str = Field(description="The resource those were read from.")
-    description: str = Field(description="What the data are, if their source says so.")
+    source_uri: str = Field(description="The resource that the data were read from.")
+    description: str = Field(description="A description of the data, if their source has one.")
     created: datetime = Field(description="When it was made (UTC).")
     rows: int = Field(description="Rows it is made from.")
-    total: int | None = Field(description="Rows that the source has, or None when it does not say.")
-    basis: str = Field(description="The same in words: which rows of how many the report is made from.")
+    total: int | None = Field(description="Rows of the source, or None if it does not report them.")
+    basis: str = Field(description="The same in words: which rows the report is made from, and of how many.")
     columns: list[ColumnReport] = Field(description="Its columns.")
     left_out: list[str] = Field(description="Columns of the data that it leaves out.")
     preview: list[list[str]] = Field(description="The first rows, in the order of the columns.")
@@ -107,14 +107,14 @@ class KeptReport(BaseModel):
     title: str = Field(description="Its title.")
     source: str = Field(description="The data it is made from.")
     created: datetime = Field(description="When it was made (UTC).")
-    basis: str = Field(description="Which rows of how many it is made from.")
+    basis: str = Field(description="Which rows it is made from, and of how many.")
     uri: str = Field(description="The resource with its figures as JSON.")
     html_uri: str = Field(description="The resource with its HTML page.")
     markdown_uri: str = Field(description="The resource with its Markdown.")
 
 
 class Deleted(BaseModel):
-    """A report that is kept no longer."""
+    """A deleted report."""
 
     id: str = Field(description="Its id.")
     title: str = Field(description="Its title.")

@@ -1,4 +1,4 @@
-"""The documents made of a report: HTML, Markdown, a summary for a model, and the page of the MCP App."""
+"""Makes the documents of a report: HTML, Markdown, a summary for a model, and the page of the MCP App."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _TEMPLATES = "templates"
 
 
 def html(report: Report) -> str:
-    """One page that loads nothing, runs nothing and follows the reader's choice of light or dark."""
+    """Return one HTML page that loads nothing and runs nothing. It follows the reader's light or dark theme."""
     return (
         _environment(True).get_template("report.html").render(report=report, style=_file("style.css"), policy=_policy())
     )
 
 
 def markdown(report: Report) -> str:
-    """CommonMark with tables."""
+    """Return CommonMark with tables."""
     return _environment(False).get_template("report.md").render(report=report)
 
 
 def view() -> str:
-    """The page of the MCP App. Whatever the client allows, its own policy lets it run one script and load nothing."""
+    """Return the page of the MCP App. Its own policy allows only its one script, and it can load nothing."""
     script = _file("view.js")
     return (
         _environment(True)
@@ -40,15 +40,15 @@ def view() -> str:
 
 
 def summary(report: Report) -> str:
-    """What a model needs to know of a report that its user sees: a line for it and one for each column."""
+    """Return a summary for a model whose user sees the report: a line for the report and one for each column."""
     lines = [f"{report.title}: the user sees this report, made from {report.basis} of {report.source}. Columns:"]
-    lines += [f"- {column.name}: {_said(column)}" for column in report.columns]
+    lines += [f"- {column.name}: {_summary_of(column)}" for column in report.columns]
     if report.left_out:
         lines.append(f"Left out: {', '.join(report.left_out)}.")
     return "\n".join(lines)
 
 
-def _said(column: ColumnReport) -> str:
+def _summary_of(column: ColumnReport) -> str:
     parts: list[str] = [column.kind]
     if column.figures is not None:
         figures = column.figures
@@ -63,7 +63,7 @@ def _said(column: ColumnReport) -> str:
 
 
 def _policy(script: Markup | None = None) -> str:
-    """A Content-Security-Policy (CSP Level 3, 2.3.1) under which only the page's own style and script work, by hash."""
+    """Return a Content-Security-Policy (CSP Level 3, 2.3.1) that allows only the page's own style and script."""
     sources = [("style-src", _file("style.css"))] + ([("script-src", script)] if script is not None else [])
     return "; ".join(
         ["default-src 'none'", *(f"{directive} '{_hash(text)}'" for directive, text in sources), "base-uri 'none'"]
@@ -76,7 +76,7 @@ def _hash(text: str) -> str:
 
 @cache
 def _file(name: str) -> Markup:
-    """A file of the plugin's own, which is markup as it stands."""
+    """Return one of the plugin's own files as markup that is not escaped."""
     return Markup((files("mcp_plugin_report") / _TEMPLATES / name).read_text(encoding="utf-8"))
 
 
@@ -98,21 +98,21 @@ def _environment(page: bool) -> Environment:
 
 
 def _finalized(value: Any) -> Any:
-    """Whatever a Markdown template writes out is escaped, unless it is said to be markup."""
+    """Escape what a Markdown template writes, unless it is markup."""
     return value if isinstance(value, Markup | int | float) else texts.markdown(str(value))
 
 
 def _code(text: str) -> str | Markup:
-    """The text as a code span of Markdown, which a text with a character of its own meaning there cannot be."""
+    """Return the text as a code span of Markdown, if no character in it has a special meaning there."""
     return text if not text or {"`", "|", "\\"} & {*text} else Markup(f"`{text}`")
 
 
 WIDTH, HEIGHT = 320.0, 110.0
-"""The size of upright columns, in the units of their viewBox."""
+"""The size of a chart with upright columns, in units of its viewBox."""
 
 
 def _drawn(chart: Chart) -> list[dict[str, Any]]:
-    """The bars with their places: of `columns` x, y, width and height in the viewBox, of `bars` the width in %."""
+    """Return the bars with their positions: x, y, width and height in the viewBox for `columns`, % for `bars`."""
     most = max(bar.count for bar in chart.bars)
     if chart.shape == "bars":
         return [

@@ -1,4 +1,4 @@
-"""The resources: the kept reports, as a list, as figures, as HTML and as Markdown."""
+"""The resources: the list of kept reports, and each report as figures, HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIGURES, HTML, MARKDOWN = f"{LIST}/{{id}}", f"{LIST}/{{id}}/html", f"{LIST}/{{id
 
 @plugin.resource(LIST, title="Kept reports", description="The kept reports, the newest first.", mime_type=JSON)
 def reports(ctx: Reports) -> list[KeptReport]:
-    """The kept reports."""
+    """Return the kept reports."""
     return [
         KeptReport(**report.model_dump(include=set(KeptReport.model_fields)), uri=FIGURES.format(id=report.id))
         for report in ctx.state.reports()
@@ -25,18 +25,18 @@ def reports(ctx: Reports) -> list[KeptReport]:
     FIGURES, title="Figures of a report", description="A kept report's figures and counts as JSON.", mime_type=JSON
 )
 def report_figures(id: str, ctx: Reports) -> Report:
-    """A kept report as data."""
+    """Return a kept report as data."""
     return _kept(ctx, id)
 
 
 @plugin.resource(
     HTML,
     title="Report as a page",
-    description="A kept report as one HTML page with charts, which loads nothing from elsewhere.",
+    description="A kept report as one HTML page with charts. The page loads nothing from elsewhere.",
     mime_type="text/html",
 )
 def report_html(id: str, ctx: Reports) -> str:
-    """A kept report as HTML."""
+    """Return a kept report as HTML."""
     from mcp_plugin_report import rendering
 
     return rendering.html(_kept(ctx, id))
@@ -46,7 +46,7 @@ def report_html(id: str, ctx: Reports) -> str:
     MARKDOWN, title="Report as Markdown", description="A kept report as Markdown.", mime_type="text/markdown"
 )
 def report_markdown(id: str, ctx: Reports) -> str:
-    """A kept report as Markdown."""
+    """Return a kept report as Markdown."""
     from mcp_plugin_report import rendering
 
     return rendering.markdown(_kept(ctx, id))
@@ -56,7 +56,7 @@ def report_markdown(id: str, ctx: Reports) -> str:
 @plugin.completion(HTML, "id")
 @plugin.completion(MARKDOWN, "id")
 def complete_id(value: str, ctx: Reports) -> list[str]:
-    """The ids that contain what the user has typed, the newest first."""
+    """Return the ids that contain the typed text, the newest first."""
     return [report_id for report_id in ctx.state.ids() if value.lower() in report_id]
 
 

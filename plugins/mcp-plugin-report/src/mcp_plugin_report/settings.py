@@ -1,4 +1,4 @@
-"""The settings of `[plugins.report.settings]`: where data are looked for, and how big and how many reports may be."""
+"""The settings of `[plugins.report.settings]`: where data come from, and the size and number of reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CatalogUri = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*
 
 
 class Settings(BaseModel, extra="forbid"):
-    """What `[plugins.report.settings]` may say."""
+    """The keys of `[plugins.report.settings]`."""
 
     catalogs: list[CatalogUri] = Field(
         default=["stats://datasets", "sql://tables"],
@@ -18,6 +18,6 @@ class Settings(BaseModel, extra="forbid"):
     )
     max_rows: int = Field(default=1000, ge=1, le=100_000, description="Most rows that a report is made from.")
     max_columns: int = Field(default=30, ge=1, le=200, description="Most columns in a report.")
-    preview_rows: int = Field(default=5, ge=0, le=100, description="First rows that a report shows as they are.")
+    preview_rows: int = Field(default=5, ge=0, le=100, description="Number of first rows that a report shows.")
     digits: int = Field(default=4, ge=0, le=15, description="Decimals kept in computed figures.")
-    keep: int = Field(default=20, ge=1, le=1000, description="Reports kept; a new one drops the oldest beyond that.")
+    keep: int = Field(default=20, ge=1, le=1000, description="Most kept reports; a new one removes the oldest.")

@@ -1,4 +1,4 @@
-"""The data that reports are made from, found and read through other plugins' resources alone."""
+"""Finds and reads the data for reports, only through other plugins' resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mcp_plugin_report.texts import shown
 T = TypeVar("T")
 
 LONGEST_DESCRIPTION: Final = 300
-"""Characters of a description that are kept."""
+"""The most characters of a description."""
 
 
 NOT_SERVED: Final = "no enabled plugin serves it"
@@ -56,7 +56,7 @@ _SAMPLE: Final = TypeAdapter(_Sample)
 
 
 class UnreadableError(Exception):
-    """A resource could not be read, or holds something else than it should; the text says which and why."""
+    """A resource could not be read, or its content is wrong. The text has its URI and the reason."""
 
     def __init__(self, uri: str, why: str) -> None:
         super().__init__(f"{uri}: {why}")
@@ -64,12 +64,12 @@ class UnreadableError(Exception):
 
 
 class RefusedError(UnreadableError):
-    """The plugin that has the resource said why it does not give it."""
+    """The plugin that owns the resource refused it with a reason."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """A source's columns with the type that is said of each, and, where it says so, how many rows it has, of what."""
+    """A source's columns with their types, its number of rows, if known, and its comment."""
 
     types: dict[str, str]
     rows: int | None
@@ -78,14 +78,14 @@ class Schema:
 
 @dataclass(frozen=True)
 class Rows:
-    """The first rows of a source, each in the order of its columns."""
+    """The first rows of a source. Each row is in the order of the columns."""
 
     columns: list[str]
     rows: list[list[Any]]
 
 
 async def find_sources(ctx: Reports) -> Sources:
-    """Everything that the configured catalogs list; one that is not served, or broken, is said and left out."""
+    """Return all data in the configured catalogs. Catalogs that are broken or not served are in `missing`."""
     found: list[Source] = []
     missing: list[MissingCatalog] = []
     for catalog in ctx.settings.catalogs:
@@ -110,10 +110,10 @@ async def find_sources(ctx: Reports) -> Sources:
 
 
 def choose(wanted: str, known: Sources) -> Source:
-    """The source of this id, or of this name where that is clear.
+    """Return the source with this id, or the only source with this name.
 
     Raises:
-        ToolError: There is none, or several; the text lists what there is and what is missing.
+        ToolError: There is no such source, or more than one. The text lists the data and the missing catalogs.
     """
     ids = [source.id for source in known.sources]
     for same in (
@@ -124,7 +124,7 @@ def choose(wanted: str, known: Sources) -> Source:
         if len(same) == 1:
             return same[0]
         if same:
-            raise ToolError(f"There are several data called {wanted!r}: say {' or '.join(s.id for s in same)}.")
+            raise ToolError(f"Several data have the name {wanted!r}: write {' or '.join(s.id for s in same)}.")
     names = {**{source.name.lower(): source.id for source in known.sources}, **{id.lower(): id for id in ids}}
     near = difflib.get_close_matches(wanted.lower(), names, n=1)
     parts = [f"There are no data {shown(wanted)!r}."]
@@ -136,36 +136,36 @@ def choose(wanted: str, known: Sources) -> Source:
 
 
 async def read_schema(ctx: Reports, source: Source) -> Schema:
-    """The columns of a source. Raises UnreadableError."""
+    """Return the columns of a source. Raises UnreadableError."""
     schema = await _read(ctx, source.schema_uri, _SCHEMA)
     types = {column.name: column.type or "" for column in schema.columns}
     return Schema(types, schema.rows, shown(schema.comment or "", LONGEST_DESCRIPTION))
 
 
 async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
-    """The first `wanted` rows of a source, or as many as it gives at once.
+    """Return the first `wanted` rows of a source, or as many as it returns at once.
 
-    A source that refuses so many is asked for what it gives without a number.
+    If a source refuses this number, it is read without a number.
 
     Raises:
-        UnreadableError: It gives none at all.
+        UnreadableError: The source cannot be read.
     """
-    asked = min(wanted, source.sample_rows or wanted)
+    number = min(wanted, source.sample_rows or wanted)
     try:
-        sample = await _read(ctx, _with_rows(source.sample_uri, asked), _SAMPLE)
+        sample = await _read(ctx, _with_rows(source.sample_uri, number), _SAMPLE)
     except RefusedError as refusal:
         try:
             sample = await _read(ctx, source.sample_uri, _SAMPLE)
         except RefusedError:
             raise refusal from None
-    ragged = next((n for n, row in enumerate(sample.rows, 1) if len(row) != len(sample.columns)), None)
-    if ragged is not None:
-        raise UnreadableError(source.sample_uri, f"row {ragged} has not one value for each column")
+    uneven = next((n for n, row in enumerate(sample.rows, 1) if len(row) != len(sample.columns)), None)
+    if uneven is not None:
+        raise UnreadableError(source.sample_uri, f"row {uneven} does not have one value for each column")
     return Rows(sample.columns, sample.rows[:wanted])
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """A did-you-mean for a name, or nothing."""
+    """Return a suggestion for a name, or an empty text."""
     near = difflib.get_close_matches(name, names, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -182,20 +182,20 @@ async def _read(ctx: Reports, uri: str, shape: TypeAdapter[T]) -> T:
         raise RefusedError(uri, NOT_SERVED if why.startswith("Unknown resource:") else why) from None
     try:
         text = contents[0].content if contents else b""
-        # JSON has no NaN: where a source writes one all the same, the value is missing.
+        # JSON has no NaN. If a source writes one nevertheless, the value counts as missing.
         return shape.validate_python(json.loads(text, parse_constant=lambda _: None))
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(uri, f"it holds no {_wanted(shape)}{_first(error)}") from None
+        raise UnreadableError(uri, f"it does not contain {_wanted(shape)}{_first(error)}") from None
 
 
 def _wanted(shape: TypeAdapter[Any]) -> str:
     if shape is _ENTRIES:
-        return "list of data with name, schema_uri and sample_uri"
+        return "a list of data with name, schema_uri and sample_uri"
     return "columns with names" if shape is _SCHEMA else "columns and rows"
 
 
 def _first(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return " (it is no JSON)"
+        return " (it is not JSON)"
     detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
     return f" ({'.'.join(map(str, detail['loc'])) or 'all of it'}: {detail['msg']})"

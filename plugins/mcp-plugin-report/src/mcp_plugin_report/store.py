@@ -1,4 +1,4 @@
-"""The kept reports: one JSON file each in the plugin's folder, the oldest dropped beyond a number."""
+"""The kept reports, one JSON file each in the plugin's folder. If there are too many, the oldest are removed."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SECOND: Final = len("20250301-120000")
 
 
 class UnknownReportError(LookupError):
-    """No report of this id is kept."""
+    """There is no kept report with this id."""
 
 
 class Store:
-    """Reports in `folder`, at most `keep` of them. A file is there whole or not at all."""
+    """Reports in `folder`, at most `keep` of them. A file is always complete."""
 
     def __init__(self, folder: Path, keep: int, log: logging.Logger) -> None:
         self._folder = folder
@@ -33,17 +33,17 @@ class Store:
         self._log = log
 
     def ids(self) -> list[str]:
-        """The kept reports, the newest first."""
+        """Return the ids of the kept reports, the newest first."""
         found: list[tuple[str, int, str]] = []
         for file in self._folder.glob("*.json") if self._folder.is_dir() else ():
-            # Another process that shares the folder may drop a report meanwhile.
+            # Another process that shares the folder may remove a report meanwhile.
             with contextlib.suppress(FileNotFoundError):
                 if ID.fullmatch(file.stem):
                     found.append((file.stem[:_SECOND], file.stat().st_mtime_ns, file.stem))
         return [report_id for _, _, report_id in sorted(found, reverse=True)]
 
     def reports(self) -> Iterator[Report]:
-        """The kept reports that can be read, the newest first; of another the log has a line."""
+        """Yield the kept reports, the newest first. A report that cannot be read is logged and left out."""
         for report_id in self.ids():
             try:
                 yield self.get(report_id)
@@ -51,10 +51,10 @@ class Store:
                 self._log.warning("%s", error)
 
     def get(self, report_id: str) -> Report:
-        """The report of this id.
+        """Return the report with this id.
 
         Raises:
-            UnknownReportError: There is none, or its file cannot be read.
+            UnknownReportError: There is no such report, or its file cannot be read.
         """
         path = self._path(report_id)
         try:
@@ -62,11 +62,11 @@ class Store:
         except FileNotFoundError:
             raise UnknownReportError(f"No report {report_id!r} is kept.{self._newest()}") from None
         except (OSError, ValidationError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "its file holds something else"
+            reason = error.strerror if isinstance(error, OSError) else "its file does not contain a report"
             raise UnknownReportError(f"Report {report_id!r} cannot be read: {reason}.") from None
 
     def add(self, report: Report) -> None:
-        """Keep a report. Raises OSError when the folder cannot be written, and then nothing of it is there."""
+        """Keep a report. Raises OSError if the folder cannot be written; then nothing is kept."""
         path = self._path(report.id)
         self._folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -77,12 +77,12 @@ class Store:
             part.unlink(missing_ok=True)
 
     def drop_oldest(self) -> None:
-        """Drop what is beyond the number of reports to keep."""
+        """Remove the oldest reports over the number of reports to keep."""
         for report_id in self.ids()[self._keep :]:
             self._path(report_id).unlink(missing_ok=True)
 
     def remove(self, report_id: str) -> None:
-        """Keep the report no longer; one that is not there is gone already."""
+        """Remove a report, if it exists."""
         self._path(report_id).unlink(missing_ok=True)
 
     def _path(self, report_id: str) -> Path:

@@ -1,4 +1,4 @@
-"""Texts and figures on their way into a report: shortened, visible, rounded; escaped for Markdown."""
+"""Prepares texts and figures for a report: shortens, rounds, makes characters visible, and escapes Markdown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from typing import Any, Final
 
 LONGEST: Final = 80
-"""Characters of a value that a report shows."""
+"""The most characters of a value in a report."""
 
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|&~#$!]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/(?=/)|(?<=\bwww)\.|(?<=\S)@")
 
 
 def shown(value: Any, longest: int = LONGEST) -> str:
-    """A value of the data as one line in which every character can be seen."""
+    """Return a value of the data as one line in which every character is visible."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -30,12 +30,12 @@ def _visible(character: str) -> str:
         return character
     if character.isspace() and ord(character) < 0x2000:
         return " "
-    # Control characters and those that change the direction of what follows could make the report lie.
+    # Control characters and characters that change the direction of writing could make the report misleading.
     return f"\\u{ord(character):04x}"
 
 
 def rounded(value: float | int, digits: int) -> float | int:
-    """A float with `digits` decimals; one too small for them keeps as many significant digits. Integers stay exact."""
+    """Round a float to `digits` decimals, or a very small one to as many significant digits. Integers stay exact."""
     if not isinstance(value, float) or not math.isfinite(value):
         return value
     short = round(value, digits)
@@ -45,7 +45,7 @@ def rounded(value: float | int, digits: int) -> float | int:
 
 
 def number(value: float | int) -> str:
-    """A figure as a person writes it: no `.0`, and an exponent only where there is no other way."""
+    """Return a figure as a person writes it: without `.0`, and with an exponent only if necessary."""
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
@@ -54,5 +54,5 @@ def number(value: float | int) -> str:
 
 
 def markdown(text: str) -> str:
-    """The text for Markdown (CommonMark with tables): nothing in it is markup, a link, an image or a cell's end."""
+    """Escape a text for Markdown (CommonMark with tables), so that nothing in it is markup, a link or a cell's end."""
     return _MARKUP.sub(lambda found: "".join(f"\\{character}" for character in found[0]), text)

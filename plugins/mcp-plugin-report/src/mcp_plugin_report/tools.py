@@ -1,4 +1,4 @@
-"""The tools: what can be reported on, a report, and the end of one."""
+"""The tools: list the data for reports, make a report, and delete one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mcp_plugin_report.store import UnknownReportError
 from mcp_plugin_report.view import VIEW
 
 LINKS_SINCE = "2025-06-18"
-"""The first protocol version whose clients know a link among a result's contents."""
+"""The first protocol version with links in a result's content."""
 
 
 @plugin.tool(title="Data to report on", read_only=True, open_world=False)
 async def list_sources(ctx: Reports) -> Sources:
-    """The data that generate_report can be asked about, and which plugins have none to offer at the moment."""
+    """List the data for generate_report, and the resources that list no data at the moment."""
     return await sources.find_sources(ctx)
 
 
@@ -33,19 +33,19 @@ async def generate_report(
         Literal["markdown", "html"],
         Field(description="The document that the result links to; both are kept."),
     ] = "markdown",
-    title: Annotated[str | None, Field(description="Its title; left out, it names the data.", max_length=200)] = None,
+    title: Annotated[str | None, Field(description="Its title; default: the name of the data.", max_length=200)] = None,
     columns: Annotated[
-        list[str] | None, Field(description="The columns to report on, in this order; left out, all.")
+        list[str] | None, Field(description="The columns to report on, in this order; default: all.")
     ] = None,
     rows: Annotated[
-        int | None, Field(description="How many of the first rows to use; left out, as many as allowed.", ge=1)
+        int | None, Field(description="How many of the first rows to use; default: as many as allowed.", ge=1)
     ] = None,
 ) -> Annotated[CallToolResult, Report]:
-    """Report on a data set or table: columns, missing values, figures, how often what occurs, and the first rows.
+    """Report on a data set or table: columns, missing values, figures, frequent values and the first rows.
 
-    Clients with MCP Apps show it; others get it as Markdown. It is kept, as Markdown and as an HTML page with charts.
+    Clients with MCP Apps show it; others get it as Markdown. It is kept as Markdown and as an HTML page with charts.
     """
-    report = await making.make(ctx, making.Wish(source, title, columns, rows))
+    report = await making.make(ctx, making.ReportRequest(source, title, columns, rows))
     from mcp_plugin_report import rendering
 
     text = rendering.summary(report) if client_supports_apps(ctx) else rendering.markdown(report)
@@ -68,7 +68,7 @@ async def generate_report(
 async def delete_report(
     ctx: Reports, id: Annotated[str, Field(description="The report's id, as in report://reports.")]
 ) -> Deleted:
-    """Delete a kept report, for good."""
+    """Delete a kept report permanently."""
     try:
         report = ctx.state.get(id)
     except UnknownReportError as error:

@@ -1,4 +1,4 @@
-"""The MCP App (SEP-1865) that shows a report where the client can: one page, which gets the result from the client."""
+"""The MCP App (SEP-1865) that shows a report in clients with MCP Apps. Its page gets the result from the client."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ VIEW = "ui://report/view.html"
 
 @plugin.resource(
     VIEW,
-    title="A report, shown",
-    description="The page in which clients with MCP Apps show what generate_report returns.",
+    title="Report view",
+    description="The page in which clients with MCP Apps show the result of generate_report.",
     meta={"ui": {"prefersBorder": True}},
 )
 def view() -> str:
-    """The page, without any data."""
+    """Return the page without data."""
     from mcp_plugin_report import rendering
 
     return rendering.view()

@@ -1,9 +1,9 @@
-"""A database for mcp-host: its schema and read-only SQL, over SQLite, PostgreSQL or MySQL, through SQLAlchemy.
+"""A database for mcp-host: its schema and read-only SQL, for SQLite, PostgreSQL or MySQL, with SQLAlchemy.
 
-`settings` what may be configured, `target` what its URL says · `app` the plugin and its lifespan · `tools/`,
-`resources`, `prompts`, `checks` what is served, `models` their results · `database` the pools, and one statement on its
-way · `backends/` one file per kind of database · `bounded` how a statement is stopped · `catalog` tables and columns ·
-`statement`, `values`, `collecting`, `failures` what goes in and comes out.
+`settings` has the settings, `target` reads the database's URL · `app` has the plugin and its lifespan · `tools/`,
+`resources`, `prompts` and `checks` are what is served, `models` has their results · `database` has the pools and runs
+statements · `backends/` has one file for each driver · `bounded` stops a statement · `catalog` describes tables and
+columns · `statement`, `values`, `collecting` and `failures` handle parameters, values, rows and errors.
 """
 
 from mcp_plugin_sql import checks, prompts, resources, tools

@@ -1,4 +1,4 @@
-"""The plugin object, whose tool `execute` is there only when the settings allow it, and the lifespan of its pools."""
+"""The plugin object, which serves the tool `execute` only if the settings allow it, and the lifespan of its pools."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcp_host import Context, Plugin, PluginContext, Tool, hookimpl
+from mcp_host import Context, Plugin, PluginContext, SchemaTool, Tool, hookimpl
 from mcp_plugin_sql.database import Database
 from mcp_plugin_sql.settings import Settings
 
 Sql = Context[Settings, Database]
-"""The context of every tool here: `.settings`, and `.state`, the database."""
+"""The context of every tool here. Its state is the database."""
 
 WRITING = frozenset(("execute",))
 """The tools that change the database."""
@@ -19,7 +19,7 @@ WRITING = frozenset(("execute",))
 
 @asynccontextmanager
 async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Database]:
-    """Hold the pools while the plugin serves. They connect when first asked, and are closed here."""
+    """Keep the pools while the plugin serves. They connect at the first call, and are closed here."""
     database = Database(plugin.settings, plugin.host.base_dir, plugin.log)
     try:
         yield database
@@ -28,13 +28,15 @@ async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Database]:
 
 
 class SqlPlugin(Plugin):
-    """A plugin with one tool that its settings may leave out."""
+    """A plugin whose settings may leave out a tool."""
 
     @hookimpl
-    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
-        """The tools; without `writable`, none that writes."""
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool]:
+        """The tools. Without `writable`, tools that write are left out."""
         return tuple(
-            tool for tool in self._tools if plugin.settings.writable or getattr(tool.fn, "__name__", "") not in WRITING
+            tool
+            for tool in super().mcp_tools(plugin)
+            if plugin.settings.writable or getattr(getattr(tool, "fn", None), "__name__", "") not in WRITING
         )
 
 

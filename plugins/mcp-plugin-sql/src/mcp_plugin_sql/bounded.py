@@ -1,4 +1,4 @@
-"""Runs work that a cancelled call, or a clock, stops, and waits until it has really ended."""
+"""Runs work with a timeout, stops it if its call is cancelled, and waits until it has really ended."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ T = TypeVar("T")
 Stop = Callable[["asyncio.Task[Any]"], Awaitable[None]]
 
 PATIENCE: Final = 5.0
-"""Seconds that stopped work gets to end."""
+"""How long stopped work may take to end, in seconds."""
 
 
 class OutOfTimeError(Exception):
-    """The work took longer than it may."""
+    """The work took too long."""
 
 
 async def bounded(work: Coroutine[Any, Any, T], stop: Stop, seconds: float | None) -> T:
-    """The result of `work`, run in a task of its own.
+    """Run `work` in its own task and return its result.
 
-    When the caller is cancelled, or after `seconds`, `stop(task)` is awaited, shielded; it must end the task. Work that
-    does not heed it is cancelled, and left behind after `PATIENCE` seconds.
+    If the caller is cancelled, or after `seconds`, `stop(task)` is awaited, shielded from cancellation. It must end the
+    task. If it does not, the task is cancelled, and after `PATIENCE` seconds it is not waited for any more.
 
     Raises:
-        OutOfTimeError: The time was up. Whatever `work` raises is raised as it is.
+        OutOfTimeError: The work took too long. Errors of `work` are raised unchanged.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -52,6 +52,6 @@ async def _end(task: asyncio.Task[Any], stop: Stop) -> None:
         await stop(task)
     if not task.done():
         await cancel(task)
-    # Looked at here, or asyncio reports it as never retrieved.
+    # The exception is retrieved here, because asyncio would report it as never retrieved.
     if task.done() and not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The tables of the database and what they are made of, read anew at each question by SQLAlchemy's inspector."""
+"""The tables of the database and their columns. SQLAlchemy's inspector reads them again for each call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class UnknownTableError(ToolError):
-    """There is no table of this name."""
+    """There is no table with this name."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Table:
 
 
 async def tables(database: Database) -> list[Table]:
-    """All tables and views of the default schema and of `schemas`, by name."""
+    """Return all tables and views of the default schema and of `schemas`, sorted by name."""
     schemas = database.settings.schemas
     return await database.run(lambda connection: connection.run_sync(_tables, schemas))
 
 
 async def describe(database: Database, name: str) -> TableSchema:
-    """What a table is made of. Raises UnknownTableError."""
+    """Return a table's columns, keys and indexes. Raises UnknownTableError."""
 
     async def work(connection: AsyncConnection) -> TableSchema:
         table = _found(name, await connection.run_sync(_tables, database.settings.schemas))
@@ -60,7 +60,7 @@ async def describe(database: Database, name: str) -> TableSchema:
 
 
 async def sample(database: Database, name: str, rows: int) -> tuple[Table, Collector]:
-    """The first rows of a table, as many as fit into `max_bytes`. Raises UnknownTableError."""
+    """Return the first rows of a table, as many as fit into `max_bytes`. Raises UnknownTableError."""
     into = Collector(rows, database.settings.max_bytes)
 
     async def work(connection: AsyncConnection) -> Table:
@@ -75,7 +75,7 @@ async def sample(database: Database, name: str, rows: int) -> tuple[Table, Colle
 
 
 def completed(value: str, names: Iterable[str]) -> list[str]:
-    """The names that contain `value`, those that begin with it first."""
+    """Return the names that contain `value`. Names that begin with it come first."""
     typed = value.lower()
     found = [name for name in names if typed in name.lower()]
     return sorted(found, key=lambda name: not name.lower().startswith(typed))
@@ -90,7 +90,7 @@ def _tables(connection: Connection, schemas: Sequence[str]) -> list[Table]:
 
 def _in_schema(inspector: Inspector, schema: str | None) -> Iterable[Table]:
     kinds: dict[str, TableKind] = dict.fromkeys(inspector.get_table_names(schema), "table")
-    # PostgreSQL's alone.
+    # Only PostgreSQL has these.
     for getter, kind in (("get_foreign_table_names", "table"), ("get_materialized_view_names", "view")):
         if inspector.dialect.name == "postgresql":
             kinds |= dict.fromkeys(getattr(inspector, getter)(schema=schema), kind)
@@ -118,7 +118,7 @@ def _listed(names: Sequence[str], most: int = 30) -> str:
 def _inspector(connection: Connection) -> Inspector:
     from sqlalchemy import exc, inspect
 
-    # Types and indexes that SQLAlchemy does not know: the database's own name is shown in place of the type.
+    # If SQLAlchemy does not know a type, the database's own name of the type is shown.
     warnings.filterwarnings("ignore", category=exc.SAWarning, message="Did not recognize type|Skipped unsupported")
     return inspect(connection)
 
@@ -179,7 +179,7 @@ def _indexes(inspector: Inspector, table: Table) -> list[Index]:
         )
         for index in inspector.get_indexes(table.table, table.schema)
     ]
-    # SQLite and PostgreSQL keep unique constraints apart.
+    # SQLite and PostgreSQL list unique constraints separately.
     known = {index.name for index in indexes}
     indexes += [
         Index(name=constraint["name"], columns=list(constraint["column_names"]), unique=True)

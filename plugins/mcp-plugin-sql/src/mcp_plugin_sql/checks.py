@@ -1,4 +1,4 @@
-"""What `mcp-host check` asks: whether the database answers, and whether the role it is asked as may do too much."""
+"""The checks for `mcp-host check`: the database answers, and its role does not have too many rights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FROM pg_catalog.pg_roles WHERE pg_has_role(current_user, oid, 'USAGE')
 
 @plugin.check("the database answers")
 async def database_answers(context: PluginContext[Settings]) -> str | None:
-    """Why it does not."""
+    """Return why the database does not answer, or None."""
     try:
         await _value(context, "SELECT 1")
     except ToolError as error:
@@ -25,16 +25,16 @@ async def database_answers(context: PluginContext[Settings]) -> str | None:
     return None
 
 
-@plugin.check("the role has no powers that a read-only transaction cannot hold")
-async def role_is_harmless(context: PluginContext[Settings]) -> str | None:
-    """That the role is a superuser of PostgreSQL's, or may run programs or read and write files of the server."""
+@plugin.check("the role has no rights that a read-only transaction does not limit")
+async def role_is_limited(context: PluginContext[Settings]) -> str | None:
+    """Report a PostgreSQL role that is a superuser, or may run programs or read and write files on the server."""
     settings = context.settings
     if settings.writable or parse_url(settings.url).kind != "postgresql":
         return None
     try:
         powerful = await _value(context, POWERFUL)
     except ToolError:
-        return None  # The other check says so.
+        return None  # The other check reports this error.
     return "it may run programs and read files on the server: use a role that may only SELECT" if powerful else None
 
 

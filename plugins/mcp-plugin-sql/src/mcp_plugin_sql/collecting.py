@@ -1,4 +1,4 @@
-"""Gathers the rows of a result up to the caps, and counts those that are left out."""
+"""Collects the rows of a result up to the limits, and counts the rows that are left out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from mcp_plugin_sql.values import to_json
 
 COUNTED: Final = 10_000
-"""Rows beyond the cap that are still counted; a result with more says only that there are more."""
+"""How many rows over the limit are counted. For more rows, a result reports only that there are more."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Collector:
     cap: str = ""
 
     def add(self, row: Sequence[Any]) -> bool:
-        """Take one more row. False when no further row is wanted."""
+        """Add one more row. Returns False if no more rows are needed."""
         if not self.cap:
             cells = [to_json(value) for value in row]
             size = self.size + len(json.dumps(cells, ensure_ascii=False, separators=(",", ":")).encode()) + 1
@@ -47,7 +47,7 @@ class Collector:
 
     @property
     def note(self) -> str:
-        """What a reader must know of the rows left out; empty when none is."""
+        """A note about the rows that were left out, or an empty text."""
         if not self.cap:
             return ""
         number = f"more than {self.unseen}" if self.more else str(self.unseen)

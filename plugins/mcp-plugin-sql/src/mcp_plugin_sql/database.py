@@ -1,4 +1,4 @@
-"""The plugin's state: the pools of connections, and each statement's way through one of them."""
+"""The plugin's state: the pools of connections, and how a statement runs on one of them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ T = TypeVar("T")
 Work = Callable[["AsyncConnection"], Awaitable[T]]
 
 CLOSING: Final = 5.0
-"""Seconds that giving back a connection may take."""
+"""How long it may take to return a connection to its pool, in seconds."""
 
 
 class Database:
-    """What the plugin's lifespan owns. Nothing is connected, and SQLAlchemy not imported, before the first question."""
+    """The plugin's state. It does not connect, and does not import SQLAlchemy, before the first call."""
 
     def __init__(self, settings: Settings, base_dir: Path, log: logging.Logger) -> None:
         self.settings = settings
@@ -40,25 +40,25 @@ class Database:
 
     @property
     def shown(self) -> str:
-        """The database in a few words that hold no secret."""
+        """A short description of the database without secrets."""
         return self.backend.parsed.shown
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None, max_rows: int | None = None) -> Collector:
-        """The rows of a statement that only reads. Raises ToolError for what the database refuses."""
+        """Return the rows of a statement that only reads. Raises ToolError for the database's errors."""
         sent = statement(sql, parameters, self.backend.dialect)
         into = self.collector(max_rows)
         await self.run(lambda connection: self.backend.select(connection, sent, into), tidy=True)
         return into
 
     async def explain(self, sql: str, parameters: Mapping[str, Any] | None) -> Collector:
-        """The plan of a statement, as the database shows it."""
+        """Return the plan of a statement, as the database shows it."""
         sent = statement(sql, parameters, self.backend.dialect)
         into = self.collector()
         await self.run(lambda connection: self.backend.explain(connection, sent, into), tidy=True)
         return into
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> tuple[Collector, int | None]:
-        """Run and commit a statement that may write: what it returned, and how many rows it changed, where known."""
+        """Run and commit a statement that may write. Return its rows, and how many rows it changed, if known."""
         sent = statement(sql, parameters, self.backend.dialect)
         into = self.collector()
         changed = await self.run(
@@ -67,17 +67,17 @@ class Database:
         return into, changed
 
     def collector(self, max_rows: int | None = None) -> Collector:
-        """What gathers a result within the caps."""
+        """Return a collector with the limits of the settings."""
         return Collector(min(max_rows or self.settings.max_rows, self.settings.max_rows), self.settings.max_bytes)
 
     async def run(self, work: Work[T], *, writing: bool = False, tidy: bool = False) -> T:
-        """Do `work` in a transaction of its own: read-only, unless `writing`, which is committed.
+        """Do `work` in its own transaction. It is read-only, or with `writing` it is committed.
 
-        It is stopped, at the server, when the call is cancelled or `statement_timeout` is over. `tidy` says that the
-        caller's own SQL runs, after which the session is cleaned.
+        The statement is stopped at the server if the call is cancelled or `statement_timeout` is over. `tidy` means
+        that the caller's own SQL runs; afterwards the session is cleaned.
 
         Raises:
-            ToolError: What the database said, that it is gone or cannot be reached, or that the time was up.
+            ToolError: The database reported an error, cannot be reached or closed the connection, or the time is over.
         """
         connection = await self._checkout(writing=writing)
         usable = False
@@ -120,7 +120,7 @@ class Database:
         return result
 
     async def _checkout(self, *, writing: bool) -> AsyncConnection:
-        """A connection out of the pool. Raises ToolError when there is none to be had."""
+        """Take a connection from the pool. Raises ToolError if there is none."""
         from sqlalchemy import exc
 
         engine = self._engines.get(writing)
@@ -132,7 +132,7 @@ class Database:
             return await opening.start()
 
         try:
-            # Waiting for the pool, then connecting.
+            # The time for waiting for the pool plus the time for connecting.
             return await bounded(connect(), _cancel_connecting, 2 * self.settings.connect_timeout + 1)
         except OutOfTimeError:
             why = f"it did not answer within {self.settings.connect_timeout:g} s"
@@ -153,9 +153,9 @@ class Database:
             raise ToolError(self._text(Failure("unreachable", why), writing=writing)) from None
 
     async def _give_back(self, connection: AsyncConnection, *, usable: bool, tidy: bool) -> None:
-        """Give a connection back to the pool, clean; one that may not be is closed.
+        """Return a clean connection to the pool. A connection that may not be clean is closed.
 
-        What fails here has no caller to hear of it: the answer is there already, and the connection is not used again.
+        Errors here are not reported: the result is already known, and the connection is not used again.
         """
         with anyio.move_on_after(CLOSING), suppress(Exception):
             if usable and tidy:
@@ -177,7 +177,7 @@ class Database:
     def _out_of_time(self) -> ToolError:
         return ToolError(
             f"The statement took longer than {self.settings.statement_timeout:g} s and was stopped: "
-            "ask for less, with a condition or an aggregate say."
+            "reduce the result, for example with a condition or an aggregate."
         )
 
     def _text(self, failure: Failure, *, writing: bool) -> str:
@@ -190,8 +190,8 @@ class Database:
                 return str(self._out_of_time())
             case "lost":
                 why = f" ({failure.text.rstrip('.')})" if failure.text else ""
-                kept = "Whether it was committed is not known: look before you repeat it." if writing else "Try again."
-                return f"The database server closed the connection while the statement ran{why}. {kept}"
+                hint = "It may have been committed: check this before you repeat it." if writing else "Try again."
+                return f"The database server closed the connection while the statement ran{why}. {hint}"
             case "unreachable":
                 return f"The database {self.shown} cannot be used: {text}"
             case "busy":
@@ -209,7 +209,7 @@ class Database:
 
 
 async def _cancel_connecting(task: asyncio.Task[Any]) -> None:
-    """Give up connecting; a connection that was made all the same is given back."""
+    """Stop connecting. If a connection was made nevertheless, it is returned to the pool."""
     task.cancel()
     await asyncio.wait({task})
     if not task.cancelled() and task.exception() is None:
@@ -218,7 +218,7 @@ async def _cancel_connecting(task: asyncio.Task[Any]) -> None:
 
 def _why(error: BaseException) -> str:
     if isinstance(error, TypeError):
-        return "its URL has an option that the driver does not take"
+        return "its URL has an option that the driver does not know"
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, ConnectionRefusedError):

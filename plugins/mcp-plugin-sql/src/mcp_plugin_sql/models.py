@@ -1,4 +1,4 @@
-"""The results of the tools and resources, as pydantic models: what a client sees as the output schema."""
+"""The results of the tools and resources as pydantic models. A client sees them as output schemas."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ TableKind = Literal["table", "view"]
 
 
 class TableEntry(BaseModel):
-    """A table that can be asked about."""
+    """A table."""
 
-    name: str = Field(description="Its name; schema.table when it is not in the default schema.")
-    kind: TableKind = Field(description="table, or view (a materialized one too).")
+    name: str = Field(description="Its name; schema.table if it is not in the default schema.")
+    kind: TableKind = Field(description="table, or view (also for a materialized view).")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its first rows.")
-    sample_rows: int = Field(description="Most rows that this resource gives, asked with ?rows=N.")
+    sample_rows: int = Field(description="Most rows that this resource returns, with ?rows=N.")
 
 
 class TableName(BaseModel):
     """A table's name and kind."""
 
-    name: str = Field(description="Its name; schema.table when it is not in the default schema.")
+    name: str = Field(description="Its name; schema.table if it is not in the default schema.")
     kind: TableKind = Field(description="table or view.")
 
 
 class Tables(BaseModel):
     """The tables of the database."""
 
-    tables: list[TableName] = Field(description="Tables and views, by name.")
+    tables: list[TableName] = Field(description="Tables and views, sorted by name.")
     truncated: bool = Field(description="Whether there are more than are listed.")
 
 
@@ -40,7 +40,7 @@ class Column(BaseModel):
     type: str = Field(description="Its type, as the database calls it.")
     nullable: bool = Field(description="Whether it may be NULL.")
     default: str | None = Field(default=None, description="The SQL expression of its default value.")
-    comment: str | None = Field(default=None, description="What its owner says about it.")
+    comment: str | None = Field(default=None, description="Its comment in the database.")
 
 
 class ForeignKey(BaseModel):
@@ -56,18 +56,18 @@ class Index(BaseModel):
 
     name: str | None = Field(description="Its name.")
     columns: list[str] = Field(description="Its columns or expressions, in order.")
-    unique: bool = Field(description="Whether no two rows may be the same in them.")
+    unique: bool = Field(description="Whether two rows may not have the same values in them.")
 
 
 class TableSchema(BaseModel):
-    """What a table is made of."""
+    """The columns, keys and indexes of a table."""
 
     table: str = Field(description="The table.")
     kind: TableKind = Field(description="table or view.")
-    comment: str | None = Field(default=None, description="What its owner says about it.")
+    comment: str | None = Field(default=None, description="Its comment in the database.")
     columns: list[Column] = Field(description="Its columns, in order.")
     primary_key: list[str] = Field(description="The columns of the primary key.")
-    foreign_keys: list[ForeignKey] = Field(description="What it refers to.")
+    foreign_keys: list[ForeignKey] = Field(description="Its references to other tables.")
     indexes: list[Index] = Field(description="Its indexes and unique constraints.")
 
 
@@ -78,17 +78,17 @@ class QueryResult(BaseModel):
     rows: list[list[Any]] = Field(description="The rows, each in the order of the columns.")
     row_count: int = Field(description="Rows listed here.")
     truncated: bool = Field(description="Whether there are more rows than are listed.")
-    unseen_rows: int | None = Field(description="Rows not listed; null when there are too many to count.")
-    note: str = Field(default="", description="What to know of a truncated result.")
+    unseen_rows: int | None = Field(description="Rows not listed; null if there are too many to count.")
+    note: str = Field(default="", description="A note about a truncated result.")
 
 
 class ExecuteResult(BaseModel):
-    """What a change did."""
+    """The result of a change."""
 
-    rows_affected: int | None = Field(description="Rows changed; null where the database does not say.")
-    columns: list[str] = Field(description="The columns of what it returned (RETURNING), if anything.")
-    rows: list[list[Any]] = Field(description="The rows it returned.")
-    note: str = Field(default="", description="What to know of a truncated result.")
+    rows_affected: int | None = Field(description="Rows changed; null if the database does not report it.")
+    columns: list[str] = Field(description="The columns of the returned rows (RETURNING), if any.")
+    rows: list[list[Any]] = Field(description="The returned rows.")
+    note: str = Field(default="", description="A note about a truncated result.")
 
 
 class Plan(BaseModel):

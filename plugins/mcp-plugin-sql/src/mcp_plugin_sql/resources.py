@@ -1,4 +1,4 @@
-"""The resources: which tables there are, what they are made of, and their first rows."""
+"""The resources: the list of tables, their columns and their first rows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SCHEMA = "sql://tables/{table}/schema"
 SAMPLE = "sql://tables/{table}/sample{?rows}"
 
 ANY_NAME = ResourceSecurity(exempt_params={"table"})
-"""A table may be called `/` or `..`; its name is never a path."""
+"""A table's name may be `/` or `..`. It is never used as a path."""
 
 
 @plugin.resource("sql://tables", title="Tables", description="The tables and views of the database.", mime_type=JSON)
 async def tables(ctx: Sql) -> list[TableEntry]:
-    """All tables and views."""
+    """Return all tables and views."""
     with _as_resource_error():
         return [_entry(table, ctx.settings.max_rows) for table in await catalog.tables(ctx.state)]
 
@@ -36,7 +36,7 @@ async def tables(ctx: Sql) -> list[TableEntry]:
     security=ANY_NAME,
 )
 async def table_schema(table: str, ctx: Sql) -> TableSchema:
-    """What one table is made of."""
+    """Return the columns, keys and indexes of one table."""
     with _as_resource_error():
         return await catalog.describe(ctx.state, table)
 
@@ -44,12 +44,12 @@ async def table_schema(table: str, ctx: Sql) -> TableSchema:
 @plugin.resource(
     SAMPLE,
     title="First rows of a table",
-    description="Its first rows, 10 unless `rows` says otherwise; fewer when they take more than max_bytes.",
+    description="Its first rows, 10 or as many as `rows`; fewer if they need more than max_bytes.",
     mime_type=JSON,
     security=ANY_NAME,
 )
 async def table_sample(table: str, ctx: Sql, rows: int = 10) -> Sample:
-    """The first rows of one table."""
+    """Return the first rows of one table."""
     most = ctx.settings.max_rows
     if not 1 <= rows <= most:
         raise ResourceError(f"rows is {rows}: it must be from 1 to {most}.")
@@ -61,7 +61,7 @@ async def table_sample(table: str, ctx: Sql, rows: int = 10) -> Sample:
 @plugin.completion(SCHEMA, "table")
 @plugin.completion(SAMPLE, "table")
 async def complete_table(value: str, ctx: Sql) -> list[str]:
-    """The tables that begin as the user has typed, then those that have it elsewhere."""
+    """Return the tables that begin with the typed text, then those that contain it."""
     return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state)])
 
 

@@ -1,4 +1,4 @@
-"""The settings of `[plugins.sql.settings]`: which database, whether it may be written, how much a call may ask."""
+"""The settings of `[plugins.sql.settings]`: which database, whether it may be changed, and the limits of a call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mcp_plugin_sql.target import parse_url
 
 
 class Settings(BaseModel, extra="forbid"):
-    """What `[plugins.sql.settings]` may say.
+    """The keys of `[plugins.sql.settings]`.
 
-    A password written in `url` is moved to `password`, so that no representation of the settings shows it.
+    A password in `url` is moved to `password`, so that it is never shown with the settings.
     """
 
     url: str = Field(
@@ -22,27 +22,27 @@ class Settings(BaseModel, extra="forbid"):
         "mcp-host.toml), postgresql://user@host/database (or postgresql+psycopg://), mysql://user@host/database.",
     )
     password: SecretStr | None = Field(
-        default=None, description='The password, when it is not in the URL: { env = "PGPASSWORD" }, say.'
+        default=None, description='The password, if it is not in the URL; for example { env = "PGPASSWORD" }.'
     )
     writable: bool = Field(
         default=False, description="Also serve the tool `execute`, which changes the database. `query` stays read-only."
     )
     schemas: list[str] = Field(
         default_factory=list,
-        description="Schemas whose tables are listed besides those of the default one, as schema.table.",
+        description="Schemas whose tables are listed, too, as schema.table, besides those of the default schema.",
     )
     max_rows: int = Field(default=100, ge=1, le=10_000, description="Most rows in a query's result or a sample.")
     max_bytes: int = Field(
-        default=100_000, ge=1_000, le=50_000_000, description="Most bytes of JSON that the rows of a result may take."
+        default=100_000, ge=1_000, le=50_000_000, description="Most bytes of JSON for the rows of a result."
     )
     statement_timeout: float = Field(
         default=20.0, gt=0, le=3600, description="Seconds after which a statement is stopped."
     )
     connect_timeout: float = Field(
-        default=10.0, gt=0, le=300, description="Seconds that making, or waiting for, a connection may take."
+        default=10.0, gt=0, le=300, description="Most seconds for making a connection, and for waiting for one."
     )
     pool_size: int = Field(
-        default=5, ge=1, le=100, description="Most connections open at a time; as many again for `execute`."
+        default=5, ge=1, le=100, description="Most connections open at a time; as many more for `execute`."
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A statement with `:name` parameters, in the form each driver takes them."""
+"""Converts a statement with `:name` parameters to the form of each driver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp_host import ToolError
 Style = Literal["qmark", "numeric_dollar", "pyformat"]
 
 LONGEST: Final = 100_000
-"""Characters of a statement."""
+"""The most characters of a statement."""
 
 _PARAMETER = r"(?<![:\w$])(?::(?P<name>[A-Za-z_]\w*))"
 _COMMENTS = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
@@ -26,12 +26,12 @@ _TOKENS: Final = {
     ),
     "pyformat": re.compile(rf"{_ESCAPED}|#[^\n]*|{_COMMENTS}|{_PARAMETER}", re.DOTALL),
 }
-"""What to pass over, and what a parameter looks like, as each family of databases writes texts and comments."""
+"""Matches quoted texts and comments, which are skipped, and parameters, for each family of databases."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a driver takes parameters, and whose rules for quotes hold."""
+    """The form of a driver's parameters, and the rules for quotes."""
 
     quotes: Literal["qmark", "numeric_dollar", "pyformat"]
     style: Style
@@ -39,7 +39,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Statement:
-    """What is sent: the text, the values in the driver's form (None without parameters), and their names in order."""
+    """A statement to send: its text, the values in the driver's form (None without parameters), and their names."""
 
     text: str
     values: tuple[Any, ...] | dict[str, Any] | None
@@ -49,18 +49,18 @@ class Statement:
 def statement(sql: str, parameters: Mapping[str, Any] | None, dialect: Dialect) -> Statement:
     """Bind `:name` parameters.
 
-    A colon within quotes or a comment is left alone. Without parameters the text is sent exactly as it is. What may be
-    done is for the database to judge; a text that is misread here is at worst a statement it rejects.
+    A colon within quotes or a comment is not changed. Without parameters, the text is sent unchanged. The database
+    decides what is allowed. If a text is misread here, the database at worst rejects the statement.
 
     Raises:
-        ToolError: A parameter has no value, or a value no parameter; the text is too long or empty.
+        ToolError: A parameter has no value, a value has no parameter, or the text is too long or empty.
     """
     if not sql.strip():
         raise ToolError("The statement is empty: send one SQL statement.")
     if len(sql) > LONGEST:
         raise ToolError(f"The statement is {len(sql)} characters long: at most {LONGEST} are allowed.")
     if "\0" in sql:
-        raise ToolError("The statement holds a NUL character, which SQL does not allow.")
+        raise ToolError("The statement contains a NUL character, which SQL does not allow.")
     if not parameters:
         return Statement(sql, None)
     names: list[str] = []
@@ -105,5 +105,5 @@ def _match(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
     if unused:
         raise ToolError(
             f"The statement has no parameter {', '.join(f':{name}' for name in unused)}: "
-            "write each value's place as :name, outside of quotes."
+            "write :name, outside of quotes, for each value."
         )

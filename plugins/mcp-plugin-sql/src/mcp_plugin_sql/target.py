@@ -1,4 +1,4 @@
-"""What a database URL says: which kind of database, through which driver, where; the password apart from the rest."""
+"""Reads a database URL: the kind of database, the driver and the address, with the password kept separately."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from mcp_host import HostError
 
-Kind = Literal["sqlite", "postgresql", "mysql"]
+DatabaseKind = Literal["sqlite", "postgresql", "mysql"]
 
-SCHEMES: Final[Mapping[str, Kind]] = MappingProxyType(
+SCHEMES: Final[Mapping[str, DatabaseKind]] = MappingProxyType(
     {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
 )
 
-DRIVERS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
+DRIVERS: Final[Mapping[DatabaseKind, tuple[str, ...]]] = MappingProxyType(
     {"sqlite": ("aiosqlite",), "postgresql": ("asyncpg", "psycopg"), "mysql": ("aiomysql",)}
 )
-"""The drivers that can be used, the preferred one first."""
+"""The supported drivers, the preferred one first."""
 
 EXTRAS: Final = MappingProxyType({"asyncpg": "postgres", "psycopg": "psycopg", "aiomysql": "mysql"})
-"""The extra of this distribution that brings each driver."""
+"""The extra of this distribution that installs each driver."""
 
 _URL = re.compile(
     r"(?P<kind>\w+)(?:\+(?P<driver>\w+))?://"
-    # As SQLAlchemy has it: a password may hold anything but an @.
+    # As in SQLAlchemy, a password may contain anything but an @.
     r"(?:(?P<user>[^:/@]*)(?::(?P<password>[^@]*))?@)?"
     r"(?P<host>\[[^\]]*\]|[^/:?]*)(?::(?P<port>\d+))?"
     r"(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
@@ -39,15 +39,15 @@ _FORMS: Final = "a path, sqlite:///path, postgresql://user@host/database or mysq
 
 
 class MissingDriverError(HostError):
-    """The package that talks to this kind of database is not installed."""
+    """The driver for this kind of database is not installed."""
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """A database URL, taken apart. `url` is without the password; `database` is a file's path for SQLite."""
+    """The parts of a database URL. `url` is without the password. For SQLite, `database` is the file's path."""
 
     url: str
-    kind: Kind
+    kind: DatabaseKind
     database: str
     driver: str | None = None
     user: str | None = None
@@ -58,7 +58,7 @@ class Parsed:
 
     @property
     def shown(self) -> str:
-        """The database in a few words that hold no secret."""
+        """A short description of the database without secrets."""
         if self.kind == "sqlite":
             return self.database
         port = f":{self.port}" if self.port else ""
@@ -66,22 +66,22 @@ class Parsed:
 
 
 def parse_url(text: str) -> Parsed:
-    """Take a URL, or the path of a SQLite file, apart. Raises ValueError, whose text holds nothing of the URL."""
+    """Read a URL or the path of a SQLite file. Raises ValueError with a text that contains nothing of the URL."""
     if "://" not in text:
         return Parsed(text, "sqlite", _file(text))
     match = _URL.fullmatch(text)
     if match is None:
-        raise ValueError(f"this is no database URL: write {_FORMS}")
+        raise ValueError(f"this is not a database URL: write {_FORMS}")
     kind = SCHEMES.get(match["kind"])
     if kind is None:
         raise ValueError(f"this kind of database is not known: write {_FORMS}")
     driver = match["driver"]
     if driver is not None and driver not in DRIVERS[kind]:
         known = " or ".join(f"{match['kind']}+{name}://" for name in DRIVERS[kind])
-        raise ValueError(f"this driver is not one that can be used: write {known}, or leave it out")
+        raise ValueError(f"this driver is not supported: write {known}, or leave it out")
     if kind == "sqlite":
         if match["host"] or match["query"] or match["user"]:
-            raise ValueError("a SQLite URL is sqlite:///path, or sqlite:////path for an absolute path, and no more")
+            raise ValueError("a SQLite URL is only sqlite:///path, or sqlite:////path for an absolute path")
         return Parsed(text, kind, _file(match["database"] or ""))
     pairs = parse_qsl(match["query"] or "", keep_blank_values=True)
     passwords = [value for key, value in pairs if key in ("password", "passwd")]
@@ -101,10 +101,10 @@ def parse_url(text: str) -> Parsed:
 
 
 def driver_of(parsed: Parsed) -> str:
-    """The driver to use: the one the URL names, else the first that is installed.
+    """Return the driver in the URL, else the first driver that is installed.
 
     Raises:
-        MissingDriverError: It is not installed; its hint is the command that installs it.
+        MissingDriverError: The driver is not installed. The hint is the command that installs it.
     """
     candidates = (parsed.driver,) if parsed.driver else DRIVERS[parsed.kind]
     for driver in candidates:
@@ -119,7 +119,7 @@ def driver_of(parsed: Parsed) -> str:
 
 
 def file_of(parsed: Parsed, base_dir: Path) -> Path:
-    """The SQLite file, absolute."""
+    """Return the absolute path of the SQLite file."""
     return (base_dir / Path(parsed.database).expanduser()).absolute()
 
 

@@ -1,4 +1,4 @@
-"""The values of a database in JSON: a number is one only where every reader keeps it exactly."""
+"""Converts a database's values to JSON. A number stays a number only if every JSON reader keeps it exactly."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ LARGEST_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
 EXACT_DIGITS: Final = 15
-"""Significant digits of a decimal that a double gives back unchanged."""
+"""How many significant digits of a decimal a double keeps."""
 
 LONGEST_TEXT: Final = 10_000
-"""Characters of one cell that are shown."""
+"""The most characters of one cell."""
 
 LONGEST_BYTES: Final = 1_000
-"""Bytes of one binary cell that are shown."""
+"""The most bytes of one binary cell."""
 
 
 def to_json(value: Any) -> Any:
-    """The value as JSON can say it.
+    """Return the value as JSON.
 
-    Integers beyond 2^53 - 1 and decimals of more than 15 digits become text with all their digits; NaN and infinities
-    the texts `NaN`, `Infinity`, `-Infinity`; dates and times ISO 8601; bytes `{"base64": ..., "bytes": length}`. Long
-    texts and bytes are cut, and say so.
+    Integers beyond 2^53 - 1 and decimals of more than 15 digits become text with all their digits. NaN and infinities
+    become the texts `NaN`, `Infinity`, `-Infinity`. Dates and times become ISO 8601. Bytes become
+    `{"base64": ..., "bytes": length}`. Long texts and bytes are cut and marked.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -73,7 +73,7 @@ def _bytes(value: bytes) -> dict[str, Any]:
 
 
 def _duration(value: datetime.timedelta) -> str:
-    """Hours, minutes and seconds, as MySQL writes a TIME: the hours may be more than 24, and negative."""
+    """Return hours, minutes and seconds, as MySQL writes a TIME. There may be more than 24 hours, or a minus sign."""
     total = abs(value)
     seconds = total.days * 86_400 + total.seconds
     fraction = f".{total.microseconds:06}" if total.microseconds else ""
@@ -82,7 +82,7 @@ def _duration(value: datetime.timedelta) -> str:
 
 
 def _range(value: Any) -> str:
-    """A range of asyncpg's or psycopg's, as PostgreSQL writes it."""
+    """Return a range of asyncpg or psycopg as PostgreSQL writes it."""
     if value.isempty:
         return "empty"
     lower, upper = ("" if bound is None else str(to_json(bound)) for bound in (value.lower, value.upper))
@@ -90,6 +90,6 @@ def _range(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    # A text that is not UTF-8 (SQLite keeps any bytes as TEXT) may have become lone surrogates, which JSON cannot say.
+    # Text that is not UTF-8 (SQLite allows any bytes in TEXT) may have lone surrogates, which JSON does not allow.
     value = value.encode("utf-8", "replace").decode()
     return value if len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}... ({len(value)} characters)"

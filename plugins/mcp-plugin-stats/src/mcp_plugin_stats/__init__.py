@@ -1,8 +1,8 @@
 """Statistics for mcp-host: figures, read-only SQL and charts over data sets in CSV, Parquet and JSON files.
 
-`settings` what may be configured · `app` the plugin and its lifespan · `tools/`, `resources`, `prompts`, `checks` what
-is served · `models` their results · `engine`, `shipped` the data sets · `sandbox`, `admission`, `session`, `stopping`
-how DuckDB is kept in bounds · `arithmetic`, `values`, `charts` plain functions.
+`settings` has the settings · `app` the plugin and its lifespan · `tools/`, `resources`, `prompts` and `checks` are what
+is served · `models` has their results · `engine` and `shipped` have the data sets · `sandbox`, `admission`, `session`
+and `stopping` limit what DuckDB may do · `arithmetic`, `values` and `charts` are plain functions.
 """
 
 from mcp_plugin_stats import checks, prompts, resources, tools

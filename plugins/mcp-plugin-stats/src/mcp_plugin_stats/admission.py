@@ -1,8 +1,8 @@
-"""Which SQL a caller may run: one SELECT over the data sets, judged on the tree that DuckDB's own parser makes of it.
+"""Decides which SQL a caller may run: one SELECT over the data sets. It checks the tree of DuckDB's own parser.
 
-The engine refuses writes and files by itself (see `sandbox`). This keeps out what it would let through: functions that
-change or show the engine's state, and functions that make one huge value out of a number, whose memory is not
-counted by DuckDB's limit. And it finds the data sets a query names, so that they can be loaded.
+The engine itself refuses writes and files (see `sandbox`). This module also refuses functions that change or show the
+engine's state, and functions that make a huge value from a number, because DuckDB's memory limit does not count such a
+value. It also finds the data sets that a query names, so that they can be loaded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import duckdb
 
 LONGEST = 20_000
-"""Characters of SQL."""
+"""The most characters of a query."""
 
 QUERIES = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
-"""The nodes of a tree that reads. DuckDB 2 also has ..._QUERY_NODE for INSERT, UPDATE and DELETE within WITH."""
+"""The nodes that only read. DuckDB 2 also has ..._QUERY_NODE for INSERT, UPDATE and DELETE within WITH."""
 
 TABLE_FUNCTIONS = frozenset(("range", "generate_series", "unnest"))
 
@@ -31,22 +31,22 @@ GROWING = frozenset(
         *("list_resize", "array_resize"),
     )
 )
-"""Scalar functions whose result is as large as a number says."""
+"""Scalar functions whose result has a size given by a number."""
 
 INTERNAL = frozenset(("current_setting", "getenv", "getvariable", "write_log", "nextval", "currval"))
-"""Scalar functions about the engine rather than the data."""
+"""Scalar functions that show the engine's state, not the data."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """SQL that may be run: the text without a closing semicolon, and the tables it names, in the order of the text."""
+    """An allowed query: its text without a final semicolon, and the tables that it names, in the order of the text."""
 
     sql: str
     tables: tuple[str, ...]
 
 
 def admit(connection: duckdb.DuckDBPyConnection, sql: str) -> Query:
-    """The query, if it is one that only reads data sets. Raises ToolError that says what is not allowed."""
+    """Return the query if it only reads data sets. Raises ToolError with the reason if it is not allowed."""
     if len(sql) > LONGEST:
         raise ToolError(f"The query is {len(sql)} characters long: at most {LONGEST} are allowed.")
     tree = _tree(connection, sql)
@@ -83,7 +83,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
         message = str(answer.get("error_message", ""))
         if "Only SELECT" in message or "CTE needs a SELECT" in message:
             raise ToolError("Only SELECT is allowed (WITH, DESCRIBE and SUMMARIZE too): the data sets are read-only.")
-        raise ToolError(f"The query is not SQL as DuckDB speaks it: {message}.")
+        raise ToolError(f"The query is not valid SQL for DuckDB: {message}.")
     statements = answer.get("statements", [])
     if len(statements) != 1:
         raise ToolError(f"Send exactly one SELECT: there are {len(statements)} statements in the query.")
@@ -91,7 +91,7 @@ def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, those before it in the text first; the call of a table function only as such."""
+    """Yield every object of the tree in the order of the text. A table function's call is not yielded separately."""
     waiting = [tree]
     while waiting:
         item = waiting.pop()
@@ -112,19 +112,19 @@ def _name(function: Any) -> str:
 def _admit_table_function(name: str) -> None:
     if name not in TABLE_FUNCTIONS:
         allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-        raise ToolError(f"{name}() is not allowed in FROM: a query reads data sets, no files (allowed: {allowed}).")
+        raise ToolError(f"{name}() is not allowed in FROM: a query reads only data sets (allowed: {allowed}).")
 
 
 def _admit_function(name: str) -> None:
     if name in GROWING:
         hint = " Use it in FROM instead." if name in TABLE_FUNCTIONS else ""
-        raise ToolError(f"{name}() is not allowed: it makes a value of any size.{hint}")
+        raise ToolError(f"{name}() is not allowed: it can make a value of any size.{hint}")
     if name in INTERNAL or name.startswith(("pg_", "duckdb_", "json_execute", "json_serialize_sql")):
         raise ToolError(f"{name}() is not allowed: it is not about the data.")
 
 
 def _without_semicolon(sql: str) -> str:
-    """The text up to the semicolon that ends the only statement: what follows are comments."""
+    """Return the text before the semicolon at the end of the only statement. Only comments can follow it."""
     import duckdb
 
     raw = sql.encode()

@@ -13,7 +13,7 @@ from mcp_plugin_stats.shipped import shipped_files
 
 @asynccontextmanager
 async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Engine]:
-    """Hold the engine while the plugin serves. It opens DuckDB when first asked, and closes it here."""
+    """Keep the engine while the plugin serves. It opens DuckDB at the first query; DuckDB is closed here."""
     with shipped_files() as shipped:
         engine = Engine(plugin.settings, plugin.host.base_dir, shipped, plugin.log)
         try:

@@ -1,4 +1,4 @@
-"""Statistics of a plain list of numbers: exact for integers, refused by name where a number cannot be used."""
+"""Statistics of a list of numbers: exact for integers, with a clear error for a number that cannot be used."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mcp_plugin_stats.values import rounded
 Number = int | float
 
 LARGEST = int(1.7976931348623157e308)
-"""The largest double: no number may be further from zero, since few programs can read one in JSON."""
+"""The largest double. No number may be further from zero, because few programs can read such a number in JSON."""
 
 LEAST: dict[Operation, int] = {"count": 0, "variance": 2, "stdev": 2}
-"""How many numbers an operation needs, where that is not one."""
+"""How many numbers an operation needs, if it does not need exactly one."""
 
 
 def calculate(numbers: Sequence[Number], operation: Operation, digits: int) -> Statistics:
-    """The figure asked for. Raises ToolError when the numbers do not allow it."""
+    """Return the result of the operation. Raises ToolError if the numbers do not allow it."""
     _check(numbers, operation)
     count = len(numbers)
     if operation == "count":
@@ -37,7 +37,7 @@ def calculate(numbers: Sequence[Number], operation: Operation, digits: int) -> S
     except OverflowError:
         raise ToolError(
             f"Overflow: the {operation} of these numbers is beyond 1.8e308, the largest a result can be. "
-            "Use smaller numbers, in a larger unit say."
+            "Use smaller numbers, for example in a larger unit."
         ) from None
 
 
@@ -55,7 +55,7 @@ def _check(numbers: Sequence[Number], operation: Operation) -> None:
 
 
 def _figure(numbers: Sequence[Number], operation: Operation) -> Fraction:
-    """Exact rational arithmetic: no rounding on the way, and no silent infinity."""
+    """Calculate with exact fractions, so that nothing is rounded and nothing becomes infinite."""
     match operation:
         case "sum":
             return sum(map(Fraction, numbers), Fraction(0))
@@ -76,7 +76,7 @@ def _figure(numbers: Sequence[Number], operation: Operation) -> Fraction:
 def _root(variance: Fraction) -> float:
     if variance <= LARGEST:
         return math.sqrt(variance)
-    # Too large for a double before the root is taken, but perhaps not after it.
+    # The variance is too large for a double, but its root may not be.
     return math.sqrt(variance / 2**1024) * 2.0**512
 
 
@@ -86,7 +86,7 @@ def _quartiles(numbers: Sequence[Number]) -> list[Fraction]:
 
 
 def _cut(ordered: Sequence[Number], part: Fraction) -> Fraction:
-    """Linear interpolation between the sorted numbers, as spreadsheets, numpy and DuckDB's quantile_cont do it."""
+    """Interpolate linearly between the sorted numbers, like spreadsheets, numpy and DuckDB's quantile_cont."""
     position = part * (len(ordered) - 1)
     below = math.floor(position)
     low, high = Fraction(ordered[below]), Fraction(ordered[min(below + 1, len(ordered) - 1)])

@@ -1,4 +1,4 @@
-"""Draws bars as a PNG with matplotlib's object-oriented interface, which keeps no global state and needs no display."""
+"""Draws bars as a PNG with matplotlib's object-oriented interface. It has no global state and needs no display."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import warnings
 from dataclasses import dataclass
 
 LONGEST_LABEL = 80
-"""Characters of a title or label that are drawn."""
+"""The most characters of a title or label."""
 
 _drawing = threading.Lock()
-"""Matplotlib's font cache is shared by all figures and not made for threads."""
+"""All figures share matplotlib's font cache, which is not safe for threads."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Bars:
 
 
 def png(bars: Bars) -> bytes:
-    """The picture, 800 by 500 pixels."""
+    """Return the image, 800 by 500 pixels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     with _drawing, warnings.catch_warnings():
-        # A character that the font lacks is drawn as a box: not worth a line in the log for each.
+        # A character that is missing in the font is drawn as a box. This needs no warning in the log.
         warnings.filterwarnings("ignore", message="Glyph")
         figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
         FigureCanvasAgg(figure)

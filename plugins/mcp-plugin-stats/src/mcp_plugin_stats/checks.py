@@ -1,4 +1,4 @@
-"""What `mcp-host check` asks: whether the configured data files are there."""
+"""The check for `mcp-host check`: the configured data files exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcp_plugin_stats.settings import Settings
 
 @plugin.check("the data files are there")
 def files_are_there(context: PluginContext[Settings]) -> str | None:
-    """The data sets whose file is missing or empty; the others are served all the same."""
+    """Return the data sets whose file is missing or empty. The others are still served."""
     bad = []
     for name, file in context.settings.files.items():
         path = context.host.base_dir / Path(file.path).expanduser()

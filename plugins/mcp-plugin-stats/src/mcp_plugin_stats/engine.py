@@ -1,4 +1,4 @@
-"""The plugin's state: the data sets, loaded at first use, and the DuckDB database that answers about them."""
+"""The plugin's state: the data sets, loaded at first use, and the DuckDB database for queries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AT_ONCE = 4
-"""Queries that run at the same time; more wait."""
+"""How many queries run at the same time. More queries wait."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Column:
 
     @property
     def numeric(self) -> bool:
-        """Whether figures can be made of it."""
+        """Whether the column contains numbers."""
         return self.kind in NUMBERS
 
 
@@ -55,7 +55,10 @@ class Dataset:
     columns: tuple[Column, ...]
 
     def column(self, name: str, *, numeric: bool = False) -> Column:
-        """The column of this name, upper or lower case when that is clear. Raises ToolError that lists the columns."""
+        """Return the column with this name. If only one column matches, the case is ignored.
+
+        Raises ToolError with a list of the columns.
+        """
         same = [column for column in self.columns if column.name == name]
         same = same or [column for column in self.columns if column.name.lower() == name.lower()]
         if len(same) != 1:
@@ -72,7 +75,7 @@ class Dataset:
 
     @property
     def numbers(self) -> list[str]:
-        """The names of the columns that hold numbers."""
+        """The names of the columns with numbers."""
         return [column.name for column in self.columns if column.numeric]
 
 
@@ -88,7 +91,7 @@ class _Source:
 
 
 class Engine:
-    """What the plugin's lifespan owns. Nothing is read, and DuckDB is not imported, before the first question."""
+    """The plugin's state. It reads no file and does not import DuckDB before the first request."""
 
     def __init__(
         self, settings: Settings, base_dir: Path, shipped: Mapping[str, DatasetFile], log: logging.Logger
@@ -103,16 +106,16 @@ class Engine:
 
     @property
     def names(self) -> list[str]:
-        """The data sets, in the order of the settings; those that came with the plugin last."""
+        """The data sets in the order of the settings, then those that came with the plugin."""
         return [source.name for source in self._sources.values()]
 
     def about(self, name: str) -> tuple[DatasetFile, str]:
-        """A data set's file, and where it came from as configured. Raises ToolError for an unknown name."""
+        """Return a data set's file, and its source as configured. Raises ToolError for an unknown name."""
         source = self._source(name)
         return source.file, source.shown
 
     async def dataset(self, name: str) -> Dataset:
-        """The data set, loaded now if it was not. Raises ToolError when there is none or its file cannot be read."""
+        """Return a data set, loaded if necessary. Raises ToolError if it is unknown or its file cannot be read."""
         source = self._source(name)
         async with source.loading:
             if source.loaded is None:
@@ -120,10 +123,9 @@ class Engine:
             return source.loaded
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in a worker thread, in a read-only transaction of its own.
+        """Do `work` in a worker thread, in its own read-only transaction.
 
-        It is interrupted when the call is cancelled or `query_timeout` is over. Raises ToolError for what
-        DuckDB refuses.
+        It is interrupted if the call is cancelled or `query_timeout` is over. Raises ToolError for DuckDB's errors.
         """
         connection = await self._open()
         async with self._slots:
@@ -133,15 +135,15 @@ class Engine:
             except OutOfTimeError:
                 raise ToolError(
                     f"The query took longer than {self.settings.query_timeout:g} s and was stopped: "
-                    "ask for less, with a condition or an aggregate say."
+                    "reduce the result, for example with a condition or an aggregate."
                 ) from None
             finally:
                 if session.fatal:
-                    self._log.error("DuckDB failed and is opened anew")
+                    self._log.error("DuckDB failed and is opened again")
                     await self._forget(connection)
 
     async def query(self, sql: str) -> Table:
-        """The first `max_rows` rows of a caller's SELECT. Raises ToolError for what may not, or cannot, be run."""
+        """Return the first `max_rows` rows of a caller's SELECT. Raises ToolError if it is not allowed or fails."""
         connection = await self._open()
         query = await anyio.to_thread.run_sync(_admitted, connection, sql)
         for table in query.tables:
@@ -186,7 +188,7 @@ class Engine:
             why = reason(error, self.settings.memory_limit)
             if why is None:
                 raise
-            # What follows LINE quotes SQL of the plugin's own.
+            # The text after LINE quotes the plugin's own SQL.
             why = why.partition("\nLINE ")[0]
             for real in (str(source.path), glob.escape(str(source.path))):
                 why = why.replace(real, source.shown)

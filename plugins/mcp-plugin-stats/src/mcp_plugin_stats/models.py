@@ -1,4 +1,4 @@
-"""The results of the tools, as pydantic models: what a client sees as the output schema."""
+"""The results of the tools as pydantic models. A client sees them as output schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Method = Literal["pearson", "spearman"]
 
 
 class Quartiles(BaseModel):
-    """Where a quarter, half and three quarters of the values lie below."""
+    """The values below which a quarter, half and three quarters of all values are."""
 
     q1: int | float | None = Field(description="First quartile.")
     median: int | float | None = Field(description="Second quartile.")
@@ -22,11 +22,11 @@ class Quartiles(BaseModel):
 
 
 class Statistics(BaseModel):
-    """One figure of a list of numbers."""
+    """One statistic of a list of numbers."""
 
     operation: Operation = Field(description="What was calculated.")
     count: int = Field(description="How many numbers there were.")
-    value: int | float | None = Field(description="The figure; null for quantiles.")
+    value: int | float | None = Field(description="The result; null for quantiles.")
     quantiles: Quartiles | None = Field(default=None, description="The quartiles, when operation is quantiles.")
 
 
@@ -34,11 +34,11 @@ class TopValue(BaseModel):
     """A value and how often it occurs."""
 
     value: Any = Field(description="The value.")
-    count: int = Field(description="In how many rows it is.")
+    count: int = Field(description="In how many rows it occurs.")
 
 
 class ColumnSummary(BaseModel):
-    """What one column holds."""
+    """A summary of one column."""
 
     name: str = Field(description="The column's name.")
     type: str = Field(description="DuckDB's type of the column.")
@@ -55,7 +55,7 @@ class ColumnSummary(BaseModel):
 
 
 class DatasetDescription(BaseModel):
-    """What a data set holds, column by column."""
+    """A summary of a data set, column by column."""
 
     dataset: str = Field(description="The data set.")
     rows: int = Field(description="Rows in it.")
@@ -63,13 +63,11 @@ class DatasetDescription(BaseModel):
 
 
 class Correlation(BaseModel):
-    """How two columns go together."""
+    """The correlation of two columns."""
 
     a: str = Field(description="One column.")
     b: str = Field(description="The other column.")
-    correlation: float | None = Field(
-        description="From -1 to 1; null where it has no meaning, as for a constant column."
-    )
+    correlation: float | None = Field(description="From -1 to 1; null if it has no meaning, as for a constant column.")
     rows: int = Field(description="Rows in which both columns have a finite value.")
 
 
@@ -82,9 +80,9 @@ class Correlations(BaseModel):
 
 
 class Group(BaseModel):
-    """One group's figure."""
+    """The aggregate of one group."""
 
-    key: list[Any] = Field(description="The values of the `by` columns, in their order; null where there is none.")
+    key: list[Any] = Field(description="The values of the `by` columns, in their order; null for a missing value.")
     value: Scalar = Field(description="The aggregate of the group.")
     rows: int = Field(description="Rows in the group.")
 
@@ -117,15 +115,15 @@ class QueryResult(BaseModel):
 
 
 class DatasetEntry(BaseModel):
-    """One data set that can be asked about."""
+    """One data set."""
 
     name: str = Field(description="Its name in tools and in SQL.")
     description: str = Field(description="What the data are.")
     format: str = Field(description="The file's format.")
-    source: str = Field(description="The file, as configured, or where it was shipped from.")
+    source: str = Field(description="The file as configured, or the plugin that contains it.")
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its first rows.")
-    sample_rows: int = Field(description="Most rows that this resource gives, asked with ?rows=N.")
+    sample_rows: int = Field(description="Most rows that this resource returns, with ?rows=N.")
 
 
 class DatasetSchema(BaseModel):

@@ -1,4 +1,4 @@
-"""The prompt: how to go about analysing a data set, with its name completed."""
+"""The prompt for analysing a data set, with completion of the data set's name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Analyse the data set `{name}`.{about}
 1. Call describe_dataset for `{name}`: note the columns, missing values and anything that looks wrong.
 2. Call correlate, and group_by for the columns that make groups, where the description suggests a relation.
 3. Draw a histogram of the columns that matter; use query_dataset for what the other tools do not answer.
-4. Report what you found: the figures, how many rows they rest on, and what the data cannot tell.
+4. Report what you found: the figures, the number of rows behind them, and what the data do not show.
 
 {question}"""
 
@@ -30,17 +30,17 @@ def analyze_dataset(
     ctx: Stats,
     question: Annotated[str, Field(description="What you want to know, if anything in particular.")] = "",
 ) -> str:
-    """Analyse a data set step by step, with a question in mind if there is one."""
+    """Analyse a data set step by step, with or without a question."""
     try:
         file, _ = ctx.state.about(dataset)
     except ToolError as error:
         raise MCPError(INVALID_PARAMS, str(error)) from None
     name = next(name for name in ctx.state.names if name.lower() == dataset.lower())
-    asked = f"The question is: {question}" if question else "Say what stands out."
+    asked = f"The question is: {question}" if question else "Report what is unusual."
     return STEPS.format(name=name, about=f" {file.description}" if file.description else "", question=asked)
 
 
 @plugin.completion("analyze_dataset", "dataset")
 def complete_dataset(value: str, ctx: Stats) -> list[str]:
-    """The data sets whose names contain what the user has typed."""
+    """Return the data sets whose names contain the typed text."""
     return completed(value, ctx.state.names)

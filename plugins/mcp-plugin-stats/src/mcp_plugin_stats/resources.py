@@ -1,4 +1,4 @@
-"""The resources: which data sets there are, their columns, and their first rows."""
+"""The resources: the list of data sets, their columns and their first rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ JSON = "application/json"
 
 
 @plugin.resource(
-    "stats://datasets", title="Data sets", description="The data sets that can be asked about.", mime_type=JSON
+    "stats://datasets", title="Data sets", description="The data sets that can be queried.", mime_type=JSON
 )
 def datasets(ctx: Stats) -> list[DatasetEntry]:
-    """The data sets, none of which is loaded for this."""
+    """Return the data sets. This does not load them."""
     return [_entry(ctx.state, name) for name in ctx.state.names]
 
 
@@ -30,7 +30,7 @@ def datasets(ctx: Stats) -> list[DatasetEntry]:
     mime_type=JSON,
 )
 async def dataset_schema(name: str, ctx: Stats) -> DatasetSchema:
-    """The columns of one data set."""
+    """Return the columns of one data set."""
     with _as_resource_error(ctx.state, name):
         data = await ctx.state.dataset(name)
         columns = [ColumnType(name=column.name, type=column.type) for column in data.columns]
@@ -40,11 +40,11 @@ async def dataset_schema(name: str, ctx: Stats) -> DatasetSchema:
 @plugin.resource(
     "stats://datasets/{name}/sample{?rows}",
     title="First rows of a data set",
-    description="Its first rows, 10 unless `rows` says otherwise.",
+    description="Its first rows, 10 or as many as `rows`.",
     mime_type=JSON,
 )
 async def dataset_sample(name: str, ctx: Stats, rows: int = 10) -> Sample:
-    """The first rows of one data set."""
+    """Return the first rows of one data set."""
     most = ctx.settings.max_rows
     if not 1 <= rows <= most:
         raise ResourceError(f"rows is {rows}: it must be from 1 to {most}.")
@@ -57,12 +57,12 @@ async def dataset_sample(name: str, ctx: Stats, rows: int = 10) -> Sample:
 @plugin.completion("stats://datasets/{name}/schema", "name")
 @plugin.completion("stats://datasets/{name}/sample{?rows}", "name")
 def complete_name(value: str, ctx: Stats) -> list[str]:
-    """The data sets that begin as the user has typed, then those that have it elsewhere."""
+    """Return the data sets that begin with the typed text, then those that contain it."""
     return completed(value, ctx.state.names)
 
 
 def completed(value: str, names: list[str]) -> list[str]:
-    """The names that contain `value`, those that begin with it first."""
+    """Return the names that contain `value`. Names that begin with it come first."""
     typed = value.lower()
     found = [name for name in names if typed in name.lower()]
     return sorted(found, key=lambda name: not name.lower().startswith(typed))

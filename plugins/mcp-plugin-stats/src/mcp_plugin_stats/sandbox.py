@@ -1,9 +1,9 @@
-"""The DuckDB database that answers: in memory, without files or network, over read-only copies of the data files.
+"""The DuckDB database for queries: in memory, without files or network, over read-only copies of the data files.
 
-Every data file is read once, by `copy_file`, into a database file in a private folder; the answering database attaches
-these READ_ONLY and may open files in that folder only (`allowed_directories`, with `enable_external_access` off and
-`lock_configuration` on: DuckDB's documentation, "Securing DuckDB"). So whatever SQL is run, the user's own
-files are out of its reach and the copies cannot be changed.
+Every data file is read once into a database file in a private folder. The database for queries attaches these files
+READ_ONLY and may open only files in that folder (`allowed_directories`, with `enable_external_access` off and
+`lock_configuration` on: DuckDB's documentation, "Securing DuckDB"). So no SQL can reach the user's own files or change
+the copies.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _config(memory_limit: str) -> dict[str, Any]:
 
 
 def open_sandbox(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    """An empty database that can open nothing but what is in `folder`, and whose settings are locked."""
+    """Return an empty database that can open only files in `folder`. Its settings are locked."""
     import duckdb
 
     connection = duckdb.connect(":memory:", config=_config(memory_limit))
@@ -47,14 +47,14 @@ def open_sandbox(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
 
 
 def attach(connection: duckdb.DuckDBPyConnection, name: str, copy: Path) -> None:
-    """Make a copied file a view called `name`. The database's own name has a space, so no data set can have it."""
+    """Make a copied file a view called `name`. The file's database name has a space, so no data set has this name."""
     database = quoted(f"copy {copy.stem}")
     connection.execute(f"ATTACH IF NOT EXISTS {literal(str(copy))} AS {database} (READ_ONLY)")
     connection.execute(f"CREATE OR REPLACE VIEW main.{quoted(name)} AS SELECT * FROM {database}.main.data")
 
 
 class Copying:
-    """One data file on its way into a database file of its own."""
+    """Copies one data file into a database file."""
 
     def __init__(self, file: DatasetFile, source: Path, target: Path, memory_limit: str) -> None:
         self._file = file
@@ -65,7 +65,7 @@ class Copying:
         self._stopped = False
 
     def stop(self) -> None:
-        """Interrupt the reading, wherever it is: it may just have ended."""
+        """Interrupt the copy. It may already have ended."""
         self._stopped = True
         if self._connection is not None:
             import duckdb
@@ -74,7 +74,7 @@ class Copying:
                 self._connection.interrupt()
 
     def run(self) -> None:
-        """Copy the file. Raises OSError or duckdb.Error, and leaves no half copy behind."""
+        """Copy the file. Raises OSError or duckdb.Error; then the incomplete copy is removed."""
         import duckdb
 
         if self._source.is_dir():
@@ -96,12 +96,12 @@ class Copying:
 
 
 def reader(file: DatasetFile) -> str:
-    """The table function that reads a file of this format; the path is its parameter."""
+    """Return the table function that reads a file of this format. The path is its parameter."""
     match file.read_as:
         case "csv" | "tsv":
             nulls = ", ".join(literal(text) for text in file.null_values)
-            # sample_size: types are found from all rows, not the first 20,480. skip: no line is taken for a preamble,
-            # which would lose the rows before a ragged one without a word.
+            # sample_size: types are found from all rows, not from the first 20,480. skip: no line is read as a
+            # preamble, because then rows before an irregular row would be lost without a warning.
             options = f"sample_size = -1, skip = 0, hive_partitioning = false, nullstr = [{nulls}]"
             return f"read_csv(?, {options}{', delim = chr(9)' if file.read_as == 'tsv' else ''})"
         case "parquet":

@@ -1,4 +1,4 @@
-"""One read-only transaction on the answering database, used by one worker thread and stoppable from another."""
+"""One read-only transaction on the database for queries, used by one thread. Another thread can stop it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST_REASON = 400
-"""Characters of a message of DuckDB's that are passed on."""
+"""The most characters of DuckDB's messages in an error."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a query, fit for JSON. `columns` are names and types."""
+    """The rows of a query as JSON values. `columns` are names and types."""
 
     columns: list[tuple[str, str]]
     rows: list[list[Any]]
@@ -30,7 +30,7 @@ class Table:
 
 
 class Session:
-    """A cursor of its own: DuckDB's connections may not be shared by threads, its cursors each belong to one."""
+    """A cursor for one thread: threads may not share a connection of DuckDB, but each may have a cursor."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, memory_limit: str) -> None:
         self.fatal = False
@@ -39,13 +39,13 @@ class Session:
         self._stopped = False
 
     def stop(self) -> None:
-        """Interrupt what runs, and let nothing further start. May be called from any thread, any number of times."""
+        """Interrupt the running query, and start no more. May be called from any thread, any number of times."""
         self._stopped = True
         with contextlib.suppress(Exception):
             self._cursor.interrupt()
 
     def run(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in a transaction that cannot write, and end it. Raises ToolError for what DuckDB refuses."""
+        """Do `work` in a transaction that cannot write, and end it. Raises ToolError for DuckDB's errors."""
         import duckdb
 
         try:
@@ -60,26 +60,26 @@ class Session:
             self._cursor.close()
 
     def select(self, sql: str, limit: int) -> Table:
-        """The first `limit` rows of a SELECT, and whether there are more."""
+        """Return the first `limit` rows of a SELECT, and whether there are more."""
         relation = self._relation(sql)
         kinds = [str(kind.id) for kind in relation.types]
         columns = list(zip(relation.columns, [str(kind) for kind in relation.types], strict=True))
-        # By position: names may occur twice.
+        # Columns are selected by position, because names may occur twice.
         fields = ", ".join(f"{portable(f'#{n}', kind)} AS c{n}" for n, kind in enumerate(kinds, 1))
         rows = relation.limit(limit + 1).project(fields).fetchall()
         cells = [[to_json(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in rows[:limit]]
         return Table(columns, cells, len(rows) > limit)
 
     def row(self, sql: str) -> list[Any]:
-        """The first row of a SELECT that has one."""
+        """Return the first row of a SELECT. There must be one."""
         return list(self.select(sql, 1).rows[0])
 
     def value(self, sql: str) -> Any:
-        """The first value of a SELECT that has one."""
+        """Return the first value of a SELECT. There must be one."""
         return self.row(sql)[0]
 
     def columns(self, sql: str) -> list[tuple[str, str, str]]:
-        """Name, type and kind (the type without parameters) of each column of a SELECT."""
+        """Return name, type and kind (the type without parameters) of each column of a SELECT."""
         relation = self._relation(sql)
         kinds = relation.types
         return [(name, str(kind), str(kind.id)) for name, kind in zip(relation.columns, kinds, strict=True)]
@@ -91,13 +91,15 @@ class Session:
 
 
 def reason(error: Exception, memory_limit: str) -> str | None:
-    """Why DuckDB, or the file system, refused, in a few lines that a model can act on; None for any other exception."""
+    """Return the error of DuckDB or the file system in a few lines for a model, or None for any other exception."""
     import duckdb
 
     if isinstance(error, duckdb.OutOfMemoryException):
-        return f"It needs more memory than memory_limit allows ({memory_limit}): ask for less, or raise that setting."
+        return (
+            f"It needs more memory than memory_limit allows ({memory_limit}): reduce the data, or raise that setting."
+        )
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-        return "DuckDB failed within itself: ask in another way."
+        return "DuckDB had an internal error: write the query in another way."
     if isinstance(error, duckdb.Error):
         text = re.sub(r"\n\s*\n+", "\n", str(error).strip())
         text = re.sub(r"^(?:\w+ ){1,2}Error: ", "", text)

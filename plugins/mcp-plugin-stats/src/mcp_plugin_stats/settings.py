@@ -25,11 +25,11 @@ SMALLEST_MEMORY = 32_000_000
 """Bytes below which DuckDB cannot read even a small file."""
 
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
-"""A name that SQL and a URI take without quotes."""
+"""A name that needs no quotes in SQL and in a URI."""
 
 
 def format_of(path: str) -> Format | None:
-    """The format that the file's name tells, `.gz` left aside; None when it tells nothing."""
+    """Return the format for the suffix of a file's name, without `.gz`, or None if the suffix is unknown."""
     name = PurePath(path.lower())
     suffix = PurePath(name.stem).suffix if name.suffix == ".gz" else name.suffix
     return SUFFIXES.get(suffix)
@@ -41,26 +41,26 @@ class DatasetFile(BaseModel, extra="forbid"):
     path: str = Field(min_length=1, description="The file; a relative path starts at the folder of mcp-host.toml.")
     format: Format | None = Field(
         default=None,
-        description="Needed only when the suffix is none of .csv .tsv .parquet .json .jsonl .ndjson (or those + .gz).",
+        description="Needed only if the suffix is not .csv .tsv .parquet .json .jsonl .ndjson (or one of them + .gz).",
     )
     null_values: list[str] = Field(default=["", "NA"], description="CSV and TSV: texts that mean a missing value.")
-    description: str = Field(default="", description="One line that tells a model what the data are.")
+    description: str = Field(default="", description="One line for the model about the data.")
 
     @model_validator(mode="after")
     def _knows_its_format(self) -> Self:
         if self.format is None and format_of(self.path) is None:
             known = " ".join(SUFFIXES)
-            raise ValueError(f'the suffix tells no format (known: {known}): add format = "csv", say')
+            raise ValueError(f'the suffix is unknown (known: {known}): add the format, such as format = "csv"')
         return self
 
     @property
     def read_as(self) -> Format:
-        """The explicit format, else the suffix's."""
+        """The given format, else the format for the suffix."""
         return self.format or format_of(self.path) or "csv"
 
 
 class Settings(BaseModel, extra="forbid"):
-    """What `[plugins.stats.settings]` may say."""
+    """The keys of `[plugins.stats.settings]`."""
 
     datasets: dict[DatasetName, DatasetFile | str] = Field(
         default_factory=dict,
@@ -73,11 +73,9 @@ class Settings(BaseModel, extra="forbid"):
     max_rows: int = Field(
         default=100, ge=1, le=10_000, description="Most rows in a query's result, a sample or a grouping."
     )
-    max_numbers: int = Field(default=100_000, ge=1, description="Most numbers that calculate_statistics takes.")
+    max_numbers: int = Field(default=100_000, ge=1, description="Most numbers that calculate_statistics accepts.")
     query_timeout: float = Field(default=20.0, gt=0, le=3600, description="Seconds after which a query is stopped.")
-    load_timeout: float = Field(
-        300.0, gt=0, le=3600, description="Seconds after which reading a data file is given up."
-    )
+    load_timeout: float = Field(300.0, gt=0, le=3600, description="Seconds after which reading a data file is stopped.")
     memory_limit: str = Field(default="512MB", description="Memory DuckDB may use for queries, such as 512MB or 2GiB.")
 
     @field_validator("datasets")
@@ -105,5 +103,5 @@ class Settings(BaseModel, extra="forbid"):
 
     @property
     def files(self) -> dict[str, DatasetFile]:
-        """The configured data sets, every short form spelled out."""
+        """The configured data sets as tables, also those written in the short form."""
         return {name: file for name, file in self.datasets.items() if isinstance(file, DatasetFile)}

@@ -13,6 +13,6 @@ PENGUINS = "The Palmer penguins: species, island, bill, flipper and body mass of
 
 @contextmanager
 def shipped_files() -> Iterator[dict[str, DatasetFile]]:
-    """The files by name, on disk as long as the context lasts (a zipped installation unpacks them for it)."""
+    """Yield the files by name. They are on disk during the context (a zipped installation is unpacked for it)."""
     with as_file(files("mcp_plugin_stats") / "data" / "penguins.csv") as path:
         yield {"penguins": DatasetFile(path=str(path), null_values=["NA"], description=PENGUINS, format="csv")}

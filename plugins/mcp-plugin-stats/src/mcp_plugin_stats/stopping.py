@@ -1,4 +1,4 @@
-"""Runs blocking work in a thread that a cancelled call, or a clock, can stop."""
+"""Runs blocking work in a thread, and stops it after a timeout or when its call is cancelled."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import anyio.to_thread
 T = TypeVar("T")
 
 AGAIN: Final = 0.05
-"""Seconds between two interrupts: one that comes just before a statement starts is lost, so they are repeated."""
+"""Seconds between two interrupts. They are repeated, because one just before a statement starts has no effect."""
 
 PATIENCE: Final = 5.0
-"""Seconds after which work that heeds no interrupt is left to end by itself."""
+"""Seconds after which work that ignores interrupts is not waited for any more."""
 
 
 class OutOfTimeError(Exception):
-    """The work took longer than it may."""
+    """The work took too long."""
 
 
 async def in_thread(work: Callable[[], T], interrupt: Callable[[], None], seconds: float) -> T:
-    """The result of `work`, run in a worker thread.
+    """Run `work` in a worker thread and return its result.
 
-    When the caller is cancelled, or after `seconds`, `interrupt` is called until the work has ended.
+    If the caller is cancelled, or after `seconds`, `interrupt` is called until the work has ended.
 
     Raises:
-        OutOfTimeError: The time was up. Whatever `work` raises is raised as it is.
+        OutOfTimeError: The work took too long. Errors of `work` are raised unchanged.
     """
     ended = anyio.Event()
     thread = anyio.CancelScope(shield=True)

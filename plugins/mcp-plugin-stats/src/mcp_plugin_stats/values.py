@@ -1,4 +1,4 @@
-"""Values on their way out: SQL identifiers quoted, DuckDB's types made JSON, figures rounded."""
+"""Converts values: quotes SQL identifiers, converts DuckDB's types to JSON, and rounds figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 Scalar = int | float | str | bool | None
-"""What a figure, a minimum or a group's key may be in JSON."""
+"""The JSON type of a figure, a minimum or a group's key."""
 
 INTEGERS = frozenset(
     ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint", "uhugeint")
@@ -25,21 +25,21 @@ TIMES = frozenset(
 )
 
 LONGEST_TEXT = 2_000
-"""Characters of one cell that are sent."""
+"""The most characters of one cell."""
 
 
 def quoted(identifier: str) -> str:
-    """The identifier as SQL takes it, whatever characters it has."""
+    """Return the identifier quoted for SQL. It may have any characters."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """The text as an SQL string."""
+    """Return the text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def rounded(value: int | float | None, digits: int) -> int | float | None:
-    """A float with `digits` decimals; one too small for them keeps as many significant digits; NaN becomes None."""
+    """Round a float to `digits` decimals, or a very small one to as many significant digits. NaN becomes None."""
     if not isinstance(value, float):
         return value
     if not math.isfinite(value):
@@ -51,7 +51,7 @@ def rounded(value: int | float | None, digits: int) -> int | float | None:
 
 
 def portable(column: str, type_id: str) -> str:
-    """The SQL expression that brings a column out in a form that `to_json` below understands."""
+    """Return the SQL expression that converts a column to a form for `to_json`."""
     if type_id in NUMBERS or type_id == "boolean":
         return column
     if type_id in NESTED:
@@ -60,7 +60,7 @@ def portable(column: str, type_id: str) -> str:
 
 
 def to_json(value: Any, type_id: str) -> Any:
-    """What JSON can say of a value that was read as `portable` says: no NaN, exact integers, ISO dates."""
+    """Return the JSON value of a value that was read with `portable`: no NaN, exact integers, ISO dates."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -91,7 +91,7 @@ def _shortened(value: Any) -> Any:
 
 
 def listed(names: Sequence[str], most: int = 30) -> str:
-    """The names in one line, for an error that says what there is."""
+    """Return the names in one line, for an error message."""
     if not names:
         return "none"
     text = ", ".join(names[:most])

@@ -1,4 +1,4 @@
-"""The tools, one file per question; those that write are there only where a root is writable."""
+"""The tools, one file for each. Tools that write are served only if a root is writable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mcp_plugin_files.tools.search import SEARCH_FILES
 from mcp_plugin_files.tools.write import WRITE_FILE
 
 MOST_CHARACTERS = 600
-"""Of the description of `list_files`, for the roots: clients take 1024 in all."""
+"""The most characters for the roots in the description of `list_files`. Clients accept 1024 in all."""
 
 
 def tools_of(settings: Settings) -> Iterator[Tool]:
-    """The tools for these settings. `list_files` tells the model which roots there are."""
+    """Yield the tools for these settings. The description of `list_files` lists the roots for the model."""
     yield replace(LIST_FILES, description=f"{LIST_FILES.fn.__doc__} {roots_in_words(settings)}")
     yield READ_FILE
     yield SEARCH_FILES
@@ -28,13 +28,13 @@ def tools_of(settings: Settings) -> Iterator[Tool]:
 
 
 def roots_in_words(settings: Settings) -> str:
-    """The names of the roots and what is said of them, cut where it gets long."""
-    said = []
+    """Return the names and descriptions of the roots, cut if they are too long."""
+    roots = []
     for name, folder in settings.folders.items():
         about = [folder.description.rstrip(".")] if folder.description else []
         about += ["writable"] if folder.writable else []
-        said.append(f"{name} ({', '.join(about)})" if about else name)
-    text = f"Roots: {', '.join(said)}." if said else "There are no roots."
+        roots.append(f"{name} ({', '.join(about)})" if about else name)
+    text = f"Roots: {', '.join(roots)}." if roots else "There are no roots."
     return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 

@@ -1,4 +1,4 @@
-"""`edit_file`: one passage of a text exchanged for another."""
+"""`edit_file` replaces one passage of a text."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mcp_plugin_files.writing import current, edited, replace, text_encoding
 async def edit_file(
     path: FileParam,
     old_text: Annotated[str, Field(description="The passage to replace, exactly as it is, and only once in the file.")],
-    new_text: Annotated[str, Field(description="What it becomes; empty to delete it.")],
+    new_text: Annotated[str, Field(description="The new passage; empty to delete the old one.")],
     expected_hash: Annotated[HashText, Field(description="The file's hash, from read_file or from the last change.")],
     ctx: FilesContext,
     root: RootParam = None,
 ) -> Written:
-    """Replace one passage of a text file. Encoding, byte order mark and line ends stay as they are.
+    """Replace one passage of a text file. Encoding, byte order mark and line ends do not change.
 
-    Refused when the file has changed since its hash was given, or the passage is not in it exactly once.
+    Refused if the file has changed since its hash was read, or if the passage does not occur exactly once.
     """
     files = ctx.state
     most = files.settings.max_bytes
@@ -35,8 +35,8 @@ async def edit_file(
         encoding = text_encoding(contents, uri)
         if encoding.guessed and not new_text.isascii():
             raise FileRefusedError(
-                f"The encoding of {uri} is a guess ({encoding.name}), so that only ASCII can be put in: "
-                f"roots.{chosen.name}.encoding in the settings would say what it is."
+                f"The encoding of {uri} is a guess ({encoding.name}), so new text must be ASCII. "
+                f"To allow other text, set roots.{chosen.name}.encoding in the settings."
             )
         data = encoding.encode(edited(encoding.decode(contents.data), old_text, new_text, uri))
         if len(data) > most:

@@ -1,4 +1,4 @@
-"""`list_files`: what is in a folder, or in all folders below it."""
+"""`list_files` lists a folder, or all folders below it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ async def list_files(
     path: FolderParam = "",
     glob: GlobParam = None,
     recursive: Annotated[
-        bool, Field(description="Also list what is in the folders below; a glob always looks there.")
+        bool, Field(description="Also list the folders below; a glob always searches them, too.")
     ] = False,
 ) -> Listing:
-    """List the files and folders in a folder, with sizes and times. Begin here when a root is new to you."""
+    """List the files and folders in a folder, with sizes and times. Begin here if you do not know a root yet."""
     files = ctx.state
     with for_the_model():
         chosen, parts, pattern = files.roots.get(root), parts_of(path), glob_of(glob)

@@ -1,4 +1,4 @@
-"""The parameters that several tools share, with the descriptions a model reads, and how they refuse."""
+"""The parameters that several tools share, with their descriptions for the model, and the tools' errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from mcp_plugin_files.served import Files
 from mcp_plugin_files.settings import Settings
 
 FilesContext = Context[Settings, Files]
-"""The context of every tool here: `.settings`, and `.state`, what is served."""
+"""The context of every tool here, with the plugin's settings and state."""
 
-RootParam = Annotated[str | None, Field(description="Name of the root; may be left out when there is only one.")]
-FileParam = Annotated[str, Field(description="The file's path from the root down, such as notes/today.md.")]
-FolderParam = Annotated[str, Field(description="A folder's path from the root down; empty for the root itself.")]
+RootParam = Annotated[str | None, Field(description="Name of the root; may be left out if there is only one.")]
+FileParam = Annotated[str, Field(description="The file's path in the root, such as notes/today.md.")]
+FolderParam = Annotated[str, Field(description="A folder's path in the root; empty for the root itself.")]
 GlobParam = Annotated[
     str | None,
-    Field(description="Only files whose path in the folder fits this pattern, as in a .gitignore: *.md, src/**/*.py."),
+    Field(description="Only files whose path matches this pattern, as in a .gitignore: *.md, src/**/*.py."),
 ]
 HashText = Annotated[str, Field(pattern=r"^\s*[0-9a-fA-F]{16}\s*$")]
 
 
 @contextmanager
 def for_the_model() -> Iterator[None]:
-    """Let the model read why a file is refused."""
+    """Raise the reason why a file is refused as an error for the model."""
     try:
         yield
     except FileRefusedError as error:

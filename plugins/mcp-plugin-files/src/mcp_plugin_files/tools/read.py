@@ -1,4 +1,4 @@
-"""`read_file`: a text with its lines, a picture, a sound, or other bytes."""
+"""`read_file` returns the lines of a text, an image, a sound, or other bytes."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ async def read_file(
     path: FileParam,
     ctx: FilesContext,
     root: RootParam = None,
-    start_line: Annotated[int, Field(ge=1, description="The first line wanted, from 1. For text only.")] = 1,
-    end_line: Annotated[int | None, Field(ge=1, description="The last line wanted; the end when left out.")] = None,
+    start_line: Annotated[int, Field(ge=1, description="The first line to read, from 1. For text only.")] = 1,
+    end_line: Annotated[int | None, Field(ge=1, description="The last line to read; default: the end.")] = None,
 ) -> CallToolResult:
-    """Read a file. First comes a line about it, with its hash for write_file and edit_file; then the text as it is.
+    """Read a file. First comes a line about it, with its hash for write_file and edit_file, then the unchanged text.
 
-    Long texts are cut at a line, and the line about them says where to go on. Pictures, sounds and other binary files
-    are given as such.
+    Long texts are cut at a line, and the first line says where to continue. Images, sounds and other binary files are
+    returned as such.
     """
     if end_line is not None and end_line < start_line:
         raise ToolError(f"end_line is {end_line}, before start_line, which is {start_line}.")

@@ -1,4 +1,4 @@
-"""`search_files`: the lines of all files that a pattern fits."""
+"""`search_files` finds the lines of all files that match a pattern."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ async def search_files(
         ),
     ],
     ctx: FilesContext,
-    root: Annotated[str | None, Field(description="Only in this root; in all when left out.")] = None,
+    root: Annotated[str | None, Field(description="Search only this root; default: all roots.")] = None,
     path: FolderParam = "",
     glob: GlobParam = None,
-    literal: Annotated[bool, Field(description="Take the pattern as plain text.")] = False,
-    ignore_case: Annotated[bool, Field(description="Take upper and lower case for the same.")] = False,
+    literal: Annotated[bool, Field(description="Read the pattern as plain text.")] = False,
+    ignore_case: Annotated[bool, Field(description="Ignore upper and lower case.")] = False,
 ) -> SearchResult:
-    """Search the text of all files for a pattern; gives path, number and text of every line. Binary files are left out.
+    """Search the text of all files. Returns path, number and text of every matching line. Binary files are left out.
 
-    Progress is reported in files.
+    Progress counts files.
     """
     if "\n" in pattern or "\0" in pattern:
-        raise ToolError("The pattern cannot hold a line break or a NUL: it is matched within single lines.")
+        raise ToolError("The pattern cannot contain a line break or a NUL: it is matched within single lines.")
     files, settings = ctx.state, ctx.settings
     query = Query(pattern, literal, ignore_case)
     engine = engine_for(files.ripgrep, settings.max_search_bytes, files.threads)
     with for_the_model():
         if root is None and path and len(files.roots.names) > 1:
-            raise ToolError(f"Say in which root the folder is. Roots: {', '.join(files.roots.names)}.")
+            raise ToolError(f"Give the root of the folder. Roots: {', '.join(files.roots.names)}.")
         roots = list(files.roots) if root is None and files.roots.names else [files.roots.get(root)]
         parts, wanted = parts_of(path), glob_of(glob)
         await engine.check(query)

@@ -1,4 +1,4 @@
-"""`write_file`: a new file, or a new text for one that the caller has seen."""
+"""`write_file` writes a new file, or replaces the text of a file that the caller has seen."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mcp_plugin_files.writing import create, replace
 
 async def write_file(
     path: FileParam,
-    text: Annotated[str, Field(description="The whole text; it is written as UTF-8, line ends as they are.")],
+    text: Annotated[str, Field(description="The whole text; written as UTF-8 with unchanged line ends.")],
     ctx: FilesContext,
     root: RootParam = None,
     expected_hash: Annotated[
         HashText | None,
-        Field(description="To replace a file: its hash, from read_file. Left out, only a new file is written."),
+        Field(description="To replace a file: its hash, from read_file. Without it, only a new file is written."),
     ] = None,
 ) -> Written:
-    """Write a text file. Nothing is overwritten unseen: replacing a file takes the hash that read_file gave for it.
+    """Write a text file. To replace an existing file, read it first and give the hash that read_file returned.
 
-    Missing folders are made. To change a part of a file, use edit_file.
+    Missing folders are created. To change a part of a file, use edit_file.
     """
     files = ctx.state
     most = files.settings.max_bytes
@@ -35,7 +35,7 @@ async def write_file(
         try:
             data = text.encode()
         except UnicodeEncodeError:
-            raise ToolError("text holds lone surrogates, which no encoding has.") from None
+            raise ToolError("text contains lone surrogates, which cannot be encoded.") from None
         if len(data) > most:
             raise ToolError(f"The text has {len(data)} bytes; at most {most} may be written (max_bytes).")
         if expected_hash is None:

@@ -1,4 +1,4 @@
-"""The kinds of databases, one file each: how each is opened, kept read-only, stopped, and what its errors mean."""
+"""The databases and drivers, one file each: how it is opened, kept read-only and stopped, and its errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Backend", "backend_of"]
 
 
 def backend_of(settings: Settings, base_dir: Path) -> Backend:
-    """What talks to the configured database; nothing is opened, and SQLAlchemy not imported.
+    """Return the backend for the configured database. This opens nothing and does not import SQLAlchemy.
 
     Raises:
         MissingDriverError: The driver's package is not installed.

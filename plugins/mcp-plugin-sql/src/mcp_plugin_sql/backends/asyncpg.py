@@ -1,4 +1,4 @@
-"""PostgreSQL through asyncpg, which sends every statement as a prepared one: there can be only one in a text."""
+"""PostgreSQL with asyncpg. It sends every text as a prepared statement, so a text can have only one statement."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Asyncpg(PostgreSQL):
-    """PostgreSQL through asyncpg."""
+    """PostgreSQL with asyncpg."""
 
     driver = "asyncpg"
     dialect: ClassVar[Dialect] = Dialect("numeric_dollar", "numeric_dollar")
 
     def open_engine(self, *, writing: bool) -> AsyncEngine:
-        """An engine without caches of prepared statements, which DISCARD ALL would make stale."""
+        """Return an engine without caches of prepared statements, because DISCARD ALL would make them invalid."""
         from sqlalchemy import event
 
         url = self.url()
         if "sslmode" in url.query:
-            # libpq's name for what asyncpg calls ssl.
+            # libpq calls this option sslmode, asyncpg calls it ssl.
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
         engine = self.engine(
             url,
@@ -51,7 +51,7 @@ class Asyncpg(PostgreSQL):
         return True
 
     def failure(self, error: BaseException) -> Failure | None:
-        """What one of asyncpg's exceptions, bare or within SQLAlchemy's, means."""
+        """Return the failure for an exception of asyncpg, also if SQLAlchemy has wrapped it."""
         import asyncpg  # type: ignore[import-untyped]
 
         wrapped = getattr(error, "orig", None)
@@ -76,5 +76,5 @@ async def _pass_as_text(connection: Any) -> None:
 
 
 def _about_argument(text: str) -> str:
-    """asyncpg's message about a parameter of the wrong type, without its numbering of ours."""
+    """Return asyncpg's message about a parameter of the wrong type in our own words."""
     return re.sub(r"^invalid input for query argument \$(\d+): ", r"parameter \1 does not fit: ", text)

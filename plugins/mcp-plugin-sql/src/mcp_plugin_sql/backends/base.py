@@ -1,4 +1,4 @@
-"""What every kind of database must be able to do, and what most do in the same way."""
+"""The interface of all backends, with what most of them do in the same way."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 BATCH: Final = 50
-"""Rows that are fetched at a time, so that a large result is never in memory as a whole."""
+"""How many rows are fetched at a time, so that a large result is never in memory completely."""
 
 
 class Backend(ABC):
-    """One kind of database through one driver. Reading and writing each have an engine, and so a pool, of their own."""
+    """One kind of database with one driver. Reading and writing each have their own engine and pool."""
 
     title: ClassVar[str]
     dialect: ClassVar[Dialect]
     explaining: ClassVar[str] = "EXPLAIN "
     grace: ClassVar[float] = 2.0
-    """Seconds that a server which watches its own statement timeout gets before the plugin stops the statement."""
+    """How long the plugin waits, after the timeout, for a server that has its own statement timeout, in seconds."""
 
     def __init__(self, parsed: Parsed, settings: Settings, base_dir: Path) -> None:
         self.parsed = parsed
@@ -39,26 +39,26 @@ class Backend(ABC):
 
     @abstractmethod
     def open_engine(self, *, writing: bool) -> AsyncEngine:
-        """Make the engine; nothing is connected yet."""
+        """Make the engine. It does not connect yet."""
 
     @abstractmethod
     async def begin(self, connection: AsyncConnection, *, writing: bool) -> None:
-        """Begin a transaction that the database itself keeps from writing, unless `writing`, and that times out."""
+        """Begin a transaction with a timeout. Unless `writing`, the database itself makes it read-only."""
 
     @abstractmethod
     def failure(self, error: BaseException) -> Failure | None:
-        """What an exception of the driver's, or SQLAlchemy's, means; None when it is not the database's."""
+        """Return the failure for an exception of the driver or SQLAlchemy, or None if it is not the database's."""
 
     async def stop(self, connection: AsyncConnection, task: asyncio.Task[Any]) -> None:
-        """End the statement that runs in `task` at the server. PostgreSQL's drivers do so when they are cancelled."""
+        """End the statement of `task` at the server. PostgreSQL's drivers do this when they are cancelled."""
         await cancel(task)
 
     async def tidy(self, connection: AsyncConnection) -> bool:
-        """Undo what a caller's SQL may have left in the session. False when the connection must not be used again."""
+        """Clean the session after a caller's SQL. Returns False if the connection must not be used again."""
         return True
 
     async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Run a statement and collect its rows as they come."""
+        """Run a statement and collect its rows."""
 
         def read(sync: Connection) -> None:
             result = sync.exec_driver_sql(
@@ -78,11 +78,11 @@ class Backend(ABC):
         await connection.run_sync(read)
 
     async def explain(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Collect the plan of a statement, which is not run."""
+        """Collect the plan of a statement without running it."""
         await self.select(connection, replace(sent, text=self.explaining + sent.text), into)
 
     async def execute(self, connection: AsyncConnection, sent: Statement, into: Collector) -> int | None:
-        """Run a statement that may write, collect what it returns, and say how many rows it changed, where known."""
+        """Run a statement that may write, collect its rows, and return how many rows it changed, if known."""
 
         def run(sync: Connection) -> int | None:
             result = sync.exec_driver_sql(sent.text, sent.values, {"no_parameters": sent.values is None})
@@ -97,5 +97,5 @@ class Backend(ABC):
         return await connection.run_sync(run)
 
     async def unknown_types(self, connection: AsyncConnection, table: str, schema: str | None) -> dict[str, str]:
-        """The database's own names of the column types that SQLAlchemy does not know, by column."""
+        """Return the database's own names of the column types that SQLAlchemy does not know, by column."""
         return {}

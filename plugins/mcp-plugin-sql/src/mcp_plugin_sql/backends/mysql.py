@@ -1,4 +1,4 @@
-"""MySQL and MariaDB through aiomysql: read-only transactions, one statement a text, KILL QUERY to stop one.
+"""MySQL and MariaDB with aiomysql: read-only transactions, one statement per text, and KILL QUERY to stop it.
 
 Sources: MySQL's documentation of START TRANSACTION, max_execution_time, KILL; MariaDB's of max_statement_time.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 MULTI_STATEMENTS: Final = 1 << 16
-"""The capability of the protocol that allows several statements in one text; aiomysql always asks for it."""
+"""The protocol's capability that allows several statements in one text. aiomysql always requests it."""
 
 READ_ONLY: Final = frozenset((1792, 1290, 1836))
 STOPPED: Final = frozenset((3024, 1969, 1317))
@@ -29,7 +29,7 @@ UNREACHABLE: Final = frozenset((1040, 1044, 1045, 1049, 1130, 1203, 2002, 2003, 
 LOST: Final = frozenset((0, 1053, 1077, 1927, 2006, 2013, 2014))
 SYNTAX: Final = 1064
 NO_SHOW_VIEW: Final = 1345
-"""EXPLAIN needs the privilege SHOW VIEW; the statement has been parsed as one that can be explained then."""
+"""EXPLAIN needs the privilege SHOW VIEW. With this error, the statement was parsed and can be explained."""
 
 
 class MySQL(Backend):
@@ -39,7 +39,7 @@ class MySQL(Backend):
     dialect: ClassVar[Dialect] = Dialect("pyformat", "pyformat")
 
     def open_engine(self, *, writing: bool) -> AsyncEngine:
-        """An engine whose connections take single statements."""
+        """Return an engine whose connections accept only single statements."""
         from sqlalchemy import URL
         from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -63,22 +63,22 @@ class MySQL(Backend):
             timeout = f"max_execution_time = {max(1, round(seconds * 1000))}"
         await connection.exec_driver_sql(f"SET SESSION {timeout}")
         if not writing:
-            # The protocol has no way to end a result early: without it a large one would be read to its end.
+            # The protocol cannot end a result early. Without this limit, a large result would be read to its end.
             await connection.exec_driver_sql(f"SET SESSION sql_select_limit = {self.settings.max_rows + COUNTED + 2}")
-            # What ends the transaction, as DDL does in MariaDB, finds the next one read-only, too.
+            # If a statement ends the transaction, as DDL does in MariaDB, the next one is read-only, too.
             await connection.exec_driver_sql("SET SESSION TRANSACTION READ ONLY")
         await connection.exec_driver_sql(f"START TRANSACTION READ {'WRITE' if writing else 'ONLY'}")
 
     async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Run it, if the server can explain it: what it cannot is neither a SELECT nor a change of rows.
+        """Run a statement if the server can explain it. If it cannot, it is neither a SELECT nor a change of rows.
 
-        A read-only transaction refuses to change rows, but not everything else: MariaDB commits it for a compound
-        statement (BEGIN NOT ATOMIC), and leaves it for SET STATEMENT ... FOR.
+        A read-only transaction refuses to change rows, but it allows other statements. MariaDB commits it for a
+        compound statement (BEGIN NOT ATOMIC), and leaves it for SET STATEMENT ... FOR.
         """
         try:
             await self.explain(connection, sent, Collector(1, 1))
         except Exception as error:
-            number, text = _said(error)
+            number, text = _number_and_text(error)
             if number == SYNTAX:
                 raise ToolError(f"Only a SELECT can run here. MySQL says: {text}") from None
             if number != NO_SHOW_VIEW:
@@ -86,11 +86,11 @@ class MySQL(Backend):
         await super().select(connection, sent, into)
 
     async def explain(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Collect the plan of a statement, which is not run."""
+        """Collect the plan of a statement without running it."""
         await super().select(connection, replace(sent, text=self.explaining + sent.text), into)
 
     async def stop(self, connection: AsyncConnection, task: asyncio.Task[Any]) -> None:
-        """KILL QUERY over a connection of its own: the protocol has no cancel."""
+        """Send KILL QUERY over another connection, because the protocol has no cancel message."""
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
         killer = await self._connect()
@@ -102,12 +102,12 @@ class MySQL(Backend):
             killer.close()
 
     async def tidy(self, connection: AsyncConnection) -> bool:
-        """Session variables, temporary tables and locks end with the session: it is not used again."""
+        """Return False: session variables, temporary tables and locks end only with the session."""
         return False
 
     def failure(self, error: BaseException) -> Failure | None:
-        """What one of MySQL's errors means, by its number."""
-        number, text = _said(error)
+        """Return the failure for an error of MySQL, by its number."""
+        number, text = _number_and_text(error)
         if number is None:
             return None
         if number in READ_ONLY:
@@ -141,8 +141,8 @@ class MySQL(Backend):
         return connection
 
 
-def _said(error: BaseException) -> tuple[int | None, str]:
-    """The number and text of one of MySQL's errors; None for any other, 0 for one that has no number."""
+def _number_and_text(error: BaseException) -> tuple[int | None, str]:
+    """Return the number and text of an error of MySQL. The number is None for another error, 0 if it has none."""
     import pymysql  # type: ignore[import-untyped]
 
     cause = getattr(error, "orig", None) or error

@@ -1,4 +1,4 @@
-"""PostgreSQL, what both drivers share: read-only transactions, statement timeouts, and what an SQLSTATE means.
+"""What both drivers for PostgreSQL share: read-only transactions, statement timeouts, and the meaning of SQLSTATEs.
 
 Sources: PostgreSQL's documentation of SET TRANSACTION, DISCARD, statement_timeout, and its appendix of error codes.
 """
@@ -25,7 +25,7 @@ TEXT_TYPES: Final = (
     *("inet", "cidr", "macaddr", "macaddr8", "bit", "varbit", "money"),
     *("point", "line", "lseg", "box", "path", "polygon", "circle"),
 )
-"""Types that pass in and out as PostgreSQL's own text: Python's have no infinity, no year 10,000, no months."""
+"""Types that are read and sent as PostgreSQL's text, because Python's types have no infinity, year 10,000 or months."""
 
 TYPES_QUERY: Final = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod)
@@ -36,19 +36,19 @@ WHERE c.relname = '{table}' AND n.nspname = {schema} AND a.attnum > 0 AND NOT a.
 
 
 class PostgreSQL(Backend):
-    """What does not depend on the driver."""
+    """The part that does not depend on the driver."""
 
     title = "PostgreSQL"
     driver: str
 
     def options(self, *, writing: bool) -> dict[str, str]:
-        """The session's settings from the start, to which DISCARD ALL returns."""
+        """Return the session's initial settings. DISCARD ALL resets to them."""
         options = {"application_name": "mcp-plugin-sql", "DateStyle": "ISO"}
-        # So that even a statement outside of a transaction, after a caller's own COMMIT, cannot write.
+        # With this, a statement after a caller's own COMMIT, outside of a transaction, cannot write either.
         return options if writing else options | {"default_transaction_read_only": "on"}
 
     def url(self) -> URL:
-        """The URL as SQLAlchemy has it, with the password."""
+        """Return the URL for SQLAlchemy, with the password."""
         from sqlalchemy import URL
 
         parsed, password = self.parsed, self.settings.password
@@ -63,7 +63,7 @@ class PostgreSQL(Backend):
         )
 
     def engine(self, url: URL, arguments: dict[str, Any]) -> AsyncEngine:
-        """An engine that looks whether a connection is still alive before it is used."""
+        """Return an engine that checks each connection before it is used."""
         from sqlalchemy.ext.asyncio import create_async_engine
 
         return create_async_engine(
@@ -77,9 +77,9 @@ class PostgreSQL(Backend):
         )
 
     async def begin(self, connection: AsyncConnection, *, writing: bool) -> None:
-        """BEGIN READ ONLY, with a timeout for each statement.
+        """Begin with BEGIN READ ONLY and a timeout for each statement.
 
-        The SELECT takes the transaction's snapshot, after which SET TRANSACTION READ WRITE is an error.
+        The SELECT takes the transaction's snapshot. After that, SET TRANSACTION READ WRITE is an error.
         """
         await connection.execution_options(postgresql_readonly=not writing)
         milliseconds = max(1, round(self.settings.statement_timeout * 1000))
@@ -88,14 +88,14 @@ class PostgreSQL(Backend):
         )
 
     async def unknown_types(self, connection: AsyncConnection, table: str, schema: str | None) -> dict[str, str]:
-        """Every column's type as format_type() writes it: that of an extension too."""
+        """Return every column's type as format_type() writes it, also the types of extensions."""
         where = "current_schema()" if schema is None else "'" + schema.replace("'", "''") + "'"
         text = TYPES_QUERY.format(table=table.replace("'", "''"), schema=where)
         rows = await connection.exec_driver_sql(text, None, {"no_parameters": True})
         return {str(name): str(kind) for name, kind in map(tuple, rows)}
 
     def meaning(self, code: str, message: str, detail: str | None, hint: str | None) -> Failure:
-        """What the server's error means, by its SQLSTATE."""
+        """Return the failure for a server's error, by its SQLSTATE."""
         parts = (message, detail, hint and f"Hint: {hint}")
         text = " ".join(sentence(shortened(part)) for part in parts if part)
         if code == READ_ONLY:

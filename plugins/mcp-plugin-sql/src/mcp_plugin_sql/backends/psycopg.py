@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg, always over the extended protocol, which takes one statement at a time."""
+"""PostgreSQL with psycopg, always over the extended protocol, which accepts one statement at a time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 NEVER: Final = 2**31
-"""Uses after which psycopg prepares a statement by itself; None would forbid to ask for it."""
+"""After how many uses psycopg prepares a statement by itself. None would disable prepared statements."""
 
 
 class Psycopg(PostgreSQL):
-    """PostgreSQL through psycopg 3."""
+    """PostgreSQL with psycopg 3."""
 
     driver = "psycopg"
     dialect: ClassVar[Dialect] = Dialect("numeric_dollar", "pyformat")
 
     def open_engine(self, *, writing: bool) -> AsyncEngine:
-        """An engine whose connections read the types without a Python counterpart as text."""
+        """Return an engine whose connections read types without a Python counterpart as text."""
         from sqlalchemy import event
 
         options = " ".join(f"-c {name}={value}" for name, value in self.options(writing=writing).items())
@@ -48,7 +48,7 @@ class Psycopg(PostgreSQL):
         return engine
 
     async def select(self, connection: AsyncConnection, sent: Statement, into: Collector) -> None:
-        """Read through a cursor of the server's, so that a large result never arrives as a whole.
+        """Read with a cursor at the server, so that a large result never arrives completely.
 
         What no cursor can be declared for, SHOW and EXPLAIN say, is a syntax error then, and run as it is.
         """
@@ -71,7 +71,7 @@ class Psycopg(PostgreSQL):
             await self.execute(connection, sent, into)
 
     async def execute(self, connection: AsyncConnection, sent: Statement, into: Collector) -> int | None:
-        """Run it as a prepared statement, which is a single one."""
+        """Run the text as a prepared statement, which must be a single statement."""
         driver = await _driver(connection)
         async with driver.cursor() as cursor:
             await cursor.execute(sent.text, sent.values, prepare=True)
@@ -90,7 +90,7 @@ class Psycopg(PostgreSQL):
         return True
 
     def failure(self, error: BaseException) -> Failure | None:
-        """What one of psycopg's exceptions, bare or within SQLAlchemy's, means."""
+        """Return the failure for an exception of psycopg, also if SQLAlchemy has wrapped it."""
         import psycopg
 
         cause = getattr(error, "orig", None) or error
@@ -111,6 +111,6 @@ class Psycopg(PostgreSQL):
 
 
 async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection[Any]:
-    """psycopg's own connection below SQLAlchemy's."""
+    """Return psycopg's own connection below SQLAlchemy's."""
     raw = await connection.get_raw_connection()
     return cast("psycopg.AsyncConnection[Any]", raw.driver_connection)

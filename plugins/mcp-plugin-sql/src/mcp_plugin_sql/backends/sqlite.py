@@ -1,4 +1,4 @@
-"""SQLite: the file is opened with mode=ro, and an authorizer keeps a statement from reaching any other file.
+"""SQLite: the file is opened with mode=ro, and an authorizer prevents a statement from using any other file.
 
 Sources: SQLite's "URI Filenames", "Compile-Time Authorization Callbacks", "Limits".
 """
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 AGAIN: Final = 0.05
-"""Seconds between two interrupts: one that comes just before a statement starts is lost, so they are repeated."""
+"""Seconds between two interrupts. They are repeated, because one just before a statement starts has no effect."""
 
 LONGEST_LOCK: Final = 5.0
 """Seconds to wait for another process's lock on the file."""
 
 LARGEST_VALUE: Final = 50_000_000
-"""Bytes of one value or row; without a limit `zeroblob(1000000000)` takes a gigabyte of the host's memory."""
+"""The most bytes of one value or row. Without it, `zeroblob(1000000000)` would use a gigabyte of memory."""
 
 TABLE_PRAGMAS: Final = frozenset(
     ("foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo")
 )
-"""Pragmas that describe what their argument names."""
+"""Pragmas that describe the table or index in their argument."""
 
 PLAIN_PRAGMAS: Final = frozenset(
     (
@@ -47,7 +47,7 @@ PLAIN_PRAGMAS: Final = frozenset(
         *("schema_version", "user_version"),
     )
 )
-"""Pragmas that tell something when they are given no argument."""
+"""Pragmas that only read when they have no argument."""
 
 READING: Final = frozenset(
     (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
@@ -55,20 +55,20 @@ READING: Final = frozenset(
 
 
 def may_read(action: int, first: str | None, second: str | None, database: str | None, source: str | None) -> int:
-    """SQLite's authorizer for reading: a SELECT, and the pragmas that only tell."""
+    """SQLite's authorizer for reading: allows a SELECT and the pragmas that only read."""
     if action == sqlite3.SQLITE_PRAGMA:
         known = TABLE_PRAGMAS if second is not None else PLAIN_PRAGMAS | TABLE_PRAGMAS
         return sqlite3.SQLITE_OK if str(first).lower() in known else sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION and str(second).lower() == "load_extension":
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_UPDATE and first == "sqlite_master" and source is None:
-        # What SQLite asks for when it declares a pragma as a table; a caller's own UPDATE meets mode=ro.
+        # SQLite asks for this when it declares a pragma as a table. mode=ro refuses a caller's own UPDATE.
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
 
 
 def may_write(action: int, first: str | None, second: str | None, database: str | None, source: str | None) -> int:
-    """SQLite's authorizer for writing: everything within the one file, and no change of how SQLite works."""
+    """SQLite's authorizer for writing: allows everything within the file, but no change of SQLite's configuration."""
     if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH):
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_PRAGMA:
@@ -80,10 +80,10 @@ def may_write(action: int, first: str | None, second: str | None, database: str 
 
 
 class StoppableConnection(aiosqlite.Connection):
-    """A connection of aiosqlite's that may be stopped while it is closing.
+    """A connection of aiosqlite that may be stopped while it is closing.
 
-    SQLAlchemy does so with one whose statement heeds no interrupt; the second stop would wait for ever for a
-    thread that has ended. The thread is a daemon: a host that is told to end must not wait for a statement.
+    SQLAlchemy does this if a statement ignores an interrupt. The second stop would wait for ever for a thread that has
+    ended. The thread is a daemon, because a host that stops must not wait for a statement.
     """
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
@@ -100,7 +100,7 @@ class StoppableConnection(aiosqlite.Connection):
 
 
 class SQLite(Backend):
-    """A SQLite file through aiosqlite, which gives each connection a thread of its own."""
+    """A SQLite file with aiosqlite, which runs each connection in its own thread."""
 
     title = "SQLite"
     dialect: ClassVar[Dialect] = Dialect("qmark", "qmark")
@@ -112,7 +112,7 @@ class SQLite(Backend):
         self.path = file_of(parsed, base_dir)
 
     def open_engine(self, *, writing: bool) -> AsyncEngine:
-        """An engine whose connections are dropped when the file was replaced meanwhile."""
+        """Return an engine that drops a connection if the file was replaced meanwhile."""
         from sqlalchemy import event, exc
         from sqlalchemy.ext.asyncio import create_async_engine
         from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -142,12 +142,12 @@ class SQLite(Backend):
         return engine
 
     async def begin(self, connection: AsyncConnection, *, writing: bool) -> None:
-        """A reading statement is a transaction by itself; one that writes begins here, so that DDL is undone too."""
+        """Begin a transaction for writing, so that DDL can be undone. A statement that reads needs none."""
         if writing:
             await connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     async def stop(self, connection: AsyncConnection, task: asyncio.Task[Any]) -> None:
-        """Interrupt the statement until it has ended: cancelling the task would leave its thread at work."""
+        """Interrupt the statement until it has ended. If only the task was cancelled, its thread would go on."""
         raw = await connection.get_raw_connection()
         driver: Any = raw.driver_connection
         while not task.done():
@@ -178,13 +178,13 @@ class SQLite(Backend):
         try:
             return await connecting
         except BaseException:
-            # Its thread still has to tell the event loop, which may end with this call.
+            # Its thread still uses the event loop, which may end with this call.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(connecting._thread.join)
             raise
 
     def _open(self, *, writing: bool) -> sqlite3.Connection:
-        """Open the file, and make SQLite itself refuse what a caller may not do. Runs in the connection's thread."""
+        """Open the file so that SQLite itself refuses what is not allowed. Runs in the connection's thread."""
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode={'rwc' if writing else 'ro'}",
             uri=True,

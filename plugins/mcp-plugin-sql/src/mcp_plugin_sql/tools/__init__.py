@@ -1,4 +1,4 @@
-"""The tools: importing this package puts them on the plugin."""
+"""The tools. Importing this package adds them to the plugin."""
 
 from mcp_plugin_sql.tools import changing, looking, querying
 

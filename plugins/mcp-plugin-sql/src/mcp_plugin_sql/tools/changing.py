@@ -1,4 +1,4 @@
-"""`execute`: SQL that changes the database, served only when the settings say `writable = true`."""
+"""`execute` runs SQL that changes the database. It is served only with the setting `writable = true`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from mcp_plugin_sql.tools.parameters import ParametersParam, SqlParam
 
 @plugin.tool(title="Change the database", read_only=False, destructive=True, open_world=False)
 async def execute(sql: SqlParam, ctx: Sql, parameters: ParametersParam = None) -> ExecuteResult:
-    """Run one SQL statement that changes the database, and commit it. What fails, or is stopped, changes nothing."""
+    """Run one SQL statement that changes the database, and commit it. If it fails or is stopped, nothing changes."""
     returned, changed = await ctx.state.execute(sql, parameters)
     return ExecuteResult(rows_affected=changed, columns=returned.columns, rows=returned.rows, note=returned.note)

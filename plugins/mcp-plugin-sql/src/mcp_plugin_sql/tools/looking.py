@@ -1,4 +1,4 @@
-"""`list_tables` and `describe_table`: what there is."""
+"""`list_tables` and `describe_table` show the schema."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mcp_plugin_sql.models import TableName, Tables, TableSchema
 from mcp_plugin_sql.tools.parameters import TableParam
 
 MOST = 500
-"""Tables that are listed at once."""
+"""How many tables are listed at once."""
 
 
 @plugin.tool(title="List tables", read_only=True, idempotent=True, open_world=False)
 async def list_tables(
     ctx: Sql,
-    containing: Annotated[str, Field(description="Only tables whose name contains this; all when left out.")] = "",
+    containing: Annotated[str, Field(description="List only tables whose name contains this; default: all.")] = "",
 ) -> Tables:
     """List the tables and views of the database."""
     names = [table for table in await catalog.tables(ctx.state) if containing.lower() in table.name.lower()]

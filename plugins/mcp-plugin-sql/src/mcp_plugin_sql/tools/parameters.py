@@ -1,4 +1,4 @@
-"""The parameters that several tools share, with the descriptions a model reads."""
+"""The parameters that several tools share, with their descriptions for the model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Scalar = str | int | float | bool | None
 
 SqlParam = Annotated[
     str,
-    Field(description="One statement in the database's own SQL. Write :name where a value of `parameters` belongs."),
+    Field(description="One statement in the database's own SQL. Write :name for a value in `parameters`."),
 ]
 ParametersParam = Annotated[
     dict[str, Scalar | list[Scalar]] | None,
     Field(description='Values by name, {"city": "Bern"} for WHERE city = :city. Dates and JSON as text.'),
 ]
-TableParam = Annotated[str, Field(description="Name of the table; list_tables has them. schema.table for some.")]
+TableParam = Annotated[str, Field(description="Name of the table, as in list_tables; some are schema.table.")]

@@ -1,4 +1,4 @@
-"""`query` and `explain`: read-only SQL, kept so by the database."""
+"""`query` and `explain` run read-only SQL. The database itself prevents writing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ async def query(
     sql: SqlParam,
     ctx: Sql,
     parameters: ParametersParam = None,
-    max_rows: Annotated[int | None, Field(ge=1, description="Fewer rows than the configured most.")] = None,
+    max_rows: Annotated[int | None, Field(ge=1, description="Return fewer rows than the configured maximum.")] = None,
 ) -> QueryResult:
     """Run one SQL statement in a read-only transaction. Long results are cut: aggregate, or use ORDER BY and LIMIT."""
     found = await ctx.state.query(sql, parameters, max_rows)
@@ -26,7 +26,7 @@ async def query(
         row_count=len(found.rows),
         truncated=bool(found.cap),
         unseen_rows=None if found.more else found.unseen,
-        note=found.note if found.columns else "The statement returns no rows. What it set has ended with this call.",
+        note=found.note if found.columns else "The statement returns no rows. Its effects end with this call.",
     )
 
 
@@ -39,7 +39,7 @@ async def explain(sql: SqlParam, ctx: Sql, parameters: ParametersParam = None) -
 
 
 def _line(columns: list[str], row: list[object]) -> str:
-    """SQLite shows a step in the column `detail`, PostgreSQL the only column, MySQL a table."""
+    """Return a line of the plan: SQLite has a column `detail`, PostgreSQL only one column, MySQL a table."""
     if columns[-1:] == ["detail"]:
         return str(row[-1])
     if len(row) == 1:

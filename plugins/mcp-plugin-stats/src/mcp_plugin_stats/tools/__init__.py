@@ -1,4 +1,4 @@
-"""The tools, one file per question: importing this package puts them on the plugin."""
+"""The tools, one file for each. Importing this package adds them to the plugin."""
 
 from mcp_plugin_stats.tools import correlate, describe, group, histogram, numbers, query
 

@@ -1,4 +1,4 @@
-"""`correlate`: how the columns of a data set go together."""
+"""`correlate` correlates the columns of a data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mcp_plugin_stats.tools.parameters import DatasetParam, Stats, finite
 from mcp_plugin_stats.values import quoted, rounded
 
 MOST = 20
-"""Columns that can be correlated in one call, 190 pairs."""
+"""The most columns in one call: 190 pairs."""
 
 
 @plugin.tool(title="Correlate columns", read_only=True, idempotent=True, open_world=False)
@@ -25,7 +25,7 @@ async def correlate(
     dataset: DatasetParam,
     ctx: Stats,
     columns: Annotated[
-        list[str] | None, Field(description=f"Two to {MOST} columns of numbers; all of them when left out.")
+        list[str] | None, Field(description=f"Two to {MOST} columns of numbers; default: all of them.")
     ] = None,
     method: Annotated[
         Method, Field(description="pearson for linear relations, spearman for monotonic ones (ranks, ties averaged).")
@@ -64,7 +64,7 @@ def _pair(session: Session, data: Dataset, a: Column, b: Column, method: Method)
             f"rank() OVER (ORDER BY {x}) + (count(*) OVER (PARTITION BY {x}) - 1) / 2.0 AS {x}" for x in "ab"
         )
         return session.value(f"SELECT corr(a, b) FROM (SELECT {ranks} FROM ({both}))"), rows
-    # Scaled to at most 1 each, as correlation does not mind, so that squares of large numbers do not overflow.
+    # Both are scaled to at most 1, so that squares of large numbers do not overflow. Correlation does not change.
     scaled_a, scaled_b = _scaled("a", low_a, high_a), _scaled("b", low_b, high_b)
     return session.value(f"SELECT corr({scaled_a}, {scaled_b}) FROM ({both})"), rows
 

@@ -1,4 +1,4 @@
-"""`describe_dataset`: what every column of a data set holds."""
+"""`describe_dataset` summarizes every column of a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mcp_plugin_stats.tools.parameters import DatasetParam, Stats, finite
 from mcp_plugin_stats.values import FLOATS, NESTED, TIMES, quoted, rounded
 
 TOP = 5
-"""Most frequent values that are listed for a column."""
+"""How many frequent values are listed for a column."""
 
 
 @plugin.tool(title="Describe a data set", read_only=True, idempotent=True, open_world=False)
 async def describe_dataset(
     dataset: DatasetParam,
     ctx: Stats,
-    columns: Annotated[list[str] | None, Field(description="Only these columns; all when left out.")] = None,
+    columns: Annotated[list[str] | None, Field(description="Describe only these columns; default: all.")] = None,
 ) -> DatasetDescription:
     """Describe a data set column by column: type, missing and distinct values, mean, quartiles, most frequent values.
 
-    Begin here when a data set is new to you. Progress is reported per column.
+    Begin here if you do not know a data set yet. Progress is reported per column.
     """
     data = await ctx.state.dataset(dataset)
     chosen = data.columns if columns is None else tuple(data.column(name) for name in columns)
@@ -60,7 +60,7 @@ def _figures(session: Session, table: str, column: Column, digits: int) -> dict[
         f"SELECT min({x}), max({x}), {mean}({x}), count({x}), count({quoted(column.name)}), "
         f"{', '.join(f'quantile_cont({wide}, {part})' for part in (0.25, 0.5, 0.75))} FROM {table}"
     )
-    # Scaled to at most 1 each, so that squares of large numbers do not overflow, which DuckDB makes an error.
+    # Scaled to at most 1, because DuckDB raises an error if squares of large numbers overflow.
     scale = max(abs(float(low or 0)), abs(float(high or 0))) or 1.0
     spread = session.value(f"SELECT stddev_samp({wide} / CAST('{scale!r}' AS DOUBLE)) FROM {table}")
     q1, median, q3 = (rounded(cut, digits) for cut in cuts)

@@ -1,4 +1,4 @@
-"""`group_by`: an aggregate per group of a data set."""
+"""`group_by` aggregates a column for each group of a data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mcp_plugin_stats.values import FLOATS, NESTED, quoted, rounded
 @plugin.tool(title="Aggregate by group", read_only=True, idempotent=True, open_world=False)
 async def group_by(
     dataset: DatasetParam,
-    by: Annotated[str | list[str], Field(description="The column, or columns, whose values make the groups.")],
+    by: Annotated[str | list[str], Field(description="The column or columns to group by.")],
     ctx: Stats,
     column: Annotated[
         str | None, Field(description="The column to aggregate; may be left out for count, which then counts rows.")
@@ -25,7 +25,7 @@ async def group_by(
     aggregate: Annotated[
         Aggregate,
         Field(
-            description="What to calculate per group. count counts the rows that have a value; min and max also take "
+            description="What to calculate per group. count counts the rows that have a value; min and max also accept "
             "texts and dates; the others need numbers; variance and stdev are of a sample."
         ),
     ] = "count",

@@ -1,4 +1,4 @@
-"""`histogram`: how the values of a column are spread, as a picture."""
+"""`histogram` draws the distribution of a column as an image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mcp_plugin_stats.tools.parameters import ColumnParam, DatasetParam, Stats, 
 from mcp_plugin_stats.values import quoted
 
 MOST = 200
-"""Bins of one histogram."""
+"""The most bins of one histogram."""
 
 
 @plugin.tool(title="Draw a histogram", read_only=True, idempotent=True, open_world=False)
@@ -26,9 +26,7 @@ async def histogram(
     dataset: DatasetParam,
     column: ColumnParam,
     ctx: Stats,
-    bins: Annotated[
-        int | None, Field(ge=1, le=MOST, description="Number of bars; chosen by Sturges' rule when left out.")
-    ] = None,
+    bins: Annotated[int | None, Field(ge=1, le=MOST, description="Number of bars; default: by Sturges' rule.")] = None,
 ) -> Image:
     """Draw a histogram of a column of numbers, as a PNG image."""
     data = await ctx.state.dataset(dataset)
@@ -48,7 +46,7 @@ def _bars(session: Session, data: Dataset, column: Column, bins: int | None) -> 
         low, high = low - (abs(low) / 2 or 0.5), high + (abs(high) / 2 or 0.5)
     width = (high - low) / number
     if not math.isfinite(width) or low + width == low:
-        raise ToolError(f"Column {column.name!r} of {data.name!r} runs from {low:g} to {high:g}: that cannot be drawn.")
+        raise ToolError(f"Column {column.name!r} of {data.name!r} is from {low:g} to {high:g}: that cannot be drawn.")
     place = f"least(CAST(floor((x - {_double(low)}) / {_double(width)}) AS INTEGER), {number - 1})"
     counts = dict(session.select(f"SELECT {place} AS bin, count(*) FROM ({values}) GROUP BY bin", number).rows)
     return Bars(

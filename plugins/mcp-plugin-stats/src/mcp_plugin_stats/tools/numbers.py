@@ -1,4 +1,4 @@
-"""`calculate_statistics`: a figure of numbers that the caller has at hand."""
+"""`calculate_statistics` calculates one statistic of numbers that the caller sends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def calculate_statistics(
         Operation,
         Field(
             description="variance and stdev are of a sample (divided by n - 1) and need two numbers; quantiles "
-            "gives the quartiles, interpolated; count of an empty list is 0, all others need numbers."
+            "returns the interpolated quartiles; count of an empty list is 0, all others need numbers."
         ),
     ],
     ctx: Stats,

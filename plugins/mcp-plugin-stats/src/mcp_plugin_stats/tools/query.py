@@ -1,4 +1,4 @@
-"""`query_dataset`: read-only SQL over the data sets."""
+"""`query_dataset` runs read-only SQL over the data sets."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcp_host._version import __version__
 from mcp_host.api import HostFacts, Plugin
-from mcp_host.authoring.plugincheck.descriptors import open_descriptors, opened_since
+from mcp_host.authoring.plugincheck.imports import open_descriptors, opened_since
 from mcp_host.authoring.plugincheck.observations import (
     Life,
     Listing,
@@ -30,6 +30,7 @@ from mcp_host.catalog.served import Parts
 from mcp_host.config import HostConfig, parse_config
 from mcp_host.containment import lifespan
 from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.kinds import KINDS
 from mcp_host.plugins.loader import Adopted, Loader
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
@@ -122,12 +123,7 @@ def _description(model: type[BaseModel], location: tuple[int | str, ...]) -> str
 
 
 def _listing(parts: Parts) -> Listing:
-    return {
-        "tools": [_wire(tool.wire) for tool in parts.tools],
-        "resources": [_wire(resource.wire) for resource in parts.resources],
-        "templates": [_wire(template.wire) for template in parts.templates],
-        "prompts": [_wire(prompt.wire) for prompt in parts.prompts],
-    }
+    return {kind.plural: [_wire(item.wire) for item in parts.items[kind]] for kind in KINDS}
 
 
 def _wire(model: BaseModel) -> dict[str, Any]:

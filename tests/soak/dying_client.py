@@ -1,4 +1,4 @@
-"""A client, of the standard library alone, that calls a tool which never ends and says so: somebody then kills it."""
+"""A client that calls a tool that never ends, prints "holding" and is then killed. Uses the standard library only."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ url = urlsplit(sys.argv[1])
 meta = {
     "progressToken": 1,
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "victim", "version": "1"},
+    "io.modelcontextprotocol/clientInfo": {"name": "dying", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 params = {"name": "hold", "arguments": {}, "_meta": meta}

@@ -1,4 +1,4 @@
-"""The servers that are compared, each behind a connected client: the host and the bare SDK, by every transport."""
+"""Connects a client to each compared server: the host and the bare SDK, over every transport."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ HERE = Path(__file__).parent
 CONFIG = """
 [host]
 log_level = "error"
-[plugins.harmful]
-object = "served:harmful"
+[plugins.hanging]
+object = "served:hanging"
 [plugins.quick]
 object = "served:quick"
 """
-"""Nothing is tuned: the limits are those everyone gets."""
+"""Nothing is tuned: all limits have their defaults."""
 
 
 @asynccontextmanager
-async def door(server: Server, transport: Transport, mode: str) -> AsyncIterator[Client]:
+async def connected(server: Server, transport: Transport, mode: str) -> AsyncIterator[Client]:
     """Start the server, and yield a client connected to it in the protocol era `mode`."""
     if transport == "memory":
         memory: Any = (
-            connect({"harmful": served.harmful, "quick": served.quick}, mode=mode)
+            connect({"hanging": served.hanging, "quick": served.quick}, mode=mode)
             if server == "host"
             else Client(served.bare, mode=mode)
         )

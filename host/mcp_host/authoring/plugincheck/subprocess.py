@@ -1,8 +1,10 @@
-"""Runs fresh interpreters that look at a plugin, side by side, and brings back what each saw."""
+"""Looks at a plugin in fresh interpreters, side by side: both ends, and what goes between them."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,10 +20,13 @@ from mcp_host.errors import LONGEST_TEXT
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from mcp_host.authoring.plugincheck.child import main; main(*sys.argv[2:])"
+    "from mcp_host.authoring.plugincheck.subprocess import main; main(*sys.argv[2:])"
 )
 _LOUD = ("PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONVERBOSE", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP")
 """Variables that make Python itself print, which would look as if the plugin did."""
+
+PRELOADED = ("mcp_host.context", "mcp_host.authoring.plugincheck.lifecycle", "mcp.server.mcpserver")
+"""What a running host has imported before its first plugin: none of it is the plugin's to answer for."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,34 @@ def _result(folder: Path, number: int) -> Path:
 
 def _output(folder: Path, number: int) -> Path:
     return folder / f"output-{number}.txt"
+
+
+# The other end: what runs in the fresh interpreter
+
+
+def main(subject_file: str, result_file: str) -> None:
+    """Read a `Subject`, write `Observations`, again whenever there are more of them."""
+    subject = Subject.model_validate_json(Path(subject_file).read_text(encoding="utf-8"))
+    seen = Observations()
+    result = Path(result_file)
+
+    def save() -> None:
+        # Whole or not at all: this process may be ended at any moment.
+        draft = result.with_suffix(".draft")
+        draft.write_text(seen.model_dump_json(), encoding="utf-8")
+        draft.replace(result)
+
+    for module in PRELOADED:
+        importlib.import_module(module)
+    logging.getLogger().addHandler(logging.NullHandler())
+    save()
+
+    from mcp_host.authoring.plugincheck.imports import watch_import
+    from mcp_host.authoring.plugincheck.lifecycle import examine
+
+    if subject.watch_import and subject.installed is not None:
+        module = subject.installed.value.partition("[")[0].partition(":")[0].strip()
+        # One that fails is imported again in loading, which says what is wrong in the host's own words.
+        seen.imported = watch_import(module)
+    seen.stage = Stage.LOADING
+    examine(subject, seen, save)

@@ -1,0 +1,214 @@
+"""What a plugin asks the client, and through it a person: the forms, the waiting, and answers that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.session import ServerSession
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.message import ServerMessageMetadata
+from mcp.types import ElicitResult, ErrorData, RequestId, ServerNotification, ServerRequest
+from pydantic import BaseModel, ValidationError
+
+from mcp_host.errors import LONGEST_TEXT, describe_validation
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+
+class AnswerError(ToolError, ValueError):
+    """The client was asked and its answer cannot be used. This is not a failure of the plugin.
+
+    The text is for the caller: it names what does not fit and repeats no value. It is a `ValueError` because the SDK
+    raises one for such an answer, which a plugin may already catch.
+    """
+
+
+class ErrorAnswerError(AnswerError, MCPError):
+    """The client answered with an error. It is also the `MCPError` that the SDK raises for it."""
+
+    def __init__(self, method: str, error: ErrorData) -> None:
+        MCPError.__init__(self, error.code, error.message, error.data)
+        self._text = f"The client answered {method} with an error ({error.code}): {error.message[:LONGEST_TEXT]}"
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def answer_error_in(error: BaseException | None) -> AnswerError | None:
+    """Return the client's answer that an exception was raised because of, alone or in a group, if there is one."""
+    seen: set[int] = set()
+    left = [error]
+    while left:
+        error = left.pop()
+        if isinstance(error, AnswerError):
+            return error
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            left += [error.__context__, error.__cause__]
+            left += error.exceptions if isinstance(error, BaseExceptionGroup) else []
+    return None
+
+
+class Exit(Protocol):
+    """What the messages of a call to its client pass: it masks the secrets in their texts."""
+
+    def text(self, text: str) -> str: ...
+
+    def request(self, request: Any) -> Any: ...
+
+    def notification(self, notification: Any) -> Any: ...
+
+
+class AskingSession(ServerSession):
+    """The session of one call. Everything that a plugin asks the client goes through its `send_request`.
+
+    `asking` is entered while the client is asked, and the texts of whatever is sent pass `outgoing`. The session of a
+    nested call sends through that of its caller, so that it stops the time of both.
+    """
+
+    def __init__(
+        self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]], outgoing: Exit
+    ) -> None:
+        # The SDK's own constructor would work the levels of log messages out again, on each call.
+        self.__dict__.update(session.__dict__)
+        self._inner = session
+        self._asking = asking
+        self._outgoing = outgoing
+
+    async def send_request(
+        self,
+        request: ServerRequest,
+        result_type: type[ResultT],
+        request_read_timeout_seconds: float | None = None,
+        metadata: ServerMessageMetadata | None = None,
+        progress_callback: ProgressFnT | None = None,
+    ) -> ResultT:
+        """Ask the client; see the SDK's `ServerSession.send_request`.
+
+        Raises:
+            AnswerError: The client answered with an error or with what the protocol does not allow, or has left.
+            NoBackChannelError: The connection has no way to ask the client.
+        """
+        request = self._outgoing.request(request)
+        try:
+            with self._asking():
+                return await self._inner.send_request(
+                    request, result_type, request_read_timeout_seconds, metadata, progress_callback
+                )
+        except (AnswerError, NoBackChannelError):
+            raise
+        except MCPError as error:
+            raise ErrorAnswerError(request.method, error.error) from error
+        except ValidationError as error:
+            raise _unfit(f"The client's answer to {request.method} is malformed", error) from error
+
+    async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Report progress; see the SDK's `ServerSession.report_progress`."""
+        await super().report_progress(progress, total, message and self._outgoing.text(message))
+
+    async def _notify(self, notification: ServerNotification, *, request_scoped: bool) -> None:
+        await super()._notify(self._outgoing.notification(notification), request_scoped=request_scoped)
+
+    async def elicit_form(
+        self, message: str, requested_schema: dict[str, Any], related_request_id: RequestId | None = None
+    ) -> ElicitResult:
+        """Ask for a form, and check the answer against its schema; see the SDK's `ServerSession.elicit_form`.
+
+        Raises:
+            AnswerError: The answer does not fit the schema, and as `send_request` does.
+            jsonschema.SchemaError: The schema is not one.
+        """
+        from jsonschema.validators import validator_for  # not before it is used
+
+        kind = validator_for(requested_schema)
+        kind.check_schema(requested_schema)
+        result = await super().elicit_form(message, requested_schema, related_request_id)
+        if result.action == "accept":
+            validator = kind(requested_schema, format_checker=kind.FORMAT_CHECKER)
+            # One problem for each field that is missing, and each names all of them.
+            problems = dict.fromkeys(map(_unfit_part, validator.iter_errors(content_of(result))))
+            if problems:
+                raise AnswerError(f"{_DOES_NOT_FIT}: {'; '.join(problems)}"[:LONGEST_TEXT])
+        return result
+
+
+class Form:
+    """A model as the form that the client is shown, in the shape that the protocol allows.
+
+    pydantic writes an enum as a reference to its definition, and a text that is the only choice as a constant. The
+    protocol has neither, but it has lists of choices. It stands where the SDK takes a model.
+    """
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+
+    @classmethod
+    def of(cls, schema: type[BaseModel] | Form) -> Form:
+        """Return the form of a model, or the form itself."""
+        return schema if isinstance(schema, Form) else cls(schema)
+
+    def model_json_schema(self, **options: Any) -> dict[str, Any]:
+        """Return the model's schema with all definitions in place."""
+        schema = self.model.model_json_schema(**options)
+        definitions = schema.pop("$defs", {})
+        fields = schema.get("properties", {})
+        return {**schema, "properties": {name: _in_place(field, definitions) for name, field in fields.items()}}
+
+    def model_validate(self, content: object) -> BaseModel:
+        """Return the model's instance.
+
+        Raises:
+            AnswerError: The content does not fit.
+        """
+        try:
+            return self.model.model_validate(content)
+        except ValidationError as error:
+            raise _unfit(_DOES_NOT_FIT, error) from error
+
+
+def content_of(result: ElicitResult) -> dict[str, Any]:
+    """Return what an accepted form holds.
+
+    Raises:
+        AnswerError: It holds nothing.
+    """
+    if result.content is None:
+        raise AnswerError("The client accepted the form but sent no content")
+    return dict(result.content)
+
+
+_DOES_NOT_FIT = "The client's answer does not fit the form"
+
+
+def _unfit(what: str, error: ValidationError) -> AnswerError:
+    return AnswerError(f"{what}: {describe_validation(error)}"[:LONGEST_TEXT])
+
+
+def _unfit_part(problem: Any) -> str:
+    """Name the field and the rule. The library's own message repeats the value."""
+    if problem.validator == "required":
+        missing = [name for name in problem.validator_value if name not in problem.instance]
+        return "; ".join(f"{name}: Field required" for name in missing)
+    field = ".".join(str(part) for part in problem.absolute_path) or "content"
+    return f"{field}: does not fit {problem.validator} {problem.validator_value!r}"
+
+
+def _in_place(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a field's schema with the definition it refers to, under the field's own name."""
+    field = dict(schema)
+    name = str(field.get("$ref", "")).removeprefix("#/$defs/")
+    if name in definitions:
+        del field["$ref"]
+        others = {key: value for key, value in definitions.items() if key != name}
+        target = _in_place(definitions[name], others)
+        target.pop("title", None)
+        field = {**target, **field}
+    if isinstance(field.get("items"), Mapping):
+        field["items"] = _in_place(field["items"], definitions)
+    if isinstance(field.get("const"), str):
+        field["enum"] = [field.pop("const")]
+    return field

@@ -1,0 +1,199 @@
+"""What a return annotation promises: the output schema of a tool, and the check of its results."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import enum
+import inspect
+import sys
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Never, NoReturn, NotRequired, Union, cast, get_args, get_origin
+
+import mcp.types as types
+from mcp.server.mcpserver.utilities.func_metadata import StrictJsonSchema
+from mcp.server.mcpserver.utilities.types import Audio, Image
+from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from typing_extensions import TypedDict, get_type_hints, is_typeddict
+from typing_inspection.introspection import is_union_origin
+
+from mcp_host.catalog.signatures import Function, no_schema
+from mcp_host.catalog.sizes import runs_code
+from mcp_host.errors import HostError, text_of
+
+
+@dataclass(frozen=True)
+class PythonOutput:
+    """What a return annotation promises: results are checked by it and made into JSON with the names of its aliases."""
+
+    adapter: TypeAdapter[Any]
+    schema: dict[str, Any]
+    wrapped: bool
+    runs_code: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs_code", runs_code(self.adapter.core_schema))
+
+    def structured(self, result: Any) -> dict[str, Any]:
+        """Return the structured content, which conforms to the schema (spec: Tools, Structured Content)."""
+        given = {"result": result} if self.wrapped else result
+        validated = self.adapter.validate_python(given, by_alias=True, by_name=True)
+        if isinstance(validated, BaseModel):
+            # By the instance, so that a subclass keeps the fields of its own.
+            return validated.model_dump(mode="json", by_alias=True)
+        return cast("dict[str, Any]", self.adapter.dump_python(validated, mode="json", by_alias=True))
+
+
+def output_of(function: Function, structured: bool | None) -> tuple[PythonOutput | None, tuple[str, ...]]:
+    """Return what the results of a tool are checked by, or None and why there is none.
+
+    The schema describes results as they are sent: pydantic's serialization mode, with aliases. Where its root is no
+    object, results are wrapped in `result`.
+
+    Raises:
+        HostError: The author insists on structured output, and there is no schema for it.
+    """
+    if structured is False:
+        return None, ()
+    try:
+        annotation = _data_of(function.signature.return_annotation, content=structured is True)
+        output = None if annotation is _NO_DATA else _python_output(function.name, annotation)
+        if output is None and structured:
+            raise HostError("its return annotation names no data for structured output")
+        return output, ()
+    except Exception as error:
+        # Pydantic, and the annotations' own code, may raise anything for a type that is no data.
+        if structured:
+            raise HostError(f"its return annotation has no JSON Schema: {text_of(error)}") from error
+        return None, (no_schema(f"its return annotation has none ({text_of(error)})"),)
+
+
+_NO_DATA: Any = object()
+"""Stands for a return annotation that promises nothing for structured output: content blocks, or nothing at all."""
+
+_CONTENT = (*get_args(types.ContentBlock), Image, Audio)
+_UNTYPED = (dict, list, tuple, set, frozenset, object)
+
+
+def _data_of(annotation: Any, *, content: bool) -> Any:
+    """Return the part of a return annotation that is data; with `content`, content blocks are data, too."""
+    if annotation is inspect.Signature.empty:
+        return _NO_DATA
+    if _is_class(annotation, types.InputRequiredResult):
+        return _NO_DATA
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        if _is_class(arguments[0], types.CallToolResult):
+            # The author's own result, and the type of its structured content.
+            return Annotated[arguments[1:]] if len(arguments) > 2 else arguments[1]
+        if _data_of(arguments[0], content=content) is _NO_DATA:
+            return _NO_DATA
+        return annotation
+    if is_union_origin(origin):
+        arms = tuple(arm for arm in arguments if not _is_class(arm, types.InputRequiredResult))
+        if any(_is_class(arm, types.CallToolResult) for arm in arms) or (not content and any(map(_is_content, arms))):
+            return _NO_DATA
+        if len(arms) < len(arguments):
+            return _data_of(Union[arms], content=content)  # noqa: UP007 - there is no other way to write it
+        return annotation
+    if _is_class(annotation, types.CallToolResult) or annotation in _UNTYPED:
+        return _NO_DATA
+    return _NO_DATA if not content and _is_content(annotation) else annotation
+
+
+def _is_class(annotation: Any, kind: type) -> bool:
+    return isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, kind)
+
+
+def _is_content(annotation: Any) -> bool:
+    """Whether a type is content blocks, alone or as items of a list."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_content(get_args(annotation)[0])
+    if is_union_origin(origin) or origin in (list, tuple, Sequence):
+        return any(_is_content(argument) for argument in get_args(annotation))
+    return _is_class(annotation, _CONTENT)  # type: ignore[arg-type]
+
+
+def _python_output(name: str, annotation: Any) -> PythonOutput:
+    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    kind = get_origin(bare) or bare
+    if bare in _NEVER or (isinstance(kind, type) and issubclass(kind, _NOT_DATA)):
+        raise TypeError(f"{getattr(kind, '__name__', kind)} is not a type of data")
+    annotation = _model_of(bare) if _is_plain_class(bare) else _readable(annotation)
+    adapter = TypeAdapter(annotation)
+    schema = _schema_of(adapter)
+    if schema.get("type") == "object" and _is_object(bare, kind):
+        return PythonOutput(adapter, schema, wrapped=False)
+    adapter = TypeAdapter(create_model(f"{name}Output", result=(annotation, ...)))
+    return PythonOutput(adapter, _schema_of(adapter), wrapped=True)
+
+
+_NEVER: tuple[Any, ...] = (NoReturn, Never)
+_NOT_DATA = (Iterator, AsyncIterator, Awaitable, concurrent.futures.Future)
+
+
+def _is_object(bare: Any, kind: Any) -> bool:
+    """Whether results are objects whose keys the author has named, or texts."""
+    if kind is dict:
+        return bool(get_args(bare)[0] is str)
+    return (
+        bool(is_typeddict(kind))
+        or dataclasses.is_dataclass(kind)
+        or _is_class(kind, BaseModel)
+        or _is_plain_class(kind)
+    )
+
+
+def _is_plain_class(kind: Any) -> bool:
+    """Whether it is an ordinary class with annotated attributes."""
+    return (
+        isinstance(kind, type)
+        and kind.__module__ not in sys.stdlib_module_names
+        and not issubclass(kind, (BaseModel, enum.Enum))
+        and not is_typeddict(kind)
+        and not dataclasses.is_dataclass(kind)
+        and not hasattr(kind, "__get_pydantic_core_schema__")
+        and bool(get_type_hints(kind))
+    )
+
+
+def _model_of(kind: type[Any]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if not name.startswith("_") and not _is_class_variable(hint):
+            fields[name] = (hint, getattr(kind, name, ...))
+    return create_model(kind.__name__, __config__=ConfigDict(from_attributes=True), **fields)
+
+
+def _is_class_variable(hint: Any) -> bool:
+    origin: Any = get_origin(hint)
+    return origin is ClassVar
+
+
+def _readable(annotation: Any) -> Any:
+    """Replace `typing.TypedDict`, which pydantic refuses before Python 3.12, by that of `typing_extensions`."""
+    if sys.version_info >= (3, 12):
+        return annotation
+    if is_typeddict(annotation) and type(annotation).__module__ == "typing":
+        items = {
+            name: _readable(hint) if name in annotation.__required_keys__ else NotRequired[_readable(hint)]
+            for name, hint in get_type_hints(annotation).items()
+        }
+        made: Any = TypedDict(annotation.__name__, items)  # type: ignore[misc]
+        made.__doc__ = annotation.__doc__
+        return made
+    arguments = get_args(annotation)
+    readable = tuple(map(_readable, arguments))
+    if readable == arguments:
+        return annotation
+    origin: Any = get_origin(annotation)
+    return Union[readable] if is_union_origin(origin) else origin[readable]  # noqa: UP007
+
+
+def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
+    schema = adapter.json_schema(mode="serialization", schema_generator=StrictJsonSchema)
+    ref = str(schema.get("$ref", "")).removeprefix("#/$defs/")
+    # A model that refers to itself has its root among the definitions, and the protocol wants `type` at the root.
+    return {**schema["$defs"][ref], **{k: v for k, v in schema.items() if k != "$ref"}} if ref else schema

@@ -1,0 +1,111 @@
+"""Proves each item before it is served: its wire form fits every protocol version, JSON, and JSON Schema.
+
+One item that does not fit would turn a list into an error for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import mcp.types as types
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from mcp.shared.inbound import find_invalid_x_mcp_header
+from mcp_types import methods
+from pydantic import BaseModel, ValidationError
+
+from mcp_host.errors import HostError, encodable
+from mcp_host.plugins.kinds import Kind
+
+_WireT = TypeVar("_WireT", bound=BaseModel)
+
+
+def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
+    """Return the wire form in which an item can be served to clients of every protocol version.
+
+    Text that UTF-8 cannot encode is replaced, with a warning.
+
+    Raises:
+        HostError: There is no form that every client can read; the text names the field.
+    """
+    try:
+        dumped = wire.model_dump(by_alias=True, mode="json", exclude_none=True, warnings=False)
+    except Exception as error:
+        raise HostError(f"it is not JSON: {error}") from error
+    fitting, changed = _encodable(dumped)
+    if changed:
+        if fitting.get("name") != dumped.get("name") or _uri(fitting) != _uri(dumped):
+            raise HostError("its name or URI holds half of a surrogate pair, which UTF-8 cannot encode")
+        warn("its text holds half of a surrogate pair, which UTF-8 cannot encode; it is served as U+FFFD")
+        wire = type(wire).model_validate(fitting)
+    for version in _versions(kind.list_method):
+        try:
+            methods.serialize_server_result(kind.list_method, version, {**_ENVELOPE, kind.list_key: [fitting]})
+        except ValidationError as error:
+            raise HostError(f"clients of protocol {version} cannot read it: {_first_fault(error)}") from error
+    if isinstance(wire, types.Tool):
+        _refuse_bad_schema("input_schema", wire.input_schema)
+        if wire.output_schema is not None:
+            _refuse_bad_schema("output schema", wire.output_schema)
+        reason = find_invalid_x_mcp_header(wire.input_schema)
+        if reason is not None:
+            raise HostError(f"it has an invalid x-mcp-header annotation: {reason}")
+    return wire
+
+
+_ENVELOPE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+"""What lists of 2026-07-28 have besides; the versions before pass it over."""
+
+
+@cache
+def _versions(method: str) -> tuple[str, ...]:
+    return tuple(version for listed, version in methods.SERVER_RESULTS if listed == method)
+
+
+def _uri(dumped: dict[str, Any]) -> object:
+    return dumped.get("uri") or dumped.get("uriTemplate")
+
+
+def _encodable(value: Any) -> tuple[Any, bool]:
+    """The value with every half of a surrogate pair replaced, and whether there was one."""
+    if isinstance(value, str):
+        fitting = encodable(value)
+        return fitting, fitting != value
+    if isinstance(value, list):
+        items = [_encodable(item) for item in value]
+        return [item for item, _ in items], any(changed for _, changed in items)
+    if isinstance(value, dict):
+        pairs = [(_encodable(key), _encodable(item)) for key, item in value.items()]
+        return {key: item for (key, _), (item, _) in pairs}, any(a or b for (_, a), (_, b) in pairs)
+    return value, False
+
+
+def _first_fault(error: ValidationError) -> str:
+    detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # Behind the list's key and the item's index.
+    return f"{'.'.join(str(part) for part in detail['loc'][2:])}: {detail['msg']}"
+
+
+@cache
+def _meta_validator(kind: type[Validator]) -> Validator:
+    return kind(kind.META_SCHEMA)
+
+
+def _refuse_bad_schema(what: str, schema: dict[str, Any]) -> None:
+    kind = validator_for(schema, default=Draft202012Validator)
+    fault = best_match(_meta_validator(kind).iter_errors(schema))
+    if fault is not None:
+        path = ".".join(str(part) for part in fault.absolute_path)
+        raise HostError(f"its {what} is not JSON Schema: {path}: {fault.message}" if path else fault.message)
+
+
+def object_schema(schema: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
+    """Return an input schema with the `type` that the protocol asks for, if it names none."""
+    if "type" in schema:
+        return schema
+    warn('its input_schema has no "type", and the protocol asks for "object"; it is served with it')
+    return {**schema, "type": "object"}

@@ -1,0 +1,343 @@
+"""What a function returned, made into what the protocol sends: lazy parts run to their end, sizes capped, JSON made.
+
+All of it may run code of the plugin's (generators, serializers, `__str__`): `python_function` has it run where the
+plugin's own code runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol, cast
+
+import mcp.types as types
+import pydantic_core
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.mcpserver.prompts.base import Message, UserMessage, message_validator
+from mcp.server.mcpserver.utilities.types import Audio, Image
+from pydantic import BaseModel
+
+from mcp_host.catalog.sizes import Size, cut_text, is_encodable, measure, text_size
+from mcp_host.errors import RefusedError
+from mcp_host.plugins.bulkhead import caller_has_left
+from mcp_host.plugins.plugin import LoadedPlugin
+
+ToolResult = types.CallToolResult | types.InputRequiredResult
+Contents = list[ReadResourceContents] | types.InputRequiredResult
+PromptResult = types.GetPromptResult | types.InputRequiredResult
+
+_TURN = 100
+"""Items of an asynchronous generator after which the event loop gets a turn."""
+
+
+class Output(Protocol):
+    """What the results of a tool with an output schema are checked by."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the structured content."""
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether the result is the value of the one key `result`."""
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether checking a result calls functions of the author's."""
+
+    def structured(self, result: Any) -> dict[str, Any]:
+        """Return the structured content, as JSON's types.
+
+        Raises:
+            Exception: The result does not fit.
+        """
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Whose results are converted: `what` names the item in errors, `plugin` owns it and sets the caps."""
+
+    what: str
+    plugin: LoadedPlugin
+
+    # Lazy parts
+
+    def drained(self, value: Any) -> Any:
+        """Return the value with its iterators as lists, on the top and inside of lists, dicts and objects with fields.
+
+        An iterator without an end is refused when it passes the cap, and ends when nobody waits for it any more.
+        """
+        if isinstance(value, Iterator):
+            return self._items(value)
+        if type(value) in (list, tuple):
+            if any(_may_be_lazy(item) for item in value):
+                return type(value)(self.drained(item) for item in value)
+        elif type(value) is dict:
+            if any(_may_be_lazy(item) for item in value.values()):
+                return {key: self.drained(item) for key, item in value.items()}
+        elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+            return self._with_fields_drained(value)
+        return value
+
+    def _with_fields_drained(self, value: Any) -> Any:
+        attributes = getattr(value, "__dict__", None)
+        if not isinstance(attributes, dict) or not any(_may_be_lazy(item) for item in attributes.values()):
+            return value
+        changed = copy.copy(value)
+        for name, item in attributes.items():
+            if _may_be_lazy(item):
+                object.__setattr__(changed, name, self.drained(item))
+        return changed
+
+    def _items(self, iterator: Iterator[Any]) -> list[Any]:
+        items: list[Any] = []
+        size = 0
+        try:
+            for item in iterator:
+                if caller_has_left():
+                    raise RefusedError(f"nobody waits for {self.what} any more")
+                items.append(self.drained(item))
+                size = self._added(size, items[-1])
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()
+        return items
+
+    async def drained_from(self, iterator: AsyncIterator[Any]) -> list[Any]:
+        """Return the items of an asynchronous iterator, at most as many as the cap allows."""
+        items: list[Any] = []
+        size = 0
+        if not hasattr(iterator, "aclose"):
+            iterator = _closable(iterator)
+        async with aclosing(iterator) as closing:  # type: ignore[type-var]
+            async for item in closing:
+                items.append(item)
+                size = self._added(size, item)
+                if len(items) % _TURN == 0:
+                    await asyncio.sleep(0)
+        return items
+
+    def _added(self, size: int, item: object) -> int:
+        most = self.plugin.limits.result_size
+        size += measure(item, most).size
+        if size > most:
+            raise self._too_large()
+        return size
+
+    # Caps
+
+    def capped(self, result: Any, measured: Size | None = None) -> tuple[Any, bool]:
+        """Return the result, its text cut if need be, and whether its JSON is as large as it was measured.
+
+        What serializers, computed fields and `__str__` make of it has to be measured again.
+
+        Raises:
+            RefusedError: It is too large and no text, or holds numbers that JSON does not have.
+        """
+        most = self.plugin.limits.result_size
+        if isinstance(result, str) and is_encodable(result):
+            return cut_text(result, most, self._whose), True
+        if isinstance(result, types.CallToolResult) and _is_text(result):
+            return self._with_cut_text(result), True
+        return result, self.refuse_larger(result, measured).plain
+
+    def refuse_larger(self, result: object, measured: Size | None = None) -> Size:
+        """Return the size of what is small enough and fit for JSON.
+
+        Raises:
+            RefusedError: It is not.
+        """
+        most = self.plugin.limits.result_size
+        size = measured or measure(result, most)
+        if size.size > most:
+            raise self._too_large()
+        if not size.finite:
+            raise RefusedError(f"The result of {self.what} holds a NaN or an infinity, which JSON cannot express")
+        if not size.encodable:
+            raise RefusedError(f"The result of {self.what} holds half of a surrogate pair, which UTF-8 cannot encode")
+        return size
+
+    def _too_large(self) -> RefusedError:
+        most = self.plugin.limits.result_size
+        return RefusedError(
+            f"The result of {self.what} is larger than the {most} bytes that {self._whose} may return. "
+            "Ask for less of it"
+        )
+
+    def _with_cut_text(self, result: types.CallToolResult) -> types.CallToolResult:
+        most = self.plugin.limits.result_size
+        blocks: list[types.ContentBlock] = []
+        for block in result.content:
+            assert isinstance(block, types.TextContent)
+            size = text_size(block.text)
+            if size > most:
+                text = cut_text(block.text, most, self._whose)
+                return result.model_copy(update={"content": [*blocks, block.model_copy(update={"text": text})]})
+            blocks.append(block)
+            most -= size
+        return result
+
+    @property
+    def _whose(self) -> str:
+        return f"plugin {self.plugin.name}"
+
+    # The kinds of results
+
+    def tool_result(self, result: Any, output: Output | None, measured: Size | None = None) -> ToolResult:
+        """Return what a tool answers: the structured content where there is an output schema, and its text.
+
+        Raises:
+            RefusedError: It is too large to be cut, or JSON cannot express it.
+        """
+        if isinstance(result, types.InputRequiredResult):
+            return result
+        result, is_measured = self.capped(self.drained(result), measured)
+        if isinstance(result, types.CallToolResult):
+            # The tool's own: nothing has looked yet whether it is one, and whether JSON can express it.
+            types.CallToolResult.model_validate_json(result.model_dump_json(by_alias=True, warnings=False))
+            if output is not None and not result.is_error:
+                output.structured(result.structured_content)
+            return result
+        if output is None:
+            content = list(_blocks(result))
+            if not is_measured:
+                self.refuse_larger(content)
+            return types.CallToolResult(content=content)
+        structured = output.structured(result)
+        if not is_measured or output.runs_code:
+            self.refuse_larger(structured)
+        shown = structured["result"] if output.wrapped else structured
+        content = list(_blocks(result) if _has_blocks(result) else _texts(result, shown))
+        return types.CallToolResult(content=content, structured_content=structured)
+
+    def contents(
+        self, result: Any, mime_type: str, meta: dict[str, Any] | None, measured: Size | None = None
+    ) -> Contents:
+        """Return what a resource answers: text, bytes, or anything else as JSON.
+
+        A function that knows a better media type than its template returns a `ReadResourceContents`.
+        """
+        if isinstance(result, types.InputRequiredResult):
+            return result
+        own = result if isinstance(result, ReadResourceContents) else None
+        content = own.content if own is not None else result
+        mime_type = (own and own.mime_type) or mime_type
+        if isinstance(content, str) and mime_type.startswith("text/") and is_encodable(content):
+            content = cut_text(content, self.plugin.limits.result_size, self._whose)
+        elif isinstance(content, str | bytes):
+            self.refuse_larger(content)
+        else:
+            content, is_measured = self.capped(self.drained(content), measured if own is None else None)
+            content = pydantic_core.to_json(content, fallback=str, indent=2).decode()
+            if not is_measured:
+                self.refuse_larger(content)
+        return [ReadResourceContents(content=content, mime_type=mime_type, meta=(own and own.meta) or meta)]
+
+    def prompt_result(self, result: Any, description: str | None, measured: Size | None = None) -> PromptResult:
+        """Return a prompt's messages: those of a sequence or a generator, or the one that a single value is."""
+        if isinstance(result, types.InputRequiredResult):
+            return result
+        rendered = self.drained(result)
+        items = rendered if isinstance(rendered, list | tuple) else [rendered]
+        messages = [types.PromptMessage(role=message.role, content=message.content) for message in map(_message, items)]
+        self.refuse_larger(messages)
+        return types.GetPromptResult(description=description, messages=messages)
+
+    def completion(self, result: Any, measured: Size | None = None) -> types.Completion:
+        """Return a completer's candidates, the first 100 of them (spec: Completion)."""
+        if not isinstance(result, types.Completion):
+            # A completer may return an iterator without an end.
+            candidates = [str(value) for value in islice(self._while_awaited(result), _MOST_COUNTED + 1)]
+            counted = len(candidates) <= _MOST_COUNTED
+            result = types.Completion(
+                values=candidates[:_MOST_VALUES],
+                total=len(candidates) if counted else None,
+                has_more=len(candidates) > _MOST_VALUES,
+            )
+        self.refuse_larger(result)
+        return cast("types.Completion", result)
+
+    def _while_awaited(self, values: Iterable[Any]) -> Iterator[Any]:
+        for value in values:
+            if caller_has_left():
+                raise RefusedError(f"nobody waits for {self.what} any more")
+            yield value
+
+
+Finish = Callable[[Any, Size | None], Any]
+"""Makes a result of what a function returned, and of its size where all of it is plain."""
+
+_MOST_VALUES = 100
+_MOST_COUNTED = 10_000
+
+
+def _may_be_lazy(value: object) -> bool:
+    return isinstance(value, Iterator | list | tuple | dict | BaseModel) or dataclasses.is_dataclass(value)
+
+
+async def _closable(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for item in iterator:
+        yield item
+
+
+def _is_text(result: types.CallToolResult) -> bool:
+    return result.structured_content is None and all(
+        isinstance(block, types.TextContent) and is_encodable(block.text) for block in result.content
+    )
+
+
+def _has_blocks(result: Any) -> bool:
+    if isinstance(result, list | tuple):
+        return any(_has_blocks(item) for item in result)
+    return isinstance(result, types.ContentBlock | Image | Audio)
+
+
+def _blocks(result: Any) -> Iterator[types.ContentBlock]:
+    """The content blocks of a result, one for each item of a list, as the SDK makes them."""
+    if result is None:
+        return
+    if isinstance(result, types.ContentBlock):
+        yield result
+    elif isinstance(result, Image):
+        yield result.to_image_content()
+    elif isinstance(result, Audio):
+        yield result.to_audio_content()
+    elif isinstance(result, list | tuple):
+        for item in result:
+            yield from _blocks(item)
+    else:
+        yield _text(result if isinstance(result, str) else _json(result))
+
+
+def _texts(result: Any, shown: Any) -> Iterator[types.ContentBlock]:
+    """The same for a result whose JSON form is `shown`, which need not be made a second time."""
+    if result is None:
+        return
+    if isinstance(result, list | tuple) and isinstance(shown, list) and len(result) == len(shown):
+        for item, part in zip(result, shown, strict=True):
+            yield from _texts(item, part)
+    else:
+        yield _text(shown if isinstance(result, str) and isinstance(shown, str) else _json(shown))
+
+
+def _text(text: str) -> types.TextContent:
+    return types.TextContent(type="text", text=text)
+
+
+def _json(value: Any) -> str:
+    return pydantic_core.to_json(value, fallback=str, indent=2).decode()
+
+
+def _message(item: Any) -> Message:
+    if isinstance(item, Message):
+        return item
+    if isinstance(item, dict):
+        return message_validator.validate_python(item)
+    if isinstance(item, str | types.ContentBlock | Image | Audio):
+        return UserMessage(item)
+    return UserMessage(_json(item))

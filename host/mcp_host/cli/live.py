@@ -1,0 +1,45 @@
+"""What moves on a terminal: a bar while a call reports progress, a spinner while an installer works.
+
+Both are rich's, which is imported when there is something to show.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mcp_host.cli.output import write
+from mcp_host.system.texts import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def progress_bar() -> Progress:
+    """Return a bar for stderr that is gone when it is stopped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True)
+
+
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show that something goes on during the block: a spinner on a terminal, a line elsewhere."""
+    if not sys.stderr.isatty():
+        write(printable(text), sys.stderr)
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True, highlight=False).status(Text(printable(text))):
+        yield

@@ -1,0 +1,57 @@
+"""The kinds of items that are served, in one table: the loader, the catalog, the filters and the commands read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from mcp_host.api import Prompt, Resource, SchemaTool, Tool
+
+FilterKey = Literal["tools", "resources", "prompts"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind.
+
+    `name` is its word in messages and `plural` its key in records, JSON and catalogs. `filter` is its key in a plugin's
+    table of the TOML. `hook` returns objects of the classes `contributions`. A kind that is `named` has names, which
+    get the plugin's prefix, and takes plain functions, too; others have URIs. `list_method` lists it under `list_key`.
+    """
+
+    name: str
+    plural: str
+    filter: FilterKey
+    hook: str
+    contributions: tuple[type, ...]
+    named: bool
+    list_method: str
+    list_key: str
+
+
+TOOL: Final = Kind(
+    "tool", "tools", "tools", "mcp_tools", (Tool, SchemaTool), named=True, list_method="tools/list", list_key="tools"
+)
+RESOURCE: Final = Kind(
+    "resource",
+    "resources",
+    "resources",
+    "mcp_resources",
+    (Resource,),
+    named=False,
+    list_method="resources/list",
+    list_key="resources",
+)
+TEMPLATE: Final = replace(
+    RESOURCE,
+    name="template",
+    plural="templates",
+    list_method="resources/templates/list",
+    list_key="resourceTemplates",
+)
+PROMPT: Final = Kind(
+    "prompt", "prompts", "prompts", "mcp_prompts", (Prompt,), named=True, list_method="prompts/list", list_key="prompts"
+)
+
+KINDS: Final = (TOOL, RESOURCE, TEMPLATE, PROMPT)
+"""Every kind, in the order in which they are shown."""

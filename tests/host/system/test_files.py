@@ -1,0 +1,96 @@
+"""A file is written whole or not at all, by one process after the other, and nothing is left beside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from mcp_host.system.files import atomic_write, locked, replace_file
+
+COUNTING = """
+import sys
+from pathlib import Path
+from mcp_host.system.files import locked, replace_file
+
+file = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(30):
+    with locked(file):
+        replace_file(file, str(int(file.read_bytes()) + 1).encode())
+"""
+
+
+def test_processes_that_change_a_file_at_once_lose_no_change(tmp_path: Path) -> None:
+    file = tmp_path / "number"
+    file.write_bytes(b"0")
+    command = [sys.executable, "-c", COUNTING, str(file)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.communicate("go\n")
+        assert process.returncode == 0
+    assert file.read_bytes() == b"90"
+    assert os.listdir(tmp_path) == ["number"]
+
+
+def test_threads_that_change_a_file_at_once_lose_no_change(tmp_path: Path) -> None:
+    file = tmp_path / "number"
+    file.write_bytes(b"0")
+
+    def count() -> None:
+        for _ in range(10):
+            with locked(file):
+                replace_file(file, str(int(file.read_bytes()) + 1).encode())
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert file.read_bytes() == b"40"
+    assert os.listdir(tmp_path) == ["number"]
+
+
+def test_what_a_killed_process_left_is_used_by_none_and_removed(tmp_path: Path) -> None:
+    for name in (".file.edit", ".file.lock"):
+        (tmp_path / name).write_bytes(b"half of a secret")
+        (tmp_path / name).chmod(0o644)
+    file = atomic_write(tmp_path / "file", b"whole")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"whole", 0o600)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_link_in_the_place_of_the_draft_or_the_lock_is_not_followed(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"precious")
+    (tmp_path / ".file.edit").symlink_to(other)
+    atomic_write(tmp_path / "file", b"whole")
+    assert (other.read_bytes(), (tmp_path / "file").is_symlink()) == (b"precious", False)
+    (tmp_path / ".file.lock").symlink_to(other)
+    with pytest.raises(OSError, match="symbolic"):
+        atomic_write(tmp_path / "file", b"again")
+    assert other.read_bytes() == b"precious"
+
+
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+    from errno import ENOLCK
+
+    def refuse(*_: object) -> None:
+        raise OSError(ENOLCK, os.strerror(ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    atomic_write(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["file"]
