@@ -9,6 +9,7 @@ from mcp_host._version import __version__
 from mcp_host.api import (
     Call,
     Check,
+    Command,
     Completion,
     HostFacts,
     Plugin,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Check",
+    "Command",
     "Completion",
     "Context",
     "HostError",

@@ -154,6 +154,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command of `mcp-host NAME`, where NAME is the plugin's name.
+
+    `fn` is a function with typer's annotations, sync or async: its parameters are the arguments and options, its
+    docstring is the help. A parameter annotated `PluginContext` gets the plugin's context. `fn` may also be a
+    `typer.Typer`: a group of commands. What it returns, if it is an integer, is the exit code. `name` is the
+    function's own unless given: of `sync_all`, `sync-all`.
+    """
+
+    fn: Callable[..., Any]
+    name: str | None = None
+
+
+@dataclass(frozen=True)
 class Call:
     """A tool call, resource read or prompt get, as a middleware sees it.
 
@@ -244,6 +258,7 @@ class Plugin:
         self._middleware: list[Middleware] = []
         self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None]] = []
         self._checks: list[Check] = []
+        self._commands: list[Command] = []
 
     @overload
     def tool(self, name: _FunctionT, /) -> _FunctionT: ...
@@ -428,6 +443,19 @@ class Plugin:
 
         return decorate(name) if callable(name) else lambda fn: decorate(fn, name)
 
+    @overload
+    def command(self, name: _FunctionT, /) -> _FunctionT: ...
+    @overload
+    def command(self, name: str | None = None) -> Callable[[_FunctionT], _FunctionT]: ...
+    def command(self, name: Any = None) -> Any:
+        """Contribute the decorated function as a command of `mcp-host NAME`; see `Command`."""
+
+        def decorate(fn: _FunctionT, called: str | None = None) -> _FunctionT:
+            self._commands.append(Command(fn, called))
+            return fn
+
+        return decorate(name) if callable(name) else lambda fn: decorate(fn, name)
+
     # These hooks let the host load a Plugin in the same way as a module with hooks.
 
     @hookimpl
@@ -473,3 +501,7 @@ class Plugin:
     @hookimpl
     def mcp_checks(self) -> Iterable[Check]:
         return tuple(self._checks)
+
+    @hookimpl
+    def mcp_commands(self) -> Iterable[Command]:
+        return tuple(self._commands)

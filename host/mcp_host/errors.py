@@ -1,52 +1,123 @@
-"""The one form of every error the host reports: what happened, where, and how to fix it."""
+"""The one form of every error that the host reports: what happened, where, a hint, and a code."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-class HostError(Exception):
-    """An error with its place and its hint, shown in one form by the CLI, the log and the records.
+class ErrorCode(StrEnum):
+    """The kinds of errors that code may decide by. The texts of an error are for people only."""
 
-    `what` is one sentence, `where` names the file and key, or the plugin and distribution, and
-    `hint` is the command to run or the TOML line to write. `where` and `hint` may be empty.
+    OTHER = "other"
+    USAGE = "usage"
+    INVALID_CONFIG = "invalid-config"
+    UNKNOWN_NAME = "unknown-name"
+    ALREADY_EXISTS = "already-exists"
+    NOT_INSTALLED = "not-installed"
+    NOT_ENABLED = "not-enabled"
+    NAME_CONFLICT = "name-conflict"
+    INCOMPATIBLE = "incompatible"
+    IMPORT_FAILED = "import-failed"
+    HOOK_FAILED = "hook-failed"
+    START_FAILED = "start-failed"
+    NOT_REFRESHED = "not-refreshed"
+    INSTALLER_FAILED = "installer-failed"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What an error holds and a record keeps: what happened, where, a hint, and a code for programs.
+
+    `what` is one sentence. `where` names the file and key, or the plugin and distribution. `hint` is the command to
+    run or the TOML line to write. `where` and `hint` may be empty. `code` is an `ErrorCode`, or a word of the author's.
     """
 
-    def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.hint = hint
+    what: str
+    where: str = ""
+    hint: str = ""
+    code: str = ErrorCode.OTHER
+
+    def __post_init__(self) -> None:
+        # A plugin may raise an error with values of any type. What is kept is plain text, which nothing can break.
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, str_of(value))
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}\n  hint: {self.hint}" if self.hint else text
+        return self.text()
+
+    def text(self, label: str = "", *, one_line: bool = False) -> str:
+        """Return the one form of every problem: what, where and hint, on lines of their own or on one."""
+        parts = [f"{label}: {self.what}" if label else self.what]
+        parts += [f"where: {self.where}"] if self.where else []
+        parts += [f"hint: {self.hint}" if one_line else f"hint:  {self.hint}"] if self.hint else []
+        return (" | " if one_line else "\n  ").join(parts)
+
+
+class HostError(Exception):
+    """An error with its place and its hint. The CLI, the log, JSON and the records show its `problem` in one form."""
+
+    default_code: ClassVar[str] = ErrorCode.OTHER
+
+    def __init__(self, what: str, *, where: str = "", hint: str = "", code: str = "") -> None:
+        super().__init__(what)
+        self.problem = Problem(what, where, hint, code or self.default_code)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong: the one problem, unless the error is of a kind that holds more."""
+        return (self.problem,)
+
+    @property
+    def what(self) -> str:
+        return self.problem.what
+
+    @property
+    def where(self) -> str:
+        return self.problem.where
+
+    @property
+    def hint(self) -> str:
+        return self.problem.hint
+
+    @property
+    def code(self) -> str:
+        return self.problem.code
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
 
 
 class ConfigError(HostError):
     """`mcp-host.toml`, an `MCP_*` variable or a flag does not say something the host can use."""
 
+    default_code = ErrorCode.INVALID_CONFIG
+
 
 class InvalidConfigError(ConfigError):
-    """Everything that is wrong with the configuration, at once.
+    """Everything that is wrong with the configuration, at once, in the order of the models.
 
-    `problems` holds one `ConfigError` a problem, in the order of the models; `what`, `where` and `hint` are those
-    of the first, and the text of the exception shows them all.
+    `problem` is the first one, and its `what` has the number of the others.
     """
 
-    def __init__(self, problems: Iterable[ConfigError]) -> None:
-        self.problems: tuple[ConfigError, ...] = tuple(problems)
-        first, *more = self.problems
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self._problems = tuple(
+            replace(each, code=self.default_code) if each.code == ErrorCode.OTHER else each for each in problems
+        )
+        first, *more = self._problems
         what = f"{first.what} (and {len(more)} more)" if more else first.what
-        super().__init__(what, where=first.where, hint=first.hint)
+        super().__init__(what, where=first.where, hint=first.hint, code=first.code)
 
-    def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return self._problems
 
 
 class BadArgumentsError(Exception):
@@ -57,10 +128,15 @@ class RefusedError(Exception):
     """The host, not the plugin, ended a call or did not begin it; the text is for the caller."""
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like this one, or None when none is."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known word, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    found = closest(word, known)
+    return f" (did you mean {found!r}?)" if found is not None else ""
 
 
 def encodable(text: str) -> str:
@@ -75,10 +151,11 @@ LONGEST_PROBLEM = 1_000
 """Characters of the text of a problem."""
 
 
-def str_of(error: BaseException) -> str:
-    """Return the exception's text, even if its `__str__` raises or returns none."""
+def str_of(value: object) -> str:
+    """Return the text of an exception or another value, even if its `__str__` raises or returns no text."""
     try:
-        return str(error)
+        # The methods of a subclass of `str` are somebody else's, too: nothing but plain text is returned.
+        return str.__str__(value if isinstance(value, str) else str(value))
     except BaseException:
         return "(its text cannot be shown)"
 

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from mcp_host.api import PROJECT, Check, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
+from mcp_host.api import (
+    PROJECT,
+    Check,
+    Command,
+    Completion,
+    Middleware,
+    PluginContext,
+    Prompt,
+    Resource,
+    SchemaTool,
+    Tool,
+)
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -210,5 +221,31 @@ def mcp_checks(plugin: PluginContext[Any]) -> Iterable[Check] | None:
     @hookimpl
     def mcp_checks(plugin):
         return [Check(has_git, "git is installed")]
+    ```
+    """
+
+
+@hookspec
+def mcp_commands(plugin: PluginContext[Any]) -> Iterable[Command | Callable[..., Any]] | None:
+    """Return the commands of `mcp-host NAME`, where NAME is the plugin's name. A plain function is `Command(function)`.
+
+    Typer makes a command of each function: parameters are arguments and options, the docstring is the help. The
+    plugin is loaded when one of its commands, or their help, is asked for: `mcp-host NAME --help` lists them. Its
+    settings are validated, its lifespan is not entered. A built-in command of the plugin's name wins.
+
+    ```python
+    from typing import Annotated
+
+    import typer
+    from mcp_host import hookimpl
+
+    @hookimpl
+    def mcp_commands(plugin):
+        def greet(name: str, loud: Annotated[bool, typer.Option(help="In capitals.")] = False):
+            "Greet somebody."
+            text = f"{plugin.name} greets {name}."
+            print(text.upper() if loud else text)
+
+        return [greet]
     ```
     """

@@ -79,4 +79,4 @@ async def connect(
 def _raise_failures(host: Host) -> None:
     for record in host.records:
         if record.problem is not None:
-            raise HostError(record.problem.what, where=record.problem.where, hint=record.problem.hint)
+            raise HostError(**vars(record.problem))

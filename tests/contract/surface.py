@@ -13,8 +13,9 @@ from typing import Any
 import mcp_host
 from mcp_host import hookspecs
 from mcp_host.config import HostConfig
+from mcp_host.errors import Problem
 from mcp_host.plugins.hooks import HOOKS
-from mcp_host.plugins.records import PluginRecord, Problem, Stage
+from mcp_host.plugins.records import PluginRecord, Stage
 from mcp_host.testing import connect
 
 

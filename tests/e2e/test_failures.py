@@ -93,7 +93,7 @@ def test_check_says_that_run_would_refuse(invoke: Invoke) -> None:
     invoke.config("[plugins.frail]\nrequired = true")
     assert "mcp-host run would refuse to start: plugin frail failed" in invoke("check").out
     refusal = invoke("check", "--json").json["refusal"]
-    assert refusal.startswith("plugin frail failed, and [plugins.frail] required = true")
+    assert refusal["what"].startswith("plugin frail failed, and [plugins.frail] required = true")
 
 
 def test_check_says_that_an_address_needs_names(invoke: Invoke) -> None:

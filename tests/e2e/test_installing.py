@@ -379,7 +379,7 @@ def test_the_list_shows_every_client_its_file_and_what_is_installed(home: Home) 
     listed = {each["client"]: each for each in json.loads(home.invoke("install", "--list", "--json").out)["clients"]}
     assert listed["cursor"]["servers"] == [{"name": "My-tools", "config": str(home.config)}]
     assert listed["cursor"]["sources"]
-    assert "not valid JSON" in listed["zed"]["error"]
+    assert "not valid JSON" in listed["zed"]["error"]["what"]
     in_project = json.loads(home.invoke("install", "--list", "--project", "--json").out)["clients"]
     assert {each["client"] for each in in_project} == {name for name, client in CLIENTS.items() if client.project}
 

@@ -95,7 +95,7 @@ def test_every_page_of_another_servers_lists_is_read(invoke: Invoke) -> None:
 
 
 def test_a_list_without_an_end_is_an_error(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_host.cli.clients.MOST_PAGES", 4)
+    monkeypatch.setattr("mcp_host.cli.client.MOST_PAGES", 4)
     with paginating(4) as url:
         assert invoke("inspect", "--url", url).code == 0
     with paginating(10**9) as url:

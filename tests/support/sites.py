@@ -16,8 +16,9 @@ from typing import Any
 import tomlkit
 
 from mcp_host.config import HostConfig, parse_config
+from mcp_host.errors import Problem
 from mcp_host.plugins.discovery import InstalledPlugin, discover
-from mcp_host.plugins.records import PluginRecord, Problem
+from mcp_host.plugins.records import PluginRecord
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 

@@ -143,10 +143,12 @@ def commands() -> Iterator[str]:
     from typer.main import get_command
 
     from mcp_host.cli import PROGRAM, app
+    from mcp_host.cli.registry import COMMANDS, load
 
     group: Any = get_command(app)
     root = group.make_context(PROGRAM, [], resilient_parsing=True)
-    for name, command in group.commands.items():
+    for name in COMMANDS:
+        command = load(name)
         context = type(root)(command, info_name=name, parent=root, max_content_width=100, terminal_width=100)
         yield f"## `{name}`\n"
         yield f"{inspect.cleandoc(command.help).splitlines()[0]}\n"

@@ -19,7 +19,6 @@ from mcp_host.cli.output import problem_text, write
 from mcp_host.cli.run import announce, until_stopped
 from mcp_host.containment.process import OwnProcess, own_process
 from mcp_host.errors import HostError
-from mcp_host.plugins.records import Problem
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -143,7 +142,7 @@ async def _open(ready: asyncio.Future[str]) -> None:
     try:
         found = find_inspector(url)
     except HostError as error:
-        write(problem_text(Problem.of(error), "note"), sys.stderr)
+        write(problem_text(error.problem, "note"), sys.stderr)
         return
     write(f"Opening the MCP Inspector {found.version}. {found.hint}".rstrip(), sys.stderr)
     # A group of its own: npx starts more processes, which end with it.

@@ -15,7 +15,7 @@ from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
 from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog.uris import overlap
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Contributed
@@ -251,4 +251,4 @@ def _conflict(what: str, mine: Served, other: Served, hint: str, *, verb: str = 
             f"{what} of plugin {plugin.name!r} ({plugin.record.source}) {verb}: "
             f"plugin {other.plugin.name!r} ({other.plugin.record.source}) has it already"
         )
-    return HostError(what, where=plugin.where, hint=hint)
+    return HostError(what, where=plugin.where, hint=hint, code=ErrorCode.NAME_CONFLICT)

@@ -24,10 +24,9 @@ from mcp_host.cli.common import (
     load_host,
     read_config,
 )
-from mcp_host.cli.finding import find
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
-from mcp_host.errors import HostError, text_of
-from mcp_host.plugins.records import Problem
+from mcp_host.cli.registry import COMMANDS, find
+from mcp_host.errors import HostError, Problem, str_of, text_of
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
@@ -109,7 +108,7 @@ class Summary:
             "config": self.config,
             "plugins": [record.to_json() for record in self.records],
             "checks": [asdict(result) for result in self.results],
-            "refusal": self.refusal.what if self.refusal else None,
+            "refusal": asdict(self.refusal.problem) if self.refusal else None,
             "warnings": [asdict(warning) for warning in self.warnings],
             "tokens": {
                 "total": self.tokens,
@@ -144,11 +143,11 @@ def check(
     with command_stdout() as stdout:
         # Every problem is shown once, at the end; the log would only say it twice.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
-        summary = asyncio.run(_check(host))
+        summary = asyncio.run(summary_of(host))
         if as_json:
             text = json_text(summary.to_json(strict=strict))
         else:
-            text = "\n\n".join(_blocks(summary, stdout, strict=strict, verbose=verbose))
+            text = "\n\n".join(blocks_of(summary, stdout, strict=strict, verbose=verbose))
         write(text, stdout)
         return summary.exit_code(strict=strict)
 
@@ -156,7 +155,7 @@ def check(
 # Shown
 
 
-def _blocks(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
+def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
     """Yield the parts of the report, which an empty line goes between; problems and the verdict last."""
     yield _plugins(summary, out, verbose=verbose)
     if verbose and summary.tools:
@@ -175,7 +174,7 @@ def _blocks(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> It
     for warning in summary.warnings:
         yield _problem(warning, "warning", "", out)
     if summary.refusal is not None:
-        yield _problem(Problem.of(summary.refusal), "error", ": mcp-host run would refuse to start", out)
+        yield _problem(summary.refusal.problem, "error", ": mcp-host run would refuse to start", out)
     yield _verdict(summary, out, strict=strict)
 
 
@@ -211,10 +210,15 @@ def _verdict(summary: Summary, out: TextIO, *, strict: bool) -> str:
 # Found out
 
 
-async def _check(host: Host) -> Summary:
+async def summary_of(host: Host) -> Summary:
+    """Start a host's plugins, ask their own checks, and return all that was found."""
     from mcp_host.cli.tokens import tool_tokens
 
     refusal, results = await _start(host)
+    for plugin in host.plugins:
+        if plugin.contributions.commands and plugin.name in COMMANDS:
+            what = f"its commands cannot be run: mcp-host {plugin.name} is a command of mcp-host itself"
+            plugin.warn(what, hint="give the plugin another name, in its entry point")
     served = list(host.catalog.tools.values())
     costs = {tool.name: tool_tokens(tool.wire) for tool in served}
     served.sort(key=lambda tool: -costs[tool.name])
@@ -278,7 +282,7 @@ async def _ask(host: Host) -> list[CheckResult]:
                 answer = text_of(error)
             # It may quote the plugin's settings.
             problem = None if answer is None else host.redactor.redact(answer)
-            results.append(CheckResult(plugin.name, question.name, problem))
+            results.append(CheckResult(plugin.name, str_of(question.name), problem))
     return results
 
 

@@ -99,7 +99,7 @@ def load_host(
     from mcp_host.server.host import Host
 
     installed = discover()
-    with _ctrl_c_counts():
+    with ctrl_c_counts():
         host = Host(
             config,
             installed=with_extra(installed, extra),
@@ -113,7 +113,7 @@ def load_host(
 
 
 @contextmanager
-def _ctrl_c_counts() -> Iterator[None]:
+def ctrl_c_counts() -> Iterator[None]:
     """Let Ctrl+C end the command even when it comes while a plugin is loading.
 
     The loader holds every exception of a plugin to be the plugin's own, KeyboardInterrupt too; the user's is not.

@@ -72,6 +72,20 @@ def everything(ctx: typer.Context, incomplete: str) -> list[Offer]:
     return _offer(ctx, incomplete, lambda: _served(ctx, "tools", "prompts", "resources", "templates"))
 
 
+def plugin_commands(ctx: typer.Context) -> dict[str, dict[str, str]]:
+    """The commands that each plugin had then: names, and the first line about them."""
+    try:
+        remembered = _served(ctx, "commands")
+    except Exception:
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for words, about in remembered.items():
+        plugin, _, name = words.partition(" ")
+        if _PLAIN.fullmatch(plugin) and _PLAIN.fullmatch(name):
+            found.setdefault(plugin, {})[name] = _help(about)
+    return found
+
+
 def _offer(ctx: typer.Context, incomplete: str, names: Callable[[], dict[str, Any]]) -> list[Offer]:
     """Return the names that go on from `incomplete` and are not on the line yet; none when they cannot be had."""
     try:

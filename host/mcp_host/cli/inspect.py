@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.clients import client, pages
+from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, client, pages, remote
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, command_stdout
 from mcp_host.cli.output import bold, print_json, table, write
-from mcp_host.cli.remote import HeaderOption, Remote, TokenOption, UrlOption, remote
 from mcp_host.errors import HostError, did_you_mean
 from mcp_host.system.texts import one_line, printable
 

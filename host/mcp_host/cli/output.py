@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, TextIO
 
-from mcp_host.errors import HostError
-from mcp_host.plugins.records import PluginRecord, Problem
+from mcp_host.errors import HostError, Problem, encodable, str_of
+from mcp_host.plugins.records import PluginRecord
 from mcp_host.system.texts import one_line, printable, printable_json
 
 _GAP = "  "
+_DEEPEST = 100
+"""Levels of lists and tables that JSON shows."""
+_LARGEST_BITS = 4096
+"""Bits of a whole number that JSON shows in decimal: Python refuses to write thousands of digits."""
 _NARROWEST = 16
 """Characters that a column of a table keeps, however narrow the terminal is."""
 
@@ -26,31 +31,52 @@ def print_json(data: Any, out: TextIO | None = None) -> None:
 
 
 def json_text(data: Any) -> str:
-    """Return data as indented JSON, with JSON's escapes for what could steer a terminal."""
-    return printable_json(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    """Return data as indented JSON that any parser takes, whatever a plugin has put into it."""
+    return printable_json(json.dumps(plain(data), indent=2, ensure_ascii=not _shows_all(sys.stdout)))
+
+
+def plain(data: Any, depth: int = 0) -> Any:
+    """Return data as what JSON can say: other values are texts, a number that is none is null, depth is limited."""
+    if data is None or isinstance(data, bool):
+        return data
+    if isinstance(data, str):
+        return encodable(str_of(data))
+    if isinstance(data, int):
+        return data if data.bit_length() <= _LARGEST_BITS else hex(data)
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping | list | tuple) and depth >= _DEEPEST:
+        return "..."
+    if isinstance(data, Mapping):
+        return {encodable(str_of(key)): plain(value, depth + 1) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [plain(value, depth + 1) for value in data]
+    return encodable(str_of(data))
+
+
+def _shows_all(out: TextIO) -> bool:
+    # What another encoding cannot show would be replaced by an escape of Python's, which is not one of JSON's.
+    return (getattr(out, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def write(text: str, out: TextIO | None = None) -> None:
     """Write a text and a newline to `out` (stdout by default), now."""
     stream = out if out is not None else sys.stdout
-    stream.write(text + "\n")
+    # A text of a plugin's may hold half of a surrogate pair, which no stream can write.
+    stream.write(encodable(text) + "\n")
     stream.flush()
 
 
 def print_error(error: HostError) -> None:
-    """Write an error, or each of several, to stderr: what, where, how to fix."""
-    for problem in getattr(error, "problems", (error,)):
-        write(problem_text(Problem.of(problem), "error"), sys.stderr)
+    """Write each problem of an error to stderr."""
+    for problem in error.problems:
+        write(problem_text(problem, "error"), sys.stderr)
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return the one form of every problem: what, where, how to fix. No text in it starts a line of its own."""
-    lines = [f"{label}: {problem.what}"]
-    if problem.where:
-        lines.append(f"  where: {problem.where}")
-    if problem.hint:
-        lines.append(f"  hint:  {problem.hint}")
-    return "\n".join(map(one_line, lines))
+    """Return a problem in its one form, as a terminal may show it. No text in it starts a line of its own."""
+    escaped = Problem(one_line(problem.what), one_line(problem.where), one_line(problem.hint))
+    return escaped.text(one_line(label))
 
 
 def bold(text: str, out: TextIO) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import print_json, problem_text, table, write
-from mcp_host.errors import HostError
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import HostError, Problem
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ class Listed:
     distribution: str | None
     version: str | None
     status: str
-    why: str = ""
-    hint: str = ""
+    problem: Problem | None = None
     value: str = "-"
 
 
@@ -52,9 +50,8 @@ def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         rows = [(x.name, f"{x.distribution} {x.version}" if x.distribution else x.value, x.status) for x in listed]
         write(table(("plugin", "from", "status"), rows, sys.stdout))
     for entry in listed:
-        if entry.why:
-            problem = Problem(entry.why, settings.where("plugins", entry.name), entry.hint)
-            write("\n" + problem_text(problem, f"plugin {entry.name}"))
+        if entry.problem is not None:
+            write("\n" + problem_text(entry.problem, f"plugin {entry.name}"))
     write("")
     if off := [x.name for x in listed if x.status == NOT_ENABLED]:
         write(printable(f"To enable a plugin, name it in the configuration: [plugins.{off[0]}]"))
@@ -78,7 +75,8 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
             listed.append(Listed(name, distribution, version, status))
         except HostError as error:
             status = "cannot be loaded" if section.enabled else status
-            listed.append(Listed(name, distribution, version, status, error.what, error.hint))
+            problem = replace(error.problem, where=config.where("plugins", name))
+            listed.append(Listed(name, distribution, version, status, problem))
     for name, claim in claims.items():
         for plugin in claim if name not in config.plugins else ():
             listed.append(Listed(name, plugin.distribution, plugin.version, NOT_ENABLED, value=plugin.value))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_host.config import user_dir
+from mcp_host.errors import str_of
 
 if TYPE_CHECKING:
-    from mcp_host.config import HostConfig
     from mcp_host.plugins.discovery import InstalledPlugin
     from mcp_host.server.host import Host
 
@@ -21,13 +21,13 @@ MOST: Final = 32
 """Configurations that are remembered, the last used ones."""
 
 Names = Mapping[str, Mapping[str, str]]
-"""What is served, by kind (tools, prompts, resources, templates): its name or URI, and the first line about it."""
+"""By kind (tools, prompts, resources, templates, commands): names or URIs, and the first line about each."""
 
 
 def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
     """Note what a host serves. It is a courtesy: what goes wrong here is nobody's trouble."""
     config = host.config
-    if config.path is None or _flags_change_plugins(config):
+    if config.path is None or config.set_by_flags("plugins"):
         return
     with suppress(OSError, ValueError):
         catalog = host.catalog
@@ -37,6 +37,12 @@ def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
             "prompts": {name: _first_line(prompt.wire.description) for name, prompt in catalog.prompts.items()},
             "resources": {uri: _first_line(each.wire.description) for uri, each in catalog.resources.items()},
             "templates": {uri: _first_line(each.wire.description) for uri, each in catalog.templates.items()},
+            "commands": {
+                f"{plugin.name} {command.name}": _first_line(command.fn.__doc__)
+                for plugin in host.plugins
+                for command in plugin.contributions.commands
+                if command.name
+            },
         }
         entry = {"stamp": _stamp(config.path, installed), "names": names}
         file, entries = _read()
@@ -56,10 +62,6 @@ def recall(config: Path, installed: Sequence[InstalledPlugin]) -> Names:
     _, entries = _read()
     entry = entries.get(_key(config))
     return entry["names"] if entry is not None and entry["stamp"] == _stamp(config, installed) else {}
-
-
-def _flags_change_plugins(config: HostConfig) -> bool:
-    return any(config.where("plugins", name, "enabled").startswith("command line") for name in config.plugins)
 
 
 def _stamp(config: Path, installed: Sequence[InstalledPlugin]) -> list[Any]:
@@ -86,5 +88,5 @@ def _read() -> tuple[Path, dict[str, Any]]:
     return file, data if isinstance(data, dict) else {}
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _first_line(text: object) -> str:
+    return str_of(text).strip().partition("\n")[0] if isinstance(text, str) else ""

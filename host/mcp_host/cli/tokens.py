@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from mcp_host.cli.output import plain
+
 if TYPE_CHECKING:
     from mcp.types import Tool
 
@@ -32,4 +34,4 @@ def tool_tokens(tool: Tool) -> int:
     definition = {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
     if tool.description is None:
         del definition["description"]
-    return estimate_tokens(json.dumps(definition, ensure_ascii=False, separators=(",", ":")))
+    return estimate_tokens(json.dumps(plain(definition), ensure_ascii=False, separators=(",", ":")))

@@ -15,7 +15,7 @@ from pydantic_core.core_schema import ErrorType
 from mcp_host.config.annotations import annotation_at, holds_secret, names_of
 from mcp_host.config.origins import Keys, dotted
 from mcp_host.config.references import is_worth_masking, path_looks_secret
-from mcp_host.errors import ConfigError, did_you_mean
+from mcp_host.errors import Problem, did_you_mean
 
 _TEXTS: Final[Mapping[str, str]] = {
     "bool_type": "must be true or false",
@@ -61,7 +61,7 @@ class Explainer:
     above: Keys = ()
     secrets: frozenset[str] = frozenset()
 
-    def problems(self, error: ValidationError) -> list[ConfigError]:
+    def problems(self, error: ValidationError) -> list[Problem]:
         """Return one problem for each key, in the order of the models."""
         found: dict[Keys, list[ErrorDetails]] = {}
         for details in error.errors(include_url=False):
@@ -79,20 +79,20 @@ class Explainer:
         is_key = details["type"] in ("missing", "extra_forbidden") or _has(self._at(keys), last)
         return (*keys, last) if is_key else keys
 
-    def _problem(self, keys: Keys, all_details: list[ErrorDetails]) -> ConfigError:
+    def _problem(self, keys: Keys, all_details: list[ErrorDetails]) -> Problem:
         kinds = {details["type"] for details in all_details}
         where = self.where((*self.above, *keys))
         if "missing" in kinds:
-            return ConfigError(f"{keys[-1]!r} is missing", where=where, hint=self._line_to_add(keys))
+            return Problem(f"{keys[-1]!r} is missing", where=where, hint=self._line_to_add(keys))
         if "extra_forbidden" in kinds:
             known = names_of(annotation_at(self.model, keys[:-1]))
             what = f"unknown key {keys[-1]!r}{did_you_mean(str(keys[-1]), known)}"
-            return ConfigError(what, where=where, hint=f"known keys: {', '.join(known)}" if known else "")
+            return Problem(what, where=where, hint=f"known keys: {', '.join(known)}" if known else "")
         text = " or ".join(dict.fromkeys(self._text(keys, details) for details in all_details))
         named = dotted(keys[-2:] if keys and isinstance(keys[-1], int) else keys[-1:]) or dotted(self.above[-1:])
         joint = " " if text.startswith(("must ", "may ", "is ")) else ": "
         hint = 'write it as a list: ["...", "..."]' if "list_type" in kinds else ""
-        return ConfigError(f"{named!r}{joint}{text}" if named else text, where=where, hint=hint)
+        return Problem(f"{named!r}{joint}{text}" if named else text, where=where, hint=hint)
 
     def _line_to_add(self, keys: Keys) -> str:
         path = (*self.above, *keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from mcp_host.config.annotations import annotation_at, names_of
 from mcp_host.config.origins import Keys, dotted
 from mcp_host.config.references import is_reference
 from mcp_host.config.sections import HostConfig
-from mcp_host.errors import ConfigError, did_you_mean
+from mcp_host.errors import ConfigError, Problem, did_you_mean
 
 DEEPEST: Final = 64
 """How deep tables and lists may be nested: far more than any file needs, and few enough for every parser."""
@@ -42,7 +42,8 @@ class Draft:
 
     data: dict[str, Any]
     labels: dict[Keys, str] = dataclass_field(default_factory=dict)
-    problems: list[ConfigError] = dataclass_field(default_factory=list)
+    flags: set[Keys] = dataclass_field(default_factory=set)
+    problems: list[Problem] = dataclass_field(default_factory=list)
 
     def put(self, keys: Keys, value: Any, label: str) -> None:
         """Set a value. A table is merged into a table key by key, unless it refers to a secret."""
@@ -50,7 +51,7 @@ class Draft:
         for depth, key in enumerate(keys[:-1], 1):
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
-                self.problems.append(ConfigError(f"{dotted(keys[:depth])!r} is not a table", where=label))
+                self.problems.append(Problem(f"{dotted(keys[:depth])!r} is not a table", where=label))
                 return
         key = keys[-1]
         if isinstance(value, Mapping) and not is_reference(value):
@@ -68,6 +69,7 @@ class Draft:
         for keys, value in _leaves(flags):
             name = "transport" if keys == ("transport", "kind") else str(keys[-1]).replace("_", "-")
             self.put(keys, value, f"command line: --{name}")
+            self.flags.add(keys)
 
     def put_variables(self, environ: Mapping[str, str]) -> None:
         """Put the `MCP_*` variables over the file. An empty variable counts as not set."""
@@ -81,7 +83,7 @@ class Draft:
                 keys = self._keys(name.removeprefix(_LONG_VARIABLE))
             except ConfigError as error:
                 hint = f"{error.hint}, or unset {name}"
-                self.problems.append(ConfigError(error.what, where=f"environment: {name}", hint=hint))
+                self.problems.append(replace(error.problem, where=f"environment: {name}", hint=hint))
             else:
                 self._put_text(name, keys, environ[name])
 
@@ -90,7 +92,7 @@ class Draft:
         if re.search("[\ud800-\udfff]", name + text):
             # How Python shows the bytes of a variable that are not UTF-8.
             where = f"environment: {name.encode(errors='replace').decode()}"
-            self.problems.append(ConfigError("the variable is not UTF-8 text", where=where))
+            self.problems.append(Problem("the variable is not UTF-8 text", where=where))
             return
         value = _value(text, annotation_at(HostConfig, keys))
         if deeper_than(DEEPEST, value):
@@ -164,8 +166,8 @@ def _value(text: str, annotation: Any) -> Any:
     return table_or_list
 
 
-def too_deep(where: str) -> ConfigError:
-    return ConfigError(f"lists or tables are nested more than {DEEPEST} deep", where=where)
+def too_deep(where: str) -> Problem:
+    return Problem(f"lists or tables are nested more than {DEEPEST} deep", where=where)
 
 
 def deeper_than(limit: int, value: Any) -> bool:

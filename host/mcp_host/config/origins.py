@@ -18,13 +18,15 @@ Keys = tuple[str | int, ...]
 class Origins:
     """Where each value of a configuration came from: a variable, a flag, or a line of the file.
 
-    `labels` names the variable or flag of each value that did not come from the file. Two configurations with equal
-    values are equal, even if the values come from different places. So no field here is compared.
+    `labels` names the variable or flag of each value that did not come from the file. `flags` has the paths of the
+    values that a flag set. Two configurations with equal values are equal, even if the values come from different
+    places. So no field here is compared.
     """
 
     file: str = field(default="", compare=False)
     text: str = field(default="", compare=False, repr=False)
     labels: Mapping[Keys, str] = field(default_factory=dict, compare=False)
+    flags: frozenset[Keys] = field(default=frozenset(), compare=False)
 
     def where(self, keys: Keys) -> str:
         """Return the place of a value, such as `mcp-host.toml:7: plugins.stats.prefix` or `environment: MCP_PORT`."""

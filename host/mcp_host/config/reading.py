@@ -16,7 +16,7 @@ from mcp_host.config.layers import DEEPEST, Draft, deeper_than, too_deep
 from mcp_host.config.origins import Origins, statements
 from mcp_host.config.references import looks_secret
 from mcp_host.config.sections import HostConfig
-from mcp_host.errors import ConfigError, InvalidConfigError
+from mcp_host.errors import InvalidConfigError, Problem
 
 FILE_NAME: Final = "mcp-host.toml"
 
@@ -49,7 +49,7 @@ def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) ->
     if asked is not None:
         path = cwd / asked
         if not _exists(path):
-            raise InvalidConfigError([ConfigError(f"there is no file {path}", where=where, hint="mcp-host init")])
+            raise InvalidConfigError([Problem(f"there is no file {path}", where=where, hint="mcp-host init")])
         return path
     folders = [cwd, user_dir("config")]
     return next((folder / FILE_NAME for folder in folders if folder and _exists(folder / FILE_NAME)), None)
@@ -99,7 +99,7 @@ def parse_config(
     draft.put_flags(overrides or {})
     if deeper_than(DEEPEST, draft.data):
         raise InvalidConfigError([too_deep(str(source))])
-    origins = Origins(str(source), text, draft.labels)
+    origins = Origins(str(source), text, draft.labels, frozenset(draft.flags))
     try:
         config = HostConfig.model_validate(draft.data)
     except ValidationError as error:
@@ -117,16 +117,16 @@ def _read(path: Path) -> str:
         # Each system raises another error when a folder is opened.
         if not path.is_dir():
             return path.read_bytes().decode("utf-8")
-        problem = ConfigError("this is a folder, not a file", where=str(path), hint=f"name {path / FILE_NAME}")
+        problem = Problem("this is a folder, not a file", where=str(path), hint=f"name {path / FILE_NAME}")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        problem = ConfigError("the file is not UTF-8 text", where=f"{path}:{line}", hint="save it as UTF-8")
+        problem = Problem("the file is not UTF-8 text", where=f"{path}:{line}", hint="save it as UTF-8")
     except FileNotFoundError:
-        problem = ConfigError("there is no such file", where=str(path), hint="mcp-host init")
+        problem = Problem("there is no such file", where=str(path), hint="mcp-host init")
     except (OSError, ValueError) as error:
         # A path with a NUL raises ValueError.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
-        problem = ConfigError(f"the file cannot be read: {reason}", where=str(path))
+        problem = Problem(f"the file cannot be read: {reason}", where=str(path))
     raise InvalidConfigError([problem])
 
 
@@ -135,22 +135,22 @@ def _parse(text: str, file: str) -> dict[str, Any]:
         text.encode()
         return tomllib.loads(text)
     except UnicodeEncodeError:
-        problem = ConfigError("the text is not Unicode", where=file, hint="save it as UTF-8")
+        problem = Problem("the text is not Unicode", where=file, hint="save it as UTF-8")
     except RecursionError:
         problem = too_deep(file)
     except tomllib.TOMLDecodeError as error:
         problem = _syntax_error(str(error), text, file)
     except ValueError:
         # Python refuses to read whole numbers of thousands of digits.
-        problem = ConfigError("invalid TOML: a number has too many digits", where=file)
+        problem = Problem("invalid TOML: a number has too many digits", where=file)
     raise InvalidConfigError([problem])
 
 
-def _syntax_error(message: str, text: str, file: str) -> ConfigError:
+def _syntax_error(message: str, text: str, file: str) -> Problem:
     reason, _, place = message.partition(" (at ")
     at = re.match(r"line (\d+), column (\d+)", place)
     if not at:
-        return ConfigError(f"invalid TOML: {reason}, at the end of the file", where=file)
+        return Problem(f"invalid TOML: {reason}, at the end of the file", where=file)
     line, column = int(at[1]), int(at[2])
     what = f"invalid TOML: {reason}"
     lines = text.replace("\r\n", "\n").split("\n")[:line]
@@ -160,7 +160,7 @@ def _syntax_error(message: str, text: str, file: str) -> ConfigError:
         # Tabs are kept, so that the caret is below its character at any tab width.
         indent = re.sub(r"[^\t]", " ", lines[-1][start : column - 1])
         what += f"\n    {shown}\n    {indent}^"
-    return ConfigError(what, where=f"{file}:{line}:{column}")
+    return Problem(what, where=f"{file}:{line}:{column}")
 
 
 def _may_hold_secret(text: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -18,7 +18,7 @@ from mcp_host.config.explain import Explainer
 from mcp_host.config.origins import Keys, Origins, dotted
 from mcp_host.config.references import is_reference, is_worth_masking, path_looks_secret
 from mcp_host.config.sections import HostConfig
-from mcp_host.errors import ConfigError, InvalidConfigError
+from mcp_host.errors import ConfigError, InvalidConfigError, Problem
 
 MASK: Final = "***"
 
@@ -52,7 +52,7 @@ def resolve_secrets(
     Raises `InvalidConfigError` naming each variable that is unset or empty and each file that is unreadable or empty.
     """
     secrets: set[str] = set()
-    problems: list[ConfigError] = []
+    problems: list[Problem] = []
 
     def resolve(value: Any, keys: Keys) -> Any:
         if is_reference(value):
@@ -60,7 +60,7 @@ def resolve_secrets(
             try:
                 secret = _variable(name, environ) if source == "env" else _file(name, base_dir)
             except ConfigError as error:
-                problems.append(ConfigError(error.what, where=where(keys), hint=error.hint))
+                problems.append(replace(error.problem, where=where(keys)))
                 return None
             if is_worth_masking(secret, is_secret=is_secret(keys)):
                 secrets.add(secret)
@@ -166,9 +166,7 @@ def validate_settings(
     if model is None:
         if settings:
             hint = f"remove `settings` from [{dotted(above[:2])}]"
-            raise InvalidConfigError(
-                [ConfigError(f"plugin {plugin!r} takes no settings", where=where(above), hint=hint)]
-            )
+            raise InvalidConfigError([Problem(f"plugin {plugin!r} takes no settings", where=where(above), hint=hint)])
         return None, frozenset()
     resolved = resolve_secrets(
         settings,
@@ -186,7 +184,7 @@ def validate_settings(
     except Exception as error:
         # A plugin's validator may raise anything; its text is not shown, because it may hold a secret.
         what = f"the settings model of plugin {plugin!r} raised {type(error).__name__}"
-        problems = [ConfigError(what, where=where(above))]
+        problems = [Problem(what, where=where(above))]
     # Raised out here, so that the error does not carry the one that quotes the values.
     raise InvalidConfigError(problems)
 

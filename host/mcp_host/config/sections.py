@@ -465,6 +465,10 @@ class HostConfig(Section):
         """Return where a value came from: file, line and key, or the variable or flag that set it."""
         return self._origins.where(keys)
 
+    def set_by_flags(self, *keys: str | int) -> bool:
+        """Whether a command-line flag set the value, or anything in the table."""
+        return any(path[: len(keys)] == keys for path in self._origins.flags)
+
     def located(self, path: Path | None, *, user_data: Path | None, origins: Origins) -> Self:
         """Return a copy that knows its file and the origin of its values."""
         copied = self.model_copy()

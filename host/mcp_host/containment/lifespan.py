@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from mcp_host.containment.runner import Work, owned
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -145,6 +145,7 @@ class _Running:
                 f"its lifespan did not start within {timeout:g} s",
                 where=self.plugin.where,
                 hint='[host] start_timeout = "..."   (longer), or make the start quicker',
+                code=ErrorCode.START_FAILED,
             )
         result = self._entered.result()
         if result.error is not None:
@@ -156,6 +157,7 @@ class _Running:
                 f"its lifespan failed to start: {known.what if known else text_of(error)}",
                 where=self.plugin.where,
                 hint=(known and known.hint) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+                code=ErrorCode.START_FAILED,
             )
         return result.state
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from mcp_host._version import __version__
 from mcp_host.cli.live import status
 from mcp_host.cli.output import write
-from mcp_host.errors import ConfigError, HostError, InvalidConfigError, did_you_mean
+from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
 from mcp_host.plugins.discovery import GROUP, InstalledPlugin, check_compatible, discover, find
 from mcp_host.plugins.metadata import HOST_DISTRIBUTION
-from mcp_host.plugins.records import Contributed, PluginRecord, Problem, Stage
+from mcp_host.plugins.records import Contributed, PluginRecord, Stage
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
@@ -41,9 +41,10 @@ def run_installer(action: Callable[[], str], what: str, environment: Environment
         if output:
             write(printable(output) + "\n", sys.stderr)
         hint = "what to do is in what it wrote above" if output else ""
+        # Installers report a conflict of versions in a text alone: neither pip nor uv has a code of its own for it.
         if re.search(r"mcp[-_]host\W{0,3}[<>=!~]", output):
             hint = f"it needs another mcp-host than {__version__}: {environment.upgrade_host}, or another version of it"
-        raise HostError(f"{what}: {error.what}", where=str(environment.prefix), hint=hint) from error
+        raise HostError(f"{what}: {error.what}", where=str(environment.prefix), hint=hint, code=error.code) from error
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Installation:
         for each in asked:
             if not each.plugins and not new:
                 problems.append(
-                    ConfigError(
+                    Problem(
                         f"{each.label} has no plugin: no entry point of the group {GROUP!r}",
                         where=str(self.environment.prefix),
                         hint=f"mcp-host add {guess(each.name)}, if that is what was meant; an MCPServer in a package "
@@ -127,17 +128,17 @@ class Installation:
             try:
                 check_compatible(find(name, installed))
             except HostError as error:
-                problems.append(ConfigError(error.what, where=error.where, hint=self._hint(error)))
+                problems.append(self._hinted(error.problem))
         if problems:
             raise InvalidConfigError(problems)
         if not wanted:
             raise HostError(f"{names_of(self.wanted)} brought no plugin", where=str(self.environment.prefix))
         return list(dict.fromkeys(wanted)), sorted(set(new) - set(wanted))
 
-    def _hint(self, error: HostError) -> str:
-        if "needs mcp-host" in error.what:
-            return f"{self.environment.upgrade_host}, or another version of it"
-        return error.hint
+    def _hinted(self, problem: Problem) -> Problem:
+        if problem.code != ErrorCode.INCOMPATIBLE:
+            return problem
+        return replace(problem, hint=f"{self.environment.upgrade_host}, or another version of it")
 
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
@@ -233,7 +234,7 @@ class Leaving:
             else:
                 said = did_you_mean(name, sorted(known | {key for key in asked_for if key}))
                 problems.append(
-                    ConfigError(
+                    Problem(
                         f"there is no plugin and no distribution of one called {name!r}{said}",
                         where=str(file.path),
                         hint=f"mcp-host plugins{file.option}   (lists them)",
@@ -243,6 +244,7 @@ class Leaving:
             raise InvalidConfigError(problems)
         plugins = [name for name in dict.fromkeys(plugins) if name in file.config.plugins]
         kept: dict[str, str] = {}
+        serving: set[str] = set()
         for key in sorted(leaving & set(distributions)):
             users = [each.name for each in needed_by(key, distributions) if each.key not in leaving]
             others = [
@@ -252,9 +254,10 @@ class Leaving:
             ]
             if others:
                 kept[key] = f"plugin {', '.join(others)} comes from it"
+                serving.add(key)
             elif users or key == HOST_DISTRIBUTION:
                 kept[key] = f"{', '.join(users) or 'mcp-host'} needs it"
-        leaving -= {key for key, why in kept.items() if why.startswith("plugin ")}
+        leaving -= serving
         uninstall = [key for key in sorted(leaving) if key in distributions and key not in kept]
         requires = [
             each.text

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mcp_host.cli.output import write
 from mcp_host.config import HostConfig, find_config, parse_config
-from mcp_host.errors import ConfigError, HostError, InvalidConfigError, did_you_mean
+from mcp_host.errors import ConfigError, ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.system.texts import printable
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from mcp_host.manage.requirements import Wanted
 
 FILE_NAME = "mcp-host.toml"
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the installer writes.")]
 
 
 class EditedFile:
@@ -138,10 +144,11 @@ def refuse_unknown(names: Sequence[str], known: set[str], file: EditedFile) -> N
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InvalidConfigError(
-            ConfigError(
+            Problem(
                 f"there is no plugin {name!r}{did_you_mean(name, sorted(known))}",
                 where=str(file.path),
                 hint=f"mcp-host plugins{file.option}   (lists them)",
+                code=ErrorCode.UNKNOWN_NAME,
             )
             for name in unknown
         )
@@ -171,7 +178,7 @@ def wanted_of(specs: Sequence[str], editable: Sequence[str], file: EditedFile) -
         try:
             found.append(parse_wanted(spec, base=Path.cwd(), written=file.config.base_dir, editable=in_place))
         except HostError as error:
-            problems.append(ConfigError(error.what, where="command line: mcp-host add", hint=error.hint))
+            problems.append(replace(error.problem, where="command line: mcp-host add"))
     if problems:
         raise InvalidConfigError(problems)
     return found
@@ -185,8 +192,7 @@ def required(file: EditedFile) -> list[Wanted]:
         try:
             wanted.append(parse_wanted(text, base=file.config.base_dir))
         except HostError as error:
-            where = file.config.where("host", "requires", number)
-            problems.append(ConfigError(error.what, where=where, hint=error.hint))
+            problems.append(replace(error.problem, where=file.config.where("host", "requires", number)))
     if problems:
         raise InvalidConfigError(problems)
     return wanted

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Never
 
-from mcp_host.errors import HostError
+from mcp_host.errors import ErrorCode, HostError
 
 
 class Kind(StrEnum):
@@ -41,6 +41,8 @@ class Command:
 
 class InstallerError(HostError):
     """An installer failed; `output` is what it wrote."""
+
+    default_code = ErrorCode.INSTALLER_FAILED
 
     def __init__(self, what: str, *, output: str, where: str = "", hint: str = "") -> None:
         super().__init__(what, where=where, hint=hint)

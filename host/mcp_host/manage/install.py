@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -462,7 +462,7 @@ def _listed(client: Client, project: bool) -> dict[str, Any]:
         listed |= {"present": present, "file": str(path)}
         entries = ClientFile.read(client, path).entries()
     except HostError as error:
-        listed["error"] = str(error)
+        listed["error"] = asdict(error.problem)
         return listed
     served = {name: served_config(entry) for name, entry in entries.items() if isinstance(entry, dict)}
     listed["servers"] = [{"name": name, "config": path} for name, path in served.items() if path is not None]

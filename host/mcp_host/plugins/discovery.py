@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from mcp_host._version import __version__
 from mcp_host.config.origins import dotted
-from mcp_host.errors import HostError, did_you_mean
+from mcp_host.errors import ErrorCode, HostError, did_you_mean
 from mcp_host.plugins.metadata import name_of, range_of_host, scan, version_of
 
 GROUP = "mcp.plugins"
@@ -118,6 +118,7 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
             where=where,
             # Of a misspelt name there may be a distribution all the same, and somebody else's.
             hint=f"{'correct the name, or ' if suggestion else ''}pip install mcp-plugin-{name}",
+            code=ErrorCode.NOT_INSTALLED,
         )
     first, *more = {plugin.distribution: plugin for plugin in claims}.values()
     if more:
@@ -126,12 +127,14 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
             f"{' and '.join(plugin.label for plugin in (first, *more))}",
             where=where,
             hint=f"pip uninstall {' '.join(plugin.distribution for plugin in more)}   (or another of them)",
+            code=ErrorCode.NAME_CONFLICT,
         )
     if len(claims) > 1:
         raise HostError(
             f"{first.label} claims the plugin name {name!r} for {' and for '.join(plugin.value for plugin in claims)}",
             where=where,
             hint=f"pip install --upgrade {first.distribution}",
+            code=ErrorCode.NAME_CONFLICT,
         )
     return first
 
@@ -149,6 +152,7 @@ def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -
             f"{plugin.label} needs mcp-host{plugin.requires_host}, this is mcp-host {host_version}",
             where=dotted(("plugins", plugin.name)),
             hint=f"pip install --upgrade {plugin.distribution}",
+            code=ErrorCode.INCOMPATIBLE,
         )
 
 

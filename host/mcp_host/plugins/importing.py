@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import replace
 
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -44,6 +44,7 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
                 hint=f"correct the entry point of {plugin.record.source}"
                 if plugin.section.object is None
                 else f'{plugin.table} object = "{module_name}:..."',
+                code=ErrorCode.IMPORT_FAILED,
             ) from error
     plugin.reach(Stage.IMPORTED)
     if elapsed > slow:
@@ -67,7 +68,8 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
         hint = f"pip install {missing.partition('.')[0]}"
     else:
         hint = f"pip install --upgrade {distribution}, or {off}" if distribution else off
-    return HostError(f"importing {module_name} failed: {text_of(error)}", where=plugin.where, hint=hint)
+    what = f"importing {module_name} failed: {text_of(error)}"
+    return HostError(what, where=plugin.where, hint=hint, code=ErrorCode.IMPORT_FAILED)
 
 
 def describe(value: object) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,10 +14,10 @@ import pluggy
 from pydantic import BaseModel
 
 from mcp_host import hookspecs
-from mcp_host.api import PROJECT, Check, Completion, HostFacts, PluginContext
+from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext
 from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.secrets import Redactor, validate_settings
-from mcp_host.errors import HostError
+from mcp_host.errors import ErrorCode, HostError
 from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
 from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, items_of, named_if_stuck
 from mcp_host.plugins.importing import describe, import_value
@@ -38,6 +39,10 @@ class Adopted:
 
 Adopt = Callable[[object], Adopted | None]
 """Makes a plugin object of something that has no hooks of its own (an `MCPServer`), or returns None."""
+
+
+_COMMAND_NAME = re.compile(r"[\w][\w.-]*")
+"""What can be a word of the command line and is no option."""
 
 
 class Loader:
@@ -233,6 +238,7 @@ class Loader:
             middleware=items("mcp_middleware", (), callable),
             routes=self._routes(plugin, manager),
             checks=items("mcp_checks", (Check,)),
+            commands=_commands(plugin, items("mcp_commands", (Command,), callable)),
             lifespan=partial(self._lifespan, plugin, manager),
             token_verifier=verifier,
         )
@@ -261,3 +267,20 @@ def _served(kind: Kind, items: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...
     """What the hook of a kind returned; a plain function of a kind that has names is a contribution by itself."""
     returned = items(kind.hook, kind.contributions, callable) if kind.named else items(kind.hook, kind.contributions)
     return tuple(item if isinstance(item, kind.contributions) else kind.contributions[0](item) for item in returned)
+
+
+def _commands(plugin: LoadedPlugin, items: Iterable[Any]) -> tuple[Command, ...]:
+    """Return commands that have their names. A `typer.Typer` may have none: its commands stand for themselves."""
+    commands: list[Command] = []
+    for item in items:
+        command = item if isinstance(item, Command) else Command(item)
+        name = command.name or getattr(command.fn, "__name__", "").strip("_").lower().replace("_", "-")
+        if not isinstance(name, str) or (name and not _COMMAND_NAME.fullmatch(name)):
+            raise HostError(f"a command is called {name!r}", where=plugin.where, hint="a name is letters, digits and -")
+        if not callable(command.fn):
+            raise HostError(f"the command {name!r} is {article(command.fn)}, not a function", where=plugin.where)
+        if any(name == other.name for other in commands if name):
+            what = f"two of its commands are called {name!r}"
+            raise HostError(what, where=plugin.where, code=ErrorCode.NAME_CONFLICT)
+        commands.append(Command(command.fn, name))
+    return tuple(commands)

@@ -9,13 +9,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mcp_host.api import Check, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
+from mcp_host.api import Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
-from mcp_host.errors import HostError, shortened
+from mcp_host.errors import ErrorCode, HostError, Problem, shortened
 from mcp_host.plugins.bulkhead import Bulkhead
-from mcp_host.plugins.records import PluginRecord, Problem, Stage
+from mcp_host.plugins.records import PluginRecord, Stage
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -35,6 +35,7 @@ class Contributions:
     middleware: tuple[Middleware, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     checks: tuple[Check, ...] = ()
+    commands: tuple[Command, ...] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[Any] | None] = lambda: None
     token_verifier: TokenVerifier | None = None
 
@@ -71,22 +72,22 @@ class LoadedPlugin:
     def fail(self, error: HostError) -> None:
         """Stop here: the plugin serves nothing, and its record says why."""
         redact = self.redactor.redact
-        problem = Problem(shortened(redact(error.what)), error.where, redact(error.hint))
+        problem = replace(error.problem, what=shortened(redact(error.what)), hint=redact(error.hint))
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
-        logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.log_line)
+        logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
 
-    def warn(self, what: str, *, hint: str = "") -> None:
+    def warn(self, what: str, *, hint: str = "", code: str = ErrorCode.OTHER) -> None:
         """Add a warning to the record and the log, once."""
-        what = shortened(self.redactor.redact(what))
-        if any(warning.what == what for warning in self.record.warnings):
+        redact = self.redactor.redact
+        problem = Problem(shortened(redact(what)), dotted(("plugins", self.name)), redact(hint), code)
+        if any(warning.what == problem.what for warning in self.record.warnings):
             return
-        warning = Problem(what, dotted(("plugins", self.name)), self.redactor.redact(hint))
-        self.record = replace(self.record, warnings=(*self.record.warnings, warning), error_id=self._error_id)
-        logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, warning.log_line)
+        self.record = replace(self.record, warnings=(*self.record.warnings, problem), error_id=self._error_id)
+        logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
 
-    def take_back(self, what: str) -> None:
-        """Remove from the record the warnings that begin with `what`: it is not so any more."""
-        left = tuple(warning for warning in self.record.warnings if not warning.what.startswith(what))
+    def take_back(self, code: ErrorCode) -> None:
+        """Remove the warnings with this code from the record: they are not true any more."""
+        left = tuple(warning for warning in self.record.warnings if warning.code != code)
         self.record = replace(self.record, warnings=left)
 
     @property

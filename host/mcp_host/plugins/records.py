@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from mcp_host.config.origins import dotted
-from mcp_host.errors import HostError
+from mcp_host.errors import Problem
 
 _LOCAL_HINT = "mcp-host check   (where the server runs: it shows why)"
 
@@ -22,32 +22,6 @@ class Stage(StrEnum):
     COLLECTED = "collected"
     STARTED = "started"
     SERVING = "serving"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One line of what is wrong, where, and the command or TOML line that fixes it."""
-
-    what: str
-    where: str = ""
-    hint: str = ""
-
-    @classmethod
-    def of(cls, error: HostError) -> Problem:
-        return cls(error.what, error.where, error.hint)
-
-    @classmethod
-    def for_clients(cls, what: str, error_id: str | None, where: str = "") -> Problem:
-        """What a client is shown instead of a problem, whose text may quote an exception."""
-        return cls(f"{what} (error {error_id}; the server's log has the details)", where, _LOCAL_HINT)
-
-    @property
-    def log_line(self) -> str:
-        """The problem on one line."""
-        return f"{self.what} | hint: {self.hint}" if self.hint else self.what
-
-    def __str__(self) -> str:
-        return self.what
 
 
 @dataclass(frozen=True)
@@ -137,8 +111,8 @@ class PluginRecord:
     def for_clients(self) -> PluginRecord:
         """The record as a client may see it."""
         where = dotted(("plugins", self.name))
-        problem = self.problem and Problem.for_clients(f"it {self.fate}", self.error_id, where)
-        warning = Problem.for_clients("something is wrong with it", self.error_id, where)
+        problem = self.problem and for_clients(f"it {self.fate}", self.error_id, where)
+        warning = for_clients("something is wrong with it", self.error_id, where)
         return replace(self, problem=problem, warnings=(warning,) if self.warnings else ())
 
     def to_json(self) -> dict[str, Any]:
@@ -146,3 +120,8 @@ class PluginRecord:
         data = asdict(self)
         data["stage"] = self.stage.value if self.stage else None
         return data
+
+
+def for_clients(what: str, error_id: str | None, where: str = "") -> Problem:
+    """Return what a client is shown instead of a problem, whose text may quote an exception."""
+    return Problem(f"{what} (error {error_id}; the server's log has the details)", where, _LOCAL_HINT)

@@ -28,18 +28,15 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
 from mcp_host.containment.watchdog import Watchdog
-from mcp_host.errors import HostError
+from mcp_host.errors import ErrorCode, HostError, Problem
 from mcp_host.plugins.builtin import NAME as BUILTIN
 from mcp_host.plugins.builtin import builtin_plugin, failure_notice
 from mcp_host.plugins.discovery import InstalledPlugin
 from mcp_host.plugins.loader import Adopt, Loader
 from mcp_host.plugins.plugin import LoadedPlugin
-from mcp_host.plugins.records import PluginRecord, Problem, Stage
+from mcp_host.plugins.records import PluginRecord, Stage, for_clients
 
 logger = logging.getLogger(__name__)
-
-
-_NOT_REFRESHED = "what it contributes now is not served"
 
 
 class StartRefusedError(HostError):
@@ -156,19 +153,18 @@ class Host:
         """The records and the problem of the last reload, as clients may see them."""
         problem = None
         if self.reload_problem is not None:
-            problem = asdict(Problem.for_clients("the new configuration is not served", self._reload_error_id))
+            problem = asdict(for_clients("the new configuration is not served", self._reload_error_id))
         records = [record.for_clients().to_json() for record in self.records]
         state: dict[str, Any] = self.outgoing.of(self._builtin).data({"plugins": records, "reload_problem": problem})
         return state
 
     def keep_old(self, error: HostError) -> None:
         """Record and log why an edited configuration is not served."""
-        self.reload_problem, self._reload_error_id = Problem.of(error), secrets.token_hex(4)
-        problems = [Problem.of(each) for each in getattr(error, "problems", (error,))]
+        self.reload_problem, self._reload_error_id = error.problem, secrets.token_hex(4)
         logger.error(
             "not reloaded, the old configuration is still served (error %s): %s",
             self._reload_error_id,
-            "; ".join(": ".join(filter(None, (problem.where, problem.log_line))) for problem in problems),
+            "; ".join(problem.text(one_line=True) for problem in error.problems),
         )
 
     def require(self) -> None:
@@ -185,6 +181,7 @@ class Host:
                     f"plugin {record.name} failed, and {reason} lets nothing start without it: {record.problem.what}",
                     where=record.problem.where,
                     hint=record.problem.hint,
+                    code=record.problem.code,
                 )
 
     @asynccontextmanager
@@ -337,10 +334,11 @@ class Host:
                 plugin.contributions = contributed
                 if not isinstance(error, HostError):
                     raise
-                plugin.warn(f"{_NOT_REFRESHED}: {error.what}", hint=error.hint)
+                what = f"what it contributes now is not served: {error.what}"
+                plugin.warn(what, hint=error.hint, code=ErrorCode.NOT_REFRESHED)
                 return False
             self.generations.swap(catalog)
-            plugin.take_back(_NOT_REFRESHED)
+            plugin.take_back(ErrorCode.NOT_REFRESHED)
             plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
         logger.debug("plugin %s contributes %s now", plugin.name, plugin.record.contributed)
         await self._changed(served, catalog)
@@ -403,4 +401,5 @@ def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) 
                 f"the new configuration is not served, because plugin {plugin.name} failed: {problem.what}",
                 where=problem.where,
                 hint=problem.hint,
+                code=problem.code,
             )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -17,13 +19,13 @@ import typer
 from mcp_host import __version__, cli
 from mcp_host.__main__ import main
 from mcp_host.cli import run
+from mcp_host.cli.registry import COMMANDS, find
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
 
 if TYPE_CHECKING:
     from support.sites import Site
 
-COMMANDS = ("run", "check", "plugins", "inspect", "call", "read", "prompt", "init", "schema")
 WATCH = """
 import json, sys
 from mcp_host.__main__ import main
@@ -69,6 +71,36 @@ def test_help_and_listing_import_neither_the_sdk_nor_any_plugin(site: Site, fold
     assert done.stdout
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["read", "--help"], ["frobnicate"]])
+def test_a_command_is_imported_only_when_it_is_used(folder: Path, arguments: list[str]) -> None:
+    code = f"""
+import json, sys
+from mcp_host.__main__ import main
+main({arguments!r})
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(json.loads(done.stderr.splitlines()[-1]))
+    rooms = {entry.path.partition(":")[0] for entry in COMMANDS.values()}
+    assert imported & rooms == ({"mcp_host.cli.read"} if "read" in arguments else set())
+    assert not imported & {"mcp_host.manage", "mcp_host.authoring", "mcp_host.server"}
+    if arguments == ["--help"]:
+        assert not imported & {"pydantic", "mcp_host.config", "mcp_host.plugins", "asyncio"}
+
+
+def test_every_command_of_the_table_is_there_and_says_what_the_table_says() -> None:
+    for name, entry in COMMANDS.items():
+        function = find(entry.path)
+        assert function.__name__ == name
+        assert (inspect.getdoc(function) or "").partition("\n")[0] == entry.about
+
+
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [
@@ -90,8 +122,8 @@ def test_a_command_imports_no_library_that_it_does_not_need(
 def test_the_help_names_every_command_and_the_exit_codes(capsys: Capture) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in COMMANDS:
-        assert f"\n  {command} " in text
+    for command, entry in COMMANDS.items():
+        assert re.search(rf"\n  {command} +{re.escape(entry.about)}\n", text)
     assert "..." not in text.replace("[ARGS]...", "")  # no sentence is cut short
     assert "Exit codes: 0 done; 1" in text
 
@@ -101,7 +133,7 @@ def test_the_help_of_every_command_has_an_example_that_it_understands(capsys: Ca
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"mcp-host {command}" in text.partition("Example")[2]
-    assert "--config" in text
+    assert "--config" in text or command == "new"
 
 
 def test_no_command_shows_the_help_and_is_a_mistake(capsys: Capture) -> None:
@@ -255,14 +287,13 @@ def test_plugins_as_json_says_the_same(capsys: Capture, folder: Path) -> None:
     assert data["config"] == str(folder / "mcp-host.toml")
     plugins = {plugin["name"]: plugin for plugin in data["plugins"]}
     assert plugins["addr"]["status"] == "cannot be loaded"
-    assert "not installed" in plugins["addr"]["why"]
+    assert plugins["addr"]["problem"]["code"] == "not-installed"
     assert plugins["adder"] == {
         "name": "adder",
         "distribution": "mcp-plugin-adder",
         "version": "1.0",
         "status": "not enabled",
-        "why": "",
-        "hint": "",
+        "problem": None,
         "value": "mcp_plugin_adder:plugin",
     }
 

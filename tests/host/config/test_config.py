@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcp_host.config import HostConfig, find_config, load_config, parse_config, user_dir
-from mcp_host.errors import ConfigError, InvalidConfigError
+from mcp_host.errors import ConfigError, InvalidConfigError, Problem
 
 
 def parse(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> HostConfig:
@@ -28,7 +28,7 @@ def problems(text: str, *, environ: dict[str, str] | None = None, **overrides: A
     return [f"{problem.where}: {problem.what}" for problem in caught.value.problems]
 
 
-def only_problem(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> ConfigError:
+def only_problem(text: str, *, environ: dict[str, str] | None = None, **overrides: Any) -> Problem:
     with pytest.raises(InvalidConfigError) as caught:
         parse(text, environ=environ, **overrides)
     (problem,) = caught.value.problems
@@ -372,8 +372,8 @@ def test_an_error_has_its_first_problem_and_its_text_has_all() -> None:
     assert error.what == "'debug' must be true or false (and 1 more)"
     assert error.where == "mcp-host.toml:2: host.debug"
     assert str(error) == (
-        "mcp-host.toml:2: host.debug: 'debug' must be true or false\n"
-        "mcp-host.toml:4: transport.port: 'port' must be less than or equal to 65535"
+        "'debug' must be true or false\n  where: mcp-host.toml:2: host.debug\n"
+        "'port' must be less than or equal to 65535\n  where: mcp-host.toml:4: transport.port"
     )
 
 
@@ -545,18 +545,21 @@ def test_a_missing_folder_or_an_unreadable_file_is_reported_clearly(
             load_config(path, environ={})
         return str(caught.value).replace(f"{tmp_path}{os.sep}", "")
 
-    assert error_of(tmp_path / "gone.toml") == "gone.toml: there is no such file\n  hint: mcp-host init"
+    assert error_of(tmp_path / "gone.toml") == "there is no such file\n  where: gone.toml\n  hint:  mcp-host init"
     (tmp_path / "folder").mkdir()
-    assert error_of(tmp_path / "folder").startswith("folder: this is a folder, not a file")
+    assert error_of(tmp_path / "folder").startswith("this is a folder, not a file\n  where: folder\n")
     (tmp_path / "latin.toml").write_bytes(b'[host]\nname = "caf\xe9"\n')
-    assert error_of(tmp_path / "latin.toml") == "latin.toml:2: the file is not UTF-8 text\n  hint: save it as UTF-8"
-    assert error_of(tmp_path / "nul\0.toml").endswith("the file cannot be read: not a usable path")
+    assert (
+        error_of(tmp_path / "latin.toml")
+        == "the file is not UTF-8 text\n  where: latin.toml:2\n  hint:  save it as UTF-8"
+    )
+    assert error_of(tmp_path / "nul\0.toml").startswith("the file cannot be read: not a usable path")
 
     def refuse(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    assert error_of(tmp_path / "latin.toml") == "latin.toml: the file cannot be read: Permission denied"
+    assert error_of(tmp_path / "latin.toml") == "the file cannot be read: Permission denied\n  where: latin.toml"
 
 
 def test_a_configuration_knows_where_each_value_came_from() -> None:

@@ -198,8 +198,9 @@ def test_a_plugin_without_a_model_takes_no_settings() -> None:
     with pytest.raises(InvalidConfigError) as caught:
         validate(None, {"digits": 3})
     assert str(caught.value) == (
-        "mcp-host.toml: plugins.my-stats.settings: plugin 'my-stats' takes no settings\n"
-        "  hint: remove `settings` from [plugins.my-stats]"
+        "plugin 'my-stats' takes no settings\n"
+        "  where: mcp-host.toml: plugins.my-stats.settings\n"
+        "  hint:  remove `settings` from [plugins.my-stats]"
     )
 
 

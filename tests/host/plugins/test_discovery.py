@@ -126,8 +126,9 @@ def test_a_plugin_that_is_not_installed_gets_a_suggestion_and_the_line_that_inst
     with pytest.raises(HostError) as caught:
         find("wether", site.discover())
     assert str(caught.value) == (
-        "plugins.wether: plugin 'wether' is not installed (did you mean 'weather'?)\n"
-        "  hint: correct the name, or pip install mcp-plugin-wether"
+        "plugin 'wether' is not installed (did you mean 'weather'?)\n"
+        "  where: plugins.wether\n"
+        "  hint:  correct the name, or pip install mcp-plugin-wether"
     )
 
 
@@ -181,8 +182,9 @@ def test_a_range_that_excludes_this_host_is_refused_with_both_versions(site: Sit
     with pytest.raises(HostError) as caught:
         check_compatible(find("mean", site.discover()))
     assert str(caught.value) == (
-        f"plugins.mean: mcp-plugin-mean 1.0 needs mcp-host>=99, this is mcp-host {__version__}\n"
-        "  hint: pip install --upgrade mcp-plugin-mean"
+        f"mcp-plugin-mean 1.0 needs mcp-host>=99, this is mcp-host {__version__}\n"
+        "  where: plugins.mean\n"
+        "  hint:  pip install --upgrade mcp-plugin-mean"
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from mcp.types import PromptReference
 
 from mcp_host import Plugin, hookspecs
+from mcp_host.cli.plugin_commands import commands_of
 from mcp_host.plugins.hooks import HOOKS
 from mcp_host.server.host import Host
 from mcp_host.testing import connect, make_host
@@ -146,3 +147,13 @@ async def test_the_verifier_example_knows_one_token(plugin: types.ModuleType) ->
 @one("mcp_checks")
 def test_the_checks_example_contributes_a_check(plugin: types.ModuleType) -> None:
     assert [check.name for check in loaded(plugin).plugins[0].contributions.checks] == ["git is installed"]
+
+
+@one("mcp_commands")
+def test_the_commands_example_contributes_a_command(
+    plugin: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = commands_of(loaded(plugin).plugins[0])
+    assert list(commands) == ["greet"]
+    commands["greet"](["Ann", "--loud"], standalone_mode=False)
+    assert capsys.readouterr().out == "PLUGIN GREETS ANN.\n"

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from typing import Any
 
-from mcp_host.errors import HostError, did_you_mean, shortened, text_of
-from mcp_host.plugins.records import Circuit, Contributed, Health, PluginRecord, Problem, Stage
+from mcp_host.errors import (
+    ConfigError,
+    ErrorCode,
+    HostError,
+    InvalidConfigError,
+    Problem,
+    did_you_mean,
+    shortened,
+    text_of,
+)
+from mcp_host.plugins.records import Circuit, Contributed, Health, PluginRecord, Stage
 
 
 def test_the_stages_follow_one_another() -> None:
@@ -37,7 +48,7 @@ def test_a_record_is_json() -> None:
         "enabled": True,
         "required": False,
         "stage": "found",
-        "problem": {"what": "what", "where": "where", "hint": "hint"},
+        "problem": {"what": "what", "where": "where", "hint": "hint", "code": "other"},
         "warnings": [],
         "import_ms": None,
         "contributed": {"tools": [], "resources": [], "templates": [], "prompts": []},
@@ -59,8 +70,9 @@ def test_a_client_sees_of_a_failure_the_stage_and_the_id_and_no_text() -> None:
     failed = PluginRecord("mean", stage=Stage.FOUND, problem=problem, warnings=(problem,), error_id="1a2b3c4d")
     shown = failed.for_clients()
     assert (shown.name, shown.stage, shown.error_id, shown.failed) == ("mean", Stage.FOUND, "1a2b3c4d", True)
-    assert str(shown.problem) == "it failed after found (error 1a2b3c4d; the server's log has the details)"
-    assert [str(warning) for warning in shown.warnings] == [
+    assert shown.problem is not None
+    assert shown.problem.what == "it failed after found (error 1a2b3c4d; the server's log has the details)"
+    assert [warning.what for warning in shown.warnings] == [
         "something is wrong with it (error 1a2b3c4d; the server's log has the details)"
     ]
     text = json.dumps(shown.to_json())
@@ -81,12 +93,38 @@ def test_what_is_contributed_is_counted_in_words() -> None:
     )
 
 
-def test_a_problem_is_what_an_error_says() -> None:
-    error = HostError("it broke", where="plugins.mean", hint="fix it")
-    assert Problem.of(error) == Problem("it broke", "plugins.mean", "fix it")
-    assert str(Problem.of(error)) == "it broke"
-    assert str(error) == "plugins.mean: it broke\n  hint: fix it"
+def test_an_error_holds_the_problem_that_records_keep() -> None:
+    error = HostError("it broke", where="plugins.mean", hint="repair it", code=ErrorCode.NAME_CONFLICT)
+    assert error.problem == Problem("it broke", "plugins.mean", "repair it", "name-conflict")
+    assert (error.what, error.where, error.hint, error.code) == dataclasses.astuple(error.problem)
+    assert HostError("it broke").problem == Problem("it broke", code="other")
+    assert ConfigError("it broke").code == ErrorCode.INVALID_CONFIG
+
+
+def test_every_problem_has_one_form_on_lines_of_its_own_or_on_one_line() -> None:
+    problem = Problem("it broke", "plugins.mean", "repair it")
+    assert problem.text("error") == "error: it broke\n  where: plugins.mean\n  hint:  repair it"
+    assert problem.text("error", one_line=True) == "error: it broke | where: plugins.mean | hint: repair it"
+    assert str(HostError(**vars(problem))) == str(problem) == "it broke\n  where: plugins.mean\n  hint:  repair it"
     assert str(HostError("it broke")) == "it broke"
+
+
+def test_several_problems_are_one_error_that_keeps_the_code_of_each() -> None:
+    error = InvalidConfigError([Problem("one", code=ErrorCode.NOT_INSTALLED), Problem("two", hint="three")])
+    assert [problem.code for problem in error.problems] == ["not-installed", "invalid-config"]
+    assert error.problem == Problem("one (and 1 more)", code="not-installed")
+    assert str(error) == "one\ntwo\n  hint:  three"
+
+
+def test_an_error_made_of_any_values_holds_plain_text() -> None:
+    class Loud(str):
+        def __str__(self) -> str:
+            raise SystemExit("no text for you")
+
+    unfit: Any = UnspeakableError()
+    problem = HostError(unfit, where=Loud("here"), hint=7).problem  # type: ignore[arg-type]
+    assert problem == Problem("(its text cannot be shown)", "here", "7")
+    assert {type(value) for value in vars(problem).values()} == {str}
 
 
 # --- Texts of errors

@@ -15,7 +15,7 @@ from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import KINDS, Listing
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem
 
 CLIENT_PREFIX = "mcp__mcp-host__"
 """What clients put before a tool's name: `mcp__SERVER__`, here with the server's default name."""

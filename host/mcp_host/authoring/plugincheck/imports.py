@@ -24,8 +24,7 @@ from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import Event, Imported
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.rules import Rule, Severity
-from mcp_host.errors import text_of
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem, text_of
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _THREAD = "mcp_host.thread"

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from mcp_host.errors import Problem
 from mcp_host.plugins.discovery import InstalledPlugin
-from mcp_host.plugins.records import Problem
 
 Listing = dict[str, list[dict[str, Any]]]
 """`tools`, `resources`, `templates` and `prompts`, each item in its wire form."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from mcp_host.authoring.plugincheck.rules import RULES, Rule, Severity
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import Problem
 
 
 class ContractBrokenError(AssertionError):
@@ -23,10 +23,7 @@ class Finding:
     problem: Problem
 
     def __str__(self) -> str:
-        lines = [f"{self.severity} [{self.rule.id}] {self.problem.what}"]
-        lines += [f"  where: {self.problem.where}"] if self.problem.where else []
-        lines += [f"  hint:  {self.problem.hint}"] if self.problem.hint else []
-        return "\n".join(lines)
+        return self.problem.text(f"{self.severity} [{self.rule.id}]")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from mcp_host.authoring.plugincheck.rules import Severity
 from mcp_host.authoring.plugincheck.subprocess import Seen, look_at
 from mcp_host.authoring.plugincheck.targets import Target, find_target
 from mcp_host.config import parse_config
-from mcp_host.errors import HostError
-from mcp_host.plugins.records import Problem
+from mcp_host.errors import HostError, Problem
 
 IN_MEMORY = (
     "a fresh interpreter cannot import this object: name the plugin, its project's folder, or package.module:attribute"

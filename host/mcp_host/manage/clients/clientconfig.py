@@ -298,10 +298,10 @@ class ClientFile:
 
     def _not_json(self, error: jsonc.JSONCError) -> HostError:
         where = f"{self.path}:{error.line}:{error.column}"
-        return HostError(f"the file is not valid JSON: {error}", where=where, hint=f"fix it in {self.client.title}")
+        return HostError(f"the file is not valid JSON: {error}", where=where, hint=f"correct it in {self.client.title}")
 
     def _refusal(self, what: str) -> HostError:
-        return HostError(what, where=str(self.path), hint=f"fix it in {self.client.title}")
+        return HostError(what, where=str(self.path), hint=f"correct it in {self.client.title}")
 
     def _checked(self, candidates: Iterator[str], expected: Mapping[str, Any], by_hand: str) -> str:
         """Return the first text with the expected content."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_host.config import parse_config
-from mcp_host.errors import ConfigError, HostError, InvalidConfigError
+from mcp_host.errors import HostError, InvalidConfigError, Problem
 from mcp_host.system.files import locked, replace_file
 
 Change = Callable[[str], str]
@@ -43,7 +43,7 @@ def edit_file(path: Path, change: Change, *, write: bool = True) -> Edit:
         try:
             after = change(before)
         except HostError as error:
-            raise HostError(error.what, where=error.where or str(path), hint=error.hint) from error
+            raise HostError(error.what, where=error.where or str(path), hint=error.hint, code=error.code) from error
         if after != before:
             _loads(after, path, "nothing is changed: the file would not load any more")
             put(after)
@@ -66,7 +66,7 @@ def _loads(text: str, path: Path, refusal: str) -> None:
     try:
         parse_config(text, source=path, environ={})
     except InvalidConfigError as error:
-        refused = ConfigError(refusal, where=str(path), hint="hint what is said above, then run this again")
+        refused = Problem(refusal, where=str(path), hint="correct the file, then run this again")
         raise InvalidConfigError([*error.problems, refused]) from error
 
 

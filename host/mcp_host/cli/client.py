@@ -1,0 +1,201 @@
+"""What `inspect`, `call`, `read` and `prompt` ask: the plugins loaded here, or a running server by its URL."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from mcp_host.cli.common import load_host, read_config
+from mcp_host.errors import ErrorCode, HostError, text_of
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import PaginatedResult
+
+    from mcp_host.cli.terminal import Terminal
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="Ask the server running at this URL. Default: load the plugins and ask them here."
+    ),
+]
+HeaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="NAME: VALUE", help="With --url: send this header too. May be repeated."),
+]
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token-env", metavar="VARIABLE", help="With --url: send the value of this environment variable as the token."
+    ),
+]
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 section 5.1: a field name is a token."""
+_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
+"""RFC 9110 section 5.5: visible characters of ASCII, with spaces and tabs between them."""
+PageT = TypeVar("PageT", bound="PaginatedResult")
+
+MOST_PAGES = 1000
+"""Pages of one list that are read: a server whose list never ends is not asked for ever."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A server by its URL. The headers may hold secrets: nothing shows them."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def transport(self) -> AbstractAsyncContextManager[Any]:
+        """Return what a `Client` connects by: its requests carry the headers, and no redirect elsewhere does."""
+        return _transport(self)
+
+
+@asynccontextmanager
+async def _transport(remote: Remote) -> AsyncIterator[Any]:
+    import httpx2
+    from mcp.client.streamable_http import streamable_http_client
+
+    # The times of the SDK's own client: a server may hold the stream of a long call open.
+    timeout = httpx2.Timeout(30.0, read=300.0)
+
+    async def look(response: httpx2.Response) -> None:
+        # The SDK's error does not say which status it was.
+        if response.status_code in (401, 403):
+            wants = "another token" if "authorization" in response.request.headers else "a token"
+            what = f"{remote.url} wants {wants}: HTTP {response.status_code}"
+            raise HostError(what, where="command line: --url", hint="--token-env VARIABLE   (sends its value)")
+
+    async with (
+        httpx2.AsyncClient(
+            headers=dict(remote.headers), timeout=timeout, event_hooks={"response": [look]}
+        ) as http_client,
+        streamable_http_client(remote.url, http_client=http_client) as streams,
+    ):
+        yield streams
+
+
+def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None) -> Remote | None:
+    """Return the server that the options name, None for the plugins here.
+
+    Raises:
+        HostError: A header is not one, the variable is not set, or there is no URL to send them to. The error shows no
+            value.
+    """
+    if url is None:
+        if headers or token_env:
+            option = "--header" if headers else "--token-env"
+            raise HostError(f"{option} is for --url", where=f"command line: {option}", hint="--url URL")
+        return None
+    given: dict[str, str] = {}
+    for header in headers or ():
+        name, _, value = (part.strip() for part in header.partition(":"))
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise HostError("not NAME: VALUE", where="command line: --header", hint="--header 'X-Tenant: acme'")
+        given[name] = value
+    if token_env is not None:
+        token = os.environ.get(token_env, "").strip()
+        if not _VALUE.fullmatch(token):
+            wrong = "holds characters that no token has" if token else "is not set"
+            where = "command line: --token-env"
+            raise HostError(f"{token_env} {wrong}", where=where, hint=f"export {token_env}=...")
+        if any(name.lower() == "authorization" for name in given):
+            raise HostError("two tokens", where="command line: --token-env", hint="without --header 'Authorization: '")
+        given["Authorization"] = f"Bearer {token}"
+    return Remote(url, given)
+
+
+@asynccontextmanager
+async def client(
+    config: Path | None, remote: Remote | None, disable: list[str] | None = None, terminal: Terminal | None = None
+) -> AsyncIterator[Client]:
+    """Yield a connected client; with a `terminal`, log messages are shown on it and questions asked.
+
+    Raises:
+        HostError: The server at the URL cannot be reached, refused a request, or the plugins here refuse to start.
+    """
+    from mcp import MCPError
+
+    try:
+        async with _connected(config, remote, disable, terminal) as connected:
+            yield connected
+    except (BaseExceptionGroup, MCPError) as error:
+        # The client's task groups wrap whatever is raised inside them.
+        cause = _innermost(error)
+        if isinstance(cause, MCPError):
+            hint = "mcp-host inspect   (shows what is served)"
+            raise HostError(cause.error.message, where=remote.url if remote else "the request", hint=hint) from None
+        raise cause from None
+
+
+@asynccontextmanager
+async def _connected(
+    config: Path | None, remote: Remote | None, disable: list[str] | None, terminal: Terminal | None
+) -> AsyncIterator[Client]:
+    from mcp import Client
+
+    options: dict[str, Any] = {}
+    if terminal is not None:
+        options = {"logging_callback": terminal.log, "log_level": "info"}
+        if terminal.can_ask:
+            options["elicitation_callback"] = terminal.ask
+    if remote is not None:
+        connected = Client(remote.transport(), **options)
+        try:
+            await connected.__aenter__()
+        except Exception as error:
+            cause = _innermost(error)
+            if isinstance(cause, HostError):
+                raise cause from None
+            raise HostError(
+                f"cannot reach {remote.url}: {text_of(cause)}",
+                where="command line: --url",
+                hint="mcp-host run --transport http   (starts a server)",
+                code=ErrorCode.UNREACHABLE,
+            ) from error
+        try:
+            yield connected
+        finally:
+            await connected.__aexit__(None, None, None)
+        return
+    # Only trouble is of interest next to the answer: the log starts at warning.
+    host = load_host(read_config(config, disable=disable), log_level="warning")
+
+    from mcp_host.server.hostserver import HostServer
+
+    # Only the handshake versions let a tool ask in the middle of a call.
+    mode = "legacy" if "elicitation_callback" in options else "auto"
+    async with host.running(), Client(HostServer(host), mode=mode, **options) as connected:
+        yield connected
+
+
+async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:
+    """Yield every page that one of the client's `list_` methods gives.
+
+    Raises:
+        HostError: The list does not end.
+    """
+    page = await ask()
+    yield page
+    for _ in range(MOST_PAGES - 1):
+        if page.next_cursor is None:
+            return
+        page = await ask(cursor=page.next_cursor)
+        yield page
+    if page.next_cursor is not None:
+        raise HostError(f"the server's list goes on after {MOST_PAGES} pages", where=getattr(ask, "__name__", ""))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

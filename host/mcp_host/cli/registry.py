@@ -1,0 +1,164 @@
+"""The built-in commands, each by the function it runs. A command's module is imported only when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from mcp_host.cli import completion
+
+
+class Entry(NamedTuple):
+    """One command: where its function is, what `mcp-host --help` shows of it, and the end of its own help."""
+
+    path: str
+    about: str
+    epilog: str
+
+
+COMMANDS: Final = {
+    "run": Entry(
+        "mcp_host.cli.run:run",
+        "Serve the enabled plugins over stdio or HTTP.",
+        "Example: mcp-host run --transport http --port 8000\n\n"
+        "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
+    ),
+    "dev": Entry(
+        "mcp_host.authoring.dev:dev",
+        "Serve over HTTP while you write a plugin.",
+        "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
+    ),
+    "check": Entry(
+        "mcp_host.cli.check:check",
+        "Load and start all plugins, and show what is wrong.",
+        "Examples: mcp-host check; mcp-host check --strict --config elsewhere/mcp-host.toml\n\n"
+        "Exit codes: 0 nothing is wrong; 1 there are warnings, with --strict; 2 something is wrong.",
+    ),
+    "plugins": Entry(
+        "mcp_host.cli.plugins:plugins",
+        "List the installed plugins and which are enabled.",
+        "Example: mcp-host plugins",
+    ),
+    "inspect": Entry(
+        "mcp_host.cli.inspect:inspect",
+        "Show everything that is served.",
+        "Example: mcp-host inspect describe_dataset",
+    ),
+    "call": Entry(
+        "mcp_host.cli.call:call",
+        "Call a tool and print its result.",
+        "Examples: mcp-host call describe_dataset dataset=penguins; "
+        "mcp-host call mean values:='[1, 2.5]' --json\n\n"
+        "Exit codes: 0 done; 1 the tool reported an error; 2 it could not be called.",
+    ),
+    "read": Entry(
+        "mcp_host.cli.read:read",
+        "Read a resource and print it.",
+        "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
+    ),
+    "prompt": Entry(
+        "mcp_host.cli.prompt:prompt",
+        "Render a prompt and print its messages.",
+        "Example: mcp-host prompt analyze_dataset dataset=penguins\n\nExit codes: 0 done; 2 it could not be rendered.",
+    ),
+    "new": Entry(
+        "mcp_host.authoring.new:new",
+        "Write the project of a new plugin.",
+        "Example: mcp-host new weather --license apache-2.0",
+    ),
+    "init": Entry(
+        "mcp_host.manage.init:init",
+        "Write a mcp-host.toml to start from.",
+        "Example: mcp-host init stats --http",
+    ),
+    "install": Entry(
+        "mcp_host.manage.install:install",
+        "Enter this server into the settings of an MCP client.",
+        "Examples: mcp-host install claude-desktop; mcp-host install cursor -f .env --dry-run; mcp-host install --list",
+    ),
+    "uninstall": Entry(
+        "mcp_host.manage.install:uninstall",
+        "Take this server out of the settings of an MCP client.",
+        "Example: mcp-host uninstall claude-desktop",
+    ),
+    "add": Entry(
+        "mcp_host.manage.add:add",
+        "Install plugins where mcp-host runs, and switch them on.",
+        'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
+    ),
+    "remove": Entry(
+        "mcp_host.manage.remove:remove",
+        "Take plugins out of mcp-host.toml and uninstall them.",
+        "Example: mcp-host remove stats",
+    ),
+    "enable": Entry(
+        "mcp_host.manage.enable:enable",
+        "Switch on installed plugins: name them in mcp-host.toml.",
+        "Example: mcp-host enable stats",
+    ),
+    "disable": Entry(
+        "mcp_host.manage.enable:disable",
+        "Switch off plugins and keep their settings.",
+        "Example: mcp-host disable stats",
+    ),
+    "sync": Entry(
+        "mcp_host.manage.sync:sync",
+        "Install what [host] requires names and is missing.",
+        "Example: mcp-host sync --check\n\n"
+        "Exit codes: 0 all is installed; 1 something is missing; 2 it could not be installed.",
+    ),
+    "schema": Entry(
+        "mcp_host.manage.schema:schema",
+        "Write the JSON Schema of mcp-host.toml, for editors.",
+        "Example: mcp-host schema --output -",
+    ),
+}
+
+
+class Commands(TyperGroup):
+    """The group of all commands. Its help reads the table alone; a command that is run or asked is imported."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            **{**options, "commands": {name: listed(name, entry.about) for name, entry in COMMANDS.items()}}
+        )
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        # What Tab offers besides: the plugins that are known to have commands.
+        for name in completion.plugin_commands(ctx):
+            self.commands.setdefault(name, listed(name, f"Run a command of the plugin {name}."))
+        return super().shell_complete(ctx, incomplete)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, *rest = args
+        if name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else find("mcp_host.cli.plugin_commands:group")(name), rest
+
+
+def find(path: str) -> Any:
+    """Import `package.module:attribute`. So the rooms above the command line contribute to it by name."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load(name: str) -> Any:
+    """Import a built-in command and return it, ready to run."""
+    entry = COMMANDS[name]
+    return _command(name, find(entry.path), epilog=entry.epilog)
+
+
+def listed(name: str, about: str) -> Any:
+    """Return a stand-in for a command that is only listed."""
+    return _command(name, lambda: None, help=about)
+
+
+def _command(name: str, function: Callable[..., Any], **options: Any) -> Any:
+    one = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    one.command(name, **options)(function)
+    return get_command(one)

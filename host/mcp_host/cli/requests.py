@@ -1,0 +1,142 @@
+"""What `call`, `read` and `prompt` share: how arguments are read, and how a result is printed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TextIO
+
+import typer
+
+from mcp_host.cli.output import print_json, write
+from mcp_host.errors import HostError
+from mcp_host.system.texts import printable
+
+ArgumentsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Arguments. KEY:=JSON passes a JSON value, KEY=@FILE a file's text."),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write images and other binary content to this file; - is stdout."
+    ),
+]
+
+
+class Printer:
+    """Prints what a request gave: text, as it is unless a terminal shows it; binary content to a file, or as a note."""
+
+    def __init__(self, stream: TextIO, output: Path | None = None) -> None:
+        self._stream = stream
+        self._output = output
+        self._written = 0
+
+    def line(self, text: str) -> None:
+        text = text.removesuffix("\n")
+        write(printable(text) if self._stream.isatty() else text, self._stream)
+
+    def json(self, result: Any) -> None:
+        print_json(result.model_dump(by_alias=True, mode="json", exclude_none=True), self._stream)
+
+    def content(self, block: Any) -> None:
+        """Print one content block of a result or message, or one content of a resource."""
+        inner = getattr(block, "resource", block)
+        text = getattr(inner, "text", None)
+        data = getattr(inner, "data", None) or getattr(inner, "blob", None)
+        if text is not None:
+            self.line(text)
+        elif data is not None:
+            self._binary(base64.b64decode(data), getattr(inner, "mime_type", None) or "unknown type")
+        else:
+            self.line(f"{getattr(inner, 'name', '')} {getattr(inner, 'uri', '')}".strip())
+
+    def _binary(self, content: bytes, mime_type: str) -> None:
+        about = f"{mime_type}, {len(content)} bytes"
+        if self._output is None:
+            self.line(f"{about} (--output FILE writes it)")
+        elif self._output == Path("-") and self._stream.isatty():
+            raise HostError(
+                f"binary content ({about}) is not written to a terminal",
+                where="command line: --output",
+                hint="--output FILE, or redirect stdout",
+            )
+        elif self._output == Path("-"):
+            self._stream.flush()
+            self._stream.buffer.write(content)
+            self._stream.buffer.flush()
+        else:
+            self._written += 1
+            stem = self._output.stem if self._written == 1 else f"{self._output.stem}-{self._written}"
+            path = self._output.with_stem(stem)
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise HostError(f"cannot write {path}: {error.strerror}", where="command line: --output") from None
+            self.line(f"{about}, written to {path}")
+
+
+def read_arguments(pairs: Sequence[str], schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Read KEY=VALUE pairs against the schema of the arguments; without a schema every value is text.
+
+    A value for a parameter that takes text only is text, any other is JSON where it can be.
+    """
+    properties = schema.get("properties", {}) if schema is not None else {}
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, text = pair.partition("=")
+        if not separator or not key.removesuffix(":"):
+            raise HostError(f"{pair!r} is not KEY=VALUE", where="command line", hint="mcp-host call TOOL key=value")
+        if key.endswith(":") and schema is not None:
+            key = key[:-1]
+            try:
+                arguments[key] = read_json(text)
+            except ValueError as error:
+                hint = f"{key}:='[1, 2]', or {key}=TEXT"
+                raise HostError(f"the value of {key!r} is not JSON: {error}", where="command line", hint=hint) from None
+            continue
+        if text.startswith("@"):
+            text = _file(key, Path(text[1:]))
+        only_text = schema is None or _is_text(properties.get(key, {}), schema.get("$defs", {}))
+        arguments[key] = text if only_text else _json_or_text(text)
+    return arguments
+
+
+def _file(key: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8 text"
+        raise HostError(f"cannot read {path}: {reason}", where=f"command line: {key}") from None
+
+
+def _is_text(schema: Any, definitions: Mapping[str, Any]) -> bool:
+    """Whether a JSON Schema allows texts, and perhaps null, and nothing else."""
+    if not isinstance(schema, dict):
+        return False
+    if "$ref" in schema:
+        # One step: what pydantic refers to is a definition, never another reference.
+        schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
+    if "anyOf" in schema:
+        options = schema["anyOf"]
+        return all(_is_text(option, definitions) or option.get("type") == "null" for option in options)
+    if "enum" in schema:
+        return all(isinstance(value, str) for value in schema["enum"])
+    return bool(schema.get("type") == "string")
+
+
+def read_json(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return read_json(text)
+    except ValueError:
+        return text

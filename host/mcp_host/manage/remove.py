@@ -1,0 +1,74 @@
+"""`mcp-host remove`: takes plugins out of the file, and uninstalls them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mcp_host.cli import completion
+from mcp_host.cli.common import ConfigOption, JsonOption
+from mcp_host.cli.live import status
+from mcp_host.cli.output import print_json
+from mcp_host.manage.distributions import Leaving, run_installer
+from mcp_host.manage.editedfile import DryRunOption, EditedFile, VerboseOption, done_word, holds_more, say, shown
+from mcp_host.plugins.discovery import GROUP, discover
+
+
+def remove(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="PLUGIN", help="Plugins, or distributions.", autocompletion=completion.plugins),
+    ],
+    config: ConfigOption = None,
+    verbose: VerboseOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take plugins out of mcp-host.toml and uninstall them.
+
+    Shows the lines it takes out, and keeps the file as it was as mcp-host.toml.bak if they held anything. A
+    distribution stays when another plugin in the file comes from it, or another distribution needs it.
+    """
+    from mcp_host.manage.configedit import masked, remove_plugin, set_requires
+    from mcp_host.manage.environment import detect, run
+    from mcp_host.manage.requirements import installed_now
+
+    file = EditedFile.find(config)
+    plugins, distributions = discover(), installed_now(GROUP)
+    leaving = Leaving.of(names, file, plugins, distributions)
+    environment = detect() if leaving.uninstall else None
+    removed = ""
+
+    def change(text: str) -> str:
+        nonlocal removed
+        removed = ""
+        for name in leaving.plugins:
+            text, lines = remove_plugin(text, name)
+            removed += lines
+        return set_requires(text, leaving.requires)
+
+    backup = file.apply(change, write=not dry_run, backup=lambda: holds_more(removed))
+    if environment is not None and not dry_run:
+        commands = environment.uninstall(leaving.uninstall)
+        with status(f"Uninstalling {', '.join(leaving.uninstall)} with {environment.installer} ..."):
+            run_installer(
+                lambda: run(commands, show=verbose), f"{environment.installer} could not uninstall", environment
+            )
+    if as_json:
+        data = {"removed": masked(removed), "uninstalled": leaving.uninstall, "kept": leaving.kept}
+        print_json({**file.to_json(dry_run), "plugins": leaving.plugins, **data})
+        return
+    if dry_run:
+        file.report(dry_run)
+    elif leaving.plugins:
+        say(f"Removed {', '.join(leaving.plugins)} from {file.shown}:\n")
+        say("".join(f"    {line}\n" for line in masked(removed).splitlines()))
+    elif file.edit is not None and file.edit.changed:
+        say(f"Removed {', '.join(names)} from [host] requires in {file.shown}.")
+    if backup is not None:
+        say(f"The file as it was: {shown(backup)}")
+    for name, why in leaving.kept.items():
+        say(f"{name} stays installed: {why}.")
+    if leaving.uninstall:
+        say(f"{done_word('Uninstalled', dry_run)} {', '.join(leaving.uninstall)}.")
