@@ -106,8 +106,8 @@ class Tasks:
     """The task factory of a loop that runs plugins: it marks what they start, and contains how it ends."""
 
     def __init__(self, inner: Any = None) -> None:
-        self._inner = inner
-        self._users = 0
+        self.inner = inner
+        self.users = 0
         self.work: WeakKeyDictionary[asyncio.Task[Any], Work] = WeakKeyDictionary()
 
     def __call__(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> asyncio.Future[Any]:
@@ -116,7 +116,7 @@ class Tasks:
             name = getattr(coro, "__qualname__", type(coro).__name__)
             coro = _contained(coro, work)
             coro.__qualname__ = name
-        make = self._inner or (lambda loop, coro, **options: asyncio.Task(coro, loop=loop, **options))
+        make = self.inner or (lambda loop, coro, **options: asyncio.Task(coro, loop=loop, **options))
         task: asyncio.Task[Any] = make(loop, coro, **options)
         if work is not None:
             self.work[task] = work
@@ -131,13 +131,13 @@ class Tasks:
         tasks = before if isinstance(before, Tasks) else cls(before)
         if tasks is not before:
             loop.set_task_factory(tasks)
-        tasks._users += 1
+        tasks.users += 1
         try:
             yield tasks
         finally:
-            tasks._users -= 1
-            if not tasks._users and loop.get_task_factory() is tasks:
-                loop.set_task_factory(tasks._inner)
+            tasks.users -= 1
+            if not tasks.users and loop.get_task_factory() is tasks:
+                loop.set_task_factory(tasks.inner)
 
     async def cancel_left(self, plugin: LoadedPlugin) -> None:
         """Cancel what a plugin's code started and did not end, after the plugin has stopped, and note it there."""

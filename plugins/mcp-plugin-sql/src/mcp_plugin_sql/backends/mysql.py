@@ -137,7 +137,7 @@ class MySQL(Backend):
             unix_socket=self.parsed.query.get("unix_socket"),
         )
         connection.client_flag &= ~MULTI_STATEMENTS
-        await connection._connect()
+        await connection._connect()  # noqa: SLF001 - the driver has no other way
         return connection
 
 

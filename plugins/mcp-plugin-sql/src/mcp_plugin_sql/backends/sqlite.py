@@ -180,7 +180,7 @@ class SQLite(Backend):
         except BaseException:
             # Its thread still uses the event loop, which may end with this call.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(connecting._thread.join)
+                await anyio.to_thread.run_sync(connecting._thread.join)  # noqa: SLF001 - the driver has no other way
             raise
 
     def _open(self, *, writing: bool) -> sqlite3.Connection:
