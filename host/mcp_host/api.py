@@ -171,7 +171,8 @@ class Command:
 class Call:
     """A tool call, resource read or prompt get, as a middleware sees it.
 
-    `name` is the served name of the tool or prompt, or the URI. `arguments` are the client's, unchanged.
+    `plugin` owns what is called. `name` is the served name of the tool or prompt, or the URI. `arguments` are the
+    client's, unchanged. `context` is that of the middleware's own plugin, whoever owns what is called.
     """
 
     kind: Literal["tool", "resource", "prompt"]
@@ -182,8 +183,102 @@ class Call:
 
 
 Announce = Callable[[str], Awaitable[None]]
+
 CallNext = Callable[[Call], Awaitable[Any]]
+"""Runs the next middleware or, after the last one, the item itself. Only the call's `arguments` may be changed."""
+
 Middleware = Callable[[Call, CallNext], Awaitable[Any]]
+"""Runs around the calls of its own plugin or, with `middleware = "all"` in the plugin's table, of every plugin."""
+
+EndReason = Literal[
+    "failed",
+    "crashed",
+    "timed-out",
+    "unanswered",
+    "cancelled",
+    "unknown",
+    "bad-arguments",
+    "too-large",
+    "denied",
+    "busy",
+    "paused",
+    "shutting-down",
+]
+"""Why a request did not end well. The first five are errors: it ran. The others are refusals."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestEnded:
+    """A request of a client has ended, or (`nested`) a read that a plugin made with `ctx.read_resource`.
+
+    `method` is the protocol's. `name` is the served name of a tool or a prompt, the URI of a resource, or the template
+    of the URI; where nothing of the name is served, it is what the client asked for, cut to 200 characters. `plugin`
+    owns what is served under the name. Both are None for methods without them. Values of arguments are in no field.
+
+    `outcome` is `error` when it began to run and did not end well, and `refused` when the host did not let it run, or
+    did not let its result out. `reason` says why (None if it is `ok`): `failed` is an error that is meant for the
+    caller, `unanswered` a question that the client did not answer, or not in the form asked for. `error_id` is in the
+    log beside the traceback of a crash. `seconds` is wall-clock time. For `subscriptions/listen` that is the length of
+    the whole stream.
+    """
+
+    method: str
+    name: str | None
+    plugin: str | None
+    outcome: Literal["ok", "error", "refused"]
+    reason: EndReason | None
+    error_id: str | None
+    seconds: float
+    protocol_version: str | None
+    nested: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PluginChanged:
+    """A plugin has reached another stage or has failed.
+
+    `stage` is the last one that it completed, None when it was not even found. `problem` is one line of why it stopped
+    there, None if it did not; `error_id` is in the log beside it.
+    """
+
+    plugin: str
+    stage: str | None
+    problem: str | None
+    error_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reloaded:
+    """Another configuration is served from now on, or was refused.
+
+    `plugins` are the names of what is served now, in order. `problem` is one line of why the old configuration was
+    kept, None if the new one is served.
+    """
+
+    served: bool
+    plugins: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOpened:
+    """A client of a handshake version has opened a session. The protocol has no sessions from 2026-07-28 on."""
+
+    protocol_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionClosed:
+    """A session has ended."""
+
+    protocol_version: str
+
+
+Event = RequestEnded | PluginChanged | Reloaded | SessionOpened | SessionClosed
+"""What observers get. Further classes may be added: an observer ignores the ones that it does not know."""
+
+Observer = Callable[[Event], None]
+"""A plain function, or an object with a plain `__call__`. It runs in the event loop and has to return at once."""
 
 
 @dataclass(frozen=True)
@@ -256,6 +351,7 @@ class Plugin:
         self._prompts: list[Prompt] = []
         self._completions: list[Completion] = []
         self._middleware: list[Middleware] = []
+        self._observers: list[Observer] = []
         self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None]] = []
         self._checks: list[Check] = []
         self._commands: list[Command] = []
@@ -415,8 +511,20 @@ class Plugin:
         return decorate
 
     def middleware(self, fn: _FunctionT) -> _FunctionT:
-        """Run the decorated `async (call, call_next)` around every tool call, resource read and prompt get."""
+        """Run the decorated `async (call, call_next)` around this plugin's tool calls, resource reads and prompt gets.
+
+        With `middleware = "all"` in the plugin's table of the TOML, it runs around those of every plugin.
+        """
         self._middleware.append(cast("Middleware", fn))
+        return fn
+
+    def observer(self, fn: _FunctionT) -> _FunctionT:
+        """Call the decorated `(event)`, a plain function, after each request and whenever a plugin or session changes.
+
+        The events are the frozen dataclasses `RequestEnded`, `PluginChanged`, `Reloaded`, `SessionOpened` and
+        `SessionClosed`.
+        """
+        self._observers.append(cast("Observer", fn))
         return fn
 
     def route(
@@ -485,6 +593,10 @@ class Plugin:
     @hookimpl
     def mcp_middleware(self) -> Iterable[Middleware]:
         return tuple(self._middleware)
+
+    @hookimpl
+    def mcp_observers(self) -> Iterable[Observer]:
+        return tuple(self._observers)
 
     @hookimpl
     def mcp_routes(self) -> Iterable[BaseRoute]:

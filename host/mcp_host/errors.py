@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+    from mcp_host.api import EndReason
+
 
 class ErrorCode(StrEnum):
     """The kinds of errors that code may decide by. The texts of an error are for people only."""
@@ -123,9 +125,17 @@ class InvalidConfigError(ConfigError):
 class BadArgumentsError(Exception):
     """The caller's arguments do not fit; the text names the fields and echoes no value."""
 
+    def __init__(self, text: str, reason: EndReason = "bad-arguments") -> None:
+        super().__init__(text)
+        self.reason: EndReason = reason
+
 
 class RefusedError(Exception):
     """The host, not the plugin, ended a call or did not begin it; the text is for the caller."""
+
+    def __init__(self, text: str, reason: EndReason) -> None:
+        super().__init__(text)
+        self.reason: EndReason = reason
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:

@@ -19,6 +19,7 @@ from mcp_host.api import (
     Command,
     Completion,
     Middleware,
+    Observer,
     PluginContext,
     Prompt,
     Resource,
@@ -151,10 +152,20 @@ def mcp_lifespan(plugin: PluginContext[Any]) -> AbstractAsyncContextManager[Any]
 
 @hookspec
 def mcp_middleware(plugin: PluginContext[Any]) -> Iterable[Middleware] | None:
-    """Return `async (call, call_next)` functions that run around every tool call, resource read and prompt get.
+    """Return `async (call, call_next)` functions that run around the plugin's tool calls, resource reads, prompt gets.
+
+    With `middleware = "all"` in the plugin's table of the TOML, they run around those of every plugin. `call.context`
+    is the context of the middleware's own plugin.
 
     ```python
-    from mcp_host import hookimpl
+    from mcp_host import Tool, hookimpl
+
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @hookimpl
+    def mcp_tools(plugin):
+        return [Tool(add)]
 
     @hookimpl
     def mcp_middleware(plugin):
@@ -163,6 +174,27 @@ def mcp_middleware(plugin: PluginContext[Any]) -> Iterable[Middleware] | None:
             return await call_next(call)
 
         return [log_calls]
+    ```
+    """
+
+
+@hookspec
+def mcp_observers(plugin: PluginContext[Any]) -> Iterable[Observer] | None:
+    """Return functions that get an event at the end of every request, of whichever plugin, refused ones too.
+
+    There are further events: `PluginChanged`, `Reloaded`, `SessionOpened` and `SessionClosed`. An observer is a plain
+    function, called in the event loop. It has to return at once.
+
+    ```python
+    from mcp_host import RequestEnded, hookimpl
+
+    @hookimpl
+    def mcp_observers(plugin):
+        def count(event):
+            if isinstance(event, RequestEnded):
+                plugin.log.info("%s %s: %s", event.method, event.name, event.reason or event.outcome)
+
+        return [count]
     ```
     """
 

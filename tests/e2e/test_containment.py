@@ -25,6 +25,7 @@ CONFIG = """
     call_timeout = "30s"
     limits.failures = 0
     [plugins.hostile]
+    middleware = "all"
     [plugins.neighbour]
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from watchfiles import awatch
 
 if TYPE_CHECKING:
@@ -233,3 +234,64 @@ def test_the_first_lines_say_what_is_served_and_how_to_connect(served: Process) 
     assert f"Serving mcp-host at {served.url}" in said
     assert f"claude mcp add --transport http mcp-host {served.url}" in said
     assert f"inspect --url {served.url}" in said
+
+
+# The access log
+
+
+REFUSED = """
+from mcp_host import Plugin, ToolError
+
+plugin = Plugin()
+
+
+@plugin.tool
+def refuse() -> str:
+    raise ToolError("no")
+
+
+@plugin.tool
+def crash() -> str:
+    raise OSError("no")
+"""
+
+
+async def ask_for_everything(url: str, mode: str) -> None:
+    async with Client(url, mode=mode) as client:
+        await client.list_tools()
+        await client.call_tool("refuse", {})
+        await client.call_tool("crash", {})
+        with pytest.raises(MCPError):
+            await client.call_tool("no\nERROR forged \u202e", {})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_each_request_is_a_line_of_the_log(cli: Cli, mode: str) -> None:
+    (cli.folder / "refusing.py").write_text(REFUSED, encoding="utf-8")
+    cli.config('[plugins.refusing]\nobject = "refusing:plugin"\n')
+    with cli.serve(env={"PYTHONPATH": str(cli.folder)}) as process:
+        await ask_for_everything(process.url, mode)
+        process.until_logged("forged")
+        lines = [line.partition("mcp_host.access: ")[2] for line in process.err.splitlines() if "access: " in line]
+    shown = [re.sub(r"[0-9.]+ms", "0ms", re.sub(r"error [0-9a-f]{8}", "error ID", line)) for line in lines]
+    assert shown[0] == f"{'initialize' if mode == 'legacy' else 'server/discover'} - - ok 0ms"
+    assert shown[1:] == [
+        "tools/list - - ok 0ms",
+        "tools/call refuse refusing error:failed 0ms",
+        "tools/call crash refusing error:crashed 0ms (error ID)",
+        r'tools/call "no\nERROR forged \u202e" - refused:unknown 0ms',
+    ]
+    assert "INFO mcp_host.access: tools/list" in process.err
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("flag", ["--quiet", "-q", "--log-level=warning"])
+async def test_the_access_log_can_be_turned_off(cli: Cli, flag: str) -> None:
+    cli.config("[plugins.good]\n")
+    with cli.serve(flag) as process:
+        async with Client(process.url) as client:
+            await client.list_tools()
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        assert "mcp_host.access" not in process.err

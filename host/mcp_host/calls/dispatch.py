@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
@@ -23,6 +24,7 @@ from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
 from mcp_host.asking import AnswerError, answer_error_in
+from mcp_host.calls.observers import Ending, Observers
 from mcp_host.calls.outgoing import Outgoing, OutgoingError, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.generations import Generations
@@ -67,12 +69,14 @@ class Dispatcher:
         generations: Generations,
         *,
         outgoing: Outgoing,
+        observers: Observers,
         debug: bool = False,
         authorize: bool = False,
         after_call: Callable[[LoadedPlugin], None] | None = None,
     ) -> None:
         self._generations = generations
         self._outgoing = outgoing
+        self._observers = observers
         self._debug = debug
         self._authorize = authorize
         self._after_call = after_call or (lambda plugin: None)
@@ -86,14 +90,19 @@ class Dispatcher:
         Anything that goes wrong in the tool is a result with `is_error`, for the model to read. An `MCPError`
         of the tool's own, and a name that is not served (-32602), are protocol errors.
         """
-        catalog = self._catalog_of(context)
-        tool = catalog.tools.get(name)
-        if tool is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
-        try:
-            return cast("ToolResult", await self._call("tool", tool, name, arguments, context, catalog))
-        except FailedError as error:
-            return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
+        with self._ending("tools/call", name, context) as ending:
+            catalog = self._catalog_of(context, ending)
+            tool = catalog.tools.get(name)
+            if tool is None:
+                ending.reason = "unknown"
+                raise MCPError(INVALID_PARAMS, f"Unknown tool: {name}{did_you_mean(name, catalog.tools)}")
+            try:
+                result = cast("ToolResult", await self._call("tool", tool, name, arguments, context, catalog, ending))
+            except FailedError as error:
+                return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
+            if isinstance(result, types.CallToolResult) and result.is_error:
+                ending.reason = "failed"
+            return result
 
     async def read_resource(self, uri: str, context: SDKContext[Any, Any]) -> Contents:
         """Read a resource, whoever asks: a client, or a plugin through `ctx.read_resource`.
@@ -103,14 +112,19 @@ class Dispatcher:
             ResourceError: Reading failed; the text is for the caller.
             MCPError: Raised by the resource's own function.
         """
-        catalog = self._catalog_of(context)
-        served, arguments = catalog.find_resource(uri)
-        try:
-            return cast("Contents", await self._call("resource", served, uri, arguments, context, catalog))
-        except UnfitError as error:
-            raise ResourceNotFoundError(f"Unknown resource: {uri} ({error.text})") from None
-        except FailedError as error:
-            raise ResourceError(error.text) from None
+        with self._ending("resources/read", uri, context) as ending:
+            catalog = self._catalog_of(context, ending)
+            try:
+                served, arguments = catalog.find_resource(uri)
+            except ResourceNotFoundError:
+                ending.reason = "unknown"
+                raise
+            try:
+                return cast("Contents", await self._call("resource", served, uri, arguments, context, catalog, ending))
+            except UnfitError as error:
+                raise ResourceNotFoundError(f"Unknown resource: {uri} ({error.text})") from None
+            except FailedError as error:
+                raise ResourceError(error.text) from None
 
     async def get_prompt(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> PromptResult:
         """Render a prompt.
@@ -118,14 +132,18 @@ class Dispatcher:
         Raises:
             MCPError: -32602 for an unknown prompt, a missing or unfit argument or a `ToolError`; -32603 otherwise.
         """
-        catalog = self._catalog_of(context)
-        prompt = catalog.prompts.get(name)
-        if prompt is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
-        try:
-            return cast("PromptResult", await self._call("prompt", prompt, name, arguments, context, catalog))
-        except FailedError as error:
-            raise OutgoingError(error.code, error.text) from None
+        with self._ending("prompts/get", name, context) as ending:
+            catalog = self._catalog_of(context, ending)
+            prompt = catalog.prompts.get(name)
+            if prompt is None:
+                ending.reason = "unknown"
+                raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name}{did_you_mean(name, catalog.prompts)}")
+            try:
+                return cast(
+                    "PromptResult", await self._call("prompt", prompt, name, arguments, context, catalog, ending)
+                )
+            except FailedError as error:
+                raise OutgoingError(error.code, error.text) from None
 
     async def complete(
         self,
@@ -141,30 +159,43 @@ class Dispatcher:
         Raises:
             MCPError: -32602 for a prompt or template that is not served; -32603 when the completer fails.
         """
-        catalog = self._catalog_of(context)
-        served: Served | None
-        if isinstance(ref, types.PromptReference):
-            name, served = ref.name, catalog.prompts.get(ref.name)
-        else:
-            name, served = str(ref.uri), catalog.templates.get(str(ref.uri)) or catalog.resources.get(str(ref.uri))
-        if served is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown completion reference: {name}")
-        completer = catalog.completer_of(served, argument.name)
-        if completer is None:
-            return types.Completion(values=[])
-        given = dict((chosen and chosen.arguments) or {})
-        question = Question(ref, argument.name, argument.value, given)
-        work = self._work(served, f"completion of {argument.name} for {name}")
-        run = partial(completer, question, self._scoped(context, work, catalog, served.timeout))
-        try:
-            completion = await self._run(work, served, {argument.name: argument.value, **given}, catalog, run)
-            return self._outgoing.of(served.plugin).completion(completion)
-        except FailedError as error:
-            raise OutgoingError(INTERNAL_ERROR, error.text) from None
+        name = ref.name if isinstance(ref, types.PromptReference) else str(ref.uri)
+        with self._ending("completion/complete", name, context) as ending:
+            catalog = self._catalog_of(context, ending)
+            served: Served | None
+            if isinstance(ref, types.PromptReference):
+                served = catalog.prompts.get(name)
+            else:
+                served = catalog.templates.get(name) or catalog.resources.get(name)
+            if served is None:
+                ending.reason = "unknown"
+                raise MCPError(INVALID_PARAMS, f"Unknown completion reference: {name}")
+            ending.of(served)
+            completer = catalog.completer_of(served, argument.name)
+            if completer is None:
+                return types.Completion(values=[])
+            given = dict((chosen and chosen.arguments) or {})
+            question = Question(ref, argument.name, argument.value, given)
+            work = self._work(served, f"completion of {argument.name} for {name}")
+            run = partial(completer, question, self._scoped(context, work, served.plugin, catalog, served))
+            try:
+                completion = await self._run(
+                    work, served, {argument.name: argument.value, **given}, catalog, run, ending
+                )
+                return self._outgoing.of(served.plugin).completion(completion)
+            except FailedError as error:
+                raise OutgoingError(INTERNAL_ERROR, error.text) from None
 
     # The pipeline
 
-    def _catalog_of(self, context: SDKContext[Any, Any]) -> Catalog:
+    def _ending(self, method: str, name: str, context: SDKContext[Any, Any]) -> Ending:
+        """Return the notes for observers of the request that this is, or is part of."""
+        nested = isinstance(context, Context) and context.catalog is not None
+        ending = self._observers.part(method, context.protocol_version, nested=nested)
+        ending.asked_for(name)
+        return ending
+
+    def _catalog_of(self, context: SDKContext[Any, Any], ending: Ending) -> Catalog:
         """The generation a request belongs to: that of the call it is part of, or the current one.
 
         Raises:
@@ -173,6 +204,7 @@ class Dispatcher:
         if isinstance(context, Context) and context.catalog is not None:
             return cast("Catalog", context.catalog)
         if self.closing:
+            ending.reason = "shutting-down"
             raise MCPError(INTERNAL_ERROR, "The server is shutting down")
         return self._generations.current
 
@@ -181,16 +213,16 @@ class Dispatcher:
         return Work(served.plugin, what, deadline)
 
     def _scoped(
-        self, context: SDKContext[Any, Any], work: Work, catalog: Catalog, timeout: float | None
+        self, context: SDKContext[Any, Any], work: Work, plugin: LoadedPlugin, catalog: Catalog, served: Served
     ) -> Context[Any, Any]:
-        plugin = work.plugin
-        extends = timeout is not None and plugin.limits.progress_extends
+        """The context of one plugin in a call of `served`, which may be another one's: then it is of a middleware."""
+        extends = served.timeout is not None and served.plugin.limits.progress_extends
         return Context.scoped(
             context,
             plugin.own_context,
             plugin.state,
             catalog,
-            on_progress=partial(work.extend, cast("float", timeout)) if extends else None,
+            on_progress=partial(work.extend, cast("float", served.timeout)) if extends else None,
             asking=work.asking,
             outgoing=self._outgoing.of(plugin),
         )
@@ -203,39 +235,21 @@ class Dispatcher:
         arguments: Mapping[str, Any],
         context: SDKContext[Any, Any],
         catalog: Catalog,
+        ending: Ending,
     ) -> Any:
-        """Run what the middleware of all plugins is around, the TOML's first plugin outermost."""
+        """Run an item, and what the catalog's middleware is around it."""
+        ending.of(served)
         work = self._work(served, f"{kind} {name}")
-        scoped = self._scoped(context, work, catalog, served.timeout)
-        call = Call(kind, served.plugin.name, name, arguments, scoped)
-        step: Callable[[Call], Awaitable[Any]] = partial(_innermost, served)
-        inner = served.plugin
-        for plugin, middleware in reversed(catalog.middleware):
-            step = partial(self._through, work, plugin, inner, middleware, step)
-            inner = plugin
-        return await self._run(work, served, arguments, catalog, partial(_outermost, work, inner, step, call))
-
-    async def _through(
-        self,
-        work: Work,
-        plugin: LoadedPlugin,
-        inner: LoadedPlugin,
-        middleware: Middleware,
-        step: Callable[[Call], Awaitable[Any]],
-        call: Call,
-    ) -> Any:
-        """Run one middleware, with `work` naming its plugin while its own code runs. `inner` is whose turn is next."""
-
-        async def call_next(call: Call) -> Any:
-            self._after_call(plugin)
-            work.plugin = inner
-            result = await step(call)
-            # Not when that raised: then it is the inner one that failed.
-            self._after_call(inner)
-            work.plugin = plugin
-            return result
-
-        return await middleware(call, call_next)
+        call = Call(
+            kind, served.plugin.name, name, arguments, self._scoped(context, work, served.plugin, catalog, served)
+        )
+        middleware = catalog.middleware.get(served.plugin, ())
+        if middleware:
+            scoped = partial(self._scoped, context, work, catalog=catalog, served=served)
+            passage = _Passage(work, served, call, middleware, scoped, self._after_call)
+            return await self._run(work, served, arguments, catalog, passage.run, ending)
+        run = partial(served.run, arguments, call.context)
+        return await self._run(work, served, arguments, catalog, run, ending)
 
     async def _run(
         self,
@@ -244,6 +258,7 @@ class Dispatcher:
         arguments: Mapping[str, Any],
         catalog: Catalog,
         run: Callable[[], Awaitable[_T]],
+        ending: Ending,
     ) -> _T:
         """Run one piece of work within its plugin's limits.
 
@@ -262,25 +277,31 @@ class Dispatcher:
                 self._note(visit, work, plugin, outcome, served.timeout)
             if outcome.unanswered:
                 most = work.plugin.limits.answer_timeout
-                raise RefusedError(f"{work} was stopped: the client did not answer its question within {most:g} s")
+                raise RefusedError(
+                    f"{work} was stopped: the client did not answer its question within {most:g} s", "unanswered"
+                )
             if outcome.timed_out:
-                raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped")
+                raise RefusedError(f"{work} did not finish within {served.timeout:g} s and was stopped", "timed-out")
             return cast("_T", outgoing.result(outcome.result()))
         except AnswerError as error:
-            raise FailedError(outgoing.text(self._explain(error, work)), INTERNAL_ERROR) from None
+            raise FailedError(outgoing.text(self._explain(error, work, ending)), INTERNAL_ERROR) from None
         except MCPError as error:
+            ending.reason = "failed"
             raise outgoing.error(error) from error.__cause__
         except ResourceNotFoundError as error:
+            ending.reason = "failed"
             raise ResourceNotFoundError(outgoing.text(str_of(error))) from None
         except BadArgumentsError as error:
+            ending.reason = error.reason
             raise UnfitError(outgoing.text(str(error)), INVALID_PARAMS) from None
         except RefusedError as error:
+            ending.reason = error.reason
             raise FailedError(outgoing.text(str(error)), INTERNAL_ERROR) from None
         except BaseException as error:
             if _is_cancellation(error):
                 raise
             code = INVALID_PARAMS if _anticipated(error) else INTERNAL_ERROR
-            raise FailedError(outgoing.text(self._explain(error, work)), code) from None
+            raise FailedError(outgoing.text(self._explain(error, work, ending)), code) from None
         finally:
             self._after_call(work.plugin)
 
@@ -306,16 +327,20 @@ class Dispatcher:
         token = get_access_token()
         missing = sorted(served.scopes - set(token.scopes if token else ()))
         if missing:
-            raise RefusedError(f"{served.name} needs the scope {', '.join(missing)}, which this token does not have")
+            raise RefusedError(
+                f"{served.name} needs the scope {', '.join(missing)}, which this token does not have", "denied"
+            )
 
-    def _explain(self, error: BaseException, work: Work) -> str:
+    def _explain(self, error: BaseException, work: Work, ending: Ending) -> str:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
         told = error if _anticipated(error) else answer_error_in(error)
         if told is not None:
             text = str_of(told)
+            ending.reason = "unanswered" if isinstance(told, AnswerError) else "failed"
             logger.info("%s failed: %r", work, text)
             return text
         error_id = new_error_id()
+        ending.crashed(error_id)
         logger.error("%s crashed (error %s)", work, error_id, exc_info=error)
         text = unexpected(work.what, error_id)
         if self._debug:
@@ -327,13 +352,42 @@ _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
 """What a plugin that works may raise."""
 
 
-async def _innermost(served: Served, call: Call) -> Any:
-    return await served.run(call.arguments, call.context)
+@dataclass
+class _Passage:
+    """One call on its way through the middleware to the item, with `work` naming the plugin whose code it is in.
 
+    Each middleware gets the context of its own plugin, and the item that of its owner, whatever call a middleware hands
+    on: only `arguments` are taken from it.
+    """
 
-async def _outermost(work: Work, plugin: LoadedPlugin, step: Callable[[Call], Awaitable[Any]], call: Call) -> Any:
-    work.plugin = plugin
-    return await step(call)
+    work: Work
+    served: Served
+    call: Call
+    middleware: Sequence[tuple[LoadedPlugin, Middleware]]
+    scoped: Callable[[LoadedPlugin], Context[Any, Any]]
+    after_call: Callable[[LoadedPlugin], None]
+
+    async def run(self) -> Any:
+        return await self._step(0, self.call.arguments)
+
+    async def _step(self, index: int, arguments: Mapping[str, Any]) -> Any:
+        if index == len(self.middleware):
+            self.work.plugin = self.served.plugin
+            return await self.served.run(arguments, self.call.context)
+        plugin, middleware = self.middleware[index]
+        inner = self.middleware[index + 1][0] if index + 1 < len(self.middleware) else self.served.plugin
+        self.work.plugin = plugin
+
+        async def call_next(call: Call) -> Any:
+            self.after_call(plugin)
+            result = await self._step(index + 1, call.arguments)
+            # Not when that raised: then it is the inner one that failed.
+            self.after_call(inner)
+            self.work.plugin = plugin
+            return result
+
+        context = self.call.context if plugin is self.served.plugin else self.scoped(plugin)
+        return await middleware(replace(self.call, arguments=arguments, context=context), call_next)
 
 
 def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:
@@ -345,9 +399,11 @@ def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugi
     limits = plugin.limits
     size = measure(arguments, limits.argument_size, limits.argument_depth)
     if size.size > limits.argument_size:
-        raise BadArgumentsError(f"The arguments of {what} are larger than {limits.argument_size} bytes")
+        text = f"The arguments of {what} are larger than {limits.argument_size} bytes"
+        raise BadArgumentsError(text, "too-large")
     if size.depth > limits.argument_depth:
-        raise BadArgumentsError(f"The arguments of {what} are nested deeper than {limits.argument_depth} levels")
+        text = f"The arguments of {what} are nested deeper than {limits.argument_depth} levels"
+        raise BadArgumentsError(text, "too-large")
     if not size.finite:
         raise BadArgumentsError(f"The arguments of {what} hold a number that is too large, NaN or an infinity")
 

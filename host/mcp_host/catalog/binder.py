@@ -106,7 +106,6 @@ class _Binder:
             },
             completers=completers,
             any_completer=any_completer,
-            middleware=given.middleware,
         )
 
     def _built(

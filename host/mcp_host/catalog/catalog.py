@@ -10,7 +10,7 @@ from typing import Any, cast
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from starlette.routing import BaseRoute
 
-from mcp_host.api import Middleware
+from mcp_host.api import Middleware, Observer
 from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
 from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
@@ -29,15 +29,20 @@ NAME_BUDGET = 60
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """An immutable generation of what is served. Mappings are in served order: the TOML's, then the plugin's own."""
+    """An immutable generation of what is served. Mappings are in served order: the TOML's, then the plugin's own.
+
+    `middleware` is what runs around the calls of each plugin, outermost first, with the plugins that it comes from.
+    """
 
     generation: int = 0
     plugins: tuple[LoadedPlugin, ...] = ()
     items: Mapping[Kind, Mapping[str, Served]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     completers: Mapping[tuple[str, str], Complete] = field(default_factory=dict)
-    middleware: tuple[tuple[LoadedPlugin, Middleware], ...] = ()
+    middleware: Mapping[LoadedPlugin, Sequence[tuple[LoadedPlugin, Middleware]]] = field(default_factory=dict)
+    observers: tuple[tuple[LoadedPlugin, Observer], ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     parts: Mapping[LoadedPlugin, Parts] = field(default_factory=dict)
+    names: Mapping[LoadedPlugin, Contributed] = field(default_factory=dict)
     failures: Mapping[LoadedPlugin, HostError] = field(default_factory=dict)
 
     @property
@@ -95,9 +100,8 @@ class Catalog:
         return self.completers.get((served.name, argument)) or self.parts[served.plugin].any_completer
 
     def contributed(self, plugin: LoadedPlugin) -> Contributed:
-        """Return the names of what is served of a plugin."""
-        items = self.parts[plugin].items if plugin in self.parts else {}
-        return Contributed(**{kind.plural: tuple(item.name for item in served) for kind, served in items.items()})
+        """Return the names of what is served of a plugin, and of its functions and routes."""
+        return self.names.get(plugin, Contributed())
 
     def listed(self, kind: Kind) -> list[Any]:
         """Return the wire forms of one kind, in served order."""
@@ -135,9 +139,11 @@ def build_catalog(
         plugins=tuple(plugins),
         items=builder.items,
         completers=builder.completers,
-        middleware=tuple(builder.middleware),
+        middleware={plugin: builder.middleware_around(plugin) for plugin in builder.parts},
+        observers=tuple((plugin, observer) for plugin in builder.parts for observer in plugin.contributions.observers),
         routes=tuple(builder.routes),
         parts=builder.parts,
+        names=builder.contributed,
         failures=failures,
     )
 
@@ -150,21 +156,42 @@ class _Builder:
         self.routes: list[BaseRoute] = []
         self.items: dict[Kind, dict[str, Served]] = {kind: {} for kind in KINDS}
         self.completers: dict[tuple[str, str], Complete] = {}
-        self.middleware: list[tuple[LoadedPlugin, Middleware]] = []
         self.parts: dict[LoadedPlugin, Parts] = {}
+        self.contributed: dict[LoadedPlugin, Contributed] = {}
 
     def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
         added = {kind: self._added(kind, items, parts) for kind, items in parts.items.items()}
         self._refuse_overlaps(parts)
         paths = self._route_paths(plugin)
+        given = plugin.contributions
+        contributed = Contributed(
+            **{kind.plural: tuple(items) for kind, items in added.items()},
+            middleware=tuple(map(_name_of, given.middleware)),
+            observers=tuple(map(_name_of, given.observers)),
+            routes=tuple(str(getattr(route, "path", type(route).__name__)) for route in given.routes),
+        )
 
         for kind, items in added.items():
             self.items[kind] |= items
         self.completers |= parts.completers
         self._paths |= paths
-        self.routes.extend(plugin.contributions.routes)
-        self.middleware.extend((plugin, middleware) for middleware in parts.middleware)
+        self.routes.extend(given.routes)
         self.parts[plugin] = parts
+        self.contributed[plugin] = contributed
+        if contributed.middleware and plugin.section.middleware == "own" and not any(added.values()):
+            plugin.warn(
+                "its middleware never runs: it runs around the plugin's own calls only, and the plugin serves nothing",
+                hint=f'{plugin.table} middleware = "all"   (it then sees the arguments and results of every plugin)',
+            )
+
+    def middleware_around(self, owner: LoadedPlugin) -> Sequence[tuple[LoadedPlugin, Middleware]]:
+        """Return what runs around the calls of a plugin, the TOML's first plugin outermost."""
+        return tuple(
+            (plugin, middleware)
+            for plugin in self.parts
+            if plugin is owner or plugin.section.middleware == "all"
+            for middleware in plugin.contributions.middleware
+        )
 
     def _added(self, kind: Kind, items: Sequence[Served], parts: Parts) -> dict[str, Served]:
         added: dict[str, Served] = {}
@@ -240,6 +267,12 @@ class _Builder:
             if overlap(mine.name, other.name):
                 hint = deny_line(mine.plugin, "resources", mine.name)
                 raise _conflict(f"resource {mine.name!r}", mine, other, hint, verb=f"overlaps {other.name!r}")
+
+
+def _name_of(function: object) -> str:
+    """Return a function's name without the functions around it, or the class of another object that can be called."""
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
 
 
 def _conflict(what: str, mine: Served, other: Served, hint: str, *, verb: str = "is contributed twice") -> HostError:

@@ -100,7 +100,7 @@ class Converter:
         try:
             for item in iterator:
                 if caller_has_left():
-                    raise RefusedError(f"nobody waits for {self.what} any more")
+                    raise RefusedError(f"nobody waits for {self.what} any more", "cancelled")
                 items.append(self.drained(item))
                 size = self._added(size, items[-1])
         finally:
@@ -157,16 +157,21 @@ class Converter:
         if size.size > most:
             raise self._too_large()
         if not size.finite:
-            raise RefusedError(f"The result of {self.what} holds a NaN or an infinity, which JSON cannot express")
+            raise RefusedError(
+                f"The result of {self.what} holds a NaN or an infinity, which JSON cannot express", "failed"
+            )
         if not size.encodable:
-            raise RefusedError(f"The result of {self.what} holds half of a surrogate pair, which UTF-8 cannot encode")
+            raise RefusedError(
+                f"The result of {self.what} holds half of a surrogate pair, which UTF-8 cannot encode", "failed"
+            )
         return size
 
     def _too_large(self) -> RefusedError:
         most = self.plugin.limits.result_size
         return RefusedError(
             f"The result of {self.what} is larger than the {most} bytes that {self._whose} may return. "
-            "Ask for less of it"
+            "Ask for less of it",
+            "too-large",
         )
 
     def _with_cut_text(self, result: types.CallToolResult) -> types.CallToolResult:
@@ -265,7 +270,7 @@ class Converter:
     def _while_awaited(self, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
             if caller_has_left():
-                raise RefusedError(f"nobody waits for {self.what} any more")
+                raise RefusedError(f"nobody waits for {self.what} any more", "cancelled")
             yield value
 
 

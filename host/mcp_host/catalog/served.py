@@ -11,7 +11,7 @@ from mcp.server.mcpserver.resources import ResourceSecurity
 from mcp.server.mcpserver.tools import Tool as SDKTool
 from mcp.shared.uri_template import UriTemplate
 
-from mcp_host.api import Completion, Middleware, Tool
+from mcp_host.api import Completion, Tool
 from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -121,4 +121,3 @@ class Parts:
     items: Mapping[Kind, tuple[Served, ...]] = field(default_factory=dict)
     completers: Mapping[tuple[str, str], Complete] = field(default_factory=dict)
     any_completer: Complete | None = None
-    middleware: tuple[Middleware, ...] = ()

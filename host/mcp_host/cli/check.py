@@ -124,7 +124,7 @@ def check(
     plugin: PluginOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too: exit code 1.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show import times, and what each tool costs.")
+        bool, typer.Option("--verbose", "-v", help="Show import times, names, and what each tool costs.")
     ] = False,
     as_json: JsonOption = False,
     log_level: LogLevelOption = None,
@@ -158,6 +158,14 @@ def check(
 def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
     """Yield the parts of the report, which an empty line goes between; problems and the verdict last."""
     yield _plugins(summary, out, verbose=verbose)
+    code = [
+        (record.name, what.removesuffix("s"), name)
+        for record in summary.records
+        for what in ("middleware", "observers", "routes")
+        for name in getattr(record.contributed, what)
+    ]
+    if verbose and code:
+        yield table(("plugin", "contributes", "name"), code, out)
     if verbose and summary.tools:
         rows = [(tool.name, tool.plugin, f"{tool.tokens:,}") for tool in summary.tools]
         yield table(("tool", "plugin", "tokens"), rows, out)

@@ -134,7 +134,7 @@ def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
         return record.name, "-", "disabled", "-"
     if record.problem is not None:
         return record.name, record.source, record.fate, "-"
-    return record.name, record.source, record.fate, str(record.contributed)
+    return record.name, record.source, record.fate, record.contributes
 
 
 def problem_lines(records: Sequence[PluginRecord]) -> list[str]:

@@ -50,14 +50,15 @@ def run(
     reload: Annotated[
         bool, typer.Option("--reload", help="Apply mcp-host.toml anew each time it is written. SIGHUP always does.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log no line for each request, for http.")] = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = None,
     disable: DisableOption = None,
 ) -> None:
     """Serve the enabled plugins over stdio or HTTP.
 
-    Until the client leaves, or Ctrl+C. The log goes to stderr. MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and
-    MCP_DEBUG stand for the options of these names; options win.
+    Until the client leaves, or Ctrl+C. The log goes to stderr; over HTTP it has a line for each request. MCP_TRANSPORT,
+    MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG stand for the options of these names; options win.
     """
     flags = {
         "transport": {"kind": transport, "host": host, "port": port},
@@ -72,7 +73,12 @@ def run(
 
             header_settings(settings)  # refuses an unsafe address before anything is loaded
             with own_process() as process:
-                _run_http(load_host(settings, process=process), process, stdout, read, reload)
+                loaded = load_host(settings, process=process)
+                if not quiet:
+                    from mcp_host.calls.access_log import log_request
+
+                    loaded.observers.add(log_request)
+                _run_http(loaded, process, stdout, read, reload)
         else:
             with own_stdin() as stdin, own_process() as process:
                 loaded = load_host(settings, process=process)

@@ -417,6 +417,11 @@ class PluginSection(Section):
     timeout: Duration | None = Field(
         default=None, description="Longest time of one call; default: `host.call_timeout`."
     )
+    middleware: Literal["own", "all"] = Field(
+        default="own",
+        description="Whose calls the plugin's middleware runs around: its `own`, or those of `all` plugins. The "
+        "middleware sees the arguments and results of these calls.",
+    )
     limits: Limits = Field(
         default_factory=Limits, description="How much of the host this plugin may use; default: `host.limits`."
     )

@@ -170,6 +170,26 @@ def owned(work: Work) -> Iterator[None]:
         _current.reset(token)
 
 
+@contextmanager
+def running(work: Work) -> Iterator[None]:
+    """Mark the block as the plugin's code, where it runs in a task that is not the plugin's, and what it starts."""
+    tasks, task = asyncio.get_running_loop().get_task_factory(), asyncio.current_task()
+    if not isinstance(tasks, Tasks) or task is None:
+        with owned(work):
+            yield
+        return
+    before = tasks.work.get(task)
+    tasks.work[task] = work
+    try:
+        with owned(work):
+            yield
+    finally:
+        if before is None:
+            del tasks.work[task]
+        else:
+            tasks.work[task] = before
+
+
 async def run_apart(doing: Awaitable[_T], work: Work) -> Outcome[_T]:
     """Run one call in a task of its own until it ends or its deadline passes, and come back either way.
 

@@ -119,7 +119,7 @@ class Bulkhead:
             return Visit()
         circuit = self.breaker.admit()
         if circuit is not None:
-            raise RefusedError(_paused(self.name, circuit))
+            raise RefusedError(_paused(self.name, circuit), "paused")
         visit = Visit(self, tries=self.breaker.trying)
         try:
             await self._take(visit, deadline)
@@ -140,7 +140,8 @@ class Bulkhead:
             if self._waiting >= limits.queue:
                 raise RefusedError(
                     f"plugin {self.name} is busy: {limits.calls} calls are running and {self._waiting} are waiting. "
-                    "Try again later"
+                    "Try again later",
+                    "busy",
                 ) from None
             self._waiting += 1
             try:
@@ -149,7 +150,8 @@ class Bulkhead:
             except TimeoutError:
                 raise RefusedError(
                     f"plugin {self.name} is busy: none of its {limits.calls} running calls ended in time. "
-                    "Try again later"
+                    "Try again later",
+                    "busy",
                 ) from None
             finally:
                 self._waiting -= 1
@@ -165,7 +167,8 @@ class Bulkhead:
         if self._abandoned_threads >= self.limits.threads:
             raise RefusedError(
                 f"plugin {self.name} is stuck: all of its {self.limits.threads} threads run calls that timed out "
-                "or were cancelled and do not end"
+                "or were cancelled and do not end",
+                "busy",
             )
         # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
         place = _Thread(self, run)

@@ -184,8 +184,18 @@ def items_of(
         if not isinstance(item, kinds) and not accept(item):
             for unwanted in items[index:]:
                 _close(unwanted)
-            raise HostError(f"{hook} returned {article(item)} as item {index}; {wanted} are wanted", where=plugin.where)
+            what = f"{article(item)} that is not a plain one" if callable(item) and not kinds else article(item)
+            raise HostError(f"{hook} returned {what} as item {index}; {wanted} are wanted", where=plugin.where)
     return items
+
+
+def is_plain_function(value: object) -> bool:
+    """Whether the value can be called and does its work before it returns: it is not async and not a generator."""
+    return callable(value) and not any(
+        is_lazy(called)
+        for called in (value, type(value).__call__)
+        for is_lazy in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    )
 
 
 def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostError:

@@ -19,7 +19,7 @@ from mcp_host.config import HostConfig, Limits, PluginSection
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
 from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
-from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, items_of, named_if_stuck
+from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, is_plain_function, items_of, named_if_stuck
 from mcp_host.plugins.importing import describe, import_value
 from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
@@ -87,7 +87,7 @@ class Loader:
         plugin = LoadedPlugin(
             name,
             section,
-            PluginRecord(name=name, required=section.required),
+            PluginRecord(name=name, required=section.required, middleware=section.middleware),
             redactor=self.redactor,
             limits=self._limits(section),
             default_timeout=self._config.host.call_timeout,
@@ -236,6 +236,7 @@ class Loader:
             **{kind.filter: _served(kind, items) for kind in KINDS if kind is not TEMPLATE},
             completions=items("mcp_completions", (Completion,)),
             middleware=items("mcp_middleware", (), callable),
+            observers=items("mcp_observers", (), is_plain_function),
             routes=self._routes(plugin, manager),
             checks=items("mcp_checks", (Check,)),
             commands=_commands(plugin, items("mcp_commands", (Command,), callable)),

@@ -9,7 +9,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mcp_host.api import Check, Command, Completion, Middleware, PluginContext, Prompt, Resource, SchemaTool, Tool
+from mcp_host.api import (
+    Check,
+    Command,
+    Completion,
+    Middleware,
+    Observer,
+    PluginContext,
+    Prompt,
+    Resource,
+    SchemaTool,
+    Tool,
+)
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
@@ -33,6 +44,7 @@ class Contributions:
     prompts: tuple[Prompt, ...] = ()
     completions: tuple[Completion, ...] = ()
     middleware: tuple[Middleware, ...] = ()
+    observers: tuple[Observer, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     checks: tuple[Check, ...] = ()
     commands: tuple[Command, ...] = ()

@@ -26,16 +26,21 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Contributed:
-    """The served names of what a plugin contributes."""
+    """The served names of what a plugin contributes, the names of its functions, and the paths of its routes."""
 
     tools: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
+    middleware: tuple[str, ...] = ()
+    observers: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [
-            f"{len(names)} {word if len(names) != 1 else word[:-1]}" for word, names in asdict(self).items() if names
+            f"{len(names)} {word if len(names) != 1 else word.removesuffix('s')}"
+            for word, names in asdict(self).items()
+            if names
         ]
         return ", ".join(parts) or "nothing"
 
@@ -73,8 +78,9 @@ class PluginRecord:
     """One plugin: where it came from, the stage it reached and, if it stopped there, why.
 
     `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
-    when it stopped. `import_ms` is wall-clock milliseconds, None until the plugin is imported. `health` is None
-    unless it serves. `error_id` is in each line of the log about the problem and the warnings.
+    when it stopped. `middleware` is `all` if the plugin's middleware runs around every plugin's calls. `import_ms` is
+    wall-clock milliseconds, None until the plugin is imported. `health` is None unless it serves. `error_id` is in each
+    line of the log about the problem and the warnings.
     """
 
     name: str
@@ -88,6 +94,7 @@ class PluginRecord:
     warnings: tuple[Problem, ...] = ()
     import_ms: float | None = None
     contributed: Contributed = Contributed()
+    middleware: Literal["own", "all"] = "own"
     health: Health | None = None
     error_id: str | None = None
 
@@ -107,6 +114,12 @@ class PluginRecord:
         if self.distribution:
             return f"{self.distribution} {self.version}"
         return self.value or "not installed"
+
+    @property
+    def contributes(self) -> str:
+        """What it contributes, as one phrase."""
+        around = ", middleware around all plugins" if self.middleware == "all" and self.contributed.middleware else ""
+        return f"{self.contributed}{around}"
 
     def for_clients(self) -> PluginRecord:
         """The record as a client may see it."""

@@ -16,6 +16,7 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 
+from mcp_host.api import Event, SessionClosed, SessionOpened
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.plugins.kinds import KINDS, FilterKey
 
@@ -26,10 +27,14 @@ _SEND_TIMEOUT = 5.0
 
 
 class EventBus(InMemorySubscriptionBus):
-    """The SDK's bus, which serves only clients of 2026-07-28, extended with the sessions of the handshake versions."""
+    """The SDK's bus, which serves only clients of 2026-07-28, extended with the sessions of the handshake versions.
 
-    def __init__(self) -> None:
+    `emit` gets an event when a session opens and when it closes.
+    """
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
         super().__init__()
+        self._emit = emit
         self._sessions: dict[Connection, set[str]] = {}
 
     def add_session(self, connection: Connection) -> None:
@@ -37,7 +42,12 @@ class EventBus(InMemorySubscriptionBus):
         if connection in self._sessions:
             return
         self._sessions[connection] = set()
-        connection.exit_stack.callback(self._sessions.pop, connection, None)
+        connection.exit_stack.callback(self._close, connection)
+        self._emit(SessionOpened(protocol_version=connection.protocol_version))
+
+    def _close(self, connection: Connection) -> None:
+        self._sessions.pop(connection, None)
+        self._emit(SessionClosed(protocol_version=connection.protocol_version))
 
     def subscribe_resource(self, connection: Connection, uri: str) -> None:
         self.add_session(connection)

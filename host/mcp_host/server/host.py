@@ -16,8 +16,9 @@ import anyio
 import anyio.to_thread
 
 from mcp_host._version import __version__
-from mcp_host.api import Announce, HostFacts
+from mcp_host.api import Announce, HostFacts, Reloaded
 from mcp_host.calls.dispatch import Dispatcher
+from mcp_host.calls.observers import Observers
 from mcp_host.calls.outgoing import Outgoing
 from mcp_host.catalog.binder import bind
 from mcp_host.catalog.catalog import Catalog, build_catalog
@@ -79,9 +80,11 @@ class Host:
         self.plugins: tuple[LoadedPlugin, ...] = loader.load_all()
         self.generations = Generations(self._build(config, self.plugins, {}))
         self._note_failures(self.catalog)
+        self.observers = Observers(self.generations, slow=config.host.block_warning, after=after_plugin_code)
         self.dispatcher = Dispatcher(
             self.generations,
             outgoing=self.outgoing,
+            observers=self.observers,
             debug=config.host.debug,
             authorize=config.auth is not None,
             after_call=after_plugin_code,
@@ -166,6 +169,13 @@ class Host:
             self._reload_error_id,
             "; ".join(problem.text(one_line=True) for problem in error.problems),
         )
+        self._reloaded(self.redactor.redact(error.what))
+
+    def _reloaded(self, problem: str | None = None) -> None:
+        """Send the events of a reload that is served, or was refused because of a problem."""
+        served = tuple(plugin.name for plugin in self.plugins if plugin.alive)
+        self.observers.emit(Reloaded(served=problem is None, plugins=served, problem=problem))
+        self.observers.plugins(self.plugins)
 
     def require(self) -> None:
         """Raise an error if a required plugin has failed.
@@ -220,6 +230,7 @@ class Host:
             await self._stop()
             raise
         self._serving()
+        self.observers.plugins(self.plugins)
 
     async def _start_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
         self._starting = plugins
@@ -307,6 +318,7 @@ class Host:
             if self._users:
                 self._serving()
                 self._retire(gone, served.generation)
+                self._reloaded()
         await self._changed(served, catalog)
         return catalog
 

@@ -21,6 +21,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import AnyUrl, ValidationError
 
 from mcp_host._version import __version__
+from mcp_host.calls.observers import Ending
 from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.context import LOG_LEVEL_KEY
@@ -50,7 +51,7 @@ class HostServer(MCPServer[None]):
     def __init__(self, host: Host, *, reloads: bool = False) -> None:
         self.host = host
         self._reloads = reloads
-        self.bus = EventBus()
+        self.bus = EventBus(host.observers.emit)
         host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
         host.on_catalog_changed = self._publish_changes
         host.on_catalog_changed = self._publish_changes
@@ -67,6 +68,8 @@ class HostServer(MCPServer[None]):
                 auth=self.authorization.settings if self.authorization else None,
                 token_verifier=self.authorization.verifier if self.authorization else None,
             )
+        # Outside of the SDK's own, which refuse some requests.
+        self.middleware.insert(0, self._observe)
         self._listed: Catalog | None = None
         self._listings: dict[tuple[str, str], HandlerResult] = {}
         self.listeners = ListenHandler(self.bus)
@@ -101,6 +104,7 @@ class HostServer(MCPServer[None]):
         context = context or self._outside()
         result = await self.host.dispatcher.call_tool(name, arguments, context)
         if _cannot_be_asked(result, context):
+            self._noted(context.request_context).reason = "failed"
             return types.CallToolResult(content=[types.TextContent(type="text", text=_CANNOT_ASK)], is_error=True)
         return result
 
@@ -148,6 +152,7 @@ class HostServer(MCPServer[None]):
         self, ctx: ServerRequestContext[Any, Any], params: types.SubscribeRequestParams
     ) -> types.EmptyResult:
         uri = str(params.uri)
+        self._note_resource(ctx, uri)
         if self.host.catalog.resource_at(uri) is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
         self.bus.subscribe_resource(ctx.session._connection, uri)
@@ -156,10 +161,31 @@ class HostServer(MCPServer[None]):
     async def _unsubscribe(
         self, ctx: ServerRequestContext[Any, Any], params: types.UnsubscribeRequestParams
     ) -> types.EmptyResult:
+        self._note_resource(ctx, str(params.uri))
         self.bus.unsubscribe_resource(ctx.session._connection, str(params.uri))
         return types.EmptyResult()
 
     # What clients of both eras learn about the server
+
+    async def _observe(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Answer a message and, if it is a request, note its end for the observers."""
+        if ctx.request_id is None or not self.host.observers.any:
+            return await call_next(ctx)
+        with self.host.observers.request(ctx.method, ctx.protocol_version):
+            return await call_next(ctx)
+
+    def _noted(self, ctx: ServerRequestContext[Any, Any]) -> Ending:
+        """Return the notes for the observers of the request that is being answered."""
+        return self.host.observers.part(ctx.method, ctx.protocol_version, nested=False)
+
+    def _note_resource(self, ctx: ServerRequestContext[Any, Any], uri: str) -> None:
+        """Note for the observers which resource a request is about."""
+        ending, served = self._noted(ctx), self.host.catalog.resource_at(uri)
+        ending.asked_for(uri)
+        if served is not None:
+            ending.of(served)
+        elif ctx.method == "resources/subscribe":
+            ending.reason = "unknown"
 
     async def _envelope(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a request. Every error response passes the exit for outgoing texts, whatever raised the error."""
@@ -171,6 +197,7 @@ class HostServer(MCPServer[None]):
             raise
         except Exception as error:
             error_id = new_error_id()
+            self._noted(ctx).crashed(error_id)
             logger.error("the answer to %s crashed (error %s)", ctx.method, error_id, exc_info=error)
             raise MCPError(INTERNAL_ERROR, unexpected("The request", error_id)) from None
 

@@ -509,7 +509,8 @@ async def test_middleware_sees_every_kind_of_call_and_may_change_it(mode: str) -
     def ask(word: str) -> str:
         return word
 
-    async with connect({"outer": outer, "inner": inner}, mode=mode) as client:
+    options = {"plugins": {"outer": {"middleware": "all"}}}
+    async with connect({"outer": outer, "inner": inner}, mode=mode, options=options) as client:
         assert text(await client.call_tool("say", {"word": "hello"})) == "hello"
         await client.get_prompt("ask", {"word": "x"})
         assert text(await client.call_tool("say", {"word": "forbidden"})) == "that word is forbidden"

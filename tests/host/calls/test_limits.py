@@ -306,7 +306,7 @@ async def test_a_middleware_that_crashes_is_not_put_down_to_the_plugin_it_is_aro
         await call_next(call)
         raise OSError("no")
 
-    options = {"host": {"limits": {"failures": 1}}}
+    options = {"host": {"limits": {"failures": 1}}, "plugins": {"m": {"middleware": "all"}}}
     async with connect({"m": plugin, "b": neighbour}, options=options) as client:
         for _ in range(3):
             assert "Tool alive failed unexpectedly" in failure(await client.call_tool("alive", {}))

@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from mcp import MCPError
 from mcp.types import PromptReference
 
 from mcp_host import Plugin, hookspecs
@@ -118,15 +119,21 @@ async def test_the_lifespan_example_is_entered_and_left(
 @one("mcp_middleware")
 async def test_the_middleware_example_sees_calls(plugin: types.ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
+    async with connect(plugin) as client:
+        await client.call_tool("add", {"a": 1, "b": 2})
+    assert "tool add" in caplog.messages
 
-    def hello() -> str:
-        return "hello"
 
-    other = Plugin()
-    other.tool(hello)
-    async with connect({"example": plugin, "other": other}) as client:
-        await client.call_tool("hello", {})
-    assert "tool hello" in caplog.messages
+@one("mcp_observers")
+async def test_the_observers_example_sees_refusals_too(
+    plugin: types.ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with connect(plugin) as client:
+        await client.list_tools()
+        with pytest.raises(MCPError):
+            await client.call_tool("nothing", {})
+    assert {"tools/list None: ok", "tools/call nothing: unknown"} <= set(caplog.messages)
 
 
 @one("mcp_routes")

@@ -468,6 +468,7 @@ ITERABLES = {
     "mcp_prompts": "Prompt objects",
     "mcp_completions": "Completion objects",
     "mcp_middleware": "functions",
+    "mcp_observers": "functions",
     "mcp_routes": "BaseRoute objects",
     "mcp_checks": "Check objects",
 }

@@ -51,7 +51,16 @@ def test_a_record_is_json() -> None:
         "problem": {"what": "what", "where": "where", "hint": "hint", "code": "other"},
         "warnings": [],
         "import_ms": None,
-        "contributed": {"tools": [], "resources": [], "templates": [], "prompts": []},
+        "contributed": {
+            "tools": [],
+            "resources": [],
+            "templates": [],
+            "prompts": [],
+            "middleware": [],
+            "observers": [],
+            "routes": [],
+        },
+        "middleware": "own",
         "health": None,
         "error_id": None,
     }
@@ -91,6 +100,8 @@ def test_what_is_contributed_is_counted_in_words() -> None:
     assert (
         str(Contributed(tools=("a",), resources=("x://a", "x://b"), prompts=("p",))) == "1 tool, 2 resources, 1 prompt"
     )
+    code = Contributed(middleware=("a", "b"), observers=("c",), routes=("/d", "/e"))
+    assert str(code) == "2 middleware, 1 observer, 2 routes"
 
 
 def test_an_error_holds_the_problem_that_records_keep() -> None:
