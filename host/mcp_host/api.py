@@ -211,9 +211,12 @@ EndReason = Literal[
 class RequestEnded:
     """A request of a client has ended, or (`nested`) a read that a plugin made with `ctx.read_resource`.
 
-    `method` is the protocol's. `name` is the served name of a tool or a prompt, the URI of a resource, or the template
-    of the URI; where nothing of the name is served, it is what the client asked for, cut to 200 characters. `plugin`
-    owns what is served under the name. Both are None for methods without them. Values of arguments are in no field.
+    `method` is the protocol's. It is `http/POST` (or another verb) if the endpoint refused an HTTP request before it
+    was known to hold a request of the protocol: it had no token, or a body that was too large or no message.
+
+    `name` is the served name of a tool or a prompt, the URI of a resource, or the template of the URI. If nothing is
+    served under the name, it is what the client asked for, cut to 200 characters. `plugin` owns what is served under
+    the name. Both are None for methods without a name. No field has the value of an argument.
 
     `outcome` is `error` when it began to run and did not end well, and `refused` when the host did not let it run, or
     did not let its result out. `reason` says why (None if it is `ok`): `failed` is an error that is meant for the

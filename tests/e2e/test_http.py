@@ -286,6 +286,31 @@ async def test_each_request_is_a_line_of_the_log(cli: Cli, mode: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_a_request_that_never_was_a_message_is_a_line_too(cli: Cli) -> None:
+    cli.config("[transport]\nmax_request_size = 1000\n[plugins.good]\n")
+    with cli.serve() as process:
+        httpx2.post(process.url, content=b"{", headers=ACCEPT)
+        httpx2.post(process.url, json=INITIALIZE, headers={**ACCEPT, "Host": "evil.example"})
+        httpx2.post(process.url, content=b" " * 2000, headers=ACCEPT)
+        httpx2.post(process.url, json=INITIALIZE, headers={**ACCEPT, "Mcp-Session-Id": "gone"})
+        httpx2.post(process.url, json={**INITIALIZE, "method": "example/unknown", "params": {}}, headers=ACCEPT)
+        async with Client(process.url) as client:
+            with pytest.raises(MCPError):
+                await client.call_tool("last", {})
+        process.until_logged("last")
+        lines = [line.partition("mcp_host.access: ")[2] for line in process.err.splitlines() if "access: " in line]
+    assert [line.rpartition(" ")[0] for line in lines] == [
+        "http/POST - - refused:bad-arguments",
+        "http/POST - - refused:denied",
+        "http/POST - - refused:too-large",
+        "http/POST - - refused:unknown",
+        "http/POST - - refused:bad-arguments",
+        "server/discover - - ok",
+        "tools/call last - refused:unknown",
+    ]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("flag", ["--quiet", "-q", "--log-level=warning"])
 async def test_the_access_log_can_be_turned_off(cli: Cli, flag: str) -> None:
     cli.config("[plugins.good]\n")

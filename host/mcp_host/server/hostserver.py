@@ -30,6 +30,7 @@ from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus, changes
 from mcp_host.server.host import Host
+from mcp_host.server.http.refused import note_seen
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,7 @@ class HostServer(MCPServer[None]):
         """Answer a message and, if it is a request, note its end for the observers."""
         if ctx.request_id is None or not self.host.observers.any:
             return await call_next(ctx)
+        note_seen(ctx.request)
         with self.host.observers.request(ctx.method, ctx.protocol_version):
             return await call_next(ctx)
 

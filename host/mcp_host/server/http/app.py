@@ -24,6 +24,7 @@ from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.http.bodies import check_bodies
 from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
+from mcp_host.server.http.refused import observed
 from mcp_host.server.http.resuming import EventLog, keep_events
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -70,7 +71,12 @@ class HostApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan_protocol(receive, send)
-            return
+        elif scope["type"] == "http" and scope["path"] == self.host.config.transport.path and self.host.observers.any:
+            await observed(self._answer, self.host.observers, scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The same two headers are checked for a plugin's websocket.
         refusal = await self._headers.refusal(scope)
         if refusal is not None:
