@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -53,6 +54,49 @@ def test_verbose_shows_every_tool_the_costliest_first_and_the_import_times(invok
     assert {plugin for _, plugin, _ in tools} == {"good", "noisy"}
     assert f"about {sum(costs):,} tokens" in done.out
     assert "import" not in invoke("check").out.partition("\n")[0]
+
+
+GUARD = """
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.middleware
+async def guard(call, call_next):
+    return await call_next(call)
+
+
+@plugin.observer
+def note(event):
+    pass
+
+
+@plugin.route("/guard/health")
+async def health(request):
+    pass
+"""
+
+
+def test_code_that_runs_around_calls_is_shown_and_around_whose(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "guarding.py").write_text(GUARD, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    for around, shown in (("all", ", middleware around all plugins"), ("own", "")):
+        invoke.config(f'[plugins.good]\n[plugins.guard]\nobject = "guarding:plugin"\nmiddleware = "{around}"\n')
+        done = invoke("check", "--verbose")
+        assert rows(done, "plugin")[2][3] == f"1 middleware, 1 observer, 1 route{shown}"
+        for row in ("guard   middleware   guard", "guard   observer     note", "guard   route        /guard/health"):
+            assert re.search(r" +".join(row.split()), done.out)
+        assert ("its middleware never runs" in done.out) == (around == "own")
+        data = json.loads(invoke("check", "--json").out)["plugins"][1]
+        assert data["middleware"] == around
+        assert (data["contributed"]["middleware"], data["contributed"]["observers"], data["contributed"]["routes"]) == (
+            ["guard"],
+            ["note"],
+            ["/guard/health"],
+        )
 
 
 def test_json_has_the_same_numbers(invoke: Invoke) -> None:

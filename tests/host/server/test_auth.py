@@ -19,7 +19,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.middleware.auth_context import get_access_token
 
-from mcp_host import Context, Plugin
+from mcp_host import Context, Event, Plugin, RequestEnded
 from mcp_host.asgi import HostApp, create_app
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError, InvalidConfigError
@@ -130,6 +130,18 @@ async def test_a_tokens_claims_name_the_caller_and_tools_require_their_scopes(is
             assert "needs the scope admin" in refused.model_dump()["content"][0]["text"]
         async with client_of(app, mode, issuer.token(scope="mcp admin")) as client:
             assert (await client.call_tool("wipe", {})).structured_content == {"result": "wiped"}
+
+
+@each_era
+async def test_observers_see_the_calls_and_the_requests_that_a_token_is_refused(issuer: Issuer, mode: str) -> None:
+    app, events = app_of(issuer), list[Event]()
+    app.host.observers.add(events.append)
+    async with app.running(), client_of(app, mode, issuer.token(scope="mcp")) as client:
+        await client.call_tool("wipe", {})
+        await answer(app, None)
+    ended = [event for event in events if isinstance(event, RequestEnded)]
+    refused = [(event.method, event.name, event.plugin) for event in ended if event.reason == "denied"]
+    assert refused == [("tools/call", "wipe", "notes"), ("http/POST", None, None)]
 
 
 GOOD: dict[str, Callable[[Issuer], str]] = {
