@@ -91,7 +91,7 @@ class _Binder:
         fixed = [item for item in read if isinstance(item, ServedResource)]
         templates = [item for item in read if isinstance(item, ServedTemplate)]
         named_tools = [(prefix + author_name(tool), tool) for tool in given.tools]
-        tools = self._built(TOOL, named_tools, partial(self._tool, read), lambda tool: hints_match(plugin, tool))
+        tools = [tool for tool in self._built(TOOL, named_tools, partial(self._tool, read)) if tool is not None]
         prompts = self._built(
             PROMPT, [(prefix + author_name(prompt), prompt) for prompt in given.prompts], self._prompt
         )
@@ -113,19 +113,19 @@ class _Binder:
         kind: Kind,
         named: Sequence[tuple[str, Any]],
         build: Callable[[str, Any], Any],
-        wanted: Callable[[Any], bool] = lambda _: True,
     ) -> list[Any]:
         plugin = self._plugin
         return [
             guarded(plugin, kind.name, kind.filter, name, part, build)
             for name, part in kept(plugin, kind.filter, getattr(plugin.section, kind.filter), named)
-            if wanted(part)
         ]
 
     # Items
 
-    def _tool(self, resources: Sequence[ServedResource | ServedTemplate], name: str, tool: Any) -> ServedTool:
+    def _tool(self, resources: Sequence[ServedResource | ServedTemplate], name: str, tool: Any) -> ServedTool | None:
         plugin = self._plugin
+        if not hints_match(plugin, tool):
+            return None
         if tool.name is None and author_name(tool) == "<lambda>":
             raise HostError("a lambda has no name", hint="give it one: Tool(fn, name=...)")
         body = _maker(TOOLS, tool)(plugin, name, tool)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import mcp.types as types
+from pydantic import BaseModel
 
 from mcp_host.api import Prompt, Resource, SchemaTool, Tool
 from mcp_host.catalog.signatures import function_name
@@ -48,6 +50,10 @@ def annotations_of(tool: Tool | SchemaTool) -> types.ToolAnnotations | None:
         "open_world_hint": tool.open_world,
     }
     given = {name: value for name, value in hints.items() if value is not None}
-    if not given:
-        return tool.annotations
-    return (tool.annotations or types.ToolAnnotations()).model_copy(update=given)
+    own: Any = tool.annotations  # what an author wrote, whatever the annotation says
+    if own is None and not given:
+        return None
+    # Read anew: it may be a dict, or made without validation.
+    fields = own.model_dump(exclude_unset=True, warnings=False) if isinstance(own, BaseModel) else own
+    read = types.ToolAnnotations.model_validate(fields or {})
+    return types.ToolAnnotations.model_validate({**read.model_dump(exclude_unset=True), **given})

@@ -7,17 +7,20 @@ import dataclasses
 import enum
 import inspect
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Never, NoReturn, NotRequired, Union, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Never, NoReturn, NotRequired, Union, cast, get_args, get_origin
 
 import mcp.types as types
 from mcp.server.mcpserver.utilities.func_metadata import StrictJsonSchema
 from mcp.server.mcpserver.utilities.types import Audio, Image
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
+from pydantic.json_schema import JsonSchemaWarningKind
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 from typing_inspection.introspection import is_union_origin
 
+from mcp_host.catalog.jsonschemas import refuse_unfit, validator_of
 from mcp_host.catalog.signatures import Function, no_schema
 from mcp_host.catalog.sizes import runs_code
 from mcp_host.errors import HostError, text_of
@@ -35,14 +38,50 @@ class PythonOutput:
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs_code", runs_code(self.adapter.core_schema))
 
-    def structured(self, result: Any) -> dict[str, Any]:
+    def structured(self, result: Any, drained: Callable[[Any], Any]) -> dict[str, Any]:
         """Return the structured content, which conforms to the schema (spec: Tools, Structured Content)."""
         given = {"result": result} if self.wrapped else result
-        validated = self.adapter.validate_python(given, by_alias=True, by_name=True)
-        if isinstance(validated, BaseModel):
+        # Pydantic reads an `Iterable` when it is dumped, not when it is validated.
+        validated = drained(self.adapter.validate_python(given, by_alias=True, by_name=True))
+        try:
+            return self._dumped(validated, warnings="error")
+        except PydanticSerializationError as error:
+            if not str(error).startswith("Pydantic serializer warnings"):
+                raise
+        # A value is not of the type that is declared for it, which may or may not show in its JSON.
+        dumped = self._dumped(validated, warnings=False)
+        refuse_unfit(validator_of(self.schema), dumped)
+        return dumped
+
+    def _dumped(self, validated: Any, warnings: bool | Literal["error"]) -> dict[str, Any]:
+        if isinstance(validated, BaseModel) and self.schema.get("additionalProperties") is not False:
             # By the instance, so that a subclass keeps the fields of its own.
-            return validated.model_dump(mode="json", by_alias=True)
-        return cast("dict[str, Any]", self.adapter.dump_python(validated, mode="json", by_alias=True))
+            return validated.model_dump(mode="json", by_alias=True, warnings=warnings)
+        dumped = self.adapter.dump_python(validated, mode="json", by_alias=True, warnings=warnings)
+        return cast("dict[str, Any]", dumped)
+
+
+class _OutputSchema(StrictJsonSchema):
+    """Makes schemas of what serializers return."""
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        # A default that JSON cannot express is left out of the schema, which stays right.
+        if kind != "non-serializable-default":
+            super().emit_warning(kind, detail)
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        # Pydantic neither checks a default nor warns when it dumps None: `x: str = None` is often null.
+        described = super().default_schema(schema)
+        if schema.get("default", ...) is not None or schema["schema"]["type"] in ("nullable", "any", "none"):
+            return described
+        annotations = {key: described.pop(key) for key in ("default", "title", "description") if key in described}
+        return {"anyOf": [described, {"type": "null"}], **annotations}
+
+    def ser_schema(self, schema: Any) -> dict[str, Any] | None:
+        # Without a return annotation nothing is known of what the function returns.
+        if schema["type"] in ("function-plain", "function-wrap") and "return_schema" not in schema:
+            return {}
+        return super().ser_schema(schema)
 
 
 def output_of(function: Function, structured: bool | None) -> tuple[PythonOutput | None, tuple[str, ...]]:
@@ -83,6 +122,8 @@ def _data_of(annotation: Any, *, content: bool) -> Any:
     if _is_class(annotation, types.InputRequiredResult):
         return _NO_DATA
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is not None and not arguments:
+        annotation = origin  # `typing.Dict` is `dict`.
     if origin is Annotated:
         if _is_class(arguments[0], types.CallToolResult):
             # The author's own result, and the type of its structured content.
@@ -137,7 +178,7 @@ _NOT_DATA = (Iterator, AsyncIterator, Awaitable, concurrent.futures.Future)
 def _is_object(bare: Any, kind: Any) -> bool:
     """Whether results are objects whose keys the author has named, or texts."""
     if kind is dict:
-        return bool(get_args(bare)[0] is str)
+        return get_args(bare)[0] is str
     return (
         bool(is_typeddict(kind))
         or dataclasses.is_dataclass(kind)
@@ -151,7 +192,7 @@ def _is_plain_class(kind: Any) -> bool:
     return (
         isinstance(kind, type)
         and kind.__module__ not in sys.stdlib_module_names
-        and not issubclass(kind, (BaseModel, enum.Enum))
+        and not issubclass(kind, (BaseModel, enum.Enum, tuple, list, dict, set, frozenset, str, bytes, int, float))
         and not is_typeddict(kind)
         and not dataclasses.is_dataclass(kind)
         and not hasattr(kind, "__get_pydantic_core_schema__")
@@ -193,7 +234,7 @@ def _readable(annotation: Any) -> Any:
 
 
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    schema = adapter.json_schema(mode="serialization", schema_generator=StrictJsonSchema)
+    schema = adapter.json_schema(mode="serialization", schema_generator=_OutputSchema)
     ref = str(schema.get("$ref", "")).removeprefix("#/$defs/")
     # A model that refers to itself has its root among the definitions, and the protocol wants `type` at the root.
     return {**schema["$defs"][ref], **{k: v for k, v in schema.items() if k != "$ref"}} if ref else schema

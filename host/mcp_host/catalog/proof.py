@@ -5,20 +5,19 @@ One item that does not fit would turn a list into an error for everybody.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
 import mcp.types as types
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
+import pydantic_core
 from mcp.shared.inbound import find_invalid_x_mcp_header
 from mcp_types import methods
 from pydantic import BaseModel, ValidationError
 
-from mcp_host.errors import HostError, encodable
+from mcp_host.catalog.jsonschemas import refuse_bad_schema
+from mcp_host.errors import HostError, encodable, text_of
 from mcp_host.plugins.kinds import Kind
 
 _WireT = TypeVar("_WireT", bound=BaseModel)
@@ -34,9 +33,15 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
     """
     try:
         dumped = wire.model_dump(by_alias=True, mode="json", exclude_none=True, warnings=False)
+        without = _without_bad_defaults(dumped)
+        if without != dumped:
+            warn("a default is infinite or no number, which JSON cannot express; its schema has no default")
+            wire, dumped = type(wire).model_validate(without), without
+        fitting, changed = _encodable(dumped)
+        # What clients do: JSON knows no NaN, and its readers have a limit of nesting and of digits.
+        pydantic_core.from_json(pydantic_core.to_json(fitting, inf_nan_mode="constants"), allow_inf_nan=False)
     except Exception as error:
-        raise HostError(f"it is not JSON: {error}") from error
-    fitting, changed = _encodable(dumped)
+        raise HostError(f"it is not JSON: {text_of(error)}") from error
     if changed:
         if fitting.get("name") != dumped.get("name") or _uri(fitting) != _uri(dumped):
             raise HostError("its name or URI holds half of a surrogate pair, which UTF-8 cannot encode")
@@ -48,9 +53,9 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
         except ValidationError as error:
             raise HostError(f"clients of protocol {version} cannot read it: {_first_fault(error)}") from error
     if isinstance(wire, types.Tool):
-        _refuse_bad_schema("input_schema", wire.input_schema)
+        refuse_bad_schema("its input_schema", wire.input_schema)
         if wire.output_schema is not None:
-            _refuse_bad_schema("output schema", wire.output_schema)
+            refuse_bad_schema("its output schema", wire.output_schema)
         reason = find_invalid_x_mcp_header(wire.input_schema)
         if reason is not None:
             raise HostError(f"it has an invalid x-mcp-header annotation: {reason}")
@@ -84,23 +89,21 @@ def _encodable(value: Any) -> tuple[Any, bool]:
     return value, False
 
 
+def _without_bad_defaults(value: Any) -> Any:
+    """The value without each `default` of a schema that JSON has no number for, as `float("inf")`."""
+    if isinstance(value, dict):
+        return {
+            key: _without_bad_defaults(item)
+            for key, item in value.items()
+            if not (key == "default" and isinstance(item, float) and not math.isfinite(item))
+        }
+    return [_without_bad_defaults(item) for item in value] if isinstance(value, list) else value
+
+
 def _first_fault(error: ValidationError) -> str:
     detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
     # Behind the list's key and the item's index.
     return f"{'.'.join(str(part) for part in detail['loc'][2:])}: {detail['msg']}"
-
-
-@cache
-def _meta_validator(kind: type[Validator]) -> Validator:
-    return kind(kind.META_SCHEMA)
-
-
-def _refuse_bad_schema(what: str, schema: dict[str, Any]) -> None:
-    kind = validator_for(schema, default=Draft202012Validator)
-    fault = best_match(_meta_validator(kind).iter_errors(schema))
-    if fault is not None:
-        path = ".".join(str(part) for part in fault.absolute_path)
-        raise HostError(f"its {what} is not JSON Schema: {path}: {fault.message}" if path else fault.message)
 
 
 def object_schema(schema: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:

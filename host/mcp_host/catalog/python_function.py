@@ -28,7 +28,7 @@ from mcp_host.catalog.arguments import Arguments, with_json_read
 from mcp_host.catalog.implementations import PromptBody, ResourceBody, ToolBody
 from mcp_host.catalog.outputs import output_of
 from mcp_host.catalog.resolvers import Plans, Resolved, with_own_resolvers
-from mcp_host.catalog.results import Contents, Converter, Finish, PromptResult, ToolResult
+from mcp_host.catalog.results import MOST_COUNTED, Contents, Converter, Finish, PromptResult, ToolResult
 from mcp_host.catalog.served import Complete, PreparedTool, Question
 from mcp_host.catalog.signatures import Function, inspect_function
 from mcp_host.catalog.sizes import Size, measure
@@ -50,6 +50,8 @@ class Compartment:
     converter: Converter
     arguments: Arguments | None = None
     output_runs_code: bool = False
+    most_items: int | None = None
+    """How many items of an asynchronous iterator are asked for; None for all that the cap allows."""
 
     async def run(self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish) -> Any:
         """Check the arguments, call the function with them and `extra`, and finish its result."""
@@ -80,7 +82,7 @@ class Compartment:
     async def _finished(self, returned: Any, finish: Finish) -> Any:
         result = await returned if inspect.isawaitable(returned) else returned
         if isinstance(result, AsyncIterator):
-            result = await self.converter.drained_from(result)
+            result = await self.converter.drained_from(result, self.most_items)
         if not self.output_runs_code:
             measured = measure(result, self.bulkhead.limits.result_size, plain_only=True)
             if measured.plain:
@@ -268,7 +270,7 @@ def python_completer(plugin: LoadedPlugin, what: str, fn: Callable[..., Any]) ->
     ] or [""]
     if not value or len(rest) > 1:
         raise HostError("a completer takes the value typed so far, and may take the other arguments and a Context")
-    compartment = reader.compartment()
+    compartment = replace(reader.compartment(), most_items=MOST_COUNTED + 1)
 
     def finish(result: Any, measured: Size | None) -> types.Completion:
         return compartment.converter.completion(result, measured)
@@ -303,12 +305,13 @@ def prepared_tool(plugin: LoadedPlugin, name: str, prepared: PreparedTool) -> To
 def _sdk_tool(plugin: LoadedPlugin, name: str, tool: SDKTool) -> ToolBody:
     metadata = tool.fn_metadata
     function = Function(tool.fn, name, "", inspect.Signature(), tool.is_async)
-    compartment = Compartment(function, plugin.bulkhead, Converter(f"tool {name}", plugin))
+    # Its metadata is another's class: what it does to a result is not known.
+    compartment = Compartment(function, plugin.bulkhead, Converter(f"tool {name}", plugin), output_runs_code=True)
     depth = plugin.limits.argument_depth
     params, plans = with_own_resolvers(tool.resolved_params, tool.resolver_plans, plugin.bulkhead)
 
     def finish(result: Any, measured: Size | None) -> ToolResult:
-        return compartment.converter.tool_result(metadata.convert_result(result), None, measured)
+        return compartment.converter.tool_result(metadata.convert_result(compartment.converter.drained(result)), None)
 
     async def run(arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> ToolResult:
         try:

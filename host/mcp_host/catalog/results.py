@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterable, Iterator, Mapping, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +23,7 @@ from mcp.server.mcpserver.prompts.base import Message, UserMessage, message_vali
 from mcp.server.mcpserver.utilities.types import Audio, Image
 from pydantic import BaseModel
 
-from mcp_host.catalog.sizes import Size, cut_text, is_encodable, measure, text_size
+from mcp_host.catalog.sizes import Size, cut_text, is_dataclass_object, is_encodable, measure, text_size
 from mcp_host.errors import RefusedError
 from mcp_host.plugins.bulkhead import caller_has_left
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -33,6 +34,10 @@ PromptResult = types.GetPromptResult | types.InputRequiredResult
 
 _TURN = 100
 """Items of an asynchronous generator after which the event loop gets a turn."""
+
+
+_PER_ITEM = 2
+"""Bytes of JSON between two items of a list, which count also where an item itself cannot be measured."""
 
 
 class Output(Protocol):
@@ -50,8 +55,8 @@ class Output(Protocol):
     def runs_code(self) -> bool:
         """Whether checking a result calls functions of the author's."""
 
-    def structured(self, result: Any) -> dict[str, Any]:
-        """Return the structured content, as JSON's types.
+    def structured(self, result: Any, drained: Callable[[Any], Any]) -> dict[str, Any]:
+        """Return the structured content, as JSON's types. `drained` runs what is lazy in it to its end.
 
         Raises:
             Exception: The result does not fit.
@@ -68,30 +73,41 @@ class Converter:
     # Lazy parts
 
     def drained(self, value: Any) -> Any:
-        """Return the value with its iterators as lists, on the top and inside of lists, dicts and objects with fields.
+        """Return the value with its iterators as lists, on the top and inside of collections and objects with fields.
 
         An iterator without an end is refused when it passes the cap, and ends when nobody waits for it any more.
         """
         if isinstance(value, Iterator):
             return self._items(value)
-        if type(value) in (list, tuple):
-            if any(_may_be_lazy(item) for item in value):
-                return type(value)(self.drained(item) for item in value)
-        elif type(value) is dict:
-            if any(_may_be_lazy(item) for item in value.values()):
-                return {key: self.drained(item) for key, item in value.items()}
-        elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        if isinstance(value, Mapping):
+            pairs = {key: self.drained(item) for key, item in value.items()}
+            return pairs if any(pairs[key] is not item for key, item in value.items()) else value
+        if isinstance(value, list | tuple | Set | deque):
+            return self._with_items_drained(value)
+        if isinstance(value, BaseModel) or is_dataclass_object(value):
             return self._with_fields_drained(value)
         return value
 
+    def _with_items_drained(self, items: Collection[Any]) -> Any:
+        drained = [self.drained(item) for item in items]
+        if all(new is old for new, old in zip(drained, items, strict=True)):
+            return items
+        return tuple.__new__(type(items), drained) if isinstance(items, tuple) else drained
+
     def _with_fields_drained(self, value: Any) -> Any:
-        attributes = getattr(value, "__dict__", None)
-        if not isinstance(attributes, dict) or not any(_may_be_lazy(item) for item in attributes.values()):
+        fields = getattr(value, "__dict__", None)
+        if not isinstance(fields, dict):  # a dataclass with slots
+            fields = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+        extra = value.__pydantic_extra__ if isinstance(value, BaseModel) else None
+        drained, drained_extra = self.drained(fields), self.drained(extra)
+        if drained is fields and drained_extra is extra:
             return value
         changed = copy.copy(value)
-        for name, item in attributes.items():
-            if _may_be_lazy(item):
-                object.__setattr__(changed, name, self.drained(item))
+        for name, item in drained.items():
+            if item is not fields[name]:
+                object.__setattr__(changed, name, item)
+        if drained_extra is not extra:
+            object.__setattr__(changed, "__pydantic_extra__", drained_extra)
         return changed
 
     def _items(self, iterator: Iterator[Any]) -> list[Any]:
@@ -108,8 +124,8 @@ class Converter:
                 iterator.close()
         return items
 
-    async def drained_from(self, iterator: AsyncIterator[Any]) -> list[Any]:
-        """Return the items of an asynchronous iterator, at most as many as the cap allows."""
+    async def drained_from(self, iterator: AsyncIterator[Any], most: int | None = None) -> list[Any]:
+        """Return the items of an asynchronous iterator: the first `most`, or as many as the cap allows."""
         items: list[Any] = []
         size = 0
         if not hasattr(iterator, "aclose"):
@@ -117,14 +133,17 @@ class Converter:
         async with aclosing(iterator) as closing:  # type: ignore[type-var]
             async for item in closing:
                 items.append(item)
-                size = self._added(size, item)
+                if len(items) == most:
+                    break
+                # It runs on the event loop, and so must not run code of the item's.
+                size = self._added(size, item, plain_only=True)
                 if len(items) % _TURN == 0:
                     await asyncio.sleep(0)
         return items
 
-    def _added(self, size: int, item: object) -> int:
+    def _added(self, size: int, item: object, *, plain_only: bool = False) -> int:
         most = self.plugin.limits.result_size
-        size += measure(item, most).size
+        size += measure(item, most, plain_only=plain_only).size + _PER_ITEM
         if size > most:
             raise self._too_large()
         return size
@@ -206,14 +225,14 @@ class Converter:
             # The tool's own: nothing has looked yet whether it is one, and whether JSON can express it.
             types.CallToolResult.model_validate_json(result.model_dump_json(by_alias=True, warnings=False))
             if output is not None and not result.is_error:
-                output.structured(result.structured_content)
+                output.structured(result.structured_content, self.drained)
             return result
         if output is None:
             content = list(_blocks(result))
             if not is_measured:
                 self.refuse_larger(content)
             return types.CallToolResult(content=content)
-        structured = output.structured(result)
+        structured = output.structured(result, self.drained)
         if not is_measured or output.runs_code:
             self.refuse_larger(structured)
         shown = structured["result"] if output.wrapped else structured
@@ -257,13 +276,17 @@ class Converter:
         """Return a completer's candidates, the first 100 of them (spec: Completion)."""
         if not isinstance(result, types.Completion):
             # A completer may return an iterator without an end.
-            candidates = [str(value) for value in islice(self._while_awaited(result), _MOST_COUNTED + 1)]
-            counted = len(candidates) <= _MOST_COUNTED
+            result = [result] if isinstance(result, str) else result
+            candidates = [str(value) for value in islice(self._while_awaited(result), MOST_COUNTED + 1)]
+            counted = len(candidates) <= MOST_COUNTED
             result = types.Completion(
                 values=candidates[:_MOST_VALUES],
                 total=len(candidates) if counted else None,
                 has_more=len(candidates) > _MOST_VALUES,
             )
+        elif len(result.values) > _MOST_VALUES:
+            total = len(result.values) if result.total is None else result.total
+            result = types.Completion(values=result.values[:_MOST_VALUES], total=total, has_more=True)
         self.refuse_larger(result)
         return cast("types.Completion", result)
 
@@ -278,11 +301,7 @@ Finish = Callable[[Any, Size | None], Any]
 """Makes a result of what a function returned, and of its size where all of it is plain."""
 
 _MOST_VALUES = 100
-_MOST_COUNTED = 10_000
-
-
-def _may_be_lazy(value: object) -> bool:
-    return isinstance(value, Iterator | list | tuple | dict | BaseModel) or dataclasses.is_dataclass(value)
+MOST_COUNTED = 10_000
 
 
 async def _closable(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -341,6 +360,8 @@ def _json(value: Any) -> str:
 def _message(item: Any) -> Message:
     if isinstance(item, Message):
         return item
+    if isinstance(item, types.PromptMessage):
+        return Message(role=item.role, content=item.content)
     if isinstance(item, dict):
         return message_validator.validate_python(item)
     if isinstance(item, str | types.ContentBlock | Image | Audio):

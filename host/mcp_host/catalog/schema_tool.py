@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pydantic_core
-from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
 from mcp.server.mcpserver import Context as SDKContext
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from mcp_host.api import SchemaTool
 from mcp_host.catalog.arguments import with_json_read
 from mcp_host.catalog.implementations import ToolBody
+from mcp_host.catalog.jsonschemas import refuse_unfit, validator_of
 from mcp_host.catalog.python_function import Compartment
 from mcp_host.catalog.results import Converter, ToolResult
 from mcp_host.catalog.signatures import Function
-from mcp_host.catalog.sizes import Size
-from mcp_host.errors import BadArgumentsError, HostError, did_you_mean
+from mcp_host.catalog.sizes import Size, measure
+from mcp_host.errors import BadArgumentsError, did_you_mean
 from mcp_host.plugins.plugin import LoadedPlugin
 
+_CHEAP = 4096
+"""Bytes of arguments that are checked on the event loop. A thread of the plugin's checks larger ones."""
 _MOST_FAULTS = 10
 """Faults of one call's arguments that its error names."""
 
@@ -38,13 +38,19 @@ def schema_tool(plugin: LoadedPlugin, name: str, tool: SchemaTool) -> ToolBody:
     target = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
     is_async = inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
     function = Function(lambda call: handler(*call), name, "", inspect.Signature(), is_async)
-    compartment = Compartment(function, plugin.bulkhead, Converter(f"tool {name}", plugin))
+    compartment = Compartment(
+        function,
+        plugin.bulkhead,
+        Converter(f"tool {name}", plugin),
+        output_runs_code=output is not None and output.runs_code,
+    )
 
     def finish(result: Any, measured: Size | None) -> ToolResult:
         return compartment.converter.tool_result(result, output, measured)
 
     async def run(given: Mapping[str, Any], context: SDKContext[Any, Any]) -> ToolResult:
-        checked = arguments.validate(given, f"tool {name}")
+        check = functools.partial(arguments.validate, given, f"tool {name}")
+        checked = check() if arguments.are_cheap(given) else await plugin.bulkhead.call_in_thread(check)
         return cast("ToolResult", await compartment.run({"call": (checked, context)}, {}, finish))
 
     doc = inspect.getdoc(handler) if inspect.isroutine(handler) else None
@@ -58,9 +64,14 @@ class SchemaArguments:
     """
 
     def __init__(self, schema: Mapping[str, Any], depth: int) -> None:
-        self._validator = _validator(schema)
+        self._validator = validator_of(schema)
+        self._has_patterns = _has_patterns(schema)
         self._known = list(schema["properties"]) if isinstance(schema.get("properties"), Mapping) else []
         self._depth = depth
+
+    def are_cheap(self, given: Mapping[str, Any]) -> bool:
+        """Whether checking them takes so little time that it can be done on the event loop."""
+        return not self._has_patterns and measure(given, _CHEAP).size <= _CHEAP
 
     def validate(self, given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
         """Return the arguments as they were sent; a text is read as JSON where it is not a fit value and its JSON is.
@@ -102,47 +113,52 @@ class SchemaArguments:
 
 @dataclass(frozen=True)
 class SchemaOutput:
-    """Structured content that is checked by a JSON Schema."""
+    """Structured content that is checked by a JSON Schema.
+
+    The check takes time in proportion to the result, so a thread of the plugin's makes it (`runs_code`).
+    """
 
     schema: dict[str, Any]
     wrapped: bool
     validator: Validator
-    runs_code: bool = False
+    runs_code: bool = True
 
     @classmethod
     def of(cls, schema: Mapping[str, Any]) -> SchemaOutput:
         """Wrap results in `result` where the root is no object, as clients of the handshake versions need it."""
         wrapped = schema.get("type") != "object"
-        inner = {key: value for key, value in schema.items() if key not in ("$schema", "$defs")}
-        around = {key: schema[key] for key in ("$schema", "$defs") if key in schema}
-        used = (
-            {**around, "type": "object", "properties": {"result": inner}, "required": ["result"]}
-            if wrapped
-            else dict(schema)
-        )
-        return cls(used, wrapped, _validator(used))
+        used = dict(schema)
+        if wrapped:
+            dialect = {"$schema": used.pop("$schema")} if "$schema" in used else {}
+            inner = used if "$id" in used else _moved(used)
+            used = {**dialect, "type": "object", "properties": {"result": inner}, "required": ["result"]}
+        return cls(used, wrapped, validator_of(used))
 
-    def structured(self, result: Any) -> dict[str, Any]:
+    def structured(self, result: Any, drained: Callable[[Any], Any]) -> dict[str, Any]:
         """Return the result as JSON's types.
 
         Raises:
             ValueError: It does not conform to the schema.
         """
         made = pydantic_core.to_jsonable_python({"result": result} if self.wrapped else result)
-        fault = next(self.validator.iter_errors(made), None)
-        if fault is not None:
-            path = ".".join(str(part) for part in fault.absolute_path) or "its root"
-            raise ValueError(f"the result does not conform to the output schema at {path}: {fault.message}")
+        refuse_unfit(self.validator, made)
         return cast("dict[str, Any]", made)
 
 
-def _validator(schema: Mapping[str, Any]) -> Validator:
-    kind = validator_for(schema, default=Draft202012Validator)
-    made = kind(schema, registry=Registry())
-    try:
-        made.is_valid({})
-    except Unresolvable as error:
-        raise HostError(f"its schema refers to something that is not in it: {error}") from error
-    except Exception:
-        return made  # It is no schema at all: its proof says so, with the place.
-    return made
+def _moved(schema: Any) -> Any:
+    """The schema with its references as they have to be where it is below `result`."""
+    if isinstance(schema, Mapping):
+        return {key: _reference(value) if key == "$ref" else _moved(value) for key, value in schema.items()}
+    return [_moved(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def _reference(value: Any) -> Any:
+    inside = isinstance(value, str) and (value == "#" or value.startswith("#/"))
+    return f"#/properties/result{value[1:]}" if inside else _moved(value)
+
+
+def _has_patterns(schema: Any) -> bool:
+    """Whether it has regular expressions, which may take long for a short text."""
+    if isinstance(schema, Mapping):
+        return any(key in ("pattern", "patternProperties") or _has_patterns(part) for key, part in schema.items())
+    return isinstance(schema, list) and any(map(_has_patterns, schema))

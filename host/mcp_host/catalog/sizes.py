@@ -103,14 +103,21 @@ def _inside(item: object) -> Iterable[object]:
         return item
     if isinstance(item, type):
         return ()
+    if isinstance(item, decimal.Decimal):
+        return (str(item),)
     attributes = getattr(item, "__dict__", None)
     if not isinstance(attributes, dict):  # a class may make `__dict__` anything
-        return ()
+        return [getattr(item, name, None) for name in _sent_fields(type(item))] if is_dataclass_object(item) else ()
     extra = getattr(item, "__pydantic_extra__", None) if isinstance(item, BaseModel) else None
     return [
         *(attributes[name] for name in _sent_fields(type(item)) if name in attributes),
         *(extra.values() if isinstance(extra, dict) else ()),
     ]
+
+
+def is_dataclass_object(item: object) -> bool:
+    """Whether it is an instance of a dataclass, and not the class itself."""
+    return dataclasses.is_dataclass(item) and not isinstance(item, type)
 
 
 @_by_class
@@ -129,9 +136,18 @@ def runs_code(core_schema: Any) -> bool:
         return False
     if str(core_schema.get("type", "")).startswith("function-"):
         return True
-    if any(core_schema.get(key) for key in ("computed_fields", "default_factory", "post_init", "custom_init")):
+    if any(core_schema.get(key) for key in _CODE):
+        return True
+    if callable(core_schema.get("discriminator")):
+        return True
+    model = core_schema.get("cls")
+    if isinstance(model, type) and issubclass(model, BaseModel) and model.model_dump is not BaseModel.model_dump:
         return True
     return any(runs_code(part) for key, part in core_schema.items() if key != "metadata")
+
+
+_CODE: Final = ("computed_fields", "default_factory", "post_init", "custom_init", "missing")
+"""Keys of a core schema that hold functions."""
 
 
 @_by_class
