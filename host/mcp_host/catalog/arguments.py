@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
 
+from mcp_host.catalog.jsonschemas import SchemaMaker
 from mcp_host.catalog.sizes import measure, runs_code
 from mcp_host.errors import BadArgumentsError, describe_validation, did_you_mean
 
@@ -30,7 +31,7 @@ class Arguments:
             f"{function}Arguments", __config__=ConfigDict(arbitrary_types_allowed=True), **fields
         )
         self._depth = depth
-        self.schema: dict[str, Any] = self._model.model_json_schema(by_alias=True)
+        self.schema: dict[str, Any] = self._model.model_json_schema(by_alias=True, schema_generator=SchemaMaker)
         self.names: Collection[str] = tuple(self.schema.get("properties", {}))
         self.required: frozenset[str] = frozenset(self.schema.get("required", ()))
         self.runs_code = runs_code(self._model.__pydantic_core_schema__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -10,6 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic_core import PydanticSerializationError
 from referencing import Registry, Resource, Specification
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012, specification_with
@@ -17,12 +20,25 @@ from referencing.jsonschema import DRAFT202012, specification_with
 from mcp_host.errors import HostError
 
 
+class SchemaMaker(GenerateJsonSchema):
+    """Makes the schemas of pydantic's types. A default that JSON cannot express is left out of its schema."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, float) and not math.isfinite(dft):
+            raise PydanticSerializationError("JSON has no such number")  # Pydantic writes null.
+        return super().encode_default(dft)
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        if kind != "non-serializable-default":
+            super().emit_warning(kind, detail)
+
+
 def validator_of(schema: Mapping[str, Any]) -> Validator:
     """Return a validator of the schema's own draft. References are looked up inside of the schema only."""
     return _kind_of(schema)(schema, registry=Registry())
 
 
-def refuse_unfit(validator: Validator, made: object) -> None:
+def refuse_unfit(validator: Validator, made: Any) -> None:
     """Check a result against its output schema.
 
     Raises:
@@ -44,10 +60,7 @@ def refuse_bad_schema(what: str, schema: Mapping[str, Any]) -> None:
     if fault is not None:
         path = ".".join(str(part) for part in fault.absolute_path)
         raise HostError(f"{what} is not JSON Schema: {path + ': ' if path else ''}{fault.message}")
-    try:
-        _look_up_references(schema)
-    except Unresolvable as error:
-        raise HostError(f"{what} refers to {error.ref!r}, which is not in it") from error
+    _look_up_references(what, schema)
 
 
 def _kind_of(schema: Mapping[str, Any]) -> type[Validator]:
@@ -61,7 +74,7 @@ def _meta_validator(kind: type[Validator]) -> Validator:
     return kind(kind.META_SCHEMA)
 
 
-def _look_up_references(schema: Mapping[str, Any]) -> None:
+def _look_up_references(what: str, schema: Mapping[str, Any]) -> None:
     specification: Specification[Any] = specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
     root: Resource[Any] = specification.create_resource(schema)
     outer = Registry().resolver_with_root(root)
@@ -69,7 +82,12 @@ def _look_up_references(schema: Mapping[str, Any]) -> None:
         for keyword in ("$ref", "$dynamicRef"):
             reference = part.get(keyword) if isinstance(part, Mapping) else None
             if isinstance(reference, str):
-                _follow(reference, resolver)
+                try:
+                    circular = _is_circular(reference, resolver)
+                except Unresolvable as error:
+                    raise HostError(f"{what} refers to {reference!r}, which is not in it") from error
+                if circular:
+                    raise HostError(f"{what} has the reference {reference!r}, which leads back to itself")
 
 
 def _parts(resource: Resource[Any], resolver: Any) -> Iterator[tuple[Any, Any]]:
@@ -78,13 +96,14 @@ def _parts(resource: Resource[Any], resolver: Any) -> Iterator[tuple[Any, Any]]:
         yield from _parts(inner, resolver.in_subresource(inner))
 
 
-def _follow(reference: str, resolver: Any) -> None:
-    """Follow a reference that leads to another one: a circle of nothing but references describes no value."""
+def _is_circular(reference: str, resolver: Any) -> bool:
+    """Whether it leads to nothing but references, without an end."""
     passed: set[int] = set()
     found: Any = {"$ref": reference}
     while isinstance(found, Mapping) and isinstance(found.get("$ref"), str):
         resolved = resolver.lookup(found["$ref"])
         found, resolver = resolved.contents, resolved.resolver
         if id(found) in passed:
-            raise HostError(f"its reference {reference!r} leads back to itself")
+            return True
         passed.add(id(found))
+    return False

@@ -15,12 +15,11 @@ import mcp.types as types
 from mcp.server.mcpserver.utilities.func_metadata import StrictJsonSchema
 from mcp.server.mcpserver.utilities.types import Audio, Image
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
-from pydantic.json_schema import JsonSchemaWarningKind
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 from typing_inspection.introspection import is_union_origin
 
-from mcp_host.catalog.jsonschemas import refuse_unfit, validator_of
+from mcp_host.catalog.jsonschemas import SchemaMaker, refuse_unfit, validator_of
 from mcp_host.catalog.signatures import Function, no_schema
 from mcp_host.catalog.sizes import runs_code
 from mcp_host.errors import HostError, text_of
@@ -61,13 +60,8 @@ class PythonOutput:
         return cast("dict[str, Any]", dumped)
 
 
-class _OutputSchema(StrictJsonSchema):
+class _OutputSchema(SchemaMaker, StrictJsonSchema):
     """Makes schemas of what serializers return."""
-
-    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
-        # A default that JSON cannot express is left out of the schema, which stays right.
-        if kind != "non-serializable-default":
-            super().emit_warning(kind, detail)
 
     def default_schema(self, schema: Any) -> dict[str, Any]:
         # Pydantic neither checks a default nor warns when it dumps None: `x: str = None` is often null.

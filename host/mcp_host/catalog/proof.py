@@ -6,6 +6,7 @@ One item that does not fit would turn a list into an error for everybody.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from mcp_types import methods
 from pydantic import BaseModel, ValidationError
 
 from mcp_host.catalog.jsonschemas import refuse_bad_schema
+from mcp_host.catalog.sizes import measure
 from mcp_host.errors import HostError, encodable, text_of
 from mcp_host.plugins.kinds import Kind
 
@@ -31,15 +33,12 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
     Raises:
         HostError: There is no form that every client can read; the text names the field.
     """
+    wire = _finite(wire, warn)
     try:
         dumped = wire.model_dump(by_alias=True, mode="json", exclude_none=True, warnings=False)
-        without = _without_bad_defaults(dumped)
-        if without != dumped:
-            warn("a default is infinite or no number, which JSON cannot express; its schema has no default")
-            wire, dumped = type(wire).model_validate(without), without
         fitting, changed = _encodable(dumped)
-        # What clients do: JSON knows no NaN, and its readers have a limit of nesting and of digits.
-        pydantic_core.from_json(pydantic_core.to_json(fitting, inf_nan_mode="constants"), allow_inf_nan=False)
+        # As clients do: readers of JSON have a limit of nesting.
+        pydantic_core.from_json(pydantic_core.to_json(fitting))
     except Exception as error:
         raise HostError(f"it is not JSON: {text_of(error)}") from error
     if changed:
@@ -87,6 +86,19 @@ def _encodable(value: Any) -> tuple[Any, bool]:
         pairs = [(_encodable(key), _encodable(item)) for key, item in value.items()]
         return {key: item for (key, _), (item, _) in pairs}, any(a or b for (_, a), (_, b) in pairs)
     return value, False
+
+
+def _finite(wire: _WireT, warn: Callable[[str], None]) -> _WireT:
+    """The wire form without numbers that JSON does not have. Pydantic would write null for them, without a word."""
+    for field in ("input_schema", "output_schema", "meta"):
+        value = getattr(wire, field, None)
+        without = value if field == "meta" else _without_bad_defaults(value)
+        if without != value:
+            warn(f"its {field} has an infinite default, which JSON cannot express; it is served without that default")
+            wire = wire.model_copy(update={field: without})
+        if not measure(without, sys.maxsize).finite:
+            raise HostError(f"its {field} holds a NaN or an infinity, which JSON cannot express")
+    return wire
 
 
 def _without_bad_defaults(value: Any) -> Any:
