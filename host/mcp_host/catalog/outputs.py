@@ -9,14 +9,27 @@ import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, Never, NoReturn, NotRequired, Union, cast, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Never,
+    NoReturn,
+    NotRequired,
+    Required,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 import mcp.types as types
 from mcp.server.mcpserver.utilities.func_metadata import StrictJsonSchema
 from mcp.server.mcpserver.utilities.types import Audio, Image
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 from pydantic_core import PydanticSerializationError
-from typing_extensions import TypedDict, get_type_hints, is_typeddict
+from typing_extensions import ReadOnly, TypedDict, get_type_hints, is_typeddict
 from typing_inspection.introspection import is_union_origin
 
 from mcp_host.catalog.jsonschemas import SchemaMaker, refuse_unfit, validator_of
@@ -60,6 +73,9 @@ class PythonOutput:
         return cast("dict[str, Any]", dumped)
 
 
+_NOTES: tuple[Literal["default", "title", "description"], ...] = ("default", "title", "description")
+
+
 class _OutputSchema(SchemaMaker, StrictJsonSchema):
     """Makes schemas of what serializers return."""
 
@@ -68,7 +84,7 @@ class _OutputSchema(SchemaMaker, StrictJsonSchema):
         described = super().default_schema(schema)
         if schema.get("default", ...) is not None or schema["schema"]["type"] in ("nullable", "any", "none"):
             return described
-        annotations = {key: described.pop(key) for key in ("default", "title", "description") if key in described}
+        annotations: dict[str, Any] = {key: described.pop(key) for key in _NOTES if key in described}
         return {"anyOf": [described, {"type": "null"}], **annotations}
 
     def ser_schema(self, schema: Any) -> dict[str, Any] | None:
@@ -211,12 +227,14 @@ def _readable(annotation: Any) -> Any:
     """Replace `typing.TypedDict`, which pydantic refuses before Python 3.12, by that of `typing_extensions`."""
     if sys.version_info >= (3, 12):
         return annotation
-    if is_typeddict(annotation) and type(annotation).__module__ == "typing":
-        items = {
-            name: _readable(hint) if name in annotation.__required_keys__ else NotRequired[_readable(hint)]
-            for name, hint in get_type_hints(annotation).items()
-        }
-        made: Any = TypedDict(annotation.__name__, items)  # type: ignore[misc]
+    if is_typeddict(annotation):
+        hints = {name: _unmarked(hint) for name, hint in get_type_hints(annotation, include_extras=True).items()}
+        items = {name: _readable(hint) for name, hint in hints.items()}
+        if items == hints and type(annotation).__module__ != "typing":
+            return annotation
+        required = annotation.__required_keys__
+        marked = {name: item if name in required else NotRequired[item] for name, item in items.items()}
+        made: Any = TypedDict(annotation.__name__, marked)  # type: ignore[misc]
         made.__doc__ = annotation.__doc__
         return made
     arguments = get_args(annotation)
@@ -225,6 +243,12 @@ def _readable(annotation: Any) -> Any:
         return annotation
     origin: Any = get_origin(annotation)
     return Union[readable] if is_union_origin(origin) else origin[readable]  # noqa: UP007
+
+
+def _unmarked(hint: Any) -> Any:
+    while get_origin(hint) in (Required, NotRequired, ReadOnly):
+        (hint,) = get_args(hint)
+    return hint
 
 
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:

@@ -80,7 +80,9 @@ class Compartment:
         return finish(returned, None), None
 
     async def _finished(self, returned: Any, finish: Finish) -> Any:
-        result = await returned if inspect.isawaitable(returned) else returned
+        result = returned
+        while inspect.isawaitable(result):  # a function may return a future
+            result = await result
         if isinstance(result, AsyncIterator):
             result = await self.converter.drained_from(result, self.most_items)
         if not self.output_runs_code:

@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "NaN in meta": (Tool(work, meta={"a": float("nan")}), "JSON"),
     "meta that is nested deeper than JSON's readers go": (Tool(work, meta={"a": deep(500)}), "JSON"),
     "an icon that does not validate": (Tool(work, icons=[{"src": 1}]), "icons"),  # type: ignore[list-item]
-    "an icon made without validation": (Tool(work, icons=[types.Icon.model_construct(src=1)]), "icons"),  # type: ignore[arg-type]
+    "an icon made without validation": (Tool(work, icons=[types.Icon.model_construct(src=1)]), "icons"),
     "a prompt's icon": (Prompt(lambda: "x", name="p", icons=[{"src": 1}]), "prompt 'p'"),  # type: ignore[list-item]
     "a resource's icon": (Resource("x://y", page, icons=[{"src": 1}]), "resource 'x://y'"),  # type: ignore[list-item]
     "annotations made without validation": (
@@ -161,7 +161,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "resource 'x://y'",
     ),
     "a tool's annotations that do not validate": (
-        Tool(work, annotations=types.ToolAnnotations.model_construct(title=object())),  # type: ignore[arg-type]
+        Tool(work, annotations=types.ToolAnnotations.model_construct(title=object())),
         "tool 'work'",
     ),
     "a hint that is no bool": (Tool(work, read_only="perhaps"), "tool 'work'"),  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ def test_an_annotation_with_a_bad_schema_names_the_tool() -> None:
     def odd(a: Annotated[int, WithJsonSchema({"type": "int"})]) -> str:
         return str(a)
 
-    def choice(a: Annotated[str, Field(json_schema_extra={"enum": 3})]) -> str:  # type: ignore[dict-item]
+    def choice(a: Annotated[str, Field(json_schema_extra={"enum": 3})]) -> str:
         return a
 
     for fn in (odd, choice):

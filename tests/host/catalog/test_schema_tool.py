@@ -187,10 +187,10 @@ async def test_a_result_conforms_to_the_output_schema_or_is_an_error(
 async def test_large_arguments_and_results_are_checked_in_the_plugins_thread(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp_host.catalog import schema_tool
+    from mcp_host.catalog import jsonschemas, schema_tool
 
     threads: list[int] = []
-    validate, refuse_unfit = schema_tool.SchemaArguments.validate, schema_tool.refuse_unfit
+    validate, refuse_unfit = schema_tool.SchemaArguments.validate, jsonschemas.refuse_unfit
 
     def validate_noting(self: Any, given: Any, what: str) -> Any:
         threads.append(threading.get_ident())
