@@ -28,7 +28,7 @@ from mcp_host.authoring.plugincheck import (
     imports,
     rules,
 )
-from mcp_host.authoring.plugincheck.definitions import faults, invisible, judge_stability
+from mcp_host.authoring.plugincheck.definitions import invisible, judge_stability
 from mcp_host.authoring.plugincheck.observations import Listing
 from mcp_host.authoring.plugincheck.report import Verdicts
 from mcp_host.authoring.plugincheck.suite import IN_MEMORY
@@ -200,9 +200,9 @@ BREAKING = [
         "U+200B ZERO WIDTH SPACE, U+202E RIGHT-TO-LEFT OVERRIDE",
     ),
     Breaking(
-        rules.SCHEMAS_VALID,
-        tool("input_schema={'type': 'object', '$defs': {'A': {'type': 'objekt'}}}, read_only=True"),
-        "'objekt' is not valid under any of the given schemas at ['$defs']['A']['type']",
+        rules.SCHEMAS_DIALECT,
+        tool("input_schema={'type': 'object', '$schema': 'http://json-schema.org/draft-07/schema#'}, read_only=True"),
+        "its input schema is 'http://json-schema.org/draft-07/schema#', not JSON Schema 2020-12",
     ),
     Breaking(rules.HINT_READ_ONLY, tool(""), "it does not say whether it only reads"),
     Breaking(rules.HINT_DESTRUCTIVE, tool("read_only=False"), "does not say whether it destroys"),
@@ -210,11 +210,6 @@ BREAKING = [
         rules.DEFINITIONS_STABLE,
         tool("description=' '.join(set('abcdefghijklmnopqrstuvwxyz')), read_only=True"),
         "two processes get another description",
-    ),
-    Breaking(
-        rules.LISTS,
-        tool("meta={'x': object()}, read_only=True"),
-        "cannot list tools",
     ),
     Breaking(
         rules.LIFESPAN,
@@ -547,8 +542,8 @@ def test_what_a_plugin_has_none_of_is_not_checked() -> None:
     plugin = Plugin()
     plugin.prompt(name="empty")(lambda: "x")
     report = contract(plugin)
-    assert report.outcome(rules.SCHEMAS_VALID).not_checked == "it contributes no tools"
-    assert report.outcome(rules.SCHEMAS_VALID).answer == "not checked"
+    assert report.outcome(rules.SCHEMAS_DIALECT).not_checked == "it contributes no tools"
+    assert report.outcome(rules.SCHEMAS_DIALECT).answer == "not checked"
     empty = contract(Plugin())
     assert empty.outcome(rules.TEXT_VISIBLE).not_checked == (
         "it contributes no tools and no resources and no templates and no prompts"
@@ -755,31 +750,3 @@ def test_hidden_text_is_found_wherever_it_is_in_a_definition() -> None:
         "inputSchema.properties.a\u200b.enum[0]",
         "title",
     ]
-
-
-@pytest.mark.parametrize(
-    ("schema", "fault"),
-    [
-        ({"type": "object"}, None),
-        ({"type": "object", "$schema": "https://json-schema.org/draft/2020-12/schema"}, None),
-        ({"type": "object", "properties": {"p": {"pattern": r"^\p{L}+$"}}}, None),
-        ({"type": "object", "properties": {"a": {"$ref": "#/$defs/A~1b"}}, "$defs": {"A/b": {}}}, None),
-        ({"type": "object", "allOf": [{}], "items": {"$ref": "#/allOf/0"}}, None),
-        ({"type": "object", "$defs": {"A": {"$anchor": "here"}}, "items": {"$ref": "#here"}}, None),
-        ({"type": "object", "properties": {"a": {"default": {"$ref": "http://x"}}}}, None),
-        ({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}, "not JSON Schema 2020-12"),
-        ({"type": "objekt"}, "'objekt' is not valid"),
-        ({"type": "object", "properties": {"a": {"type": 3}}}, "at ['properties']['a']['type']"),
-        ({"type": "string"}, "its type is 'string', not 'object'"),
-        ({"type": "object", "items": {"$ref": "https://example.com/x.json"}}, "leads out of the schema"),
-        ({"type": "object", "items": {"$ref": "#/$defs/Gone"}}, "'#/$defs/Gone' leads nowhere"),
-        ({"type": "object", "items": {"$ref": "#gone"}}, "'#gone' leads nowhere"),
-    ],
-)
-def test_a_schema_is_json_schema_2020_12_and_refers_only_to_itself(schema: dict[str, Any], fault: str | None) -> None:
-    found = list(faults(schema, of_arguments=True))
-    assert found == [] if fault is None else fault in found[0]
-
-
-def test_an_output_schema_may_describe_anything() -> None:
-    assert list(faults({"type": "string"}, of_arguments=False)) == []

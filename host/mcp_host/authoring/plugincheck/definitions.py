@@ -8,9 +8,6 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import SchemaError
-
 from mcp_host.authoring.plugincheck import rules
 from mcp_host.authoring.plugincheck.observations import KINDS, Listing
 from mcp_host.authoring.plugincheck.report import Verdicts
@@ -33,7 +30,6 @@ _NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode's categories of controls, formats (bidi, zero-width, tags), surrogates, private and unassigned ones."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_DATA = frozenset({"const", "default", "enum", "examples"})
 """Keywords whose values are data, not schemas."""
 
 Item = Mapping[str, Any]
@@ -137,14 +133,13 @@ def _hidden_text(listing: Listing, plugin: str) -> Iterator[Problem]:
                 yield Problem(f"{path} holds {', '.join(hidden)}", place, "remove it")
 
 
-def _bad_schemas(listing: Listing, plugin: str) -> Iterator[Problem]:
+def _other_dialects(listing: Listing, plugin: str) -> Iterator[Problem]:
+    """Clients read schemas as 2020-12 (SEP-1613). That they are valid is proven when a tool is bound."""
     for tool, place in _every(listing, plugin, "tools"):
         for key, words in (("inputSchema", "input schema"), ("outputSchema", "output schema")):
-            if key in tool:
-                for fault in faults(tool[key], of_arguments=key == "inputSchema"):
-                    yield Problem(
-                        f"its {words} is not right: {fault}", place, "correct the schema, or let the host derive it"
-                    )
+            dialect = tool.get(key, {}).get("$schema", _DIALECT)
+            if str(dialect).rstrip("#") != _DIALECT:
+                yield Problem(f"its {words} is {dialect!r}, not JSON Schema 2020-12", place, "let the host derive it")
 
 
 def _no_read_only(listing: Listing, plugin: str) -> Iterator[Problem]:
@@ -240,58 +235,6 @@ def _texts(path: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _texts(f"{path}[{number}]", inner)
 
 
-# Whether a schema is JSON Schema 2020-12 (SEP-1613) that clients can use as it stands
-
-
-def faults(schema: Mapping[str, Any], *, of_arguments: bool) -> Iterator[str]:
-    """Yield what is wrong with a schema. One of arguments describes an object (spec: Tool.inputSchema)."""
-    dialect = schema.get("$schema", _DIALECT)
-    if not isinstance(dialect, str) or dialect.rstrip("#") != _DIALECT:
-        yield f"$schema says {dialect!r}, not JSON Schema 2020-12"
-    try:
-        # Formats are left out: `regex` would be Python's, and the specification's is ECMA-262.
-        Draft202012Validator.check_schema(schema, format_checker=FormatChecker(formats=()))
-    except SchemaError as error:
-        where = "".join(f"[{part!r}]" for part in error.absolute_path)
-        yield f"{error.message}{f' at {where}' if where else ''}"
-        return
-    if of_arguments and schema.get("type") != "object":
-        yield f"its type is {schema.get('type')!r}, not 'object'"
-    anchors = {value for key, value in _keywords(schema) if key in ("$anchor", "$dynamicAnchor")}
-    for reference in sorted({value for key, value in _keywords(schema) if key in ("$ref", "$dynamicRef")}):
-        if not reference.startswith("#"):
-            yield f"$ref {reference!r} leads out of the schema, where clients do not go"
-        elif reference[1:] not in anchors and not _leads_somewhere(schema, reference[1:]):
-            yield f"$ref {reference!r} leads nowhere"
-
-
-def _keywords(schema: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(schema, Mapping):
-        for key, value in schema.items():
-            if isinstance(value, str):
-                yield key, value
-            elif key not in _DATA:
-                yield from _keywords(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _keywords(value)
-
-
-def _leads_somewhere(schema: Any, pointer: str) -> bool:
-    """Follow a JSON Pointer (RFC 6901)."""
-    if pointer and not pointer.startswith("/"):
-        return False
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(schema, Mapping) and key in schema:
-            schema = schema[key]
-        elif isinstance(schema, list) and key.isdecimal() and int(key) < len(schema):
-            schema = schema[int(key)]
-        else:
-            return False
-    return True
-
-
 _LOOKS: tuple[tuple[Rule, tuple[str, ...], Look], ...] = (
     (rules.NAME_LENGTH, ("tools",), _long_names),
     (rules.NAME_CHARACTERS, ("tools",), _odd_names),
@@ -299,7 +242,7 @@ _LOOKS: tuple[tuple[Rule, tuple[str, ...], Look], ...] = (
     (rules.DESCRIPTION_LENGTH, ("tools",), _long_descriptions),
     (rules.PARAMETERS_DESCRIBED, ("tools", "prompts"), _undescribed_parameters),
     (rules.TEXT_VISIBLE, KINDS, _hidden_text),
-    (rules.SCHEMAS_VALID, ("tools",), _bad_schemas),
+    (rules.SCHEMAS_DIALECT, ("tools",), _other_dialects),
     (rules.HINT_READ_ONLY, ("tools",), _no_read_only),
     (rules.HINT_DESTRUCTIVE, ("tools",), _destructive),
 )

@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from mcp import Client
 from pydantic import BaseModel, ValidationError
 
 from mcp_host._version import __version__
@@ -34,9 +33,7 @@ from mcp_host.plugins.kinds import KINDS
 from mcp_host.plugins.loader import Adopted, Loader
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
-from mcp_host.server.hostserver import HostServer
 
-_ERAS: tuple[Literal["auto", "legacy"], ...] = ("auto", "legacy")
 """Of the two starts, one serves a client of 2026-07-28 and one a client of the handshake versions."""
 
 _GRACE = 1.0
@@ -136,9 +133,9 @@ def _wire(model: BaseModel) -> dict[str, Any]:
 
 def _live(make_host: Callable[[], Host]) -> Life:
     seen = Life()
-    asyncio.run(_once(_empty_host(), "auto", Life()))  # what the SDK opens once and for all is not the plugin's
+    asyncio.run(_once(_empty_host(), Life()))  # what the SDK opens once and for all is not the plugin's
     threads, descriptors = set(threading.enumerate()), open_descriptors()
-    asyncio.run(_in_both_eras(make_host, seen))
+    asyncio.run(_twice(make_host, seen))
     seen.threads = [thread.name for thread in threading.enumerate() if thread not in threads and _stays(thread)]
     seen.descriptors = opened_since(descriptors)
     deadline = time.monotonic() + _GRACE
@@ -159,52 +156,26 @@ def _stays(thread: threading.Thread) -> bool:
     return thread.is_alive()
 
 
-async def _in_both_eras(make_host: Callable[[], Host], seen: Life) -> None:
-    for number, era in enumerate(_ERAS, 1):
+async def _twice(make_host: Callable[[], Host], seen: Life) -> None:
+    for turn in ("first", "second"):
         found = Life()
         host = make_host()
-        await _once(host, era, found)
-        seen.lists += found.lists
-        seen.failures += [f"{'first' if number == 1 else 'second'} time: {failure}" for failure in found.failures]
+        await _once(host, found)
+        seen.failures += [f"{turn} time: {failure}" for failure in found.failures]
         seen.tasks += sorted(task for plugin in host.plugins for task in plugin.left_tasks)
 
 
-async def _once(host: Host, era: Literal["auto", "legacy"], seen: Life) -> None:
-    """Start, list everything, and stop. All that goes wrong is written down."""
+async def _once(host: Host, seen: Life) -> None:
+    """Start and stop. Every failure is added to `seen`."""
     (loaded,) = host.plugins
     warned = len(loaded.record.warnings)
-    server = HostServer(host)
     with _errors_in_the_log(seen.failures):
         async with host.running():
             if loaded.record.problem is not None:
                 seen.failures.append(loaded.record.problem.what)
-            else:
-                await _list(server, era, seen)
     seen.failures += [warning.what for warning in loaded.record.warnings[warned:]]
     # What a plugin raises may quote its settings.
     seen.failures = [host.redactor.redact(failure) for failure in seen.failures]
-    seen.lists = [host.redactor.redact(what) for what in seen.lists]
-
-
-async def _list(server: HostServer, era: Literal["auto", "legacy"], seen: Life) -> None:
-    try:
-        async with Client(server, mode=era) as client:
-            for kind, ask in (
-                ("tools", client.list_tools),
-                ("resources", client.list_resources),
-                ("templates", client.list_resource_templates),
-                ("prompts", client.list_prompts),
-            ):
-                if kind == "prompts" and client.server_capabilities.prompts is None:
-                    continue
-                try:
-                    await ask()
-                except Exception as error:
-                    seen.lists.append(
-                        f"a client of protocol {client.protocol_version} cannot list {kind}: {_text(error)}"
-                    )
-    except Exception as error:
-        seen.lists.append(f"a client of mode {era} cannot connect: {_text(error)}")
 
 
 def _text(error: BaseException) -> str:

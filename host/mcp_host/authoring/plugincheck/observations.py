@@ -71,7 +71,6 @@ class SettingsSeen(BaseModel):
 class Life(BaseModel):
     """What starting and stopping left behind and said. `descriptors` is None where nobody can tell."""
 
-    lists: list[str] = Field(default_factory=list)
     failures: list[str] = Field(default_factory=list)
     tasks: list[str] = Field(default_factory=list)
     threads: list[str] = Field(default_factory=list)

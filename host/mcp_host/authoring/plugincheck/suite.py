@@ -206,7 +206,6 @@ def _judge_life(seen: Life, plugin: str, verdicts: Verdicts) -> None:
         for each in found:
             yield Problem(what.format(each), where, hint)
 
-    verdicts.extend(rules.LISTS, problems(seen.lists, "{}", "give only what JSON can say: text, numbers, lists, dicts"))
     verdicts.extend(
         rules.LIFESPAN,
         problems(seen.failures, "{}", "make everything anew in the lifespan, and end all of it after the yield"),
