@@ -56,7 +56,8 @@ def refuse_bad_schema(what: str, schema: Mapping[str, Any]) -> None:
     Raises:
         HostError: It is not. The text begins with `what`.
     """
-    fault = best_match(_meta_validator(_kind_of(schema)).iter_errors(schema))
+    # The whole check takes several milliseconds, and most schemas are made of a few keywords.
+    fault = None if _is_plain(schema) else best_match(_meta_validator(_kind_of(schema)).iter_errors(schema))
     if fault is not None:
         path = ".".join(str(part) for part in fault.absolute_path)
         raise HostError(f"{what} is not JSON Schema: {path + ': ' if path else ''}{fault.message}")
@@ -67,6 +68,43 @@ def _kind_of(schema: Mapping[str, Any]) -> type[Validator]:
     named = schema.get("$schema")
     known = {"$schema": named} if isinstance(named, str) else {}
     return validator_for(known, default=Draft202012Validator)
+
+
+_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+_TEXTS = frozenset({"$ref", "title", "description", "format"})
+_COUNTS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
+_NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+
+
+def _is_plain(schema: object) -> bool:
+    """Whether it has common keywords only, with values that each draft since 6 takes."""
+    if isinstance(schema, bool):
+        return True
+    return isinstance(schema, dict) and all(_is_plain_keyword(key, value) for key, value in schema.items())
+
+
+def _is_plain_keyword(key: object, value: Any) -> bool:
+    match key:
+        case "type":
+            return isinstance(value, str) and value in _TYPES
+        case "default" | "const":
+            return True
+        case "properties" | "$defs":
+            return isinstance(value, dict) and all(map(_is_plain, value.values()))
+        case "items" | "additionalProperties":
+            return _is_plain(value)
+        case "anyOf" | "oneOf" | "allOf":
+            return isinstance(value, list) and bool(value) and all(map(_is_plain, value))
+        case "required":
+            names = value if isinstance(value, list) else [None]
+            return all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+        case "enum":
+            return isinstance(value, list)
+    if key in _TEXTS:
+        return isinstance(value, str)
+    if key in _COUNTS:
+        return type(value) is int and value >= 0
+    return key in _NUMBERS and type(value) in (int, float)
 
 
 @cache

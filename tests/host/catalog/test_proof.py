@@ -8,11 +8,15 @@ from typing import Annotated, Any
 
 import mcp.types as types
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft7Validator, Draft202012Validator
 from mcp.server.mcpserver import MCPServer
 from mcp_types import methods
 from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
 from mcp_host import Plugin, Prompt, Resource, SchemaTool, Tool
+from mcp_host.catalog import jsonschemas
 from mcp_host.plugins.kinds import KINDS
 from mcp_host.server.host import Host
 from mcp_host.testing import connect, make_host
@@ -271,3 +275,32 @@ def test_references_inside_a_schema_are_fine() -> None:
     assert host.records[0].problem is None
     host = both(SchemaTool("draft", draft_7, handle))
     assert host.records[0].problem is None
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2)
+    | st.sampled_from(["string", "object", "int", "a", "#"])
+    | st.just({})
+    | st.just([]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["type", "properties", "$defs", "items", "additionalProperties", "anyOf", "required", "enum", "default"]
+                + ["const", "$ref", "title", "minLength", "maximum", "pattern", "prefixItems", "not"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["type", "required", "minLength", "maximum", "items", "enum"]), VALUES) | VALUES)
+def test_the_quick_check_of_a_schema_passes_nothing_that_the_whole_check_refuses(schema: Any) -> None:
+    if jsonschemas._is_plain(schema):
+        Draft202012Validator.check_schema(schema)
+        Draft7Validator.check_schema(schema)
