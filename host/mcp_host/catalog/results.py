@@ -220,7 +220,9 @@ class Converter:
         """
         if isinstance(result, types.InputRequiredResult):
             return result
-        result, is_measured = self.capped(self.drained(result), measured)
+        # What was measured is plain, and a plain value holds nothing lazy.
+        drained = self.drained if measured is None else _as_it_is
+        result, is_measured = self.capped(drained(result), measured)
         if isinstance(result, types.CallToolResult):
             # The tool's own: nothing has looked yet whether it is one, and whether JSON can express it.
             types.CallToolResult.model_validate_json(result.model_dump_json(by_alias=True, warnings=False))
@@ -232,7 +234,7 @@ class Converter:
             if not is_measured:
                 self.refuse_larger(content)
             return types.CallToolResult(content=content)
-        structured = output.structured(result, self.drained)
+        structured = output.structured(result, drained)
         if not is_measured or output.runs_code:
             self.refuse_larger(structured)
         shown = structured["result"] if output.wrapped else structured
@@ -302,6 +304,10 @@ Finish = Callable[[Any, Size | None], Any]
 
 _MOST_VALUES = 100
 MOST_COUNTED = 10_000
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 async def _closable(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:

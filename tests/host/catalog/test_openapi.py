@@ -70,7 +70,7 @@ class Pets(BaseHTTPRequestHandler):
     def answer(self) -> None:
         parts = urlsplit(self.path)
         length = int(self.headers.get("Content-Length", 0))
-        body = json.loads(self.rfile.read(length)) if length else None
+        body: dict[str, Any] = json.loads(self.rfile.read(length)) if length else {}
         match (self.command, *parts.path.strip("/").split("/")):
             case ("GET", "pets"):
                 kinds = parse_qs(parts.query).get("kind", ["cat", "dog"])

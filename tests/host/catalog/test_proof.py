@@ -277,7 +277,7 @@ def test_references_inside_a_schema_are_fine() -> None:
     assert host.records[0].problem is None
 
 
-VALUES = st.recursive(
+VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-2, 2)
@@ -288,8 +288,20 @@ VALUES = st.recursive(
         st.lists(inner, max_size=2)
         | st.dictionaries(
             st.sampled_from(
-                ["type", "properties", "$defs", "items", "additionalProperties", "anyOf", "required", "enum", "default"]
-                + ["const", "$ref", "title", "minLength", "maximum", "pattern", "prefixItems", "not"]
+                (
+                    *(
+                        "type",
+                        "properties",
+                        "$defs",
+                        "items",
+                        "additionalProperties",
+                        "anyOf",
+                        "required",
+                        "enum",
+                        "default",
+                    ),
+                    *("const", "$ref", "title", "minLength", "maximum", "pattern", "prefixItems", "not"),
+                )
             ),
             inner,
             max_size=3,
