@@ -252,15 +252,16 @@ class PluginChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class Reloaded:
-    """Another configuration is served from now on, or was refused.
+    """Another catalog is served from now on, or was refused: after a reload, or a plugin's `refresh()`.
 
-    `plugins` are the names of what is served now, in order. `problem` is one line of why the old configuration was
-    kept, None if the new one is served.
+    `plugins` are the names of what is served now, in order. `problem` is one line of why the old catalog was kept, None
+    if the new one is served. `refreshed` is the plugin that asked for it, None for a reload of the configuration.
     """
 
     served: bool
     plugins: tuple[str, ...]
     problem: str | None
+    refreshed: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,10 +171,10 @@ class Host:
         )
         self._reloaded(self.redactor.redact(error.what))
 
-    def _reloaded(self, problem: str | None = None) -> None:
-        """Send the events of a reload that is served, or was refused because of a problem."""
+    def _reloaded(self, problem: str | None = None, refreshed: str | None = None) -> None:
+        """Send the events of a reload or a refresh that is served, or was refused because of a problem."""
         served = tuple(plugin.name for plugin in self.plugins if plugin.alive)
-        self.observers.emit(Reloaded(served=problem is None, plugins=served, problem=problem))
+        self.observers.emit(Reloaded(served=problem is None, plugins=served, problem=problem, refreshed=refreshed))
         self.observers.plugins(self.plugins)
 
     def require(self) -> None:
@@ -348,10 +348,12 @@ class Host:
                     raise
                 what = f"what it contributes now is not served: {error.what}"
                 plugin.warn(what, hint=error.hint, code=ErrorCode.NOT_REFRESHED)
+                self._reloaded(self.redactor.redact(error.what), plugin.name)
                 return False
             self.generations.swap(catalog)
             plugin.take_back(ErrorCode.NOT_REFRESHED)
             plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
+            self._reloaded(refreshed=plugin.name)
         logger.debug("plugin %s contributes %s now", plugin.name, plugin.record.contributed)
         await self._changed(served, catalog)
         return True

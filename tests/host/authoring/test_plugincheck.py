@@ -344,8 +344,8 @@ def test_everything_an_import_does_is_found_at_once_and_put_in_its_place(tmp_pat
     assert "importing it runs the command 'true'" in said["import-starts"]
     assert "importing it starts the process" in said["import-starts"]
     # Its own import is a dependency's doing and the plugin is only warned; what the plugin calls is the plugin's.
-    assert "warning [import-opens] noisy_dependency, which is imported with it, opens" in said["import-opens"]
-    assert "warning [import-changes] noisy_dependency, which is imported with it, sets" in said["import-changes"]
+    assert "warning [import-opens]: noisy_dependency, which is imported with it, opens" in said["import-opens"]
+    assert "warning [import-changes]: noisy_dependency, which is imported with it, sets" in said["import-changes"]
     assert "noisy_dependency.py.lock' for writing\n  where: mcp_plugin_it, line" in said["import-opens"]
 
 
@@ -555,7 +555,7 @@ def test_what_an_adopted_server_leaves_out_is_a_warning() -> None:
     server.middleware.append(server.middleware[0])
     report = contract(server)
     assert [str(finding) for finding in report.warnings] == [
-        "warning [loads] the middleware of the adopted server are not taken over"
+        "warning [loads]: the middleware of the adopted server are not taken over"
     ]
 
 
@@ -667,7 +667,7 @@ def test_a_report_raises_with_every_finding_its_place_and_its_hint() -> None:
         report.raise_for_problems()
     assert str(caught.value).splitlines() == [
         "plugin plugin (an object in memory) breaks the contract",
-        "error [description-present] it has no description",
+        "error [description-present]: it has no description",
         "  where: tool 'other' of plugin plugin",
         "  hint:  write a docstring, or description=...",
     ]

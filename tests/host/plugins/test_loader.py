@@ -398,7 +398,7 @@ def test_a_server_with_middleware_of_its_own_is_adopted_with_a_note(site: Site) 
         (
             "@hookimpl\ndef mcp_tool(plugin): return []",
             "mcp_tool is not a hook (did you mean 'mcp_tools'?)",
-            "hooks: mcp_checks, mcp_completions,",
+            "hooks: mcp_checks, mcp_commands, mcp_completions,",
         ),
         ("def mcp_tool(plugin): return []", "mcp_tool is not a hook (did you mean 'mcp_tools'?)", "hooks: "),
         ("@hookimpl\ndef tools(): return []", "tools is not a hook (did you mean 'mcp_tools'?)", "hooks: "),

@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 from mcp.types import TextContent
 
-from mcp_host import Context, Plugin, PluginContext, Resource, SchemaTool, Tool, hookimpl
+from mcp_host import Context, Event, Plugin, PluginContext, Reloaded, Resource, SchemaTool, Tool, hookimpl
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.served import Parts
 from mcp_host.server.host import Host
@@ -269,6 +269,21 @@ async def test_200_refreshes_under_calls_lose_none_and_leave_nothing_behind() ->
         assert open_files() == files
         assert alive(Catalog) <= catalogs
         assert alive(Parts) <= parts
+
+
+async def test_observers_see_a_refresh_that_is_served_and_one_that_is_not() -> None:
+    devices, watcher = Devices("lamp"), Plugin()
+    events: list[Event] = []
+    watcher.observer(events.append)
+    host, _ = serving(devices, other=other(), watcher=watcher)
+    async with host.running():
+        assert await devices.refresh()
+        devices.devices = ["taken"]
+        assert not await devices.refresh()
+    served, refused = (event for event in events if isinstance(event, Reloaded))
+    assert served == Reloaded(served=True, plugins=("devices", "other", "watcher"), problem=None, refreshed="devices")
+    assert (refused.served, refused.refreshed) == (False, "devices")
+    assert "taken" in (refused.problem or "")
 
 
 async def test_a_context_without_a_host_refreshes_nothing() -> None:

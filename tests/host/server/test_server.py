@@ -152,6 +152,7 @@ async def test_a_failed_plugin_is_in_the_instructions_and_the_plugins_resource(m
             "what": f"it failed after imported (error {error_id}; the server's log has the details)",
             "where": "plugins.bad",
             "hint": "mcp-host check   (where the server runs: it shows why)",
+            "code": "other",
         }
 
 
