@@ -1,4 +1,4 @@
-"""What a plugin asks the client, and through it a person: the forms, the waiting, and answers that do not fit."""
+"""Elicitation: how a plugin asks the client, and through it a person, and which answers are errors."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ResultT = TypeVar("ResultT", bound=BaseModel)
 
 
 class AnswerError(ToolError, ValueError):
-    """The client was asked and its answer cannot be used. This is not a failure of the plugin.
+    """The client's answer cannot be used. This is not a failure of the plugin.
 
-    The text is for the caller: it names what does not fit and repeats no value. It is a `ValueError` because the SDK
-    raises one for such an answer, which a plugin may already catch.
+    The text is for the caller: it names what does not fit and repeats no value. The class is a `ValueError` because
+    the SDK raises one for such an answer, and a plugin may already catch it.
     """
 
 
 class ErrorAnswerError(AnswerError, MCPError):
-    """The client answered with an error. It is also the `MCPError` that the SDK raises for it."""
+    """The client answered with an error. The class is also an `MCPError`, because the SDK raises that one."""
 
     def __init__(self, method: str, error: ErrorData) -> None:
         MCPError.__init__(self, error.code, error.message, error.data)
@@ -39,7 +39,7 @@ class ErrorAnswerError(AnswerError, MCPError):
 
 
 def answer_error_in(error: BaseException | None) -> AnswerError | None:
-    """Return the client's answer that an exception was raised because of, alone or in a group, if there is one."""
+    """Return the `AnswerError` that is this exception or its cause, also inside a group, or None."""
     seen: set[int] = set()
     left = [error]
     while left:
@@ -54,7 +54,7 @@ def answer_error_in(error: BaseException | None) -> AnswerError | None:
 
 
 class Exit(Protocol):
-    """What the messages of a call to its client pass: it masks the secrets in their texts."""
+    """Masks the secrets in the messages that a call sends to its client."""
 
     def text(self, text: str) -> str: ...
 
@@ -64,16 +64,16 @@ class Exit(Protocol):
 
 
 class AskingSession(ServerSession):
-    """The session of one call. Everything that a plugin asks the client goes through its `send_request`.
+    """The session of one call. Each request of a plugin to the client goes through `send_request`.
 
-    `asking` is entered while the client is asked, and the texts of whatever is sent pass `outgoing`. The session of a
-    nested call sends through that of its caller, so that it stops the time of both.
+    `asking` is entered while a request waits for its answer. All texts that are sent pass `outgoing`. The session of a
+    nested call sends through its caller's session, so that the deadlines of both calls are paused.
     """
 
     def __init__(
         self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]], outgoing: Exit
     ) -> None:
-        # The SDK's own constructor would work the levels of log messages out again, on each call.
+        # The SDK's constructor would compute the allowed log levels again for each call.
         self.__dict__.update(session.__dict__)
         self._inner = session
         self._asking = asking
@@ -90,8 +90,8 @@ class AskingSession(ServerSession):
         """Ask the client; see the SDK's `ServerSession.send_request`.
 
         Raises:
-            AnswerError: The client answered with an error or with what the protocol does not allow, or has left.
-            NoBackChannelError: The connection has no way to ask the client.
+            AnswerError: The client answered with an error, broke the protocol, or disconnected.
+            NoBackChannelError: The connection cannot carry requests to the client.
         """
         request = self._outgoing.request(request)
         try:
@@ -119,17 +119,17 @@ class AskingSession(ServerSession):
         """Ask for a form, and check the answer against its schema; see the SDK's `ServerSession.elicit_form`.
 
         Raises:
-            AnswerError: The answer does not fit the schema, and as `send_request` does.
-            jsonschema.SchemaError: The schema is not one.
+            AnswerError: The answer does not fit the schema, or one of the reasons of `send_request`.
+            jsonschema.SchemaError: The schema is not valid.
         """
-        from jsonschema.validators import validator_for  # not before it is used
+        from jsonschema.validators import validator_for  # imported only when it is used
 
         kind = validator_for(requested_schema)
         kind.check_schema(requested_schema)
         result = await super().elicit_form(message, requested_schema, related_request_id)
         if result.action == "accept":
             validator = kind(requested_schema, format_checker=kind.FORMAT_CHECKER)
-            # One problem for each field that is missing, and each names all of them.
+            # The library reports a problem for each missing field, but `_unfit_part` names all of them each time.
             problems = dict.fromkeys(map(_unfit_part, validator.iter_errors(content_of(result))))
             if problems:
                 raise AnswerError(f"{_DOES_NOT_FIT}: {'; '.join(problems)}"[:LONGEST_TEXT])
@@ -137,10 +137,10 @@ class AskingSession(ServerSession):
 
 
 class Form:
-    """A model as the form that the client is shown, in the shape that the protocol allows.
+    """A model whose schema has the shape that the protocol allows for a form.
 
-    pydantic writes an enum as a reference to its definition, and a text that is the only choice as a constant. The
-    protocol has neither, but it has lists of choices. It stands where the SDK takes a model.
+    pydantic writes an enum as a reference to its definition, and a single choice as a constant. The protocol allows
+    neither, only lists of choices. A `Form` has the methods of a model that the SDK calls.
     """
 
     def __init__(self, model: type[BaseModel]) -> None:
@@ -171,10 +171,10 @@ class Form:
 
 
 def content_of(result: ElicitResult) -> dict[str, Any]:
-    """Return what an accepted form holds.
+    """Return the content of an accepted form.
 
     Raises:
-        AnswerError: It holds nothing.
+        AnswerError: There is no content.
     """
     if result.content is None:
         raise AnswerError("The client accepted the form but sent no content")
@@ -189,7 +189,7 @@ def _unfit(what: str, error: ValidationError) -> AnswerError:
 
 
 def _unfit_part(problem: Any) -> str:
-    """Name the field and the rule. The library's own message repeats the value."""
+    """Return the field and the rule. The library's own message would repeat the value."""
     if problem.validator == "required":
         missing = [name for name in problem.validator_value if name not in problem.instance]
         return "; ".join(f"{name}: Field required" for name in missing)

@@ -39,7 +39,7 @@ SettingsT = TypeVar("SettingsT", default=Any)
 StateT = TypeVar("StateT", default=Any)
 
 LOG_LEVEL_KEY = "mcp_host.log_level"
-"""Where a handshake-era connection keeps what its client asked for with `logging/setLevel`."""
+"""The key of a connection's state that holds the level its client set with `logging/setLevel` (handshake era)."""
 
 LOG_LEVELS: tuple[LoggingLevel, ...] = (
     "debug",
@@ -51,7 +51,7 @@ LOG_LEVELS: tuple[LoggingLevel, ...] = (
     "alert",
     "emergency",
 )
-"""Least severe first (RFC 5424)."""
+"""The log levels, the least severe first (RFC 5424)."""
 
 _NO_ELICITATION = "the client cannot be asked: it did not declare the elicitation capability"
 _NO_BACK_CHANNEL = (
@@ -61,11 +61,11 @@ _NO_BACK_CHANNEL = (
 
 
 class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
-    """What a tool, resource, prompt or completer gets when it declares a parameter annotated with it.
+    """The request's context. A tool, resource, prompt or completer gets it for a parameter with this annotation.
 
-    `Context[Settings]` types `.settings`, `Context[Settings, State]` also `.state`, which is what the
-    plugin's lifespan yielded (`None` without one) and the same object as
-    `.request_context.lifespan_context`. Everything of the SDK's context is there too.
+    `Context[Settings]` gives `.settings` its type. `Context[Settings, State]` also gives `.state` its type. The state
+    is what the plugin's lifespan yielded (`None` without a lifespan), the same object as
+    `.request_context.lifespan_context`. All methods of the SDK's context are there, too.
     """
 
     _plugin: PluginContext[Any] | None = PrivateAttr(default=None)
@@ -85,11 +85,11 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         asking: Callable[[], AbstractContextManager[None]] | None = None,
         outgoing: Exit | None = None,
     ) -> Context[Any, Any]:
-        """The context of `parent`'s request as `plugin` may see it.
+        """Return the context of `parent`'s request for `plugin`.
 
-        `catalog` is the generation the request is served from; what it reads in turn comes from the same one.
-        `on_progress` is called each time the call reports progress, and `asking` is entered while it asks the client.
-        What it sends to the client passes `outgoing`. Without these two, it sends as `parent` does.
+        `catalog` is the generation that serves the request and every resource that the request reads. `on_progress` is
+        called each time the call reports progress. `asking` is entered while the call asks the client. All messages to
+        the client pass `outgoing`. Without `asking` and `outgoing`, the context uses the session of `parent`.
         """
         request = parent._request_context
         if request is not None:
@@ -98,8 +98,8 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
                 session = AskingSession(session, asking, outgoing)
             request = replace(request, lifespan_context=state, session=session)
         context = cls.__new__(cls)
-        # As pydantic's `__copy__` does it, but into this class. Its constructor would take five times as long, on each
-        # call, to set what is private one by one.
+        # Like pydantic's `__copy__`, but into this class. The constructor sets the private attributes one by one,
+        # which takes five times as long, on each call.
         object.__setattr__(context, "__dict__", {})
         object.__setattr__(context, "__pydantic_fields_set__", set())
         object.__setattr__(context, "__pydantic_extra__", None)
@@ -109,7 +109,7 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         return cast("Context[Any, Any]", context)
 
     def _nested_invocation(self) -> Context[SettingsT, StateT]:
-        # The SDK's own forgets what is not its: the nested read would be served from another generation.
+        # The SDK's method does not copy the catalog, so another generation could serve the nested read.
         nested = Context.scoped(
             super()._nested_invocation(), self.plugin, self._state, self._catalog, on_progress=self._on_progress
         )
@@ -117,7 +117,7 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
 
     @property
     def catalog(self) -> object:
-        """The host's own: the generation this request is served from."""
+        """The generation that serves this request. For the host's own use."""
         return self._catalog
 
     @property
@@ -144,9 +144,9 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         return token.client_id if token else None
 
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell the client how far the call is, if it asked to be told; see the SDK's `Context.report_progress`.
+        """Report progress to the client if it asked for reports; see the SDK's `Context.report_progress`.
 
-        With `progress_extends` in the limits of the TOML, it also gives the call its whole time again.
+        With `progress_extends` in the limits of the TOML, each report also starts the call's deadline again.
         """
         if self._on_progress is not None:
             self._on_progress()
@@ -155,8 +155,8 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
     async def log(self, level: LoggingLevel, data: Any, *, logger_name: str | None = None) -> None:
         """Send a log message to the client, if it asked for this level.
 
-        Clients of the handshake versions ask with `logging/setLevel` (all levels until then), those of
-        2026-07-28 with each request (none unless asked). `data` is anything JSON can say.
+        Clients of the handshake versions ask with `logging/setLevel`, and get all levels until they do. Clients of
+        2026-07-28 ask with each request, and get no message unless they ask. `data` is any JSON value.
         """
         session = self.request_context.session
         wanted = session._connection.state.get(LOG_LEVEL_KEY)
@@ -186,21 +186,20 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         await self.log("error", data, logger_name=logger_name)
 
     async def elicit(self, message: str, schema: type[ElicitSchemaModelT]) -> ElicitationResult[ElicitSchemaModelT]:
-        """Ask the user for a form's worth of data; see the SDK's `Context.elicit`.
+        """Ask the user to fill in a form; see the SDK's `Context.elicit`.
 
         The time until the answer does not count towards the call's deadline.
 
         Raises:
-            ToolError: The client did not declare elicitation (it would never answer), speaks a
-                protocol version without server-to-client requests, or gave an answer that does not fit. The
-                last is a `ValueError`, too.
-            TypeError: The protocol has no field for one of the schema's.
+            ToolError: The client did not declare elicitation (it would never answer), uses a protocol version without
+                server-to-client requests, or its answer does not fit. For such an answer it is a `ValueError`, too.
+            TypeError: The schema has a field of a type that the protocol does not allow.
         """
         self._require_elicitation()
         form = Form.of(schema)
         requested = render_elicitation_schema(cast("type[ElicitSchemaModelT]", form))
         try:
-            # Not through `elicit_form`: the model decides what fits, which may take more than its schema says.
+            # Not through `elicit_form`: the model validates the answer, and it may accept more than its schema.
             result = await self.session.send_request(
                 ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=requested)),
                 ElicitResult,
@@ -213,7 +212,7 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         return DeclinedElicitation() if result.action == "decline" else CancelledElicitation()
 
     async def elicit_url(self, message: str, url: str, elicitation_id: str) -> UrlElicitationResult:
-        """Send the user to a URL; raises as `elicit` does."""
+        """Ask the user to open a URL. It raises the same errors as `elicit`."""
         self._require_elicitation()
         try:
             return await super().elicit_url(message, url, elicitation_id)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ErrorCode(StrEnum):
-    """The kinds of errors that code may decide by. The texts of an error are for people only."""
+    """The codes by which programs tell errors apart. The texts of an error are for people only."""
 
     OTHER = "other"
     USAGE = "usage"
@@ -36,7 +36,7 @@ class ErrorCode(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """What an error holds and a record keeps: what happened, where, a hint, and a code for programs.
+    """The content of an error: what happened, where, a hint, and a code for programs. Records keep it.
 
     `what` is one sentence. `where` names the file and key, or the plugin and distribution. `hint` is the command to
     run or the TOML line to write. `where` and `hint` may be empty. `code` is an `ErrorCode`, or a word of the author's.
@@ -48,7 +48,7 @@ class Problem:
     code: str = ErrorCode.OTHER
 
     def __post_init__(self) -> None:
-        # A plugin may raise an error with values of any type. What is kept is plain text, which nothing can break.
+        # A plugin may raise an error with values of any type. Only plain text is kept, which is always safe to show.
         for name, value in vars(self).items():
             object.__setattr__(self, name, str_of(value))
 
@@ -56,7 +56,7 @@ class Problem:
         return self.text()
 
     def text(self, label: str = "", *, one_line: bool = False) -> str:
-        """Return the one form of every problem: what, where and hint, on lines of their own or on one."""
+        """Return the problem in the form that is used everywhere: what, where and hint, on three lines or on one."""
         parts = [f"{label}: {self.what}" if label else self.what]
         parts += [f"where: {self.where}"] if self.where else []
         parts += [f"hint: {self.hint}" if one_line else f"hint:  {self.hint}"] if self.hint else []
@@ -74,7 +74,7 @@ class HostError(Exception):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All that is wrong: the one problem, unless the error is of a kind that holds more."""
+        """Everything that is wrong: this problem alone, unless a subclass holds more."""
         return (self.problem,)
 
     @property
@@ -98,15 +98,15 @@ class HostError(Exception):
 
 
 class ConfigError(HostError):
-    """`mcp-host.toml`, an `MCP_*` variable or a flag does not say something the host can use."""
+    """`mcp-host.toml`, an `MCP_*` variable or a flag is not valid."""
 
     default_code = ErrorCode.INVALID_CONFIG
 
 
 class InvalidConfigError(ConfigError):
-    """Everything that is wrong with the configuration, at once, in the order of the models.
+    """Everything that is wrong with the configuration, in the order of the models.
 
-    `problem` is the first one, and its `what` has the number of the others.
+    `problem` is the first one, and its `what` ends with the number of the others.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -123,7 +123,7 @@ class InvalidConfigError(ConfigError):
 
 
 class BadArgumentsError(Exception):
-    """The caller's arguments do not fit; the text names the fields and echoes no value."""
+    """The caller's arguments do not fit. The text names the fields and repeats no value."""
 
     def __init__(self, text: str, reason: EndReason = "bad-arguments") -> None:
         super().__init__(text)
@@ -131,7 +131,7 @@ class BadArgumentsError(Exception):
 
 
 class RefusedError(Exception):
-    """The host, not the plugin, ended a call or did not begin it; the text is for the caller."""
+    """The host ended a call or did not start it. The plugin did not fail. The text is for the caller."""
 
     def __init__(self, text: str, reason: EndReason) -> None:
         super().__init__(text)
@@ -139,7 +139,7 @@ class RefusedError(Exception):
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most like this one, or None when none is."""
+    """Return the known word that is most similar to this one, or None if no word is similar."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
@@ -150,46 +150,46 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return the text with every half of a surrogate pair, which UTF-8 cannot say, as U+FFFD."""
+    """Return the text with U+FFFD for each half of a surrogate pair, which UTF-8 cannot encode."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 LONGEST_TEXT = 500
-"""Characters of somebody else's text that an error repeats."""
+"""The most characters of a foreign text (a plugin's, a client's) that an error repeats."""
 
 LONGEST_PROBLEM = 1_000
-"""Characters of the text of a problem."""
+"""The most characters of a problem's text."""
 
 
 def str_of(value: object) -> str:
     """Return the text of an exception or another value, even if its `__str__` raises or returns no text."""
     try:
-        # The methods of a subclass of `str` are somebody else's, too: nothing but plain text is returned.
+        # A subclass of `str` may have its own methods. Only plain text is returned.
         return str.__str__(value if isinstance(value, str) else str(value))
     except BaseException:
         return "(its text cannot be shown)"
 
 
 def text_of(error: BaseException) -> str:
-    """Return `Type: first line of the text`, for any exception, even one whose `__str__` raises.
+    """Return `Type: first line of the text`, for any exception, even if its `__str__` raises.
 
-    It is not cut, so that a secret in it can still be found and masked as a whole.
+    The text is not cut, so that a secret in it can still be found and masked as a whole.
     """
     lines = str_of(error).strip().splitlines() or ["(no text)"]
     return f"{type(error).__name__}: {lines[0]}"
 
 
 def shortened(text: str) -> str:
-    """Return the text of a problem, which may hold somebody else's, cut where it is long."""
+    """Return the text of a problem, cut if it is longer than `LONGEST_PROBLEM`. It may contain a foreign text."""
     return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]} ..."
 
 
 def describe_validation(error: ValidationError) -> str:
-    """Say which fields do not fit and why, without the values given and without addresses of the library's site."""
+    """Return which fields do not fit and why, without the values and without links to pydantic's website."""
     lines = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(str(part) for part in detail["loc"]) or "arguments"
-        # The messages of tagged unions are the ones that quote the input.
+        # Only the messages of tagged unions quote the input.
         message = "the tag fits no variant" if detail["type"] == "union_tag_invalid" else detail["msg"]
         lines.append(f"{field}: {message}")
     return "; ".join(lines)

@@ -122,4 +122,4 @@ async def test_changes_that_a_plugin_makes_while_it_loads_and_starts_are_undone(
     assert "printed by a neighbour" in process.err
     assert "a plugin tried to end the process with SystemExit" in process.err
     assert "a task started by lifespan of plugin careless raised SystemExit, which is contained" in process.err
-    assert "plugin careless left a task behind, which is cancelled: staying" in process.err
+    assert "plugin careless did not end a task, which is cancelled: staying" in process.err

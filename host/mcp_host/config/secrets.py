@@ -1,4 +1,4 @@
-"""Secrets in a plugin's settings: read from the environment or a file, and kept out of everything that is shown."""
+"""Secrets in a plugin's settings: reads them from the environment or a file, and masks them in texts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MASK: Final = "***"
 
 @dataclass(frozen=True)
 class ResolvedSettings:
-    """Settings whose references are replaced by their texts, ready for a model, and the set of texts to mask.
+    """Settings with each reference replaced by its text, ready for a model, and the set of texts to mask.
 
-    The texts are plain `str`, because that is what validation takes for a field of any type: `SecretStr`, `str` or
-    `int`. They are left out of the representation.
+    The texts are plain `str`, because validation accepts a `str` for a field of each type: `SecretStr`, `str` or
+    `int`. `repr` does not show them.
     """
 
     values: dict[str, Any] = field(repr=False)
@@ -43,13 +43,14 @@ def resolve_secrets(
     where: Callable[[Keys], str] = dotted,
     is_secret: Callable[[Keys], bool] = path_looks_secret,
 ) -> ResolvedSettings:
-    """Return the settings with every reference, at any depth, replaced by the secret it names.
+    """Return the settings with each reference, at any depth, replaced by the secret it names.
 
-    `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, less
-    one newline at its end. `where` says where a key path stands, for the errors. `is_secret` says whether the value at
-    a key path is a secret even if it is short: a reference may also name an ordinary value, such as a region.
+    `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, without
+    the newline at its end. `where` returns the place of a key path, for the errors. `is_secret` returns whether the
+    value at a key path is masked even if it is short: a reference may also name an ordinary value, such as a region.
 
-    Raises `InvalidConfigError` naming each variable that is unset or empty and each file that is unreadable or empty.
+    Raises `InvalidConfigError`, which names each variable that is unset or empty and each file that is unreadable or
+    empty.
     """
     secrets: set[str] = set()
     problems: list[Problem] = []
@@ -92,7 +93,7 @@ def _file(name: str, base_dir: Path) -> str:
     except UnicodeDecodeError:
         raise ConfigError(f"the secret file {name!r} is not UTF-8 text", hint=hint) from None
     except (OSError, ValueError, RuntimeError) as error:
-        # ValueError is a path with a NUL in it, RuntimeError a `~` without a home.
+        # ValueError: the path contains a NUL. RuntimeError: the path starts with `~` and there is no home directory.
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a usable path"
         raise ConfigError(f"the secret file {name!r} cannot be read: {reason}", hint=hint) from None
     if not (secret := re.sub(r"\r?\n\Z", "", secret)):
@@ -103,7 +104,7 @@ def _file(name: str, base_dir: Path) -> str:
 class Redactor:
     """Replaces every occurrence of known secrets by `***`, also where they are JSON-escaped or URL-quoted.
 
-    What is given counts as a secret; texts that are too short even for one (`is_worth_masking`) are ignored.
+    Each given text is a secret. Texts that are too short (`is_worth_masking`) are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -112,7 +113,7 @@ class Redactor:
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
-        """Redact these from now on, too."""
+        """Redact these secrets, too."""
         added = {
             form for secret in secrets if is_worth_masking(secret, is_secret=True) for form in _written_forms(secret)
         }
@@ -131,11 +132,11 @@ class Redactor:
 
 
 def _written_forms(secret: str) -> set[str]:
-    # A text out of the environment may hold bytes that are not UTF-8, as surrogates.
+    # A text from the environment may contain bytes that are not UTF-8. They are surrogates in a `str`.
     quoted = [write(secret, safe=safe, errors="replace") for write in (quote, quote_plus) for safe in ("", "/")]
     lowered = [re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), text) for text in quoted]
     escaped = [json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
-    # Of a text of several lines, such as a private key, a message may hold one.
+    # A message may contain one line of a secret that has several, such as a private key.
     lines = [line for line in secret.splitlines() if is_worth_masking(line, is_secret=False)]
     return {secret, repr(secret)[1:-1], *escaped, *quoted, *lowered, *lines}
 
@@ -151,12 +152,12 @@ def validate_settings(
 ) -> tuple[BaseModel | None, frozenset[str]]:
     """Return a plugin's settings as its model, and the texts in them to mask.
 
-    Secrets are read first, as `resolve_secrets` does; those written in the file itself are known by their type,
-    `SecretStr`, `SecretBytes` or `Secret`. A plugin without a model takes no settings, and gets None.
-    `source` says where the settings are: a `HostConfig` also knows their lines and variables. `environ` is the
-    process's environment unless given.
+    `resolve_secrets` reads the references first. A secret that is written in the file itself is recognized by its
+    type: `SecretStr`, `SecretBytes` or `Secret`. A plugin without a model takes no settings and gets None. `source` is
+    the place of the settings: a `HostConfig` also knows their lines and variables. The default of `environ` is the
+    process's environment.
 
-    Raises `InvalidConfigError` with every problem found; no text in it holds a value.
+    Raises `InvalidConfigError` with every problem that was found. No text in it contains a value.
     """
     above: Keys = ("plugins", plugin, "settings")
 
@@ -182,15 +183,15 @@ def validate_settings(
         explainer = Explainer(resolved.values, model, where, above, resolved.secrets)
         problems = explainer.problems(error)
     except Exception as error:
-        # A plugin's validator may raise anything; its text is not shown, because it may hold a secret.
+        # A plugin's validator may raise any exception. Its text is not shown, because it may contain a secret.
         what = f"the settings model of plugin {plugin!r} raised {type(error).__name__}"
         problems = [Problem(what, where=where(above))]
-    # Raised out here, so that the error does not carry the one that quotes the values.
+    # Raised outside the `except` block, so that the error's context is not the error that quotes the values.
     raise InvalidConfigError(problems)
 
 
 def _secret_texts(value: object) -> frozenset[str]:
-    """Return the text of every value of a secret type below a validated value."""
+    """Return the texts of all values of a secret type inside a validated value."""
     if isinstance(value, SecretStr | SecretBytes | Secret):
         secret = value.get_secret_value()
         return frozenset({secret.decode(errors="replace") if isinstance(secret, bytes) else str(secret)})

@@ -1,4 +1,4 @@
-"""Knows which plugin's code a task runs, keeps a task's exit from ending the loop, and ends calls that will not end."""
+"""Runs plugins' calls in tasks: records whose code a task runs, contains its exit, and ends it at its deadline."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 STOP_GRACE = 2.0
-"""Seconds a cancelled call gets to clean up in before it is left to itself."""
+"""Seconds that a cancelled call has to clean up. After that, the host waits no longer for it."""
 
 _TURNS = 50
-"""Turns of the loop that tasks which are about to end get to do so in."""
+"""Turns of the loop in which tasks that are about to end may end before they are cancelled."""
 
 _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
 
 
 @dataclass(eq=False)
 class Work:
-    """One piece of a plugin's work. `plugin` is whose code it is in: the owner's, or a middleware's on the way there.
+    """One piece of a plugin's work. `plugin` is the plugin whose code runs: the owner, or a middleware before it.
 
-    `deadline` is in the loop's time; None means no limit. While the client is asked, it is the time by which the client
-    has to answer, and the work's own time stands still. `on_deadline` is called when that makes it earlier or later.
+    `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the
+    time by which the client must answer, and the work's own time is paused. `on_deadline` is called when this changes
+    the deadline.
     """
 
     plugin: LoadedPlugin
@@ -46,11 +47,11 @@ class Work:
 
     @property
     def is_asking(self) -> bool:
-        """Whether the client is asked something just now."""
+        """Whether a question to the client is open."""
         return self._questions > 0
 
     def extend(self, seconds: float) -> None:
-        """Let it go on for this long from now, or from the client's answer."""
+        """Set the deadline to this many seconds from now, or from the client's answer if a question is open."""
         if self.is_asking:
             self._left = seconds
         else:
@@ -58,7 +59,7 @@ class Work:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Let the block ask the client. Questions at the same time share the time to answer of the first one."""
+        """Pause the deadline while the block asks the client. Parallel questions share the first one's time limit."""
         loop = asyncio.get_running_loop()
         if not self.is_asking:
             self._left = None if self.deadline is None else self.deadline - loop.time()
@@ -81,14 +82,14 @@ class Work:
 
 
 class PluginExitError(RuntimeError):
-    """A task of a plugin's own raised `SystemExit` or `KeyboardInterrupt`, which would have ended the process."""
+    """A task that a plugin started raised `SystemExit` or `KeyboardInterrupt`, which would have ended the process."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[_T]):
-    """What a call came to. An exception is a value here: some kinds end the loop when a task raises them.
+    """How a call ended. An exception is a value here, because some exceptions end the loop when a task raises them.
 
-    A call that `timed_out` while it waited for the client's answer is `unanswered`, too.
+    If a call timed out while it waited for the client's answer, both `timed_out` and `unanswered` are true.
     """
 
     value: _T | None = None
@@ -103,7 +104,7 @@ class Outcome(Generic[_T]):
 
 
 class Tasks:
-    """The task factory of a loop that runs plugins: it marks what they start, and contains how it ends."""
+    """The task factory of a loop that runs plugins: it records whose task each one is, and contains its exit."""
 
     def __init__(self, inner: Any = None) -> None:
         self.inner = inner
@@ -125,7 +126,7 @@ class Tasks:
     @classmethod
     @contextmanager
     def installed(cls) -> Iterator[Tasks]:
-        """Have the running loop make its tasks through this for the block; hosts in one loop share it."""
+        """Install the factory in the running loop for the block. Several hosts in one loop share it."""
         loop = asyncio.get_running_loop()
         before = loop.get_task_factory()
         tasks = before if isinstance(before, Tasks) else cls(before)
@@ -140,13 +141,13 @@ class Tasks:
                 loop.set_task_factory(tasks.inner)
 
     async def cancel_left(self, plugin: LoadedPlugin) -> None:
-        """Cancel what a plugin's code started and did not end, after the plugin has stopped, and note it there."""
+        """Cancel the tasks of a stopped plugin that still run, and add their names to `plugin.left_tasks`."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         left = [task for task, work in list(self.work.items()) if work.plugin is plugin and not task.done()]
         for task in left:
             plugin.left_tasks.append(f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '')})")
-            logger.warning("plugin %s left a task behind, which is cancelled: %s", plugin.name, plugin.left_tasks[-1])
+            logger.warning("plugin %s did not end a task, which is cancelled: %s", plugin.name, plugin.left_tasks[-1])
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=STOP_GRACE)
@@ -162,7 +163,7 @@ async def _contained(coro: Coroutine[Any, Any, _T], work: Work) -> _T:
 
 @contextmanager
 def owned(work: Work) -> Iterator[None]:
-    """Mark what the block starts as the plugin's."""
+    """Record the tasks that the block starts as the plugin's."""
     token = _current.set(work)
     try:
         yield
@@ -191,20 +192,20 @@ def running(work: Work) -> Iterator[None]:
 
 
 async def run_apart(doing: Awaitable[_T], work: Work) -> Outcome[_T]:
-    """Run one call in a task of its own until it ends or its deadline passes, and come back either way.
+    """Run one call in its own task, and return its outcome when it ends or its deadline passes.
 
-    A call that is cancelled, by its deadline or by the caller's leaving, has `STOP_GRACE` seconds to clean up in;
-    after that it is left behind and counted. `work.deadline` may move while it runs.
+    A call is cancelled when its deadline passes or its caller is cancelled. It then has `STOP_GRACE` seconds to clean
+    up. After that it is abandoned and counted. `work.deadline` may change while the call runs.
     """
     loop = asyncio.get_running_loop()
-    # The task says itself how it went: its caller is told one turn of the loop earlier than by its end.
-    coming: asyncio.Future[Outcome[_T]] = loop.create_future()
+    # The task sets the future itself: the caller gets the outcome one turn of the loop before the task has ended.
+    future: asyncio.Future[Outcome[_T]] = loop.create_future()
     with owned(work):
-        task = loop.create_task(_tell(doing, coming), name=str(work))
-    task.add_done_callback(partial(_tell_of_end, coming))
-    deadline = _Deadline(loop, work, coming)
+        task = loop.create_task(_set_outcome(doing, future), name=str(work))
+    task.add_done_callback(partial(_set_cancelled, future))
+    deadline = _Deadline(loop, work, future)
     try:
-        outcome = await coming
+        outcome = await future
     except asyncio.CancelledError:
         with anyio.CancelScope(shield=True):
             await _stop(task, work)
@@ -217,12 +218,12 @@ async def run_apart(doing: Awaitable[_T], work: Work) -> Outcome[_T]:
 
 
 class _Deadline:
-    """Tells who waits for a call that its time is over."""
+    """Sets the outcome of a call to `timed_out` when its deadline passes."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work, coming: asyncio.Future[Outcome[Any]]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work, future: asyncio.Future[Outcome[Any]]) -> None:
         self._loop = loop
         self._work = work
-        self._coming = coming
+        self._outcome = future
         self._timer: asyncio.TimerHandle | None = None
         work.on_deadline = self._arm
         self._arm()
@@ -239,10 +240,10 @@ class _Deadline:
     def _passed(self) -> None:
         deadline = self._work.deadline
         if deadline is None or self._loop.time() < deadline:
-            # It was moved meanwhile.
+            # The deadline was moved after the timer had started.
             self._arm()
-        elif not self._coming.done():
-            self._coming.set_result(Outcome(timed_out=True, unanswered=self._work.is_asking))
+        elif not self._outcome.done():
+            self._outcome.set_result(Outcome(timed_out=True, unanswered=self._work.is_asking))
 
     def cancel(self) -> None:
         self._work.on_deadline = None
@@ -253,20 +254,20 @@ async def _stop(task: asyncio.Task[Any], work: Work) -> None:
     task.cancel()
     await asyncio.wait([task], timeout=STOP_GRACE)
     if not task.done():
-        logger.error("%s goes on although it was cancelled; it is left behind", work)
+        logger.error("%s still runs although it was cancelled; it is abandoned", work)
         work.plugin.bulkhead.abandon(task)
 
 
-async def _tell(doing: Awaitable[_T], coming: asyncio.Future[Outcome[_T]]) -> None:
+async def _set_outcome(doing: Awaitable[_T], future: asyncio.Future[Outcome[_T]]) -> None:
     try:
         outcome = Outcome(await doing)
     except BaseException as error:
         outcome = Outcome(error=error)
-    if not coming.done():
-        coming.set_result(outcome)
+    if not future.done():
+        future.set_result(outcome)
 
 
-def _tell_of_end(coming: asyncio.Future[Outcome[Any]], task: asyncio.Task[None]) -> None:
-    """Say so of a task that was cancelled before its first step."""
-    if not coming.done():
-        coming.set_result(Outcome(error=asyncio.CancelledError(f"{task.get_name()} was cancelled")))
+def _set_cancelled(future: asyncio.Future[Outcome[Any]], task: asyncio.Task[None]) -> None:
+    """Set the outcome of a task that was cancelled before its first step."""
+    if not future.done():
+        future.set_result(Outcome(error=asyncio.CancelledError(f"{task.get_name()} was cancelled")))

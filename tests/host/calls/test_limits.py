@@ -213,7 +213,7 @@ async def test_a_coroutine_that_refuses_its_cancellation_is_left_behind_and_its_
         with anyio.fail_after(30):
             while (health := host.records[0].health) and health.abandoned:
                 await anyio.lowlevel.checkpoint()
-    assert "tool stubborn of plugin plugin goes on although it was cancelled; it is left behind" in caplog.text
+    assert "tool stubborn of plugin plugin still runs although it was cancelled; it is abandoned" in caplog.text
 
 
 # Deadlines

@@ -358,7 +358,7 @@ async def test_old_keys_are_used_for_a_limited_time_during_an_outage(
     own_issuer.status = 503
     clock.now += KEPT - 1
     assert await keys.find("ec", "ES256") is not None
-    assert "answered 503; those from before are still used" in caplog.text
+    assert "answered 503; the old ones are still used" in caplog.text
     clock.now += 2
     with pytest.raises(KeysUnavailableError, match="answered 503"):
         await keys.find("ec", "ES256")
@@ -487,7 +487,7 @@ async def test_a_host_whose_issuer_is_down_starts_answers_503_and_recovers(
     authorization.keys._clock = clock
     async with app.running():
         assert "no signing keys of http://127.0.0.1:" in caplog.text
-        assert "[auth] issuer and jwks say where to look" in caplog.text
+        assert "[auth] issuer and jwks set their address" in caplog.text
         response = await answer(app, token)
         assert (response.status_code, response.headers["retry-after"]) == (503, "1")
         assert response.json()["error"] == "temporarily_unavailable"

@@ -1,7 +1,8 @@
-"""An issuer's signing keys: found through its metadata, fetched over HTTP, and kept while they are fresh.
+"""An issuer's signing keys: finds their address in its metadata, fetches them over HTTP, and keeps them while fresh.
 
-PyJWT's `PyJWKClient` does not serve: it reads answers of any size, asks an issuer that is down once a token, drops the
-keys it has when they expire meanwhile, and takes an RSA key that names no algorithm for RS256 only.
+PyJWT's `PyJWKClient` is not used, for four reasons: it reads answers of any size; it asks an issuer that is down again
+for each token; it drops its keys when they expire during that time; and it uses an RSA key that names no algorithm for
+RS256 only.
 """
 
 from __future__ import annotations
@@ -23,34 +24,34 @@ from mcp_host.config import is_safe_to_fetch
 logger = logging.getLogger(__name__)
 
 FRESH: Final = 600.0
-"""Seconds for which fetched keys are used without asking again."""
+"""Seconds for which fetched keys are used before they are fetched again."""
 KEPT: Final = 3600.0
-"""Seconds for which they are used while the issuer does not answer."""
+"""Seconds for which fetched keys are used while the issuer does not answer."""
 PAUSE: Final = 10.0
-"""Seconds between two fetches while there are keys, however many tokens name a key that is not among them."""
+"""The fewest seconds between two fetches while there are keys, even if many tokens name an unknown key."""
 PAUSE_WITHOUT: Final = 1.0
-"""Seconds between two fetches while there are none."""
+"""The fewest seconds between two fetches while there are no keys."""
 LONGEST: Final = 10.0
-"""Seconds that finding and fetching the keys may take in all."""
+"""The most seconds that finding and fetching the keys may take together."""
 LARGEST: Final = 256 * 1024
-"""Bytes that one answer of the issuer may have."""
+"""The most bytes that one answer of the issuer may have."""
 
 Fetch = Callable[[str], Awaitable[Mapping[str, Any]]]
 
 
 class KeysUnavailableError(Exception):
-    """There are no keys to check a token with; the text says why, for the log."""
+    """There are no keys to check a token with. The text is the reason, for the log."""
 
 
 async def fetch_json(url: str) -> Mapping[str, Any]:
     """Return the JSON object at a URL, without following redirects.
 
     Raises:
-        KeysUnavailableError: It is not there, not JSON, too large, or not to be had over https.
+        KeysUnavailableError: It does not exist, is not JSON, is too large, or its URL is not an https one.
     """
     if not is_safe_to_fetch(url):
         raise KeysUnavailableError(f"{url} is not an https:// URL")
-    # Not compressed, so that the cap is on what is in memory.
+    # Not compressed, so that the cap is the number of bytes in memory.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     body = bytearray()
     try:
@@ -78,7 +79,7 @@ class SigningKeys:
     """The keys of one issuer, by id and algorithm.
 
     `url` is the JWKS address, or None to find it through the issuer's metadata (RFC 8414, OpenID Connect Discovery).
-    They are fetched again when they are `FRESH` no more and when a token names one that is not there, as after a
+    The keys are fetched again when they are older than `FRESH`, and when a token names an unknown key, as after a
     rotation. `clock` returns seconds.
     """
 
@@ -106,11 +107,11 @@ class SigningKeys:
         """Return the key that a token names, or the only one for the algorithm when it names none.
 
         Raises:
-            KeysUnavailableError: There are no keys, or none that are not too old.
+            KeysUnavailableError: There are no keys, or they are older than `KEPT`.
         """
         key = self._pick(kid, algorithm)
         if key is None or not self._newer_than(FRESH):
-            # One request refreshes; the others go on with what is there.
+            # One request fetches the keys. Meanwhile the others use the ones that are there.
             if key is None or not self._newer_than(KEPT) or not self._lock.locked():
                 await self.refresh()
             key = self._pick(kid, algorithm)
@@ -119,7 +120,7 @@ class SigningKeys:
         return key
 
     async def refresh(self) -> None:
-        """Fetch the keys, unless that was tried a moment ago; a failure is logged, and the old ones stay."""
+        """Fetch the keys, unless the last try was a moment ago. A failure is logged, and the old keys stay."""
         asked = self._clock()
         async with self._lock:
             pause = PAUSE if self._newer_than(KEPT) else PAUSE_WITHOUT
@@ -132,9 +133,9 @@ class SigningKeys:
             except (KeysUnavailableError, TimeoutError) as error:
                 self._problem = str(error) or f"the issuer did not answer within {LONGEST:g} s"
                 then = (
-                    "those from before are still used"
+                    "the old ones are still used"
                     if self._newer_than(KEPT)
-                    else "tokens cannot be checked until there are some; [auth] issuer and jwks say where to look"
+                    else "tokens cannot be checked until there are some; [auth] issuer and jwks set their address"
                 )
                 logger.warning("no signing keys of %s: %s; %s", self._issuer, self._problem, then)
             else:
@@ -151,10 +152,10 @@ class SigningKeys:
         return keys[0] if keys else None
 
     async def _discover(self) -> str:
-        """Return the JWKS address that the issuer's metadata gives.
+        """Return the JWKS address in the issuer's metadata.
 
         Raises:
-            KeysUnavailableError: There is no metadata, or it is another issuer's (RFC 8414, section 3.3).
+            KeysUnavailableError: There is no metadata, or it names another issuer (RFC 8414, section 3.3).
         """
         problems = []
         for url in metadata_urls(self._issuer):
@@ -192,7 +193,7 @@ class SigningKeys:
 
 
 def metadata_urls(issuer: str) -> Iterator[str]:
-    """Yield where an issuer's metadata may be (RFC 8414, sections 3.1 and 5; OpenID Connect Discovery, section 4)."""
+    """Yield the URLs of an issuer's metadata (RFC 8414, sections 3.1 and 5; OpenID Connect Discovery, section 4)."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     root = f"{parts.scheme}://{parts.netloc}"
@@ -207,7 +208,7 @@ _RSA: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 
 
 def _algorithms(key: Any) -> Collection[str]:
-    """The algorithms a JWK verifies signatures with (RFC 7517); none for secrets, private keys and encryption."""
+    """Return a JWK's algorithms for verifying (RFC 7517). Secrets, private and encryption keys have none."""
     if not isinstance(key, dict) or "d" in key or "k" in key or key.get("use", "sig") != "sig":
         return ()
     operations = key.get("key_ops", ["verify"])
