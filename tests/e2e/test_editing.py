@@ -41,7 +41,7 @@ def test_enabling_and_disabling_change_one_line_and_import_nothing(invoke: Invok
         "\n[plugins.broken]\nenabled = false\n"
     )  # fmt: skip
     assert invoke("disable", "good").out == "good is not enabled.\n"
-    assert invoke("enable", "good", "frail").out.startswith("Enabled good.\nfrail is enabled already.\n")
+    assert invoke("enable", "good", "frail").out.startswith("Enabled good.\nfrail is already enabled.\n")
     assert invoke("disable", "vault").out == "vault is not enabled.\n"  # installed, not in the file
     assert path.read_text() == before + "\n[plugins.broken]\nenabled = false\n"
 
@@ -121,7 +121,7 @@ def test_a_file_that_does_not_load_is_left_alone(invoke: Invoke) -> None:
         done = invoke(*command)
         assert done.code == 2
         assert "unknown key 'prefx' (did you mean 'prefix'?)" in done.err
-        assert "nothing is changed in a file that does not load" in done.err
+        assert "a file that does not load is not changed" in done.err
     assert path.read_text() == "[plugins.good]\nprefx = 1\n"
 
 
@@ -137,8 +137,8 @@ def test_the_file_is_found_as_by_the_other_commands(invoke: Invoke, monkeypatch:
 def test_what_cannot_be_installed_is_refused_before_anything_is_done(invoke: Invoke) -> None:
     done = invoke("add", "./nowhere", "--", "--index-url=x")
     assert done.code == 2
-    assert "there is nothing at" in done.err
-    assert "'--index-url=x' is nothing that can be installed" in done.err
+    assert "does not exist" in done.err
+    assert "'--index-url=x' is not something that can be installed" in done.err
     assert "there is nothing to add" in invoke("add").err
     assert list(invoke.folder.glob("*.toml")) == []
     invoke.config('[host]\nrequires = ["a", "-r x"]\n')
@@ -395,7 +395,7 @@ def test_a_plugin_for_another_host_is_refused_and_the_host_stays(each_world: Wor
     assert done.code == 2
     assert f"could not install ./{built.name}: exit code 1" in done.err
     assert "mcp-host>=99" in done.err  # what the installer said
-    assert "hint:  it needs another mcp-host than " in done.err
+    assert "hint:  it needs another version of mcp-host than " in done.err
     assert not world.has("mcp-plugin-late")
     assert list(world.folder.glob("*.toml")) == []
 
@@ -410,7 +410,7 @@ def test_sync_puts_back_what_an_upgrade_of_the_tool_takes_away(world: World, too
     )  # fmt: skip
     assert "tiny    mcp-plugin-tiny 1.0  serving  1 tool\n" in done.out
     assert "tiny tools: add\n" in done.out
-    assert "Note: `uv tool upgrade` takes away" in done.out
+    assert "Note: `uv tool upgrade` removes" in done.out
     world.tool(tools / "uv", "tool", "upgrade", "mcp-host")
     assert not world.has("mcp-plugin-tiny")
     done = world("sync", "--check")
@@ -526,7 +526,7 @@ def test_what_a_person_wrote_is_shown_and_kept_when_a_plugin_is_removed(world: W
     assert done.code == 0, done.err
     assert '    prefix = "t_"   # short\n    settings.api_key = "***"\n' in done.out
     assert "hunter2" not in done.out + done.err
-    assert "The file as it was: mcp-host.toml.bak\n" in done.out
+    assert "The old file: mcp-host.toml.bak\n" in done.out
     backup = world.folder / "mcp-host.toml.bak"
     assert backup.read_bytes() == before
     assert backup.stat().st_mode & 0o777 == 0o600
@@ -597,15 +597,15 @@ def test_without_the_tool_that_made_the_environment_another_installs_or_it_is_sa
     built = wheel(world.folder, "tiny")
     done = world("add", built, PATH="/nowhere")
     assert done.code == 2
-    assert "uv made this environment and is not on PATH, nor is there pip in it" in done.err
+    assert "uv made this environment but is not on PATH, and it has no pip" in done.err
     assert "hint:  put uv on PATH\n" in done.err
     only_uv = world.folder / "only uv"
     only_uv.mkdir()
     (only_uv / "uv").symlink_to(tools / "uv")
     done = pipx_world("add", built, PATH=str(only_uv))
     assert done.code == 0, done.err
-    assert "Note: pipx is not on PATH and does not know of this" in done.out
-    assert pipx_world("remove", "tiny").code == 0  # pipx is back, and does not know of it
+    assert "Note: pipx is not on PATH, so it did not record this" in done.out
+    assert pipx_world("remove", "tiny").code == 0  # pipx is on PATH again, but it has no record of the plugin
     assert not pipx_world.has("mcp-plugin-tiny")
 
 

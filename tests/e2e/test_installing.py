@@ -102,8 +102,8 @@ def test_the_written_entry_starts_the_server_and_uninstall_restores_every_byte(c
     file = home.file(client, before)
     done = home.quickly(client)
     assert done.code == 0, done.err
-    assert f"Entered My-tools in {file}" in done.out
-    assert f"What was there before: {file}.bak" in done.out
+    assert f"Added My-tools to {file}" in done.out
+    assert f"The old file: {file}.bak" in done.out
     assert CLIENTS[client].after in done.out
 
     entry = servers(client, file)["My-tools"]
@@ -116,7 +116,7 @@ def test_the_written_entry_starts_the_server_and_uninstall_restores_every_byte(c
 
     done = home.invoke("uninstall", client)
     assert done.code == 0, done.err
-    assert f"{file} is again as it was before My-tools was installed." in done.out
+    assert f"{file} is again the file from before My-tools was installed." in done.out
     assert file.read_bytes() == before.encode()
     # The values that were in the entry are nowhere any more.
     assert done.err == ""
@@ -128,8 +128,8 @@ def test_a_project_s_file_is_made_and_goes_with_its_only_entry(client: str, home
     done = home.quickly(client, "--project", "--name", "demo")
     assert done.code == 0, done.err
     file = home.folder / str(CLIENTS[client].project)
-    assert f"Entered demo in {file}" in done.out
-    assert "What was there before" not in done.out
+    assert f"Added demo to {file}" in done.out
+    assert "The old file" not in done.out
     assert "meant to be shared" in done.err
     assert "the paths of this machine" in done.err
     assert (servers(client, file)["demo"]["args"], stat.S_IMODE(file.stat().st_mode)) == (
@@ -137,7 +137,7 @@ def test_a_project_s_file_is_made_and_goes_with_its_only_entry(client: str, home
         0o600,
     )
     done = home.invoke("uninstall", client, "--project")
-    assert f"Removed {file}, which held nothing but demo." in done.out
+    assert f"Removed {file}, which contained only demo." in done.out
     assert not file.exists()
 
 
@@ -150,7 +150,7 @@ def test_the_entry_is_tried_out_before_it_is_written(home: Home) -> None:
     file = home.file("cursor")
     done = home.install("cursor")
     assert done.code == 0, done.err
-    assert "Tried it out: the server answers, with " in done.out
+    assert "Verified: the server answers, with " in done.out
     assert "tools." in done.out
     assert "written in clear text" in done.err
     assert home.path.partition("=")[2] not in done.out + done.err
@@ -162,7 +162,7 @@ def test_a_server_that_does_not_start_is_not_installed(home: Home) -> None:
     home.invoke.config("[plugins.broken]\nrequired = true\n")
     done = home.install("cursor", "-v", "SECRET=hush-hush")
     assert done.code == 2
-    assert "The server said:" in done.err
+    assert "The server wrote:" in done.err
     assert "no such engine" in done.err
     assert "does not start as the client would start it" in done.err
     assert "nothing was written" in done.err
@@ -209,7 +209,7 @@ def test_a_dry_run_shows_the_change_without_secrets_and_writes_nothing(home: Hom
     assert home.quickly("vscode").code == 0
     after = file.read_bytes()
     assert '-    "My-tools": {' in home.invoke("uninstall", "vscode", "--dry-run").out
-    assert "says this already" in home.quickly("vscode", "--dry-run").out
+    assert "would not change" in home.quickly("vscode", "--dry-run").out
     assert file.read_bytes() == after
 
 
@@ -217,7 +217,7 @@ def test_json_prints_the_entry_for_any_other_client(home: Home) -> None:
     done = home.install("json", "--name", "demo")
     assert done.code == 0
     entry = json.loads(done.out)["mcpServers"]["demo"]
-    assert "Tried it out" in done.err
+    assert "Verified: " in done.err
     assert asyncio.run(call_add(entry)) == {"result": 5}
     done = home.invoke("install", "json", "--url", "https://mcp.example/mcp", "--no-verify")
     assert json.loads(done.out) == {"mcpServers": {"My-tools": {"type": "http", "url": "https://mcp.example/mcp"}}}
@@ -259,8 +259,8 @@ def test_variables_come_from_files_and_from_here_and_those_given_win(
         (["-f", "bad.env"], "this is not KEY=VALUE"),
         (["-f", "none.env"], "cannot be read"),
         (["-f", "latin.env"], "not UTF-8"),
-        (["--name", "my tools"], "not a name that every client takes"),
-        (["--http"], "does not say at which URL"),
+        (["--name", "my tools"], "not a name that every client accepts"),
+        (["--http"], "the configuration has no URL"),
         (["--url", "http://x/mcp", "-v", "A=b"], "takes no variables"),
         (["--config", "none.toml"], "there is no file"),
     ],
@@ -281,14 +281,14 @@ def test_an_entry_that_is_another_s_is_replaced_only_by_force(home: Home) -> Non
     before = file.read_bytes()
     done = home.quickly("cursor", "--name", "demo")
     assert done.code == 2
-    assert "is not one of mcp-host's" in done.err
+    assert "does not start mcp-host" in done.err
     assert "--force" in done.err
     assert file.read_bytes() == before
     assert home.quickly("cursor", "--name", "demo", "--force").code == 0
     entry = servers("cursor", file)["demo"]
     assert (entry["command"], entry["alwaysAllow"]) == (sys.executable, ["y"])
     # It is ours now, and again of another configuration's.
-    assert "has the entry demo already" in home.quickly("cursor", "--name", "demo").out
+    assert "already has the entry demo" in home.quickly("cursor", "--name", "demo").out
     other = home.invoke.config("[plugins.good]", "other.toml")
     done = home.quickly("cursor", "--name", "demo", "--config", str(other))
     assert f"it serves {home.config}" in done.err
@@ -319,7 +319,7 @@ def test_a_client_is_asked_for_and_a_wrong_one_is_answered_with_the_right_one(ho
     done = home.invoke("install")
     assert (done.code, "which client? claude-desktop, " in done.err) == (2, True)
     assert "did you mean 'cursor'?" in home.invoke("install", "curser").err
-    assert "Claude Desktop has no file of a project's" in home.invoke("install", "claude-desktop", "--project").err
+    assert "Claude Desktop has no files for projects" in home.invoke("install", "claude-desktop", "--project").err
     home.file("cursor")
     home.config.unlink()
     assert "there is no mcp-host.toml to serve" in home.invoke("install", "cursor").err
@@ -335,7 +335,7 @@ def test_a_string_that_the_client_would_change_is_warned_of(home: Home) -> None:
 def test_uninstall_takes_out_only_what_is_ours(home: Home) -> None:
     file = home.file("cursor", '{"mcpServers": {"theirs": {"command": "x"}}}')
     assert "mcp-host's entries in Cursor: none" in home.invoke("uninstall", "cursor").err
-    assert "is not one of mcp-host's" in home.invoke("uninstall", "cursor", "--name", "theirs").err
+    assert "does not start mcp-host" in home.invoke("uninstall", "cursor", "--name", "theirs").err
     assert "did you mean 'theirs'?" in home.invoke("uninstall", "cursor", "--name", "their").err
     assert home.quickly("cursor", "--name", "one").code == 0
     assert home.quickly("cursor", "--name", "two").code == 0
@@ -392,7 +392,7 @@ def test_a_running_server_is_entered_by_its_url(cli: Cli, home: Home) -> None:
         home.invoke.config(f"[host]\nname = 'demo'\n[transport]\nkind = 'http'\nport = {port}\n[plugins.good]\n")
         done = home.invoke("install", "claude-code", "--http")
         assert done.code == 0, done.err
-        assert "Tried it out: the server answers" in done.out
+        assert "Verified: the server answers" in done.out
         assert servers("claude-code", file)["demo"] == {"type": "http", "url": process.url}
         for client, entry in (
             ("vscode", {"type": "http", "url": process.url}),
@@ -403,12 +403,12 @@ def test_a_running_server_is_entered_by_its_url(cli: Cli, home: Home) -> None:
             path = home.file(client)
             assert home.invoke("install", client, "--url", process.url, "--no-verify").code == 0
             assert servers(client, path)["demo"] == entry
-    assert "has the entry demo already" in home.invoke("install", "claude-code", "--http", "--no-verify").out
+    assert "already has the entry demo" in home.invoke("install", "claude-code", "--http", "--no-verify").out
     done = home.invoke("install", "claude-code", "--http")
     assert done.code == 2
     assert f"cannot reach {process.url}" in done.err
     home.file("claude-desktop")
-    assert "takes no URLs" in home.invoke("install", "claude-desktop", "--http").err
+    assert "accepts no URL" in home.invoke("install", "claude-desktop", "--http").err
     assert home.invoke("uninstall", "claude-code", "--name", "demo").code == 0
     assert file.read_bytes() == b"{}"
 

@@ -101,7 +101,7 @@ def test_a_list_without_an_end_is_an_error(invoke: Invoke, monkeypatch: pytest.M
     with paginating(10**9) as url:
         done = invoke("inspect", "--url", url)
         assert done.code == 2
-        assert "error: the server's list goes on after 4 pages" in done.err
+        assert "error: the server's list has more than 4 pages" in done.err
 
 
 def test_a_server_that_asks_for_a_token_is_reached_with_one(
@@ -138,10 +138,13 @@ def test_a_server_that_asks_for_a_token_is_reached_with_one(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--header", f"X: {SECRET}"], "--header is for --url"),
-        (["--token-env", "THE_TOKEN"], "--token-env is for --url"),
+        (["--header", f"X: {SECRET}"], "--header needs --url"),
+        (["--token-env", "THE_TOKEN"], "--token-env needs --url"),
         (["--url", "http://x/mcp", "--token-env", "NO_TOKEN"], "NO_TOKEN is not set"),
-        (["--url", "http://x/mcp", "--token-env", "BAD_TOKEN"], "BAD_TOKEN holds characters that no token has"),
+        (
+            ["--url", "http://x/mcp", "--token-env", "BAD_TOKEN"],
+            "BAD_TOKEN contains characters",
+        ),
         (["--url", "http://x/mcp", "--header", SECRET], "not NAME: VALUE"),
         (["--url", "http://x/mcp", "--header", f"X: {SECRET}\r\nY: 1"], "not NAME: VALUE"),
         (["--url", "http://x/mcp", "--header", f"a b: {SECRET}"], "not NAME: VALUE"),

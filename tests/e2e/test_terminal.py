@@ -116,18 +116,18 @@ def test_a_tool_asks_the_person_until_the_answers_fit(good: Cli) -> None:
         shown.until("colour (The colour to paint it in; one of red, blue): ")
         assert "How shall wall be painted?" in shown.shown
         shown.type("green\n")
-        shown.until("not so: one of red, blue")
+        shown.until("not valid: expected one of red, blue")
         shown.type("\n")
-        shown.until("not so: an answer is needed")
+        shown.until("not valid: an answer is required")
         shown.type("red\n")
         shown.until("coats (a whole number; Enter: 1): ")
         for wrong, why in (("many", "a whole number"), ("7", "a number from 1 to 3")):
             shown.type(wrong + "\n")
-            shown.until(f"not so: {why}")
+            shown.until(f"not valid: expected {why}")
         shown.type("\n")
         shown.until("glossy (y or n; Enter: false): ")
         shown.type("perhaps\n")
-        shown.until("not so: y or n")
+        shown.until("not valid: expected y or n")
         shown.type("y\n")
         assert shown.wait() == 0
         assert shown.shown.endswith("wall: 1 x red, glossy\n")
@@ -146,7 +146,7 @@ def test_every_kind_of_field_can_be_filled_in(good: Cli) -> None:
     with screen(good, "call", "order") as shown:
         for question, answer in (
             ("sizes (any of s, m, l", "s, x"),
-            ("not so: 'x' is not one of s, m, l", "s, m"),
+            ("not valid: 'x' is not one of s, m, l", "s, m"),
             ("weight (a number", "1.5"),
             ("note (Enter: leave out)", ""),
             ("tier (one of free, paid", "paid"),

@@ -1,4 +1,4 @@
-"""The command line. Each command has a file of its name; it is imported when the command is used, not before."""
+"""The command line. Each command is in a file with its name, which is imported only when the command is used."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def _root(
 
 
 def run_cli(argv: Sequence[str]) -> int:
-    """Run one command; errors go to stderr in one form. Returns the exit code."""
+    """Run one command and return its exit code. Errors go to stderr in one form."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A character that the terminal cannot show is no reason to fail.
+            # The command does not fail if the terminal cannot show a character.
             stream.reconfigure(errors="backslashreplace")
     if os.environ.get(completion.VARIABLE):
         return completion.answer(partial(app, prog_name=PROGRAM))
@@ -62,15 +62,15 @@ def run_cli(argv: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except (BrokenPipeError, SystemExit) as error:
-        # Typer makes an exit of a broken pipe.
+        # Typer turns a BrokenPipeError into a SystemExit.
         if not isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
             raise
-        # Who reads the output has gone (`mcp-host inspect | head`): be quiet, also when Python flushes at the end.
+        # The reader has closed the pipe (`mcp-host inspect | head`). Python's own flush at its end must not fail, too.
         with open(os.devnull, "w") as null:
             os.dup2(null.fileno(), 1)
         return 141
     except Exception as error:
-        # Typer brings its own copy of click in some versions and needs click in others; the form is the same.
+        # Some versions of typer contain a copy of click, others depend on click. Both have `format_message`.
         if not hasattr(error, "format_message"):
             raise
         _print_error(_usage_error(error))

@@ -35,8 +35,8 @@ def call(
 ) -> int:
     """Call a tool and print its result.
 
-    Progress and the tool's log messages go to stderr. A tool that asks the user something asks at the terminal;
-    where there is none, it is told that nobody can be asked.
+    Progress and the tool's log messages go to stderr. A tool that asks the user something asks at the terminal.
+    Without a terminal, the tool gets an error when it asks.
     """
     given = _input(input_json)
     server = remote(url, header, token_env)
@@ -75,7 +75,7 @@ async def _call(
 
 
 def _structured(result: Any) -> str | None:
-    """Return the JSON of a structured list of objects, which the text blocks only hold in pieces, else None."""
+    """Return the JSON of a structured list of objects, or None. The text blocks have only one object each."""
     content = result.structured_content
     items = content.get("result") if isinstance(content, dict) and len(content) == 1 else None
     if isinstance(items, list) and (not items or any(isinstance(item, dict | list) for item in items)):

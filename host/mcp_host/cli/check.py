@@ -1,4 +1,4 @@
-"""`mcp-host check`: loads and starts everything, and says what it costs and what is wrong with it."""
+"""`mcp-host check`: loads and starts all plugins, and reports what the tools cost and what is wrong."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ PluginOption = Annotated[
     typer.Option(
         "--plugin",
         metavar="DIR_OR_NAME",
-        help="Hold one plugin against the contract instead: the folder of its project, or its name.",
+        help="Check one plugin against the contract instead: the folder of its project, or its name.",
         autocompletion=completion.plugins,
     ),
 ]
 
 LARGEST = 3
-"""Tools that the warning about the budget names."""
+"""The number of tools that the warning about the budget names."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """The answer to one question of a plugin's `mcp_checks`."""
+    """The result of one of a plugin's own checks (`mcp_checks`)."""
 
     plugin: str
     name: str
@@ -59,7 +59,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class ToolCost:
-    """What one tool takes of a model's context, in tokens, as estimated."""
+    """The estimated tokens that one tool takes of a model's context."""
 
     name: str
     plugin: str
@@ -68,7 +68,7 @@ class ToolCost:
 
 @dataclass(frozen=True)
 class Summary:
-    """All that a check found. `tools` has the costliest first; `warnings` are about the whole and not one plugin."""
+    """Everything that a check found. `tools` starts with the largest. `warnings` are not about a single plugin."""
 
     config: str | None
     records: Sequence[PluginRecord]
@@ -122,7 +122,7 @@ class Summary:
 def check(
     config: ConfigOption = None,
     plugin: PluginOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail the check too: exit code 1.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there are warnings.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show import times, names, and what each tool costs.")
     ] = False,
@@ -132,16 +132,16 @@ def check(
 ) -> int:
     """Load and start all plugins, and show what is wrong.
 
-    Does what `run` does up to serving, then asks each plugin for its own checks. Tokens are an estimate of what the
-    tools take of a model's context. With --plugin it holds one plugin, installed or the project you are in, against
-    the contract that its author should keep.
+    Does what `run` does before it serves, then runs each plugin's own checks. The tokens are an estimate of how much
+    of a model's context the tools take. With --plugin, it checks one plugin (an installed one, or a project's) against
+    the contract for authors.
     """
     settings = read_config(config, disable=disable)
     if plugin is not None:
         check_contract = find("mcp_host.authoring.check_plugin:check_contract")
         return int(check_contract(plugin, settings, strict=strict, as_json=as_json))
     with command_stdout() as stdout:
-        # Every problem is shown once, at the end; the log would only say it twice.
+        # The report shows each problem once, at the end. The log would only repeat it.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
         summary = asyncio.run(summary_of(host))
         if as_json:
@@ -152,11 +152,11 @@ def check(
         return summary.exit_code(strict=strict)
 
 
-# Shown
+# Showing
 
 
 def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> Iterator[str]:
-    """Yield the parts of the report, which an empty line goes between; problems and the verdict last."""
+    """Yield the blocks of the report; an empty line separates them. The problems and the verdict are last."""
     yield _plugins(summary, out, verbose=verbose)
     code = [
         (record.name, what.removesuffix("s"), name)
@@ -215,11 +215,11 @@ def _verdict(summary: Summary, out: TextIO, *, strict: bool) -> str:
     return coloured(f"Nothing is wrong; {warnings}." if count else "All is well.", "green", out)
 
 
-# Found out
+# Checking
 
 
 async def summary_of(host: Host) -> Summary:
-    """Start a host's plugins, ask their own checks, and return all that was found."""
+    """Start a host's plugins, run their own checks, and return everything that was found."""
     from mcp_host.cli.tokens import tool_tokens
 
     refusal, results = await _start(host)
@@ -253,7 +253,7 @@ def _over_budget(host: Host, costliest: Sequence[ServedTool], costs: dict[str, i
         f"the tools take about {total:,} tokens of every model's context, more than the {budget:,} of the budget; "
         f"the largest: {named}",
         where=host.config.where("host", "token_budget"),
-        hint=f"{deny_line(first.plugin, 'tools', first.name)}   (or tools.allow with those you use), "
+        hint=f"{deny_line(first.plugin, 'tools', first.name)}   (or tools.allow with the ones you use), "
         f"or [host] token_budget = {total}",
     )
 
@@ -263,41 +263,41 @@ async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
 
     try:
         host.require()
-        HostServer(host)  # finds out whether [auth] can be had
+        HostServer(host)  # raises if [auth] does not work
         if host.config.transport.kind == "http":
             from mcp_host.server.http.app import header_settings
 
             header_settings(host.config)
         async with host.running():
-            return None, await _ask(host)
+            return None, await _run_checks(host)
     except HostError as error:
         return error, []
 
 
-async def _ask(host: Host) -> list[CheckResult]:
+async def _run_checks(host: Host) -> list[CheckResult]:
     results = []
     timeout = host.config.host.start_timeout
     for plugin in host.plugins:
-        for question in plugin.contributions.checks if plugin.alive else ():
+        for check in plugin.contributions.checks if plugin.alive else ():
             try:
                 with anyio.fail_after(timeout):
-                    answer = await _answer(question, plugin.own_context)
+                    answer = await _run_check(check, plugin.own_context)
             except TimeoutError:
                 answer = f"no answer within {timeout:g} s"
             except BaseException as error:
                 if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                     raise
                 answer = text_of(error)
-            # It may quote the plugin's settings.
+            # The text may quote the plugin's settings.
             problem = None if answer is None else host.redactor.redact(answer)
-            results.append(CheckResult(plugin.name, str_of(question.name), problem))
+            results.append(CheckResult(plugin.name, str_of(check.name), problem))
     return results
 
 
-async def _answer(question: Check, context: PluginContext[Any]) -> str | None:
-    ask = partial(question.fn, context) if inspect.signature(question.fn).parameters else question.fn
-    # In a thread, so that one which hangs can be left behind.
-    answer: Any = await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+async def _run_check(check: Check, context: PluginContext[Any]) -> str | None:
+    run = partial(check.fn, context) if inspect.signature(check.fn).parameters else check.fn
+    # In a thread, so that a check that hangs can be abandoned.
+    answer: Any = await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
     if inspect.isawaitable(answer):
         answer = await answer
     return None if answer is None else str(answer)

@@ -1,4 +1,4 @@
-"""What `inspect`, `call`, `read` and `prompt` ask: the plugins loaded here, or a running server by its URL."""
+"""The client of `inspect`, `call`, `read` and `prompt`: to the plugins, loaded here, or to a running server's URL."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ _VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 PageT = TypeVar("PageT", bound="PaginatedResult")
 
 MOST_PAGES = 1000
-"""Pages of one list that are read: a server whose list never ends is not asked for ever."""
+"""The most pages of one list that are read, because a server's list may never end."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A server by its URL. The headers may hold secrets: nothing shows them."""
+    """A server with its URL. The headers may contain secrets, so nothing shows them."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def transport(self) -> AbstractAsyncContextManager[Any]:
-        """Return what a `Client` connects by: its requests carry the headers, and no redirect elsewhere does."""
+        """Return the transport for a `Client`. Its requests have the headers, and it follows no redirects."""
         return _transport(self)
 
 
@@ -65,14 +65,14 @@ async def _transport(remote: Remote) -> AsyncIterator[Any]:
     import httpx2
     from mcp.client.streamable_http import streamable_http_client
 
-    # The times of the SDK's own client: a server may hold the stream of a long call open.
+    # The timeouts of the SDK's own client: a server may keep the stream of a long call open.
     timeout = httpx2.Timeout(30.0, read=300.0)
 
     async def look(response: httpx2.Response) -> None:
-        # The SDK's error does not say which status it was.
+        # The SDK's error does not contain the status.
         if response.status_code in (401, 403):
-            wants = "another token" if "authorization" in response.request.headers else "a token"
-            what = f"{remote.url} wants {wants}: HTTP {response.status_code}"
+            needed = "another token" if "authorization" in response.request.headers else "a token"
+            what = f"{remote.url} requires {needed}: HTTP {response.status_code}"
             raise HostError(what, where="command line: --url", hint="--token-env VARIABLE   (sends its value)")
 
     async with (
@@ -85,16 +85,15 @@ async def _transport(remote: Remote) -> AsyncIterator[Any]:
 
 
 def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None) -> Remote | None:
-    """Return the server that the options name, None for the plugins here.
+    """Return the server that the options name, or None for the plugins here.
 
     Raises:
-        HostError: A header is not one, the variable is not set, or there is no URL to send them to. The error shows no
-            value.
+        HostError: A header is not valid, the variable is not set, or there is no URL. The error shows no value.
     """
     if url is None:
         if headers or token_env:
             option = "--header" if headers else "--token-env"
-            raise HostError(f"{option} is for --url", where=f"command line: {option}", hint="--url URL")
+            raise HostError(f"{option} needs --url", where=f"command line: {option}", hint="--url URL")
         return None
     given: dict[str, str] = {}
     for header in headers or ():
@@ -105,7 +104,7 @@ def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None
     if token_env is not None:
         token = os.environ.get(token_env, "").strip()
         if not _VALUE.fullmatch(token):
-            wrong = "holds characters that no token has" if token else "is not set"
+            wrong = "contains characters that a token cannot have" if token else "is not set"
             where = "command line: --token-env"
             raise HostError(f"{token_env} {wrong}", where=where, hint=f"export {token_env}=...")
         if any(name.lower() == "authorization" for name in given):
@@ -118,10 +117,10 @@ def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None
 async def client(
     config: Path | None, remote: Remote | None, disable: list[str] | None = None, terminal: Terminal | None = None
 ) -> AsyncIterator[Client]:
-    """Yield a connected client; with a `terminal`, log messages are shown on it and questions asked.
+    """Yield a connected client. A `terminal` shows its log messages and asks its questions.
 
     Raises:
-        HostError: The server at the URL cannot be reached, refused a request, or the plugins here refuse to start.
+        HostError: The server at the URL cannot be reached or refused a request, or the plugins here cannot be served.
     """
     from mcp import MCPError
 
@@ -167,7 +166,7 @@ async def _connected(
         finally:
             await connected.__aexit__(None, None, None)
         return
-    # Only trouble is of interest next to the answer: the log starts at warning.
+    # Beside the answer, only problems matter: the log starts at warning.
     host = load_host(read_config(config, disable=disable), log_level="warning")
 
     from mcp_host.server.hostserver import HostServer
@@ -179,7 +178,7 @@ async def _connected(
 
 
 async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:
-    """Yield every page that one of the client's `list_` methods gives.
+    """Yield each page that one of the client's `list_` methods returns.
 
     Raises:
         HostError: The list does not end.
@@ -192,7 +191,7 @@ async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:
         page = await ask(cursor=page.next_cursor)
         yield page
     if page.next_cursor is not None:
-        raise HostError(f"the server's list goes on after {MOST_PAGES} pages", where=getattr(ask, "__name__", ""))
+        raise HostError(f"the server's list has more than {MOST_PAGES} pages", where=getattr(ask, "__name__", ""))
 
 
 def _innermost(error: BaseException) -> BaseException:

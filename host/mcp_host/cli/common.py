@@ -1,4 +1,4 @@
-"""What several commands share: the options, and how a configuration becomes a host."""
+"""Shared by several commands: their options, and how they load a configuration and its plugins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcp_host.server.host import Host
 
 whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
-"""Whether the process is there for one command only, and ends with it."""
+"""Whether the process runs one command only, and ends with it."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -43,7 +43,7 @@ DisableOption = Annotated[
     typer.Option(
         "--disable",
         metavar="NAME",
-        help="Leave this plugin out. May be repeated.",
+        help="Do not load this plugin. May be repeated.",
         autocompletion=completion.enabled_plugins,
     ),
 ]
@@ -55,7 +55,7 @@ DebugOption = Annotated[bool | None, typer.Option("--debug/--no-debug", help="Sh
 
 @contextmanager
 def command_stdout() -> Iterator[TextIO]:
-    """Yield the command's stdout, kept from everyone else; to the process's end, where it ends with the command."""
+    """Yield stdout for the command alone: for the block, or until the process ends if it runs only this command."""
     with own_stdout(to_the_end=whole_process.get()) as stdout:
         yield stdout
 
@@ -63,7 +63,7 @@ def command_stdout() -> Iterator[TextIO]:
 def read_config(
     path: Path | None, *, flags: Mapping[str, Any] | None = None, disable: list[str] | None = None
 ) -> HostConfig:
-    """Read the configuration a command is asked to use, with its flags on top."""
+    """Read the configuration for a command. Its flags win over the file."""
     file = find_config(path, os.environ, Path.cwd())
     config = load_config(file, overrides=flags)
     if not disable:
@@ -85,8 +85,8 @@ def load_host(
 ) -> Host:
     """Set up logging and load the plugins of a configuration. Their stdout goes to stderr.
 
-    The `extra` ones count as installed, in the place of those of the same name. What plugins change of the `process`
-    is put back.
+    The `extra` plugins are added to the installed ones and replace those with the same name. If plugins change the
+    `process` (signal handlers and the like), the changes are undone.
     """
     from mcp_host.config.secrets import Redactor
     from mcp_host.system.logs import configure_logging
@@ -114,9 +114,10 @@ def load_host(
 
 @contextmanager
 def ctrl_c_counts() -> Iterator[None]:
-    """Let Ctrl+C end the command even when it comes while a plugin is loading.
+    """Let Ctrl+C end the command even while a plugin is loading.
 
-    The loader holds every exception of a plugin to be the plugin's own, KeyboardInterrupt too; the user's is not.
+    The loader contains every exception that a plugin raises, also KeyboardInterrupt. Here, the user's own is raised
+    again.
     """
     pressed = False
 

@@ -1,5 +1,4 @@
-"""What Tab offers: the names of plugins, tools, prompts and resources. Nothing is loaded for it, and nothing is printed
-but names."""
+"""Completion with Tab: offers the names of plugins, tools, prompts and resources, without loading a plugin."""
 
 from __future__ import annotations
 
@@ -17,32 +16,32 @@ import typer
 from mcp_host.system.texts import printable
 
 VARIABLE: Final = "_MCP_HOST_COMPLETE"
-"""Set by the shell's completion script, to `complete_bash` and the like."""
+"""The environment variable that the shell's completion script sets, for example to `complete_bash`."""
 
 _PLAIN = re.compile(r"[\w.:/{}~,+%@=-]+", re.ASCII)
-"""What can be offered: the shell takes it as it is, without quotes."""
+"""The words that can be offered: the shell needs no quotes for them."""
 
 _LONGEST_HELP = 60
 
 Offer = tuple[str, str]
-"""A word, and what the shells that show more say about it."""
+"""A word, and a text about it, which some shells show."""
 
 
 # Completers, one for each kind of argument
 
 
 def plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """Every plugin that is installed or has a table."""
+    """Offer each plugin that is installed or has a table."""
     return _offer(ctx, incomplete, lambda: {**_installed(), **_tables(ctx)})
 
 
 def enabled_plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """The plugins that mcp-host.toml switches on."""
+    """Offer the plugins that mcp-host.toml enables."""
     return _offer(ctx, incomplete, lambda: {name: "" for name, enabled in _tables(ctx).items() if enabled})
 
 
 def other_plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """The plugins that are there to be switched on."""
+    """Offer the plugins that can be enabled."""
 
     def names() -> dict[str, Any]:
         tables = _tables(ctx)
@@ -53,27 +52,27 @@ def other_plugins(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 
 def tools(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """The tools served when the plugins were last loaded here."""
+    """Offer the tools that were served when the plugins were last loaded."""
     return _offer(ctx, incomplete, lambda: _served(ctx, "tools"))
 
 
 def prompts(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """The prompts served then."""
+    """Offer the prompts that were served then."""
     return _offer(ctx, incomplete, lambda: _served(ctx, "prompts"))
 
 
 def resources(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """The fixed URIs served then."""
+    """Offer the fixed URIs that were served then."""
     return _offer(ctx, incomplete, lambda: _served(ctx, "resources"))
 
 
 def everything(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """All that was served then."""
+    """Offer everything that was served then."""
     return _offer(ctx, incomplete, lambda: _served(ctx, "tools", "prompts", "resources", "templates"))
 
 
 def plugin_commands(ctx: typer.Context) -> dict[str, dict[str, str]]:
-    """The commands that each plugin had then: names, and the first line about them."""
+    """Return the commands that each plugin had then: their names, and the first line of their help."""
     try:
         remembered = _served(ctx, "commands")
     except Exception:
@@ -87,10 +86,10 @@ def plugin_commands(ctx: typer.Context) -> dict[str, dict[str, str]]:
 
 
 def _offer(ctx: typer.Context, incomplete: str, names: Callable[[], dict[str, Any]]) -> list[Offer]:
-    """Return the names that go on from `incomplete` and are not on the line yet; none when they cannot be had."""
+    """Return the names that start with `incomplete` and are not on the line yet, or none after an error."""
     try:
         found = names()
-    except Exception:  # Tab is no place to complain: the command itself says what is wrong
+    except Exception:  # Tab shows no errors: the command itself reports what is wrong
         return []
     given = [word for value in ctx.params.values() if isinstance(value, list | tuple) for word in value]
     return [
@@ -101,7 +100,7 @@ def _offer(ctx: typer.Context, incomplete: str, names: Callable[[], dict[str, An
 
 
 def _help(about: object) -> str:
-    # It is somebody else's text, and goes through `eval` in one shell.
+    # It is a plugin's text, and one shell passes it to `eval`.
     text = " ".join(re.sub(r"[^\w .,-]+", " ", about if isinstance(about, str) else "").split())
     return text if len(text) <= _LONGEST_HELP else text[: _LONGEST_HELP - 3].rstrip() + "..."
 
@@ -113,7 +112,7 @@ def _config_path(ctx: typer.Context) -> Path | None:
 
 
 def _tables(ctx: typer.Context) -> dict[str, bool]:
-    """Return the plugins that have a table, and whether it switches them on. The rest of the file may be wrong."""
+    """Return the plugins that have a table, and whether it enables them. The rest of the file may be wrong."""
     path = _config_path(ctx)
     tables = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", {}) if path is not None else {}
     return {name: table.get("enabled", True) is True for name, table in tables.items() if isinstance(table, dict)}
@@ -136,11 +135,11 @@ def _served(ctx: typer.Context, *kinds: str) -> dict[str, str]:
     return {name: about for kind in kinds for name, about in names.get(kind, {}).items()}
 
 
-# The shell's side
+# Shells
 
 
 def answer(app: Callable[[], object]) -> int:
-    """Answer the completion script of a shell, which has set `VARIABLE`, and print nothing else, whatever happens."""
+    """Answer the completion script of a shell, which has set `VARIABLE`. Nothing else is printed, even on an error."""
     printed = io.StringIO()
     prefix = _join_words(os.environ)
     code: object = 1
@@ -157,9 +156,9 @@ def answer(app: Callable[[], object]) -> int:
 
 
 def _join_words(environ: MutableMapping[str, str]) -> str:
-    """Join the words that bash takes apart at `:` and `=`; return what bash has already of the word being typed.
+    """Join the words that bash splits at `:` and `=`, and return the part of the typed word that bash keeps itself.
 
-    Bash has `stats://data` as three words, and completes the last of them alone (COMP_WORDBREAKS).
+    For bash, `stats://data` is three words, and it completes only the last one (COMP_WORDBREAKS).
     """
     if environ.get(VARIABLE) != "complete_bash" or not environ.get("COMP_CWORD", "").isdecimal():
         return ""

@@ -1,4 +1,4 @@
-"""`mcp-host inspect`: everything a client would see."""
+"""`mcp-host inspect`: shows everything that a client sees."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def inspect(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="Show all of one tool, resource, template or prompt: its name or URI.",
+            help="Show one tool, resource, template or prompt in full: its name or URI.",
             autocompletion=completion.everything,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def inspect(
 ) -> None:
     """Show everything that is served.
 
-    Tools, resources, templates and prompts, as a client sees them; with NAME, all there is about one of them.
+    Tools, resources, templates and prompts, as a client sees them. With NAME, all details of one of them.
     """
     server = remote(url, header, token_env)
     with command_stdout() as stdout:
@@ -81,7 +81,7 @@ async def _served(config: Path | None, remote: Remote | None, disable: list[str]
     async with client(config, remote, disable) as connected:
         capabilities = connected.server_capabilities
         contents: dict[str, list[dict[str, Any]]] = {"tools": [], "resources": [], "templates": [], "prompts": []}
-        # Of another server, ask only for what it has.
+        # A remote server may not have all of them: only what it declares is listed.
         if capabilities.tools is not None:
             contents["tools"] = [_dump(each) async for page in pages(connected.list_tools) for each in page.tools]
         if capabilities.resources is not None:
@@ -141,7 +141,7 @@ def _everything(server: Mapping[str, Any], contents: Mapping[str, list[dict[str,
 
 
 def _arguments(item: Mapping[str, Any]) -> list[str]:
-    """Return the names of the arguments, those that may be left out in brackets."""
+    """Return the names of the arguments. Optional ones are in brackets."""
     return [name if required else f"[{name}]" for name, required, _ in _parameters(item)]
 
 
@@ -185,7 +185,7 @@ def _one(kind: str, item: Mapping[str, Any], out: TextIO) -> Iterator[str]:
 
 
 def _about(field: Mapping[str, Any]) -> str:
-    # Not the title, which pydantic makes of the name where the author gives none.
+    # Not the title: without one from the author, pydantic makes it from the name.
     return str(field.get("description", ""))
 
 
@@ -196,7 +196,7 @@ def _must(field: Mapping[str, Any], required: bool) -> str:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    """Return a short name of what a JSON Schema allows."""
+    """Return a short name for the type that a JSON Schema allows."""
     if "enum" in field:
         return " | ".join(json.dumps(value) for value in field["enum"])
     if "anyOf" in field:

@@ -1,6 +1,6 @@
-"""What moves on a terminal: a bar while a call reports progress, a spinner while an installer works.
+"""Animations on a terminal: a bar while a call reports progress, a spinner while an installer works.
 
-Both are rich's, which is imported when there is something to show.
+Both are from rich, which is imported only when they are shown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def progress_bar() -> Progress:
-    """Return a bar for stderr that is gone when it is stopped."""
+    """Return a bar for stderr. It disappears when it is stopped."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -33,7 +33,7 @@ def progress_bar() -> Progress:
 
 @contextmanager
 def status(text: str) -> Iterator[None]:
-    """Show that something goes on during the block: a spinner on a terminal, a line elsewhere."""
+    """Show that the block is running: with a spinner on a terminal, with a line elsewhere."""
     if not sys.stderr.isatty():
         write(printable(text), sys.stderr)
         yield

@@ -18,11 +18,11 @@ from mcp_host.system.texts import one_line, printable, printable_json
 
 _GAP = "  "
 _DEEPEST = 100
-"""Levels of lists and tables that JSON shows."""
+"""The most levels of lists and objects that JSON shows."""
 _LARGEST_BITS = 4096
-"""Bits of a whole number that JSON shows in decimal: Python refuses to write thousands of digits."""
+"""The most bits of an integer that JSON shows in decimal: Python refuses to write thousands of digits."""
 _NARROWEST = 16
-"""Characters that a column of a table keeps, however narrow the terminal is."""
+"""The fewest characters of a column of a table, even on a narrow terminal."""
 
 
 def print_json(data: Any, out: TextIO | None = None) -> None:
@@ -31,12 +31,12 @@ def print_json(data: Any, out: TextIO | None = None) -> None:
 
 
 def json_text(data: Any) -> str:
-    """Return data as indented JSON that any parser takes, whatever a plugin has put into it."""
+    """Return data as indented JSON that any parser accepts, even if a plugin's values are not JSON."""
     return printable_json(json.dumps(plain(data), indent=2, ensure_ascii=not _shows_all(sys.stdout)))
 
 
 def plain(data: Any, depth: int = 0) -> Any:
-    """Return data as what JSON can say: other values are texts, a number that is none is null, depth is limited."""
+    """Return data as JSON values: other objects become texts, NaN and infinity become null, and depth is limited."""
     if data is None or isinstance(data, bool):
         return data
     if isinstance(data, str):
@@ -55,14 +55,14 @@ def plain(data: Any, depth: int = 0) -> Any:
 
 
 def _shows_all(out: TextIO) -> bool:
-    # What another encoding cannot show would be replaced by an escape of Python's, which is not one of JSON's.
+    # Python would escape what another encoding cannot show, and its escapes are not JSON.
     return (getattr(out, "encoding", None) or "utf-8").lower().replace("_", "-") in ("utf-8", "utf8")
 
 
 def write(text: str, out: TextIO | None = None) -> None:
-    """Write a text and a newline to `out` (stdout by default), now."""
+    """Write a text and a newline to `out` (stdout by default), and flush it."""
     stream = out if out is not None else sys.stdout
-    # A text of a plugin's may hold half of a surrogate pair, which no stream can write.
+    # A plugin's text may contain half of a surrogate pair, which no stream can write.
     stream.write(encodable(text) + "\n")
     stream.flush()
 
@@ -74,18 +74,18 @@ def print_error(error: HostError) -> None:
 
 
 def problem_text(problem: Problem, label: str) -> str:
-    """Return a problem in its one form, as a terminal may show it. No text in it starts a line of its own."""
+    """Return a problem in its one form, safe for a terminal. Line breaks in its texts are escaped."""
     escaped = Problem(one_line(problem.what), one_line(problem.where), one_line(problem.hint))
     return escaped.text(one_line(label))
 
 
 def bold(text: str, out: TextIO) -> str:
-    """Return the text in bold where `out` is a terminal that shows it and `NO_COLOR` is not set (no-color.org)."""
+    """Return the text in bold if `out` is a terminal that shows it and `NO_COLOR` is not set (no-color.org)."""
     return _styled(text, "1", out)
 
 
 def coloured(text: str, colour: Literal["red", "yellow", "green"], out: TextIO) -> str:
-    """Return the text in a colour, bold, where `bold` would."""
+    """Return the text in bold and in a colour, under the conditions of `bold`."""
     return _styled(text, {"red": "1;31", "yellow": "1;33", "green": "1;32"}[colour], out)
 
 
@@ -95,10 +95,10 @@ def _styled(text: str, style: str, out: TextIO) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
-    """Return a table as text: one line a row, except that a terminal has cells wrapped to fit its width.
+    """Return a table as text: one line for each row. On a terminal, cells are wrapped to fit its width.
 
-    Columns without any text are left out; the first, which has the names, is never wrapped. Not rich's table: importing
-    that takes a sixth of the time of a whole command, and its columns are not those of a pipe.
+    Columns without any text are left out. The first column has the names and is never wrapped. rich's table is not
+    used: its import takes a sixth of the time of a whole command, and it also wraps cells in a pipe.
     """
     cells = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     filled = [number for number in range(len(columns)) if number == 0 or any(row[number] for row in cells)]
@@ -129,7 +129,7 @@ def records_table(records: Sequence[PluginRecord], out: TextIO) -> str:
 
 
 def records_row(record: PluginRecord) -> tuple[str, str, str, str]:
-    """Return one plugin's cells of that table."""
+    """Return the cells of one plugin's row in that table."""
     if not record.enabled:
         return record.name, "-", "disabled", "-"
     if record.problem is not None:

@@ -37,10 +37,10 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 def group(name: str) -> Any:
-    """Return the command `mcp-host NAME`. Nothing is read or imported for it yet."""
+    """Return the command `mcp-host NAME`. Nothing is read or imported yet."""
     app = typer.Typer(name=name, cls=PluginCommands, **_OPTIONS)
 
-    # Eager, so that the help of `mcp-host NAME --config FILE --help` is that of the file's plugin.
+    # Eager, so that `mcp-host NAME --config FILE --help` shows the help of the plugin in that file.
     @app.callback(help=f"Run a command of the plugin {name}.")
     def options(
         config: Annotated[
@@ -54,7 +54,7 @@ def group(name: str) -> Any:
 
 
 class PluginCommands(TyperGroup):
-    """The commands of one plugin. Completion with Tab knows them by what was remembered, and loads nothing."""
+    """The commands of one plugin. Completion with Tab uses the remembered names and loads nothing."""
 
     _plugin: LoadedPlugin | None = None
 
@@ -68,7 +68,7 @@ class PluginCommands(TyperGroup):
             return super().parse_args(ctx, args)
         except Exception as error:
             if hasattr(error, "format_message"):
-                # If the word names no plugin, that is the mistake, and not the options after it.
+                # If the word names no plugin, report that error instead of one about the options after it.
                 self._load(ctx)
             raise
 
@@ -121,7 +121,7 @@ def _load(name: str, path: Path | None) -> LoadedPlugin:
     config = _config(name, path, installed)
     redactor = Redactor()
     level = os.environ.get("MCP_LOG_LEVEL")
-    # What is wrong with the plugin is shown once, as the command's own error.
+    # A problem of the plugin is shown once, as the command's own error.
     configure_logging(level or "critical", redactor)
 
     from mcp_host.server.adopt import adopt
@@ -138,7 +138,11 @@ def _load(name: str, path: Path | None) -> LoadedPlugin:
 
 
 def _config(name: str, path: Path | None, installed: Iterable[InstalledPlugin]) -> HostConfig:
-    """Return the configuration, which enables the plugin."""
+    """Return the configuration.
+
+    Raises:
+        HostError: The plugin is unknown or not enabled.
+    """
     is_installed = any(plugin.name == name for plugin in installed)
     try:
         config = read_config(path)
@@ -152,7 +156,7 @@ def _config(name: str, path: Path | None, installed: Iterable[InstalledPlugin]) 
         return config
     if section is None and not is_installed:
         raise _unknown(name, (known for known, each in config.plugins.items() if each.enabled))
-    state = "disabled" if section is not None else "installed, and not enabled"
+    state = "disabled" if section is not None else "installed, but not enabled"
     where = config.where("plugins", name) if section is not None else str(config.path or "command line")
     raise HostError(
         f"plugin {name!r} is {state}", where=where, hint=f"mcp-host enable {name}{option}", code=ErrorCode.NOT_ENABLED
@@ -165,10 +169,10 @@ def _unknown(name: str, plugins: Iterable[str]) -> HostError:
 
 
 def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:
-    """Make typer's commands of what the plugin contributed.
+    """Return typer's commands for the commands that the plugin contributes.
 
     Raises:
-        HostError: A command cannot be made, two have one name, or there is none.
+        HostError: A command cannot be made, two have the same name, or the plugin has none.
     """
     app = typer.Typer(**_OPTIONS)
     app.callback()(lambda: None)
@@ -188,7 +192,7 @@ def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:
 
 
 def _with_context(fn: Callable[..., Any], plugin: LoadedPlugin) -> Callable[..., Any]:
-    """Return a function without the parameter that takes the plugin's context. A coroutine is run to its end."""
+    """Return a function without the parameter for the plugin's context. A coroutine is run to its end."""
     signature = inspect.signature(fn, eval_str=True)
     given = [name for name, parameter in signature.parameters.items() if _takes_context(parameter.annotation)]
     kept = {name: parameter for name, parameter in signature.parameters.items() if name not in given}

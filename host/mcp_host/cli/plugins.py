@@ -1,4 +1,4 @@
-"""`mcp-host plugins`: what is installed, and what of it is enabled."""
+"""`mcp-host plugins`: lists the installed plugins and which of them are enabled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of `mcp-host plugins`: what metadata and the TOML say, with nothing imported."""
+    """One line of `mcp-host plugins`, from metadata and the TOML. Nothing is imported."""
 
     name: str
     distribution: str | None
@@ -35,7 +35,7 @@ NOT_ENABLED = "not enabled"
 def plugins(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the installed plugins and which are enabled.
 
-    Imports none of them.
+    No plugin is imported.
     """
     from mcp_host.plugins.discovery import discover
 

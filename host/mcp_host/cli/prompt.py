@@ -35,7 +35,7 @@ def prompt(
 async def _prompt(
     name: str, pairs: list[str], config: Path | None, remote: Remote | None, as_json: bool, printer: Printer
 ) -> None:
-    # Prompt arguments are text on the wire, whatever they look like.
+    # The protocol sends each prompt argument as text.
     arguments = read_arguments(pairs, None)
     async with client(config, remote, terminal=Terminal()) as connected:
         result = await connected.get_prompt(name, arguments)

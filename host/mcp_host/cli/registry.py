@@ -1,4 +1,4 @@
-"""The built-in commands, each by the function it runs. A command's module is imported only when the command is used."""
+"""The table of the built-in commands. A command's module is imported only when the command is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcp_host.cli import completion
 
 
 class Entry(NamedTuple):
-    """One command: where its function is, what `mcp-host --help` shows of it, and the end of its own help."""
+    """One command: the path of its function, its line in `mcp-host --help`, and the end of its own help."""
 
     path: str
     about: str
@@ -26,7 +26,7 @@ COMMANDS: Final = {
         "mcp_host.cli.run:run",
         "Serve the enabled plugins over stdio or HTTP.",
         "Example: mcp-host run --transport http --port 8000\n\n"
-        "Exit codes: 0 the client left, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
+        "Exit codes: 0 the client disconnected, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
     ),
     "dev": Entry(
         "mcp_host.authoring.dev:dev",
@@ -78,37 +78,37 @@ COMMANDS: Final = {
     ),
     "install": Entry(
         "mcp_host.manage.install:install",
-        "Enter this server into the settings of an MCP client.",
+        "Add this server to the settings of an MCP client.",
         "Examples: mcp-host install claude-desktop; mcp-host install cursor -f .env --dry-run; mcp-host install --list",
     ),
     "uninstall": Entry(
         "mcp_host.manage.install:uninstall",
-        "Take this server out of the settings of an MCP client.",
+        "Remove this server from the settings of an MCP client.",
         "Example: mcp-host uninstall claude-desktop",
     ),
     "add": Entry(
         "mcp_host.manage.add:add",
-        "Install plugins where mcp-host runs, and switch them on.",
+        "Install plugins where mcp-host runs, and enable them.",
         'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
     ),
     "remove": Entry(
         "mcp_host.manage.remove:remove",
-        "Take plugins out of mcp-host.toml and uninstall them.",
+        "Remove plugins from mcp-host.toml and uninstall them.",
         "Example: mcp-host remove stats",
     ),
     "enable": Entry(
         "mcp_host.manage.enable:enable",
-        "Switch on installed plugins: name them in mcp-host.toml.",
+        "Enable installed plugins in mcp-host.toml.",
         "Example: mcp-host enable stats",
     ),
     "disable": Entry(
         "mcp_host.manage.enable:disable",
-        "Switch off plugins and keep their settings.",
+        "Disable plugins and keep their settings.",
         "Example: mcp-host disable stats",
     ),
     "sync": Entry(
         "mcp_host.manage.sync:sync",
-        "Install what [host] requires names and is missing.",
+        "Install the missing distributions of [host] requires.",
         "Example: mcp-host sync --check\n\n"
         "Exit codes: 0 all is installed; 1 something is missing; 2 it could not be installed.",
     ),
@@ -121,7 +121,7 @@ COMMANDS: Final = {
 
 
 class Commands(TyperGroup):
-    """The group of all commands. Its help reads the table alone; a command that is run or asked is imported."""
+    """The group of all commands. Its help uses only the table. A command is imported to run it or to show its help."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -129,7 +129,7 @@ class Commands(TyperGroup):
         )
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        # What Tab offers besides: the plugins that are known to have commands.
+        # Tab also offers the plugins whose commands are remembered.
         for name in completion.plugin_commands(ctx):
             self.commands.setdefault(name, listed(name, f"Run a command of the plugin {name}."))
         return super().shell_complete(ctx, incomplete)
@@ -142,7 +142,7 @@ class Commands(TyperGroup):
 
 
 def find(path: str) -> Any:
-    """Import `package.module:attribute`. So the rooms above the command line contribute to it by name."""
+    """Import and return `package.module:attribute`. So this package need not import the packages above it."""
     module, _, attribute = path.partition(":")
     return getattr(importlib.import_module(module), attribute)
 

@@ -1,4 +1,4 @@
-"""Remembers the names that a configuration serves, so that Tab can offer them without loading a plugin."""
+"""Remembers the names that a configuration serves, so that completion can offer them without loading a plugin."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "completion.json"
 MOST: Final = 32
-"""Configurations that are remembered, the last used ones."""
+"""The most configurations that are remembered; the oldest are dropped."""
 
 Names = Mapping[str, Mapping[str, str]]
-"""By kind (tools, prompts, resources, templates, commands): names or URIs, and the first line about each."""
+"""For each kind (tools, prompts, resources, templates, commands): names or URIs, and the first line about each."""
 
 
 def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
-    """Note what a host serves. It is a courtesy: what goes wrong here is nobody's trouble."""
+    """Remember what a host serves. An error is ignored, because completion works without it, too."""
     config = host.config
     if config.path is None or config.set_by_flags("plugins"):
         return
     with suppress(OSError, ValueError):
         catalog = host.catalog
-        # The shape of the wire's listings, and no more of them than Tab shows.
+        # Only the names and texts that completion shows.
         names = {
             "tools": {name: _first_line(tool.wire.description) for name, tool in catalog.tools.items()},
             "prompts": {name: _first_line(prompt.wire.description) for name, prompt in catalog.prompts.items()},
@@ -58,7 +58,7 @@ def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
 
 
 def recall(config: Path, installed: Sequence[InstalledPlugin]) -> Names:
-    """Return what this configuration served last, or nothing when it or what is installed has changed since."""
+    """Return what this configuration last served, or nothing if it or the installed plugins have changed."""
     _, entries = _read()
     entry = entries.get(_key(config))
     return entry["names"] if entry is not None and entry["stamp"] == _stamp(config, installed) else {}
@@ -66,7 +66,7 @@ def recall(config: Path, installed: Sequence[InstalledPlugin]) -> Names:
 
 def _stamp(config: Path, installed: Sequence[InstalledPlugin]) -> list[Any]:
     stat = config.stat()
-    # Names of variables only: their values may be secrets.
+    # Only the names of the variables: their values may be secrets.
     variables = sorted(name for name in os.environ if name.startswith("MCP_HOST__"))
     return [stat.st_mtime_ns, stat.st_size, variables, sorted(f"{each.name} {each.label}" for each in installed)]
 
@@ -76,7 +76,7 @@ def _key(config: Path) -> str:
 
 
 def _read() -> tuple[Path, dict[str, Any]]:
-    """Return the file, and what is in it: nothing when it is missing or damaged."""
+    """Return the file and its content, which is empty if the file is missing or damaged."""
     folder = user_dir("cache")
     if folder is None:
         raise FileNotFoundError("the user has no home")

@@ -1,4 +1,4 @@
-"""What `call`, `read` and `prompt` share: how arguments are read, and how a result is printed."""
+"""Shared by `call`, `read` and `prompt`: how arguments are read, and how a result is printed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OutputOption = Annotated[
 
 
 class Printer:
-    """Prints what a request gave: text, as it is unless a terminal shows it; binary content to a file, or as a note."""
+    """Prints a result. Text is escaped for a terminal only. Binary content goes to a file, or is only described."""
 
     def __init__(self, stream: TextIO, output: Path | None = None) -> None:
         self._stream = stream
@@ -79,9 +79,9 @@ class Printer:
 
 
 def read_arguments(pairs: Sequence[str], schema: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Read KEY=VALUE pairs against the schema of the arguments; without a schema every value is text.
+    """Read KEY=VALUE pairs for the schema of the arguments. Without a schema, every value is text.
 
-    A value for a parameter that takes text only is text, any other is JSON where it can be.
+    A value for a parameter that takes only text is text. Any other value is read as JSON, or as text if it is no JSON.
     """
     properties = schema.get("properties", {}) if schema is not None else {}
     arguments: dict[str, Any] = {}
@@ -113,11 +113,11 @@ def _file(key: str, path: Path) -> str:
 
 
 def _is_text(schema: Any, definitions: Mapping[str, Any]) -> bool:
-    """Whether a JSON Schema allows texts, and perhaps null, and nothing else."""
+    """Return whether a JSON Schema allows nothing but texts and null."""
     if not isinstance(schema, dict):
         return False
     if "$ref" in schema:
-        # One step: what pydantic refers to is a definition, never another reference.
+        # One step is enough: pydantic's references point to definitions, never to another reference.
         schema = definitions.get(str(schema["$ref"]).rpartition("/")[2], {})
     if "anyOf" in schema:
         options = schema["anyOf"]

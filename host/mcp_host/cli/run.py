@@ -1,4 +1,4 @@
-"""`mcp-host run`."""
+"""`mcp-host run`: serves the enabled plugins over stdio or HTTP."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(
         int | None, typer.Option("--port", "-p", metavar="N", help="The port, for http. 0 takes any free one.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Apply mcp-host.toml anew each time it is written. SIGHUP always does.")
+        bool, typer.Option("--reload", help="Reload mcp-host.toml each time it is written. SIGHUP always reloads it.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log no line for each request, for http.")] = False,
     log_level: LogLevelOption = None,
@@ -57,8 +57,9 @@ def run(
 ) -> None:
     """Serve the enabled plugins over stdio or HTTP.
 
-    Until the client leaves, or Ctrl+C. The log goes to stderr; over HTTP it has a line for each request. MCP_TRANSPORT,
-    MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG stand for the options of these names; options win.
+    It ends when the client disconnects (stdio) or with Ctrl+C. The log goes to stderr; over HTTP, it has a line for each
+    request. The variables MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG set the same options; options
+    win over variables.
     """
     flags = {
         "transport": {"kind": transport, "host": host, "port": port},
@@ -66,7 +67,7 @@ def run(
     }
     read = partial(read_config, config, flags=flags, disable=disable)
     settings = read()
-    # From here on stdout is the protocol's, or the command's own: no plugin can write to it.
+    # From here on, stdout belongs to the protocol or to the command. No plugin can write to it.
     with command_stdout() as stdout:
         if settings.transport.kind == "http":
             from mcp_host.server.http.app import header_settings
@@ -95,7 +96,7 @@ def run(
 
 
 async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> None:
-    """Tell a person at the terminal why nothing happens."""
+    """Serve. If stdin is a terminal, first explain why nothing happens."""
     if stdin.is_terminal:
         write("Waiting for an MCP client on stdin. Ctrl+C ends; --transport http serves over HTTP.", sys.stderr)
     await serving
@@ -104,7 +105,7 @@ async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> Non
 async def _following(
     server: HostServer, serving: Coroutine[Any, Any, None], read: Callable[[], HostConfig], watch: bool
 ) -> None:
-    """Serve, and apply the configuration anew on SIGHUP and, if asked to, whenever its file is written."""
+    """Serve, and reload the configuration on SIGHUP and, with `watch`, whenever its file is written."""
     from mcp_host.server.reload import Reloader, following
 
     async with following(Reloader(server, read), server.host.config.path if watch else None):
@@ -123,7 +124,7 @@ def _run_http(loaded: Host, process: OwnProcess, stdout: TextIO, read: Callable[
 
 
 async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess) -> None:
-    """Serve until the server ends or a signal stops it; both are the ends that were wanted."""
+    """Serve until the server ends or a signal stops it. Neither is an error."""
     with process.stopped_by_signals():
         try:
             await serving
@@ -133,7 +134,7 @@ async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess)
 
 
 def announce(host: Host, stdout: TextIO, url: str) -> None:
-    """Say what is served, where, and how a client gets there. What is wrong with a plugin is in the log."""
+    """Print what is served, the URL, and how a client connects. The problems of plugins are in the log."""
     name, program = host.config.host.name, _program()
     served = records_table(host.records, stdout) if host.records else "No plugins are enabled: add [plugins.NAME]"
     write(
@@ -148,7 +149,7 @@ def announce(host: Host, stdout: TextIO, url: str) -> None:
 
 
 def _program() -> str:
-    """How this program can be called again from here: by its name when that is on PATH, else by its path."""
+    """Return how to call this program again: by its name if it is on PATH, otherwise by its path."""
     called = Path(sys.argv[0])
     found = which("mcp-host")
     if called.stem != "mcp-host":

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a request while it runs, and is asked: progress, log messages, elicitation."""
+"""A running request at the terminal: shows its progress and log messages, and asks its questions (elicitation)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _YES, _NO = ("y", "yes", "true", "1"), ("n", "no", "false", "0")
 
 
 class Terminal:
-    """stderr and stdin during one request: progress is a bar on a terminal and lines elsewhere."""
+    """stderr and stdin during one request. Progress is a bar on a terminal and lines elsewhere."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -33,12 +33,12 @@ class Terminal:
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer: the input is typed, and the questions are seen."""
+        """Whether a person can answer: both stdin and stderr are terminals."""
         return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
     @contextmanager
     def showing_progress(self) -> Iterator[None]:
-        """Show the progress reported during the block; the bar is gone at its end."""
+        """Show the progress that is reported during the block. The bar disappears at its end."""
         try:
             yield
         finally:
@@ -47,7 +47,7 @@ class Terminal:
                 self._bar = None
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
-        """Show one report: a callback of the client's."""
+        """Show one report of progress. A callback for the client."""
         if not sys.stderr.isatty():
             of = f"{progress:g}/{total:g}" if total is not None else f"{progress:g}"
             write(one_line(f"progress {of} {message or ''}".rstrip()), sys.stderr)
@@ -59,7 +59,7 @@ class Terminal:
         self._bar.update(self._task, completed=progress, total=total, description=one_line(message or ""))
 
     async def log(self, params: LoggingMessageNotificationParams) -> None:
-        """Show one log message of the tool's: a callback of the client's."""
+        """Show one log message of the tool. A callback for the client."""
         text = params.data if isinstance(params.data, str) else json.dumps(params.data, default=str)
         line = one_line(f"{params.level}: {text}")
         if self._bar is not None:
@@ -68,7 +68,7 @@ class Terminal:
             write(line, sys.stderr)
 
     async def ask(self, context: Any, params: ElicitRequestParams) -> ElicitResult:
-        """Put a tool's question to the person: a callback of the client's. Ctrl+D declines to answer."""
+        """Ask the person a tool's question. A callback for the client. Ctrl+D cancels the question."""
         from mcp.types import ElicitRequestURLParams, ElicitResult
 
         if self._bar is not None:
@@ -117,7 +117,7 @@ def _question(name: str, field: Mapping[str, Any], required: bool) -> str:
 
 
 def _choices(field: Mapping[str, Any]) -> list[str]:
-    """The values a field may take, where it lists them: `enum`, or `oneOf`/`anyOf` of titled constants."""
+    """Return the values that a field lists: in `enum`, or as titled constants in `oneOf` or `anyOf`."""
     source = field.get("items", field) if field.get("type") == "array" else field
     if "enum" in source:
         return [str(value) for value in source["enum"]]
@@ -126,15 +126,15 @@ def _choices(field: Mapping[str, Any]) -> list[str]:
 
 
 def _read(field: Mapping[str, Any], required: bool, text: str) -> Any:
-    """Return what was typed as the field's type; its default, or None, for nothing.
+    """Return the typed text as the field's type. For an empty text, return the default or None.
 
     Raises:
-        ValueError: It does not fit; the text says what would.
+        ValueError: The text does not fit. The message describes what fits.
     """
     choices, kind = _choices(field), field.get("type")
     if not text:
         if required and "default" not in field:
-            raise ValueError("an answer is needed")
+            raise ValueError("an answer is required")
         return field.get("default")
     if kind == "array":
         values = [value.strip() for value in text.split(",")]
@@ -142,7 +142,7 @@ def _read(field: Mapping[str, Any], required: bool, text: str) -> Any:
             raise ValueError(f"{unknown[0]!r} is not one of {', '.join(choices)}")
         return values
     if choices and text not in choices:
-        raise ValueError(f"one of {', '.join(choices)}")
+        raise ValueError(f"expected one of {', '.join(choices)}")
     if kind == "boolean":
         return _yes_or_no(text)
     if kind not in ("integer", "number"):
@@ -150,21 +150,21 @@ def _read(field: Mapping[str, Any], required: bool, text: str) -> Any:
     try:
         number = int(text) if kind == "integer" else float(text)
     except ValueError:
-        raise ValueError("a whole number" if kind == "integer" else "a number") from None
+        raise ValueError("expected a whole number" if kind == "integer" else "expected a number") from None
     low, high = field.get("minimum", -math.inf), field.get("maximum", math.inf)
     if not low <= number <= high:
-        raise ValueError(f"a number from {low} to {high}")
+        raise ValueError(f"expected a number from {low} to {high}")
     return number
 
 
 def _yes_or_no(text: str) -> bool:
     if text.lower() not in (*_YES, *_NO):
-        raise ValueError("y or n")
+        raise ValueError("expected y or n")
     return text.lower() in _YES
 
 
 async def _ask(question: str, read: Callable[[str], Any]) -> Any:
-    """Ask until the answer can be read; raises `EOFError` when the input ends."""
+    """Ask until the answer is valid, and return it. Raises `EOFError` when the input ends."""
     while True:
         sys.stderr.write(question)
         sys.stderr.flush()
@@ -174,4 +174,4 @@ async def _ask(question: str, read: Callable[[str], Any]) -> Any:
         try:
             return read(line.strip())
         except ValueError as error:
-            write(one_line(f"    not so: {error}"), sys.stderr)
+            write(one_line(f"    not valid: {error}"), sys.stderr)

@@ -1,1 +1,1 @@
-"""Commands that install plugins and enter the server into clients. The command line finds them by name."""
+"""Commands that install plugins and add the server to clients. The command line imports them by name."""

@@ -1,4 +1,4 @@
-"""`mcp-host add`: installs plugins, switches them on, and shows what they contribute."""
+"""`mcp-host add`: installs plugins, enables them, and shows what they contribute."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mcp_host.manage.editedfile import (
 def add(
     specs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="DISTRIBUTION", help='As pip takes it: a name, "name>=1.2", a path, a wheel, a URL.'),
+        typer.Argument(metavar="DISTRIBUTION", help='As for pip: a name, "name>=1.2", a path, a wheel, a URL.'),
     ] = None,
     editable: Annotated[
         list[str] | None,
@@ -39,10 +39,10 @@ def add(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Install plugins where mcp-host runs, and switch them on.
+    """Install plugins where mcp-host runs, and enable them.
 
-    With whatever made this environment: uv tool, pipx, uv or pip. mcp-host itself stays at its version. Then loads the
-    plugins and shows what they contribute. What brings no plugin that fits is uninstalled again.
+    Uses the tool that made this environment: uv tool, pipx, uv or pip. mcp-host itself stays at its version. Then loads
+    the plugins and shows what they contribute. A distribution without a plugin that works here is uninstalled again.
     """
     from mcp_host.manage.configedit import enable_plugin, set_requires
     from mcp_host.manage.environment import detect
@@ -61,7 +61,7 @@ def add(
             return
         file.report(dry_run)
         say(f"Would install {names_of(wanted)} with {environment.installer} in {environment.prefix},")
-        say("and enable the plugins that this brings.")
+        say("and enable their plugins.")
         return
     run = Installation.install(environment, wanted, upgrade=upgrade, verbose=verbose)
     with run.undone_on_error():
@@ -79,7 +79,7 @@ def add(
     file.report(dry_run)
     say(f"Enabled {', '.join(plugins)} in {file.shown}.")
     if others:
-        say(f"Installed as well, and not enabled: {', '.join(others)}.")
+        say(f"Also installed, but not enabled: {', '.join(others)}.")
     if loaded is not None:
         write("\n" + records_table(loaded, sys.stdout))
         for record in loaded:

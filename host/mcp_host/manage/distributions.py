@@ -1,4 +1,4 @@
-"""What `add`, `remove` and `sync` install and uninstall, and how a plugin that is new here is tried."""
+"""Installs and uninstalls distributions for `add`, `remove` and `sync`, and loads new plugins to check them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def describe(environment: Environment) -> dict[str, str]:
 
 
 def run_installer(action: Callable[[], str], what: str, environment: Environment) -> None:
-    """Run an installer; its output is shown when it fails."""
+    """Run an installer. Its output is shown if it fails."""
     from mcp_host.manage.environment import InstallerError
 
     try:
@@ -40,16 +40,19 @@ def run_installer(action: Callable[[], str], what: str, environment: Environment
         output = error.output.strip()
         if output:
             write(printable(output) + "\n", sys.stderr)
-        hint = "what to do is in what it wrote above" if output else ""
-        # Installers report a conflict of versions in a text alone: neither pip nor uv has a code of its own for it.
+        hint = "see its output above" if output else ""
+        # Neither pip nor uv has an exit code for a conflict of versions: only their text shows it.
         if re.search(r"mcp[-_]host\W{0,3}[<>=!~]", output):
-            hint = f"it needs another mcp-host than {__version__}: {environment.upgrade_host}, or another version of it"
+            hint = (
+                f"it needs another version of mcp-host than {__version__}: {environment.upgrade_host}, "
+                "or install another version of it"
+            )
         raise HostError(f"{what}: {error.what}", where=str(environment.prefix), hint=hint, code=error.code) from error
 
 
 @dataclass(frozen=True)
 class Installation:
-    """One run of the installer: what was there before it, and after."""
+    """One run of the installer: what was installed before it and after it."""
 
     environment: Environment
     wanted: Sequence[Wanted]
@@ -82,13 +85,13 @@ class Installation:
         return cls(environment, wanted, before, installed_now(GROUP), had)
 
     def asked(self) -> list[Installed]:
-        """The distributions that were named."""
+        """Return the distributions that the user named."""
         from mcp_host.manage.requirements import find_wanted
 
         return [found for each in self.wanted if (found := find_wanted(each, self.after)) is not None]
 
     def changes(self) -> list[dict[str, Any]]:
-        """What was installed, or is there in another version than before."""
+        """Return the distributions that are new or have another version than before."""
         asked = {each.key for each in self.asked()}
         return [
             {
@@ -102,16 +105,16 @@ class Installation:
         ]
 
     def plugins(self) -> tuple[list[str], list[str]]:
-        """Return the plugins to enable, and those that came along.
+        """Return the plugins to enable, and the other new ones.
 
         Raises:
-            HostError: A distribution brought no plugin, or one that cannot be loaded here.
+            HostError: A distribution has no plugin, or a plugin that cannot be loaded here.
         """
         asked = self.asked()
         installed = discover()
         new = [plugin.name for plugin in installed if plugin not in self.had]
         wanted = [name for each in asked for name in each.plugins]
-        # A distribution that only names others stands for theirs.
+        # A distribution may only depend on others that have the plugins.
         wanted = wanted or new
         problems = []
         for each in asked:
@@ -120,8 +123,8 @@ class Installation:
                     Problem(
                         f"{each.label} has no plugin: no entry point of the group {GROUP!r}",
                         where=str(self.environment.prefix),
-                        hint=f"mcp-host add {guess(each.name)}, if that is what was meant; an MCPServer in a package "
-                        'that you install yourself is served with [plugins.NAME] object = "module:attribute"',
+                        hint=f"mcp-host add {guess(each.name)}, if you meant that one; to serve an MCPServer from a "
+                        'package that you install yourself: [plugins.NAME] object = "module:attribute"',
                     )
                 )
         for name in wanted:
@@ -132,17 +135,17 @@ class Installation:
         if problems:
             raise InvalidConfigError(problems)
         if not wanted:
-            raise HostError(f"{names_of(self.wanted)} brought no plugin", where=str(self.environment.prefix))
+            raise HostError(f"{names_of(self.wanted)} has no plugin", where=str(self.environment.prefix))
         return list(dict.fromkeys(wanted)), sorted(set(new) - set(wanted))
 
     def _hinted(self, problem: Problem) -> Problem:
         if problem.code != ErrorCode.INCOMPATIBLE:
             return problem
-        return replace(problem, hint=f"{self.environment.upgrade_host}, or another version of it")
+        return replace(problem, hint=f"{self.environment.upgrade_host}, or install another version of the plugin")
 
     @contextmanager
     def undone_on_error(self) -> Iterator[None]:
-        """Uninstall what came new if the block fails."""
+        """Uninstall the new distributions if the block fails."""
         from mcp_host.manage.environment import run
 
         try:
@@ -160,9 +163,9 @@ class Installation:
 
 
 def load(file: EditedFile, names: Sequence[str]) -> list[PluginRecord] | None:
-    """Have `mcp-host check` load these plugins and no other; None when it gave no answer.
+    """Load only these plugins with `mcp-host check`, and return their records, or None if it printed no report.
 
-    In a process of its own, because this one has the modules of before the installation.
+    It runs in another process, because this one may have imported modules before the installation.
     """
     others = [name for name, section in file.config.plugins.items() if section.enabled and name not in names]
     command = [sys.executable, "-P", "-m", "mcp_host", "check", "--json", "--config", str(file.path)]
@@ -192,7 +195,9 @@ def _record(data: Mapping[str, Any]) -> PluginRecord:
 
 @dataclass(frozen=True)
 class Leaving:
-    """What `remove` takes away: plugins of the file, entries of `[host] requires`, distributions; and what stays."""
+    """What `remove` does: the plugins to remove from the file, the new `[host] requires`, the distributions to
+    uninstall, and the ones that stay, each with its reason.
+    """
 
     plugins: list[str]
     requires: list[str]
@@ -232,10 +237,10 @@ class Leaving:
                 plugins += [plugin for plugin, home in homes.items() if key in home]
                 leaving.add(key)
             else:
-                said = did_you_mean(name, sorted(known | {key for key in asked_for if key}))
+                suggestion = did_you_mean(name, sorted(known | {key for key in asked_for if key}))
                 problems.append(
                     Problem(
-                        f"there is no plugin and no distribution of one called {name!r}{said}",
+                        f"there is no plugin and no plugin's distribution called {name!r}{suggestion}",
                         where=str(file.path),
                         hint=f"mcp-host plugins{file.option}   (lists them)",
                     )
@@ -268,7 +273,7 @@ class Leaving:
 
 
 def _home_of(name: str, value: str, file: EditedFile) -> set[str]:
-    """Return the distribution of an object, if `add` installed it: others belong to who did."""
+    """Return the distribution of an object if `add` installed it. Any other one is not uninstalled."""
     from packaging.utils import canonicalize_name
 
     from mcp_host.plugins.discovery import installed_from

@@ -1,4 +1,4 @@
-"""The mcp-host.toml that a command changes, and what a name on the command line means in it."""
+"""The mcp-host.toml that a command changes, and how a name on the command line is looked up in it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class EditedFile:
 
     @classmethod
     def find(cls, asked: Path | None, *, create: bool = False, installed: Sequence[InstalledPlugin] = ()) -> EditedFile:
-        """Find the file as all commands do; with `create`, one that is not there is made when it is changed."""
+        """Find the file as all commands do. With `create`, a missing file is written when it is changed."""
         from mcp_host.manage.configedit import edit_file, new_config
 
         path = find_config(asked, os.environ, Path.cwd())
@@ -53,7 +53,7 @@ class EditedFile:
             text = new_config(name=path.parent.name, enabled=(), installed=installed, http=False)
         else:
             text = edit_file(path, lambda text: text, write=False).before
-        # The file alone: what a variable says of this process is not in it.
+        # Only the file: environment variables of this process must not get into it.
         config = parse_config(text, source=path, environ={})
         option = "" if asked is None else f" --config {asked}"
         return cls(path, text, config, new=new, option=option)
@@ -65,7 +65,7 @@ class EditedFile:
     def apply(
         self, change: Callable[[str], str], *, write: bool, backup: Callable[[], bool] = lambda: False
     ) -> Path | None:
-        """Change the file; return where a copy of it is, if `backup`, asked after the change, wants one."""
+        """Change the file, and return the path of its backup. One is written if `backup` returns true afterwards."""
         from mcp_host.manage.configedit import Edit, edit_file, write_new
 
         kept = None
@@ -76,7 +76,7 @@ class EditedFile:
             if write and backup():
                 kept = self.path.with_name(f"{self.path.name}.bak")
                 write_new(kept, text, force=True)
-                # It may hold what only its owner may read.
+                # The file may contain secrets, so the copy gets the same permissions.
                 kept.chmod(self.path.stat().st_mode & 0o777)
             return after
 
@@ -86,7 +86,7 @@ class EditedFile:
             after = change(self._text)
             parse_config(after, source=self.path, environ={})
             if write and not write_new(self.path, after):
-                raise ConfigError(f"{self.path} has come to be meanwhile", where=str(self.path), hint="run this again")
+                raise ConfigError(f"{self.path} exists now", where=str(self.path), hint="run the command again")
             self.edit = Edit(self.path, "", after)
         return kept
 
@@ -126,12 +126,12 @@ def each_plugin(text: str, change: Callable[[str, str], str], names: Sequence[st
 
 
 def holds_more(removed: str) -> bool:
-    """Tell whether lines that were taken out say more than that a plugin is enabled."""
+    """Return whether removed lines contain more than headers of tables."""
     return any(not re.fullmatch(r"\s*(\[[^\[\]]*\])?\s*", line) for line in removed.splitlines())
 
 
 def plugins_of(name: str, installed: Sequence[InstalledPlugin], named: Mapping[str, Any]) -> list[str]:
-    """Return the plugins that a plugin's or a distribution's name means."""
+    """Return the plugin with this name, or the plugins of the distribution with this name."""
     from packaging.utils import canonicalize_name
 
     if name in named or any(plugin.name == name for plugin in installed):
@@ -168,7 +168,7 @@ def wanted_of(specs: Sequence[str], editable: Sequence[str], file: EditedFile) -
     installed = discover()
     wanted = []
     for spec in specs:
-        # The name of a plugin that is here means its distribution, and not another one on the index.
+        # The name of an installed plugin means its distribution, and not one with that name on the index.
         if not any(plugin.distribution == spec for plugin in installed):
             spec = next((plugin.distribution for plugin in installed if plugin.name == spec), spec)
         wanted.append((spec, False))
@@ -199,12 +199,12 @@ def required(file: EditedFile) -> list[Wanted]:
 
 
 def merged(file: EditedFile, wanted: Sequence[Wanted]) -> list[str]:
-    """Return `[host] requires` with what is wanted, in the place of what it said of the same distributions."""
+    """Return `[host] requires` with the wanted distributions. They replace older entries for the same ones."""
     merged = {each.name or each.url or each.text: each.text for each in required(file)}
     for each in wanted:
         key = each.name or each.url or each.text
         bare = each.requirement is not None and each.text == each.requirement.name
-        # Asking for a name again does not take back the range that was asked for before.
+        # A bare name does not replace an older entry that has a range of versions.
         if not (bare and key in merged):
             merged[key] = each.text
     return list(merged.values())

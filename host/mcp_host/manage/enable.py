@@ -1,4 +1,4 @@
-"""`mcp-host enable` and `mcp-host disable`: which plugins the file switches on. Neither imports a plugin."""
+"""`mcp-host enable` and `mcp-host disable`: change which plugins the file enables, without importing a plugin."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def enable(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Switch on installed plugins: name them in mcp-host.toml.
+    """Enable installed plugins in mcp-host.toml.
 
-    Imports none of them.
+    No plugin is imported.
     """
     from mcp_host.manage.configedit import enable_plugin
 
@@ -62,7 +62,7 @@ def enable(
         return
     file.report(dry_run)
     for name in names:
-        say(f"{name} is enabled already." if name in before else f"{done_word('Enabled', dry_run)} {name}.")
+        say(f"{name} is already enabled." if name in before else f"{done_word('Enabled', dry_run)} {name}.")
     if not dry_run:
         say(f"Next: mcp-host check{file.option}")
 
@@ -78,9 +78,9 @@ def disable(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Switch off plugins and keep their settings.
+    """Disable plugins and keep their settings.
 
-    Writes enabled = false into their tables. Imports none of them.
+    Writes enabled = false into their tables. No plugin is imported.
     """
     from mcp_host.manage.configedit import disable_plugin
 

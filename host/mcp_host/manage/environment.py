@@ -1,4 +1,4 @@
-"""Which tool made the environment that mcp-host runs in, and the commands that install and uninstall there."""
+"""Detects the tool that made mcp-host's environment, and builds its commands to install and uninstall there."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from typing import Never
 from mcp_host.errors import ErrorCode, HostError
 
 
-class Kind(StrEnum):
-    """Who made an environment."""
+class EnvironmentKind(StrEnum):
+    """The tool that made an environment."""
 
     UV_TOOL = "uv tool"
     PIPX = "pipx"
@@ -33,14 +33,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """A command of an installer, and what its environment has besides this process's."""
+    """A command of an installer, and the environment variables that it needs in addition to this process's."""
 
     arguments: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
 class InstallerError(HostError):
-    """An installer failed; `output` is what it wrote."""
+    """An installer failed. `output` is what it wrote."""
 
     default_code = ErrorCode.INSTALLER_FAILED
 
@@ -51,12 +51,12 @@ class InstallerError(HostError):
 
 @dataclass(frozen=True)
 class Environment:
-    """The environment of this process. `tool` is the program that installs there; `note` is what its user should know.
+    """The environment of this process. `tool` is the program that installs there. `note` is a warning for the user.
 
-    Where that is pipx, `injected` are the distributions it knows of besides mcp-host, and `direct` is uv or pip.
+    For pipx, `injected` are the distributions that it installed beside mcp-host, and `direct` is uv or pip.
     """
 
-    kind: Kind
+    kind: EnvironmentKind
     prefix: Path
     python: str
     tool: tuple[str, ...]
@@ -72,21 +72,21 @@ class Environment:
     @property
     def upgrade_host(self) -> str:
         """The command that upgrades mcp-host itself."""
-        if self.kind is Kind.UV_TOOL:
+        if self.kind is EnvironmentKind.UV_TOOL:
             return "uv tool upgrade mcp-host && mcp-host sync"
-        if self.kind is Kind.PIPX:
+        if self.kind is EnvironmentKind.PIPX:
             return f"pipx upgrade {self.prefix.name}"
         return f"{'uv pip' if self.installer == 'uv' else 'python -m pip'} install --upgrade mcp-host"
 
     def install(
         self, wanted: Sequence[tuple[Sequence[str], str | None]], *, constraints: Path, upgrade: bool = False
     ) -> tuple[Command, ...]:
-        """Return the commands that install these, holding to a file of constraints.
+        """Return the commands that install these distributions within a file of constraints.
 
-        Each is the arguments that pip takes for it, and its normalized name where that is known.
+        Each distribution is given as pip's arguments for it, and its normalized name or None.
         """
         if self.installer == "pipx":
-            # A second `pipx inject` does nothing, and a forced one installs mcp-host and all it needs anew.
+            # A second `pipx inject` does nothing. With --force, it installs mcp-host and its dependencies again.
             known = [each for each in wanted if each[1] in self.injected]
             new = tuple(self._inject(words, constraints) for words, name in wanted if name not in self.injected)
             if not known:
@@ -96,7 +96,7 @@ class Environment:
         return (Command((*self._pip("install"), *more, *(word for words, _ in wanted for word in words))),)
 
     def uninstall(self, names: Sequence[str]) -> tuple[Command, ...]:
-        """Return the commands that uninstall these distributions and leave what they needed."""
+        """Return the commands that uninstall these distributions, but not their dependencies."""
         if self.installer == "pipx":
             known = [name for name in names if name in self.injected]
             others = [name for name in names if name not in self.injected]
@@ -114,13 +114,14 @@ class Environment:
         return (*self.tool, verb, "--disable-pip-version-check", "--no-input", *yes)
 
     def _inject(self, words: Sequence[str], constraints: Path) -> Command:
-        # Not as arguments of pip: pipx would keep those for its next upgrade. A URL, because a path may have a space.
+        # Not as arguments for pip: pipx would use them again in its next upgrade. As a URL, because a path may contain
+        # a space.
         held = {name: constraints.as_uri() for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT")}
         options = ("--editable",) if words[0] == "-e" else ()
         return self._pipx("inject", *options, self.prefix.name, words[-1], **held)
 
     def _pipx(self, *arguments: str, **environ: str) -> Command:
-        # Whichever home this pipx has by itself, it is this environment that is meant.
+        # The environment may belong to another PIPX_HOME than the default of this pipx.
         return Command((*self.tool, *arguments), {"PIPX_HOME": str(self.prefix.parent.parent), **environ})
 
 
@@ -128,7 +129,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Environment:
     """Return the environment of this process.
 
     Raises:
-        HostError: Nothing can be installed there, or it would be lost: the hint says where it can.
+        HostError: Nothing can be installed there, or it would be lost. The hint names a better place.
     """
     environ = os.environ if environ is None else environ
     prefix, python = Path(sys.prefix), sys.executable
@@ -139,47 +140,49 @@ def detect(environ: Mapping[str, str] | None = None) -> Environment:
     venv = _venv_settings(prefix)
     if (in_pipx and prefix.parent.name != "venvs") or re.fullmatch(r"(archive|environments)-v\d+", prefix.parent.name):
         raise HostError(
-            f"mcp-host runs in an environment that {'pipx run' if in_pipx else 'uvx'} made for this once: "
+            f"mcp-host runs in a temporary environment of {'pipx run' if in_pipx else 'uvx'}: "
             "what is installed there is lost",
             where=str(prefix),
             hint="pipx install mcp-host" if in_pipx else "uv tool install mcp-host",
         )
     if (prefix / "uv-receipt.toml").is_file():
-        note = "`uv tool upgrade` takes away what it did not install itself; `mcp-host sync` puts it back."
-        return Environment(Kind.UV_TOOL, prefix, python, uv or pip or _nothing("uv", prefix), note)
+        note = "`uv tool upgrade` removes what it did not install itself; `mcp-host sync` installs it again."
+        return Environment(EnvironmentKind.UV_TOOL, prefix, python, uv or pip or _nothing("uv", prefix), note)
     if known is not None:
         pipx = _program("pipx", environ)
-        note = "" if pipx else "pipx is not on PATH and does not know of this; `mcp-host sync` puts back what it loses."
+        missed = "pipx is not on PATH, so it did not record this; if it removes it, `mcp-host sync` installs it again."
+        note = "" if pipx else missed
         tool = pipx or uv or pip or _nothing("pipx", prefix)
-        return Environment(Kind.PIPX, prefix, python, tool, note, known, uv or pip or ())
+        return Environment(EnvironmentKind.PIPX, prefix, python, tool, note, known, uv or pip or ())
     if venv is not None and "uv" in venv:
         locked = (prefix.parent / "uv.lock").is_file()
-        note = "`uv sync` takes away what pyproject.toml does not name; `mcp-host sync` puts it back." if locked else ""
-        return Environment(Kind.UV, prefix, python, uv or pip or _nothing("uv", prefix), note)
+        lost = "`uv sync` removes what pyproject.toml does not name; `mcp-host sync` installs it again."
+        note = lost if locked else ""
+        return Environment(EnvironmentKind.UV, prefix, python, uv or pip or _nothing("uv", prefix), note)
     if venv is not None:
-        return Environment(Kind.VENV, prefix, python, pip or uv or _nothing("pip", prefix))
+        return Environment(EnvironmentKind.VENV, prefix, python, pip or uv or _nothing("pip", prefix))
     _refuse_managed(environ)
-    return Environment(Kind.PIP, prefix, python, pip or _nothing("pip", prefix))
+    return Environment(EnvironmentKind.PIP, prefix, python, pip or _nothing("pip", prefix))
 
 
 def _nothing(name: str, prefix: Path) -> Never:
     if name == "pip":
         what, hint = "this environment has no pip, and uv is not on PATH", f"{sys.executable} -m ensurepip"
     else:
-        what, hint = f"{name} made this environment and is not on PATH, nor is there pip in it", f"put {name} on PATH"
+        what, hint = f"{name} made this environment but is not on PATH, and it has no pip", f"put {name} on PATH"
     raise HostError(f"nothing can be installed: {what}", where=str(prefix), hint=hint)
 
 
 def _program(name: str, environ: Mapping[str, str]) -> tuple[str] | None:
-    # uv tells its children where it is; programs of this environment need not be on PATH.
-    told = environ.get("UV") if name == "uv" else None
+    # uv sets its own path in UV for its child processes. Programs of this environment may not be on PATH.
+    set_by_uv = environ.get("UV") if name == "uv" else None
     beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = told or shutil.which(name, path=environ.get("PATH", os.defpath)) or beside
+    found = set_by_uv or shutil.which(name, path=environ.get("PATH", os.defpath)) or beside
     return (found,) if found else None
 
 
 def _venv_settings(prefix: Path) -> Mapping[str, str] | None:
-    """Return what `pyvenv.cfg` says, or None outside a virtual environment (PEP 405)."""
+    """Return the content of `pyvenv.cfg`, or None outside a virtual environment (PEP 405)."""
     try:
         lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -188,7 +191,7 @@ def _venv_settings(prefix: Path) -> Mapping[str, str] | None:
 
 
 def _injected(prefix: Path) -> frozenset[str] | None:
-    """Return the distributions that pipx knows of besides the main one, or None where there is no pipx."""
+    """Return the distributions that pipx installed beside the main one, or None if pipx did not make this one."""
     try:
         return frozenset(json.loads((prefix / "pipx_metadata.json").read_text(encoding="utf-8"))["injected_packages"])
     except FileNotFoundError:
@@ -198,11 +201,11 @@ def _injected(prefix: Path) -> frozenset[str] | None:
 
 
 def _refuse_managed(environ: Mapping[str, str]) -> None:
-    """Refuse what pip would refuse: a Python that belongs to the operating system (PEP 668)."""
+    """Refuse, as pip does, a Python that belongs to the operating system (PEP 668)."""
     marker = Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED"
     if marker.is_file() and environ.get("PIP_BREAK_SYSTEM_PACKAGES", "0").lower() in ("0", "false", "no", "off", ""):
         raise HostError(
-            "mcp-host runs in the Python of the operating system, which lets nothing else install there (PEP 668)",
+            "mcp-host runs in the Python of the operating system, where only the system may install (PEP 668)",
             where=str(marker),
             hint="uv tool install mcp-host, or pipx install mcp-host, or a virtual environment: "
             "python3 -m venv .venv && .venv/bin/pip install mcp-host",
@@ -211,7 +214,7 @@ def _refuse_managed(environ: Mapping[str, str]) -> None:
 
 @contextmanager
 def held(versions: Mapping[str, str]) -> Iterator[Path]:
-    """Yield a file of constraints that holds these distributions at these versions, for the block."""
+    """Yield a file of constraints that pins these distributions to these versions, for the block."""
     with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
         file = Path(folder, "constraints.txt")
         file.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
@@ -219,10 +222,10 @@ def held(versions: Mapping[str, str]) -> Iterator[Path]:
 
 
 def run(commands: Sequence[Command], *, show: bool = False) -> str:
-    """Run an installer's commands and return what they wrote; with `show` it goes to stderr as it comes.
+    """Run an installer's commands and return their output. With `show`, it goes to stderr at once instead.
 
     Raises:
-        InstallerError: A command failed, or cannot be run; the ones after it are not run.
+        InstallerError: A command failed or cannot be run. The commands after it are not run.
     """
     written = ""
     for command in commands:

@@ -1,4 +1,4 @@
-"""`mcp-host init`: the mcp-host.toml that a user starts from."""
+"""`mcp-host init`: writes a mcp-host.toml to start from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def init(
         "mcp-host.toml"
     ),
     http: Annotated[bool, typer.Option("--http", help="Serve over HTTP instead of stdio.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a mcp-host.toml to start from."""
     from mcp_host.manage.configedit import new_config, write_new
@@ -29,7 +29,7 @@ def init(
         find(name, installed)
     text = new_config(name=path.absolute().parent.name, enabled=names or (), installed=installed, http=http)
     if not write_new(path, text, force=force):
-        raise ConfigError(f"{path} is there already", where="command line: --config", hint="--force replaces it")
+        raise ConfigError(f"{path} already exists", where="command line: --config", hint="--force replaces it")
     write(f"Wrote {path}.")
     if others := sorted({plugin.name for plugin in installed} - set(names or ())):
         write(f"Installed but not enabled: {', '.join(others)}.")

@@ -1,4 +1,4 @@
-"""`mcp-host install` and `mcp-host uninstall`: the entry in a client's own file that starts mcp-host."""
+"""`mcp-host install` and `mcp-host uninstall`: add the entry that starts mcp-host to a client's file, and remove it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import typer
 from mcp_host.cli.common import ConfigOption, JsonOption, read_config
 from mcp_host.cli.output import json_text, print_json, table, write
 from mcp_host.errors import ConfigError, HostError, did_you_mean
-from mcp_host.manage.verify import Outcome, try_out
+from mcp_host.manage.verify import Verification, verified
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mcp_host.manage.clients.clientconfig import Client, ClientFile, Entry, Machine
 
 PRINTED = "json"
-"""The client that is none: its entry is printed."""
+"""The name that stands for no client: the entry is printed."""
 
 ClientArgument = Annotated[
     str | None, typer.Argument(metavar="CLIENT", help="claude-desktop, claude-code, cursor ...: --list shows them all.")
@@ -33,10 +33,10 @@ NameOption = Annotated[
     str | None, typer.Option("--name", "-n", help="The server's name in the client. Default: [host] name.")
 ]
 ProjectOption = Annotated[
-    bool, typer.Option("--project", help="Use the client's file of this folder instead of the user's.")
+    bool, typer.Option("--project", help="Use the client's file in this folder instead of the user's.")
 ]
 FileOption = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Use this file of the client's instead of the usual one.")
+    Path | None, typer.Option("--file", metavar="FILE", help="Use this client file instead of the usual one.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the change and write nothing.")]
 
@@ -50,7 +50,7 @@ def install(
             "--env-var",
             "-v",
             metavar="KEY=VALUE",
-            help="An environment variable of the server's; KEY alone takes its value from here. May be repeated.",
+            help="An environment variable for the server. KEY alone takes its current value. May be repeated.",
         ),
     ] = None,
     env_files: Annotated[
@@ -59,14 +59,14 @@ def install(
     ] = None,
     config: ConfigOption = None,
     http: Annotated[
-        bool, typer.Option("--http", help="Enter the URL of the running server instead of a command.")
+        bool, typer.Option("--http", help="Add the URL of the running server instead of a command.")
     ] = False,
     url: Annotated[
-        str | None, typer.Option("--url", metavar="URL", help="Enter this URL: as --http, for another address.")
+        str | None, typer.Option("--url", metavar="URL", help="Add this URL: like --http, for another address.")
     ] = None,
     project: ProjectOption = False,
     file: FileOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an entry of this name that is another's.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an entry with this name for another server.")] = False,
     dry_run: DryRunOption = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Start the server as the client would, and list its tools.")
@@ -76,10 +76,10 @@ def install(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Enter this server into the settings of an MCP client.
+    """Add this server to the settings of an MCP client.
 
-    The entry starts this interpreter's mcp-host with the configuration, both by their absolute paths. It is tried out
-    before it is written. Everything else in the file stays as it is; what was there before is kept in FILE.bak.
+    The entry starts mcp-host with this interpreter and this configuration, both with absolute paths. It is verified
+    before it is written. Everything else in the file stays the same. The old file is kept as FILE.bak.
     """
     if list_clients:
         _list(project, as_json)
@@ -93,8 +93,8 @@ def install(
     else:
         entry = _command_entry(target, settings, env)
     if target is None:
-        outcome = None if not verify or dry_run else try_out(entry, config=_config_path(settings), where="")
-        _report_verified(outcome, sys.stderr)
+        verification = None if not verify or dry_run else verified(entry, config=_config_path(settings), where="")
+        _report_verified(verification, sys.stderr)
         print_json({"mcpServers": {name: entry}})
         return
     _install(
@@ -108,13 +108,13 @@ def uninstall(
     config: ConfigOption = None,
     project: ProjectOption = False,
     file: FileOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Take out an entry that is another's.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove an entry for another server, too.")] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take this server out of the settings of an MCP client.
+    """Remove this server from the settings of an MCP client.
 
-    Without --name it is the one entry that serves the configuration in use. Everything else in the file stays.
+    Without --name, it removes the one entry for the configuration in use. Everything else in the file stays the same.
     """
     target = _target(client, project, file)
     if target is None:
@@ -131,9 +131,9 @@ def uninstall(
         )
     if not force and not _is_ours(entry, config):
         raise HostError(
-            f"the entry {name!r} is not one of mcp-host's",
+            f"the entry {name!r} does not start mcp-host",
             where=str(target.path),
-            hint="--force takes it out all the same",
+            hint="--force removes it anyway",
         )
     change = _Change(target, name, project, dry_run, as_json)
     text = target.undone(name)
@@ -145,11 +145,11 @@ def uninstall(
         print_json({"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)})
         return
     if text is None:
-        write(printable(f"Removed {target.path}, which held nothing but {name}."))
+        write(printable(f"Removed {target.path}, which contained only {name}."))
     elif backup is None:
-        write(printable(f"{target.path} is again as it was before {name} was installed."))
+        write(printable(f"{target.path} is again the file from before {name} was installed."))
     else:
-        write(printable(f"Took {name} out of {target.path}. What was there before: {backup}"))
+        write(printable(f"Removed {name} from {target.path}. The old file: {backup}"))
     if variables := target.variables_in_backup(name):
         _note(f"{target.backup} still has the values of {', '.join(variables)}")
 
@@ -165,7 +165,7 @@ class _Change:
     as_json: bool
 
     def show(self, text: str | None, *entries: Entry | None) -> None:
-        """Show the change, when it is what was asked for."""
+        """With `--dry-run`, show the change."""
         if not self.dry_run:
             return
         hide = {key for entry in entries if entry for key in entry.get("env", {})}
@@ -173,11 +173,11 @@ class _Change:
         if self.as_json:
             print_json({"client": self.file.client.name, "file": str(self.file.path), "name": self.name, "diff": diff})
             return
-        write(printable(diff or f"{self.file.path} says this already."))
+        write(printable(diff or f"{self.file.path} would not change."))
         write("Nothing was written.")
 
     def mode(self, entry: Entry) -> int:
-        """Return the permissions of a new file: a project's is for everyone who shares it, if it holds no secrets."""
+        """Return the permissions of a new file. Others may read a project's file, if it has no variables."""
         return 0o644 if self.project and not entry.get("env") else 0o600
 
 
@@ -193,26 +193,26 @@ def _install(change: _Change, entry: Entry, settings: HostConfig, *, force: bool
     change.show(text, entry, old)
     if change.dry_run:
         return
-    outcome = try_out(entry, config=_config_path(settings), where=str(target.path)) if verify else None
+    verification = verified(entry, config=_config_path(settings), where=str(target.path)) if verify else None
     backup = target.write(text, mode=change.mode(entry)) if text != target.text else None
     if change.as_json:
         data = {"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)}
-        tools = {"tools": None, "failed": []} if outcome is None else {"tools": outcome.tools, "failed": outcome.failed}
+        tools = {"tools": None, "failed": []} if verification is None else asdict(verification)
         print_json({**data, "changed": text != target.text, **tools})
         return
-    _report_verified(outcome, sys.stdout)
+    _report_verified(verification, sys.stdout)
     if text == target.text:
-        write(printable(f"{target.path} has the entry {name} already."))
+        write(printable(f"{target.path} already has the entry {name}."))
         return
-    what = "Replaced" if old is not None else "Entered"
-    write(printable(f"{what} {name} in {target.path}"))
+    what = f"Replaced {name} in" if old is not None else f"Added {name} to"
+    write(printable(f"{what} {target.path}"))
     if backup is not None:
-        write(printable(f"What was there before: {backup}"))
+        write(printable(f"The old file: {backup}"))
     write(target.client.after)
 
 
 def _refuse_other(target: ClientFile, name: str, old: Entry, new: Entry) -> None:
-    """Refuse to replace what is not this server's own entry."""
+    """Refuse to replace an entry for another server."""
     from mcp_host.manage.clients.clientconfig import entry_url, served_config
 
     served = served_config(old)
@@ -220,11 +220,11 @@ def _refuse_other(target: ClientFile, name: str, old: Entry, new: Entry) -> None
         return
     if entry_url(old) is not None and entry_url(old) == entry_url(new):
         return
-    whose = f"serves {served}" if served is not None else "is not one of mcp-host's"
+    whose = f"serves {served}" if served is not None else "does not start mcp-host"
     raise HostError(
-        f"there is a server {name!r} already, and it {whose}",
+        f"there is already a server {name!r}, and it {whose}",
         where=str(target.path),
-        hint="--name OTHER installs beside it, --force replaces it; --force --dry-run shows the change",
+        hint="--name OTHER adds another entry, --force replaces this one; --force --dry-run shows the change",
     )
 
 
@@ -236,17 +236,17 @@ def _warn(target: ClientFile, entry: Entry, project: bool) -> None:
         key = next((key for key, value in entry.get("env", {}).items() if value == text), None)
         _note(f"{target.client.title} replaces what looks like a variable in {f'the value of {key}' if key else text}")
     if project and "command" in entry:
-        _note("the entry has the paths of this machine; others who share the folder install their own")
+        _note("the entry has the paths of this machine; others who share the folder need their own entry")
     if {".cache", "cache", "Caches"} & set(Path(sys.prefix).parts) and "command" in entry:
-        _note(f"{sys.prefix} is in a cache and may vanish; install mcp-host to keep (uv tool install, pipx install)")
+        _note(f"{sys.prefix} is in a cache and may be deleted; install mcp-host with uv tool install or pipx install")
 
 
-def _report_verified(outcome: Outcome | None, out: Any) -> None:
-    if outcome is None:
+def _report_verified(verification: Verification | None, out: Any) -> None:
+    if verification is None:
         return
-    tools = "1 tool" if outcome.tools == 1 else f"{outcome.tools} tools"
-    write(f"Tried it out: the server answers, with {tools}.", out)
-    for line in outcome.failed:
+    tools = "1 tool" if verification.tools == 1 else f"{verification.tools} tools"
+    write(f"Verified: the server answers, with {tools}.", out)
+    for line in verification.failed:
         _note(f"not served: {line}")
 
 
@@ -265,7 +265,7 @@ def _machine() -> Machine:
 
 
 def _target(name: str | None, project: bool, file: Path | None) -> ClientFile | None:
-    """Return the file to change, read; None for the client whose entry is printed."""
+    """Return the client's file, already read, or None if the entry is to be printed."""
     from mcp_host.manage.clients.clientconfig import ClientFile, load_clients
 
     clients = load_clients()
@@ -296,7 +296,7 @@ def _target(name: str | None, project: bool, file: Path | None) -> ClientFile | 
 
 def _project_file(client: Client) -> Path:
     if client.project is None:
-        raise HostError(f"{client.title} has no file of a project's", where="command line: --project")
+        raise HostError(f"{client.title} has no files for projects", where="command line: --project")
     return Path.cwd() / client.project
 
 
@@ -319,7 +319,7 @@ def _name(name: str | None, settings: HostConfig) -> str:
         return re.sub(r"[^A-Za-z0-9_-]+", "-", settings.host.name).strip("-")[:64] or "mcp-host"
     if not NAME.fullmatch(name):
         raise HostError(
-            f"{name!r} is not a name that every client takes: letters, digits, _ and -, at most 64",
+            f"{name!r} is not a name that every client accepts: letters, digits, _ and -, at most 64",
             where="command line: --name",
         )
     return name
@@ -332,7 +332,7 @@ def _environment(files: Iterable[Path], values: Iterable[str]) -> dict[str, str]
     for given in values:
         key, equals, value = given.partition("=")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
-            # Not shown: it may be a secret that lost its key.
+            # The text is not shown: it may be a secret without its key.
             raise HostError("a variable is KEY=VALUE", where="command line: -v", hint="-v API_TOKEN=...")
         if not equals and key not in os.environ:
             raise HostError(f"{key} is not set here", where="command line: -v", hint=f"-v {key}=VALUE")
@@ -361,7 +361,7 @@ def _command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping
     if not sys.executable:
         raise HostError("the path of this Python is not known", where="sys.executable")
     path = _config_path(settings)
-    # -P: the client's working directory, which may be anybody's project, is no place to import from.
+    # -P: nothing is imported from the client's working directory, which may be any project.
     args = ["-P", "-m", "mcp_host", "run", "--transport", "stdio", "--config", path]
     if target is None:
         return {"command": sys.executable, "args": args, **({"env": dict(env)} if env else {})}
@@ -370,14 +370,14 @@ def _command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping
 
 def _url_entry(target: ClientFile | None, url: str, env: Mapping[str, str]) -> dict[str, Any]:
     if env:
-        raise HostError("a server that runs already takes no variables", where="command line: -v, -f")
+        raise HostError("a running server takes no variables", where="command line: -v, -f")
     entry = {"type": "http", "url": url} if target is None else target.client.url_entry(url)
     if entry is None:
         assert target is not None
         raise HostError(
-            f"{target.client.title} takes no URLs from its file",
+            f"{target.client.title} accepts no URL in its file",
             where="command line: --http",
-            hint="leave it out: the entry is a command then",
+            hint="without it, the entry is a command",
         )
     return entry
 
@@ -385,7 +385,7 @@ def _url_entry(target: ClientFile | None, url: str, env: Mapping[str, str]) -> d
 def _url_of(settings: HostConfig) -> str:
     if settings.transport.kind != "http" or not settings.transport.port:
         raise ConfigError(
-            "the configuration does not say at which URL it is served",
+            "the configuration has no URL",
             where=settings.where("transport"),
             hint='[transport] kind = "http", with a port; or --url URL',
         )
@@ -409,7 +409,7 @@ def _is_ours(entry: Entry, config: Path | None) -> bool:
 
 
 def _installed_name(target: ClientFile, config: Path | None) -> str:
-    """Return the name of the one entry that serves the configuration in use, or else of the one that is mcp-host's."""
+    """Return the name of the only entry for the configuration in use, or without one, mcp-host's only entry."""
     from mcp_host.manage.clients.clientconfig import served_config
 
     ours = {name: served_config(entry) for name, entry in target.entries().items() if isinstance(entry, dict)}
@@ -417,7 +417,7 @@ def _installed_name(target: ClientFile, config: Path | None) -> str:
     try:
         path = _config_path(_settings(config))
     except HostError:
-        # It may be gone, which is a reason to uninstall.
+        # The configuration may have been deleted, which is a reason to uninstall.
         if config is not None:
             path = os.path.abspath(config)
         elif len(ours) == 1:

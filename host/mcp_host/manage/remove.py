@@ -1,4 +1,4 @@
-"""`mcp-host remove`: takes plugins out of the file, and uninstalls them."""
+"""`mcp-host remove`: removes plugins from the file, and uninstalls them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def remove(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take plugins out of mcp-host.toml and uninstall them.
+    """Remove plugins from mcp-host.toml and uninstall them.
 
-    Shows the lines it takes out, and keeps the file as it was as mcp-host.toml.bak if they held anything. A
-    distribution stays when another plugin in the file comes from it, or another distribution needs it.
+    Shows the lines that it removes. If they had settings or comments, the old file is kept as mcp-host.toml.bak. A
+    distribution stays installed if another plugin in the file comes from it, or another distribution needs it.
     """
     from mcp_host.manage.configedit import masked, remove_plugin, set_requires
     from mcp_host.manage.environment import detect, run
@@ -67,7 +67,7 @@ def remove(
     elif file.edit is not None and file.edit.changed:
         say(f"Removed {', '.join(names)} from [host] requires in {file.shown}.")
     if backup is not None:
-        say(f"The file as it was: {shown(backup)}")
+        say(f"The old file: {shown(backup)}")
     for name, why in leaving.kept.items():
         say(f"{name} stays installed: {why}.")
     if leaving.uninstall:

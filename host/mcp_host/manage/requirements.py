@@ -1,4 +1,4 @@
-"""What `[host] requires` and `mcp-host add` may name, and whether it is installed. Nothing is imported or asked for."""
+"""Reads the entries of `[host] requires` and `mcp-host add`, and finds out from metadata if they are installed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ARCHIVES = (".whl", ".tar.gz", ".zip")
 
 @dataclass(frozen=True)
 class Wanted:
-    """One thing to install: a distribution by name, or from a path or URL.
+    """One distribution to install: by its name, or from a path or URL.
 
-    `text` is how `mcp-host.toml` says it, `arguments` how pip and uv do. `requirement` is None when only building
-    or downloading would tell the name; then `url` tells what it was installed from.
+    `text` is its form in `mcp-host.toml`, `arguments` its form for pip and uv. `requirement` is None if the name is
+    unknown before the distribution is built or downloaded. Then `url` identifies it.
     """
 
     text: str
@@ -45,13 +45,13 @@ class Wanted:
 
     @property
     def name(self) -> str | None:
-        """The normalized name of the distribution, where the text tells it."""
+        """The normalized name of the distribution, or None if the text does not contain it."""
         return canonicalize_name(self.requirement.name) if self.requirement else None
 
 
 @dataclass(frozen=True)
 class Installed:
-    """An installed distribution, from its metadata: `url` is where it came from when that was not an index."""
+    """An installed distribution, from its metadata. `url` is its source if that was not an index."""
 
     name: str
     version: str
@@ -71,17 +71,17 @@ class Installed:
 
 
 def installed_now(group: str, path: Iterable[str] | None = None) -> dict[str, Installed]:
-    """Return what is installed at this moment by normalized name, with the entry points of a group.
+    """Return the installed distributions by normalized name, with their entry points of a group.
 
     `path` replaces `sys.path`.
     """
-    # What was found a moment ago may have been installed over.
+    # An installer may have changed them since the last scan.
     MetadataPathFinder.invalidate_caches()
     found: dict[str, Installed] = {}
     for key, distribution in scan(path).items():
         try:
             found[key] = _read(distribution, group)
-        except Exception:  # a mangled distribution is somebody else's
+        except Exception:  # a distribution with damaged metadata is none that mcp-host installed
             continue
     return found
 
@@ -103,12 +103,12 @@ def _read(distribution: Any, group: str) -> Installed:
 
 
 def parse_wanted(text: str, *, base: Path, written: Path | None = None, editable: bool = False) -> Wanted:
-    """Read what pip would take as one argument, or `-e PATH`, as one thing to install.
+    """Read one argument of pip, or `-e PATH`, as one distribution to install.
 
-    Relative paths start at `base`; `written`, the folder of the file, is what `text` will be relative to.
+    Relative paths start at `base`. The path in the result's `text` is relative to `written`, the folder of the file.
 
     Raises:
-        HostError: It is none, or a path where nothing is.
+        HostError: The text is not such an argument, or nothing exists at its path.
     """
     asked = text.strip()
     if match := re.match(r"(?:-e|--editable)(?:\s+|=)(.+)", asked):
@@ -121,14 +121,14 @@ def parse_wanted(text: str, *, base: Path, written: Path | None = None, editable
             name = _named_by_file(Path(urlsplit(asked).path).name)
             return Wanted(" ".join(arguments), arguments, name, url=asked.partition("#")[0], editable=editable)
     place, extras = _split_extras(asked)
-    # An option of pip's is none of a file's business.
+    # Other options of pip are not allowed.
     if not asked.startswith("-") and (editable or _is_path(place, base)):
         return _from_path(place, extras, editable, base, written if written is not None else base)
     try:
         requirement = Requirement(asked)
     except InvalidRequirement:
         raise HostError(
-            f"{text!r} is nothing that can be installed",
+            f"{text!r} is not something that can be installed",
             hint='a name, a range such as "name>=1.2", a path such as ./folder, a wheel, a URL, or -e ./folder',
         ) from None
     return Wanted(asked, (asked,), requirement, url=(requirement.url or "").partition("#")[0])
@@ -149,16 +149,16 @@ def _is_path(text: str, base: Path) -> bool:
 def _from_path(place: str, extras: str, editable: bool, base: Path, written: Path) -> Wanted:
     path = Path(os.path.abspath(base / os.path.expanduser(place)))
     if not path.exists():
-        raise HostError(f"there is nothing at {path}", hint="name a folder with a pyproject.toml, or a wheel")
+        raise HostError(f"{path} does not exist", hint="name a folder with a pyproject.toml, or a wheel")
     if path.is_dir() and not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
-        raise HostError(f"{path} is no Python project: it has no pyproject.toml")
-    said = str(path)
+        raise HostError(f"{path} is not a Python project: it has no pyproject.toml")
+    shown = str(path)
     if not (Path(place).is_absolute() or place.startswith("~")) or path.is_relative_to(written):
-        said = Path(os.path.relpath(path, written)).as_posix()
-        said = said if said.startswith(".") else f"./{said}"
+        shown = Path(os.path.relpath(path, written)).as_posix()
+        shown = shown if shown.startswith(".") else f"./{shown}"
     arguments = ("-e", f"{path}{extras}") if editable else (f"{path}{extras}",)
     named = None if path.is_dir() else _named_by_file(path.name)
-    return Wanted(f"{'-e ' if editable else ''}{said}{extras}", arguments, named, path.as_uri(), editable)
+    return Wanted(f"{'-e ' if editable else ''}{shown}{extras}", arguments, named, path.as_uri(), editable)
 
 
 def _named_by_file(name: str) -> Requirement | None:
@@ -173,14 +173,14 @@ def _named_by_file(name: str) -> Requirement | None:
 
 
 def find_wanted(wanted: Wanted, installed: Mapping[str, Installed]) -> Installed | None:
-    """Return the installed distribution that this names, whatever its version."""
+    """Return the installed distribution with this name or URL, of any version."""
     if wanted.name is not None:
         return installed.get(wanted.name)
     return next((each for each in installed.values() if each.url and _same(each.url, wanted.url)), None)
 
 
 def what_is_missing(wanted: Wanted, installed: Mapping[str, Installed]) -> str:
-    """Return why this has to be installed, or "" when it is."""
+    """Return why this must be installed, or "" if it is installed."""
     requirement = wanted.requirement
     if requirement is not None and not applies(requirement):
         return ""

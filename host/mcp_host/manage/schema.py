@@ -1,4 +1,4 @@
-"""`mcp-host schema`: the JSON Schema of mcp-host.toml, for editors."""
+"""`mcp-host schema`: writes the JSON Schema of mcp-host.toml, for editors."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def schema(
         typer.Option("--output", "-o", metavar="FILE", help=f"The file to write; - is stdout. Default: {SCHEMA_FILE}."),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Import every installed plugin, not only those enabled.")
+        bool, typer.Option("--all", help="Import all installed plugins, not only the enabled ones.")
     ] = False,
 ) -> None:
     """Write the JSON Schema of mcp-host.toml, for editors.
 
-    With the settings of the plugins, so that an editor completes and checks those too.
+    It includes the settings of the plugins, so that an editor completes and checks them, too.
     """
     from mcp_host.api import HostFacts
     from mcp_host.config import PluginSection
@@ -51,7 +51,7 @@ def schema(
             try:
                 models[name] = loader.settings_model(name, section)
             except HostError as error:
-                # The schema of the rest is still worth having; an editor accepts any settings for this one.
+                # The rest of the schema is still useful. An editor accepts any settings for this plugin.
                 write(problem_text(error.problem, f"left out plugin {name}"), sys.stderr)
         text = json.dumps(config_schema(models), indent=2) + "\n"
         if output == Path("-"):

@@ -1,4 +1,4 @@
-"""`mcp-host sync`: installs what `[host] requires` names and is missing."""
+"""`mcp-host sync`: installs the missing distributions of `[host] requires`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from mcp_host.plugins.discovery import GROUP, discover
 def sync(
     config: ConfigOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only tell what is missing, and exit with 1 if anything is.")
+        bool, typer.Option("--check", help="Only list what is missing, and exit with code 1 if something is.")
     ] = False,
     verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Install what [host] requires names and is missing.
+    """Install the missing distributions of [host] requires.
 
-    Uninstalls nothing. After `uv tool upgrade`, on another machine, in a container: the same plugins again.
+    Uninstalls nothing. Use it after `uv tool upgrade`, on another machine or in a container, to get the same plugins.
     """
     from mcp_host.manage.environment import detect
     from mcp_host.manage.requirements import installed_now, what_is_missing
@@ -42,26 +42,26 @@ def sync(
         Installation.install(detect(), [each for each in wanted if each.text in before], upgrade=False, verbose=verbose)
         after = missing()
     installed = {plugin.name for plugin in discover()}
-    homeless = [
+    not_installed = [
         name
         for name, section in file.config.plugins.items()
         if section.enabled and section.object is None and name not in installed
     ]
     if after:
-        homeless = []  # they may come with what is missing
+        not_installed = []  # the missing distributions may contain them
     if as_json:
         states = [{"requirement": each.text, "missing": after.get(each.text)} for each in wanted]
         done = [text for text in before if text not in after]
-        print_json({"config": str(file.path), "requires": states, "installed": done, "not_installed": homeless})
+        print_json({"config": str(file.path), "requires": states, "installed": done, "not_installed": not_installed})
     else:
         for text in before:
             if text in after:
                 say(f"missing: {text} ({after[text]})")
             else:
                 say(f"Installed {text}.")
-        for name in homeless:
+        for name in not_installed:
             problem = Problem(
-                f"plugin {name!r} is enabled, not installed, and nothing in [host] requires brings it",
+                f"plugin {name!r} is enabled but not installed, and no entry of [host] requires contains it",
                 file.config.where("plugins", name),
                 f"mcp-host add {guess(name)}",
             )
@@ -72,4 +72,4 @@ def sync(
             say(f"All of [host] requires in {file.shown} is installed.")
         elif check:
             say(f"mcp-host sync{file.option} installs it.")
-    return 1 if after or homeless else 0
+    return 1 if after or not_installed else 0

@@ -1,4 +1,4 @@
-"""Tries out an entry of a client's: does with it what the client will do, and says what came of it."""
+"""Verifies a client's entry: uses it as the client will, and returns what the client will see."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from mcp_host.manage.clients.clientconfig import Entry
 
 _LAST_LINES = 20
-"""Lines of the log of a server that does not start that are shown."""
+"""The most lines of a server's log that are shown if it does not start."""
 
 START_TIMEOUT = 60.0
-"""Seconds that the entry's command gets to answer in; clients wait about as long."""
+"""Seconds within which the entry's server must answer. Clients wait about as long."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a client sees: how many tools there are, and which plugins are not among them."""
+class Verification:
+    """What a client sees: the number of tools, and why each failed plugin is not served."""
 
     tools: int
     failed: list[str]
@@ -38,19 +38,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the server answers: how many tools there are, and the records of the plugins that failed."""
+    """What the server answers: the number of tools, and the records of the plugins that failed."""
 
     tools: int
     failed: list[Mapping[str, Any]]
 
 
-def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
-    """Do what the client will do with an entry: start its command, or reach its URL, and list the tools.
+def verified(entry: Entry, *, config: str, where: str) -> Verification:
+    """Use an entry as the client will: start its command or connect to its URL, and list the tools.
 
-    `config` and `where` are named in the error: the mcp-host.toml, and the file that the entry is for.
+    `config` and `where` are for the error: the path of the mcp-host.toml, and the file that the entry is for.
 
     Raises:
-        HostError: That failed.
+        HostError: One of these steps failed.
     """
     from mcp_host.manage.clients.clientconfig import entry_url
 
@@ -59,27 +59,27 @@ def try_out(entry: Entry, *, config: str, where: str) -> Outcome:
             answer = asyncio.run(_ask(entry, log))
             log.seek(0)
             lines = _masked(log.read(), entry.get("env", {})).splitlines()
-            return Outcome(answer.tools, [_why(record, lines) for record in answer.failed])
+            return Verification(answer.tools, [_why(record, lines) for record in answer.failed])
         except Exception as error:
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
-            said = "\n".join(_masked(log.read(), entry.get("env", {})).strip().splitlines()[-_LAST_LINES:])
-    if said:
-        write(printable(f"The server said:\n{said}"), sys.stderr)
+            output = "\n".join(_masked(log.read(), entry.get("env", {})).strip().splitlines()[-_LAST_LINES:])
+    if output:
+        write(printable(f"The server wrote:\n{output}"), sys.stderr)
     url = entry_url(entry)
     if url is not None:
         what, hint = f"cannot reach {url}: {reason}", "mcp-host run   (starts it), or --no-verify"
     else:
         what = f"the server does not start as the client would start it: {reason}"
-        hint = f"mcp-host check --config {shlex.quote(config)}; -v KEY=VALUE if it misses a variable; or --no-verify"
+        hint = f"mcp-host check --config {shlex.quote(config)}; -v KEY=VALUE if a variable is missing; or --no-verify"
     raise HostError(f"{what}; nothing was written", where=where, hint=hint)
 
 
 def _masked(text: str, env: Mapping[str, str]) -> str:
-    """Return what a server wrote, with the longer values of its variables masked."""
+    """Return a server's output with the values of its variables masked, unless they are too short."""
     for key, value in sorted(env.items(), key=lambda item: len(item[1]), reverse=True):
         if is_worth_masking(value, is_secret=looks_secret(key)):
             text = text.replace(value, MASK)
@@ -96,7 +96,7 @@ async def _ask(entry: Entry, log: Any) -> _Answer:
 
     server: Any = entry_url(entry)
     if server is None:
-        # Clients start servers in folders of their own choice; one that is nobody's stands for them.
+        # A client may start the server in any folder, so this uses one that has nothing to do with the project.
         cwd = entry.get("cwd") or Path(sys.executable).anchor
         parameters = StdioServerParameters(
             command=entry["command"], args=entry["args"], env=dict(entry.get("env", {})), cwd=cwd
@@ -121,7 +121,7 @@ async def _ask(entry: Entry, log: Any) -> _Answer:
 
 
 def _why(record: Mapping[str, Any], log: Sequence[str]) -> str:
-    """Return why a plugin failed: what the log of the server has under the error's id, else what clients are told."""
+    """Return why a plugin failed: the text with the error's id in the server's log, or the text for clients."""
     mark = f"plugin {record['name']} (error {record['error_id']}): "
     line = next((line for line in log if mark in line), "")
     # With [host] log_format = "json", the line is an object.

@@ -341,7 +341,7 @@ def test_init_replaces_a_file_only_when_told_to(capsys: Capture, folder: Path) -
     path.write_text("# mine\n")
     assert main(["init"]) == 2
     assert path.read_text() == "# mine\n"
-    assert "mcp-host.toml is there already" in capsys.readouterr().err
+    assert "mcp-host.toml already exists" in capsys.readouterr().err
     assert main(["init", "--force"]) == 0
     assert tomllib.loads(path.read_text())["transport"] == {"kind": "stdio"}
     assert [entry.name for entry in folder.iterdir()] == ["mcp-host.toml"]  # no leavings

@@ -115,7 +115,7 @@ def test_the_configuration_may_be_named(capsys: Capture, folder: Path, tmp_path:
     ("arguments", "what", "hint"),
     [
         (["quiet", "x"], "plugin 'quiet' is disabled", "mcp-host enable quiet"),
-        (["second", "--help"], "plugin 'second' is installed, and not enabled", "mcp-host enable second"),
+        (["second", "--help"], "plugin 'second' is installed, but not enabled", "mcp-host enable second"),
         (["greter", "--loud"], "there is no command 'greter' (did you mean 'greeter'?)", "mcp-host --help"),
         (["chek"], "there is no command 'chek' (did you mean 'check'?)", "mcp-host --help"),
         (["greeter", "sey-hello"], "no such command 'sey-hello'", "mcp-host greeter --help"),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mcp_host.errors import HostError
-from mcp_host.manage.environment import Command, Environment, InstallerError, Kind, detect, held, run
+from mcp_host.manage.environment import Command, Environment, EnvironmentKind, InstallerError, detect, held, run
 from support.sites import build_wheel
 
 ROOT = Path(__file__).parents[3]
@@ -160,7 +160,7 @@ def test_an_environment_made_for_one_run_is_no_place_to_install(
     if tool == "pipx run":
         (prefix / "pipx_metadata.json").write_text('{"injected_packages": {}}')
     said = described(scripts(prefix) / "python", environment(libraries))
-    assert f"an environment that {tool} made for this once" in said["what"]
+    assert f"a temporary environment of {tool}" in said["what"]
     assert said["hint"] == hint
 
 
@@ -177,7 +177,7 @@ HELD = Path(os.sep, "tmp", "c.txt")
 
 
 def test_pip_and_uv_hold_to_the_constraints() -> None:
-    pip = Environment(Kind.VENV, PREFIX, "py", ("py", "-P", "-m", "pip"))
+    pip = Environment(EnvironmentKind.VENV, PREFIX, "py", ("py", "-P", "-m", "pip"))
     (command,) = pip.install([(["a>=1"], "a"), (["-e", "b"], None)], constraints=HELD, upgrade=True)
     assert command.arguments[4:] == (
         "install", "--disable-pip-version-check", "--no-input", "--upgrade", "--constraint", str(HELD),
@@ -185,19 +185,19 @@ def test_pip_and_uv_hold_to_the_constraints() -> None:
     )  # fmt: skip
     assert pip.uninstall(["a"])[0].arguments[-2:] == ("--yes", "a")
     assert pip.upgrade_host == "python -m pip install --upgrade mcp-host"
-    uv = Environment(Kind.UV, PREFIX, "py", ("/bin/uv",))
+    uv = Environment(EnvironmentKind.UV, PREFIX, "py", ("/bin/uv",))
     assert uv.install([(["a"], "a")], constraints=HELD) == (
         Command(("/bin/uv", "pip", "install", "--python", "py", "--constraint", str(HELD), "a")),
     )
     assert uv.uninstall(["a"]) == (Command(("/bin/uv", "pip", "uninstall", "--python", "py", "a")),)
     assert uv.upgrade_host == "uv pip install --upgrade mcp-host"
-    tool = Environment(Kind.UV_TOOL, PREFIX, "py", ("/bin/uv",))
+    tool = Environment(EnvironmentKind.UV_TOOL, PREFIX, "py", ("/bin/uv",))
     assert tool.upgrade_host == "uv tool upgrade mcp-host && mcp-host sync"
 
 
 def test_pipx_is_told_which_environment_is_meant() -> None:
     known = frozenset({"a"})
-    pipx = Environment(Kind.PIPX, PREFIX, "py", ("/bin/pipx",), injected=known, direct=("/bin/uv",))
+    pipx = Environment(EnvironmentKind.PIPX, PREFIX, "py", ("/bin/pipx",), injected=known, direct=("/bin/uv",))
     new, editable, again = pipx.install(
         [(["a>=2"], "a"), (["b"], "b"), (["-e", "c"], None)], constraints=HELD, upgrade=True
     )

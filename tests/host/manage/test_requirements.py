@@ -78,12 +78,12 @@ def test_the_name_of_a_wheel_tells_its_distribution(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "nothing that can be installed"),
-        ("--index-url=https://evil.example", "nothing that can be installed"),
-        ("-r requirements.txt", "nothing that can be installed"),
-        ("a b", "nothing that can be installed"),
-        ("./nowhere", "there is nothing at"),
-        (".", "is no Python project"),
+        ("", "not something that can be installed"),
+        ("--index-url=https://evil.example", "not something that can be installed"),
+        ("-r requirements.txt", "not something that can be installed"),
+        ("a b", "not something that can be installed"),
+        ("./nowhere", "does not exist"),
+        (".", "is not a Python project"),
     ],
 )
 def test_anything_else_is_refused(text: str, said: str, tmp_path: Path) -> None:

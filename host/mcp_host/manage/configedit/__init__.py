@@ -1,12 +1,12 @@
-"""Changes `mcp-host.toml`: one statement at a time, every other byte as it was, and the file whole at every moment.
+"""Changes `mcp-host.toml` one statement at a time. All other bytes stay the same, and the file is replaced as a whole.
 
-tomlkit alone is not enough: it puts a new key below the comment that is about the next table, moves tables that are
-not side by side, and does not give back the bytes of before when a plugin is disabled and enabled again.
+tomlkit alone is not enough: it puts a new key below the comment about the next table, it moves tables that are not side
+by side, and the bytes of the file are not the same after a plugin is disabled and enabled again.
 
-A change is a function from the text to the new text (`plugins`, `requires`). What it touches is edited as a statement
-of its own (`statements`; tomlkit, where a value has parts), the rest is copied; then both texts are read, and a change
-that did more or less than asked is refused (`document`). `editing` does a change to a file, `newfile` writes a first
-one, and `showing` is what a person sees of either.
+A change is a function from the text to the new text (`plugins`, `requires`). It edits single statements (`statements`;
+with tomlkit, if a value has parts) and copies the rest. Then both texts are parsed, and a change that did more or less
+than requested is refused (`document`). `editing` changes a file, `newfile` makes the first text, and `showing` makes
+the texts that a person sees.
 """
 
 from mcp_host.manage.configedit.editing import Change, Edit, edit_file, write_new

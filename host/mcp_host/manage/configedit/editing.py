@@ -1,4 +1,4 @@
-"""Changes of the file itself: one after the other, whole or not at all, and only to what loads."""
+"""Changes the file itself: one process at a time, as a whole or not at all, and only if the result loads."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Edit:
 def edit_file(path: Path, change: Change, *, write: bool = True) -> Edit:
     """Change a file, or with `write=False` only find out what would change.
 
-    The file is replaced whole, by a rename after the new one is on the disk. Two of these at once wait for one
-    another. A symbolic link stays one, and the file keeps its permissions.
+    The file is replaced as a whole: the new one is written to the disk and then renamed. A lock makes parallel changes
+    wait for each other. A symbolic link stays a link, and the file keeps its permissions.
 
     Raises:
-        HostError: The file does not load, or would not after the change, or cannot be written. It is as it was.
+        HostError: The file does not load, would not load after the change, or cannot be written. It is not changed.
     """
     with _replacing(path) if write else _reading(path) as (target, put):
         before = _read(target, path)
-        _loads(before, path, "nothing is changed in a file that does not load")
+        _loads(before, path, "a file that does not load is not changed")
         try:
             after = change(before)
         except HostError as error:
             raise HostError(error.what, where=error.where or str(path), hint=error.hint, code=error.code) from error
         if after != before:
-            _loads(after, path, "nothing is changed: the file would not load any more")
+            _loads(after, path, "nothing was changed: the file would not load any more")
             put(after)
     return Edit(path, before, after)
 
 
 def write_new(path: Path, text: str, *, force: bool = False) -> bool:
-    """Write a file whole or not at all; return False when it is there already and `force` is not given."""
+    """Write a file as a whole or not at all. Return False if it exists and `force` is not given."""
     if path.exists() and not force:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def _reading(path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """Yield the file behind `path` and what replaces it, while no other process changes it in this way."""
+    """Yield the real path and a function that replaces the file. No other process may change it during the block."""
     target = Path(os.path.realpath(path))
     try:
         if target.exists() and not os.access(target, os.W_OK):

@@ -10,7 +10,7 @@ from mcp_host.plugins.discovery import InstalledPlugin
 
 
 def new_config(*, name: str, enabled: Sequence[str], installed: Iterable[InstalledPlugin], http: bool) -> str:
-    """Return the text of a new file: the given plugins enabled, the other installed ones as comments."""
+    """Return the text of a new file. The given plugins are enabled, the other installed ones are comments."""
     document = tomlkit.document()
     document.add(tomlkit.comment("What this server serves. All keys: mcp-host schema"))
     host = tomlkit.table()

@@ -1,4 +1,4 @@
-"""Changes of the plugins that a text names: enabled, disabled, taken out."""
+"""Changes to the plugins of a text: enables, disables and removes them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import tomlkit
 
 from mcp_host.config.origins import dotted
 from mcp_host.manage.configedit.document import Document
-from mcp_host.manage.configedit.statements import Kind, by_hand, parts_of
+from mcp_host.manage.configedit.statements import StatementKind, by_hand, parts_of
 
 
 def enable_plugin(text: str, name: str) -> str:
-    """Return the text with `[plugins.NAME]` in it and not switched off. A new table goes behind the other plugins'."""
+    """Return the text with the plugin enabled. A new `[plugins.NAME]` comes after the tables of the other plugins."""
     file = Document(text)
     if name not in file.plugins:
         _add(file, name)
@@ -25,7 +25,7 @@ def enable_plugin(text: str, name: str) -> str:
 
 
 def disable_plugin(text: str, name: str) -> str:
-    """Return the text with `enabled = false` in the plugin's table, which stays as it is otherwise."""
+    """Return the text with `enabled = false` in the plugin's table. The rest of the table stays the same."""
     file = Document(text)
     if file.plugins[name].get("enabled") is not False:
         _switch_off(file, name)
@@ -33,7 +33,7 @@ def disable_plugin(text: str, name: str) -> str:
 
 
 def remove_plugin(text: str, name: str) -> tuple[str, str]:
-    """Return the text without the plugin's tables and keys, and what was taken out, comments included."""
+    """Return the text without the plugin's tables and keys, and the removed lines with their comments."""
     file = Document(text)
     removed = _remove(file, name)
     return file.checked(("plugins", name), lambda new: name not in new.get("plugins", {})), removed
@@ -50,21 +50,21 @@ def _add(file: Document, name: str) -> None:
         return
     mine = [n for n, part in enumerate(file.parts) if part.path[:1] == ("plugins",)]
     at = file.section_end(mine[-1] if mine else len(file.parts))
-    close = (Kind.VALUE, Kind.HEADER)
-    above = max((n for n in mine if file.parts[n].kind is Kind.HEADER), default=0) - 1
+    close = (StatementKind.VALUE, StatementKind.HEADER)
+    above = max((n for n in mine if file.parts[n].kind is StatementKind.HEADER), default=0) - 1
     compact = above >= 0 and file.parts[above].kind in close and file.parts[at - 1].kind in close
     file.insert(at, *([""] if at > 0 and not compact else []), header)
 
 
 def _commented_out(file: Document, name: str) -> int | None:
-    """Return where `# [plugins.NAME]` stands, as `init` writes it, when no key would fall into that table."""
+    """Return the index of `# [plugins.NAME]`, which `init` writes, unless a key would get into that table."""
     for index, part in enumerate(file.parts):
-        if part.kind is Kind.COMMENT and re.match(r"#[ \t]*\[plugins\.", part.text):
+        if part.kind is StatementKind.COMMENT and re.match(r"#[ \t]*\[plugins\.", part.text):
             with suppress(tomllib.TOMLDecodeError):
-                said = tomllib.loads(part.text.removeprefix("#").strip())
+                data = tomllib.loads(part.text.removeprefix("#").strip())
                 rest = (after.kind for after in file.parts[index + 1 :])
-                following = next((kind for kind in rest if kind in (Kind.HEADER, Kind.VALUE)), None)
-                if said == {"plugins": {name: {}}} and following is not Kind.VALUE:
+                following = next((kind for kind in rest if kind in (StatementKind.HEADER, StatementKind.VALUE)), None)
+                if data == {"plugins": {name: {}}} and following is not StatementKind.VALUE:
                     return index
     return None
 
@@ -83,16 +83,18 @@ def _switch_on(file: Document, name: str) -> None:
     kept = file.parts[:index] + file.parts[index + 1 :]
     named = any(other.path[:2] == ("plugins", name) for other in kept)
     if part.text.strip() != f"{dotted(part.key)} = false" or not named:
-        # A line with a comment is somebody's, and stays.
+        # A person wrote a line that has a comment, so the line stays.
         text = part.text[: part.value_at] + part.text[part.value_at :].replace("false", "true", 1)
         file.parts[index] = replace(part, text=text)
         return
     file.parts = kept
     around = [other.kind for other in kept[index - 1 : index + 1]]
-    following = next((other for other in kept[index:] if other.kind in (Kind.HEADER, Kind.VALUE)), part)
-    is_below = following.kind is Kind.HEADER and following.path[:2] == ("plugins", name)
-    if around == [Kind.HEADER, Kind.BLANK] and is_below:
-        # The header that switch_off put above the plugin's other tables.
+    following = next(
+        (other for other in kept[index:] if other.kind in (StatementKind.HEADER, StatementKind.VALUE)), part
+    )
+    is_below = following.kind is StatementKind.HEADER and following.path[:2] == ("plugins", name)
+    if around == [StatementKind.HEADER, StatementKind.BLANK] and is_below:
+        # The header that `_switch_off` inserted above the plugin's other tables.
         del kept[index - 1 : index + 1]
 
 
@@ -106,16 +108,16 @@ def _switch_off(file: Document, name: str) -> None:
         file.edit(index, lambda plugin: plugin.update({"enabled": False}), name)
     elif (index := file.find(*path[:2])) is not None:
         file.edit(index, lambda plugin: plugin.update({"enabled": False}))
-    elif (index := file.find(*path[:2], kind=Kind.HEADER)) is not None:
+    elif (index := file.find(*path[:2], kind=StatementKind.HEADER)) is not None:
         following = file.parts[index + 1 : index + 2]
-        indent = following[0].indent if following and following[0].kind is Kind.VALUE else ""
+        indent = following[0].indent if following and following[0].kind is StatementKind.VALUE else ""
         file.insert_into(index, f"{indent}enabled = false")
     else:
         mine = [n for n, part in enumerate(file.parts) if part.path[:2] == path[:2]]
         if not mine:
             raise by_hand(f"the place of {dotted(path[:2])} is not found")
         first = file.parts[mine[0]]
-        if first.kind is Kind.VALUE:
+        if first.kind is StatementKind.VALUE:
             # stats.prefix = "x", below [plugins] or at the top of the file
             key = dotted(path[len(first.table) :])
             file.insert_into(mine[0], f"{first.indent}{key} = false")
@@ -136,16 +138,16 @@ def _remove(file: Document, name: str) -> str:
     while mine := [
         n
         for n, part in enumerate(file.parts)
-        if part.path[:2] == path and (part.kind is Kind.HEADER or part.table[:2] != path)
+        if part.path[:2] == path and (part.kind is StatementKind.HEADER or part.table[:2] != path)
     ]:
         start, end = mine[-1], mine[-1] + 1
-        if file.parts[start].kind is Kind.HEADER:
+        if file.parts[start].kind is StatementKind.HEADER:
             start, end = file.comments_before(start), file.content_end(start)
         removed = "".join(part.text for part in file.parts[start:end]) + removed
-        if file.parts[mine[-1]].kind is Kind.HEADER:
-            while start == 0 and end < len(file.parts) and file.parts[end].kind is Kind.BLANK:
+        if file.parts[mine[-1]].kind is StatementKind.HEADER:
+            while start == 0 and end < len(file.parts) and file.parts[end].kind is StatementKind.BLANK:
                 end += 1
-            while start > 0 and file.parts[start - 1].kind is Kind.BLANK:
+            while start > 0 and file.parts[start - 1].kind is StatementKind.BLANK:
                 start -= 1
         del file.parts[start:end]
     return removed

@@ -1,4 +1,4 @@
-"""Changes of `[host] requires`, the distributions that a text asks for."""
+"""Changes to `[host] requires`, the list of distributions that a configuration needs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import tomlkit
 
 from mcp_host.manage.configedit.document import Document
-from mcp_host.manage.configedit.statements import Kind
+from mcp_host.manage.configedit.statements import StatementKind
 
 
 def set_requires(text: str, requires: Sequence[str]) -> str:
-    """Return the text with `[host] requires` saying this; entries that stay keep their place and comments.
+    """Return the text with this `[host] requires`. Entries that stay keep their places and comments.
 
-    One that takes another's place gets it, other new ones go to the end.
+    New entries take the places of removed ones. Further new ones come at the end.
     """
     file = Document(text)
     wanted = sorted(requires)
@@ -33,13 +33,13 @@ def _change(file: Document, requires: list[str]) -> None:
             file.edit(index, lambda array: _become(array, requires))
     elif (index := file.find("host")) is not None:
         file.edit(index, lambda host: _set_requires(host, requires))
-    elif (index := file.find("host", kind=Kind.HEADER)) is not None:
+    elif (index := file.find("host", kind=StatementKind.HEADER)) is not None:
         end = file.next_header(index)
-        last = max(n for n in range(index, end) if file.parts[n].kind in (Kind.VALUE, Kind.HEADER))
+        last = max(n for n in range(index, end) if file.parts[n].kind in (StatementKind.VALUE, StatementKind.HEADER))
         indent = file.parts[last].indent if last > index else ""
         file.insert_into(last, indent + line)
     elif own := [n for n, part in enumerate(file.parts) if part.path[:1] == ("host",)]:
-        if file.parts[own[0]].kind is Kind.HEADER:
+        if file.parts[own[0]].kind is StatementKind.HEADER:
             # [host.limits] alone
             file.insert(file.comments_before(own[0]), "[host]", line, "")
         else:
@@ -50,15 +50,15 @@ def _change(file: Document, requires: list[str]) -> None:
 
 
 def _become(array: Any, wanted: list[str]) -> None:
-    """Make an array of texts say what is wanted; what stays is not touched."""
-    gone = [old for old in array if old not in wanted]
-    come = [new for new in wanted if new not in array]
-    both = min(len(gone), len(come))
-    for old, new in zip(gone[:both], come[:both], strict=True):
+    """Change an array to the wanted texts. Texts that stay are not touched."""
+    removed = [old for old in array if old not in wanted]
+    added = [new for new in wanted if new not in array]
+    replaced = min(len(removed), len(added))
+    for old, new in zip(removed[:replaced], added[:replaced], strict=True):
         array[list(array).index(old)] = new
-    for old in gone[both:]:
+    for old in removed[replaced:]:
         array.remove(old)
-    for new in come[both:]:
+    for new in added[replaced:]:
         array.append(new)
 
 

@@ -1,4 +1,4 @@
-"""Texts for people to see: what a change is, and no secret."""
+"""Makes the texts that people see of a change, with secrets masked."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcp_host.config.references import is_reference, looks_secret
-from mcp_host.manage.configedit.statements import Kind, Part, parts_of
+from mcp_host.manage.configedit.statements import Part, StatementKind, parts_of
 
 
 def masked(text: str) -> str:
-    """Return a text of TOML statements with `"***"` for each value whose key says that it is a secret."""
+    """Return a TOML text with `"***"` for each value whose key looks like the name of a secret."""
     return "".join(
-        f'{part.text[: part.value_at]} "***"\n' if part.kind is Kind.VALUE and _is_secret(part) else part.text
+        f'{part.text[: part.value_at]} "***"\n' if part.kind is StatementKind.VALUE and _is_secret(part) else part.text
         for part in parts_of(text)
     )
 
 
 def diff(before: str, after: str, file: str) -> str:
-    """Return a unified diff of two texts, secrets masked, "" when they say the same."""
+    """Return a unified diff of two texts with secrets masked, or "" if they are equal."""
     old, new = (masked(text.removeprefix("\ufeff")).replace("\r\n", "\n").splitlines() for text in (before, after))
     return "\n".join(difflib.unified_diff(old, new, file, file, lineterm=""))
 

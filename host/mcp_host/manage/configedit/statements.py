@@ -1,4 +1,4 @@
-"""Cuts a TOML text into its statements, each with the path of what it says."""
+"""Splits a TOML text into its statements, each with the path of its table or key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mcp_host.config.origins import statements
 from mcp_host.errors import HostError
 
 
-class Kind(Enum):
+class StatementKind(Enum):
     BLANK = auto()
     COMMENT = auto()
     HEADER = auto()
@@ -21,10 +21,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """One statement with its newline; `path` is the table a header opens, or the whole path of a key."""
+    """One statement with its newline. `path` is the path of a header's table, or the whole path of a key."""
 
     text: str
-    kind: Kind
+    kind: StatementKind
     table: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     value_at: int = 0
@@ -35,7 +35,7 @@ class Part:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The path of a value below its table, as its line writes it."""
+        """The path of a value inside its table, as written in its line."""
         return self.path[len(self.table) :]
 
 
@@ -46,18 +46,18 @@ _KEY: Final = re.compile(rf"[ \t]*({_WORDS})[ \t]*=")
 
 
 def parts_of(text: str) -> list[Part]:
-    """Cut a valid text into its statements."""
+    """Split a valid text into its statements."""
     parts: list[Part] = []
     table: tuple[str, ...] = ()
     for _, statement in statements(text):
         bare = statement.strip()
         if not bare or bare.startswith("#"):
-            parts.append(Part(statement, Kind.COMMENT if bare else Kind.BLANK, table))
+            parts.append(Part(statement, StatementKind.COMMENT if bare else StatementKind.BLANK, table))
         elif match := _HEADER.match(statement):
             table = _path(match[1])
-            parts.append(Part(statement, Kind.HEADER, table, table))
+            parts.append(Part(statement, StatementKind.HEADER, table, table))
         elif match := _KEY.match(statement):
-            parts.append(Part(statement, Kind.VALUE, table, (*table, *_path(match[1])), match.end()))
+            parts.append(Part(statement, StatementKind.VALUE, table, (*table, *_path(match[1])), match.end()))
         else:
             raise by_hand("a statement of the file is not understood")
     return parts
@@ -73,4 +73,4 @@ def _path(words: str) -> tuple[str, ...]:
 
 
 def by_hand(why: str) -> HostError:
-    return HostError(f"this file cannot be changed without disturbing the rest of it: {why}", hint="change it by hand")
+    return HostError(f"this file cannot be changed without changes to the rest of it: {why}", hint="change it by hand")
