@@ -1,4 +1,4 @@
-"""Runs the commands of a page: in its own home and its own environment, without a package index.
+"""Runs the commands of a page with a temporary home and environment, and without a package index.
 
 The environment contains everything that is installed for the tests, but of mcp-host's plugins only stats. `pip install
 mcp-host` finds it there. Projects that a page writes are installed into the sandbox only, and built with the installed
@@ -84,12 +84,12 @@ class Sandbox:
         return scripts
 
     def inside(self, text: str) -> str:
-        """Return a page's text as it is meant here: with the sandbox's home and port, and without isolated builds."""
+        """Return a page's text for the sandbox: with its home and port, and without isolated builds."""
         text = text.replace("python -m build", "python -m build --no-isolation")
         return text.replace(HOME, str(self.home)).replace(PORT, self.port)
 
     def shown(self, text: str) -> str:
-        """Return what was printed here as a page shows it."""
+        """Return printed text in the form that a page shows."""
         text = text.replace(str(self.home), HOME).replace(self.port, PORT)
         text = text.replace(str(self._bin.parent), f"{HOME}/.venv")
         return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
@@ -107,7 +107,7 @@ class Sandbox:
         return file
 
     def run(self, command: str) -> tuple[str, int | None]:
-        """Run a command; return all it printed, as a page shows it, and its exit code.
+        """Run a command, and return its exit code and its output in the form that a page shows.
 
         A server is left running once it listens, until `close`; its exit code is None.
         """
@@ -131,7 +131,7 @@ class Sandbox:
             )
         deadline = time.monotonic() + LONGEST
         while process.poll() is None:
-            # The last line of both servers says how Ctrl+C ends them.
+            # The last line of both servers is about Ctrl+C.
             if listens and self._answers() and "ctrl+c" in log.read_text().lower():
                 self._servers.append(process)
                 break
@@ -147,7 +147,7 @@ class Sandbox:
             return probe.connect_ex(("127.0.0.1", int(self.port))) == 0
 
     def close(self) -> None:
-        """End the servers as Ctrl+C does; raises when one does not end well."""
+        """End the servers like Ctrl+C. Raises if one ends with an error."""
         codes = []
         for server in reversed(self._servers):
             server.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The nginx of docs/howto/nginx.md, run: progress comes through while a call runs, and other hosts are refused."""
+"""Runs the nginx of docs/howto/nginx.md: progress arrives while a call runs, and other hosts are refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write_certificate(folder: Path) -> Path:
 
 @contextmanager
 def nginx(folder: Path, page: str, upstream: str, port: int) -> Iterator[None]:
-    """Run nginx with the page's server in it: another port, other certificates, and nothing else changed."""
+    """Run nginx with the page's server, changed only in its port and certificates."""
     text = page.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}").replace("listen 443", f"listen 127.0.0.1:{port}")
     text = text.replace("/etc/letsencrypt/live/mcp.example.com", str(folder))
     temp = "".join(
@@ -118,7 +118,7 @@ def answers(port: int) -> bool:
 
 
 def trusting(certificate: Path) -> httpx2.AsyncClient:
-    """A client that trusts the certificate, and asks for the name whatever the address is."""
+    """A client that trusts the certificate, and sends the name of the server instead of its address."""
     context = ssl.create_default_context(cafile=str(certificate))
 
     async def to_the_name(request: httpx2.Request) -> None:

@@ -1,4 +1,4 @@
-"""`mcp-host` in a folder of the test's own, with real plugin distributions installed: as a process, or in this one."""
+"""`mcp-host` in a temporary folder with real plugin distributions installed: as a process, or in this one."""
 
 from __future__ import annotations
 

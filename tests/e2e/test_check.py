@@ -1,4 +1,4 @@
-"""`mcp-host check`: what everything costs, and what is wrong, in a form that people and CI can read."""
+"""`mcp-host check`: its report of costs and problems, for people and for CI."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_json_has_the_same_numbers(invoke: Invoke) -> None:
     (warning,) = done.json["warnings"]
     assert set(warning) == {"what", "where", "hint"}
     assert all(plugin["import_ms"] is not None for plugin in done.json["plugins"])
-    assert "tokens" not in done.json["plugins"][0]  # a record says what became of a plugin, not what it costs
+    assert "tokens" not in done.json["plugins"][0]  # a record has the state of a plugin, not its cost
 
 
 def test_past_the_budget_the_largest_tools_are_named_with_the_line_that_mends_it(invoke: Invoke) -> None:
@@ -195,8 +195,8 @@ def test_a_configuration_from_elsewhere_is_checked_as_it_would_be_served(cli: Cl
     assert cli.run("check", "-c", "somewhere else/tools.toml", "--json").json["config"] == str(path)
 
 
-def test_strict_holds_for_the_contract_too(cli: Cli, site: Site) -> None:
-    site.plugin("plain")  # its tool does not say whether it only reads, and the like
+def test_strict_applies_to_the_contract_too(cli: Cli, site: Site) -> None:
+    site.plugin("plain")  # its tool does not declare whether it only reads, and so on
     done = cli.run("check", "--plugin", "plain")
     assert (done.code, done.out.endswith("The contract is kept.\n")) == (0, True)
     strict = cli.run("check", "--plugin", "plain", "--strict")
@@ -233,7 +233,7 @@ def on_terminal(cli: Cli, *args: str, **env: str) -> str:
     while True:
         try:
             data = os.read(master, 65536)
-        except OSError:  # how Linux says that nobody has the terminal open any more
+        except OSError:  # on Linux: no process has the terminal open any more
             break
         if not data:
             break

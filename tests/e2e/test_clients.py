@@ -89,7 +89,7 @@ async def test_progress_of_a_tool_arrives_while_it_runs(client: Client) -> None:
     assert seen == [(1, 3, "step 1"), (2, 3, "step 2"), (3, 3, "step 3")]
 
 
-async def test_what_a_tool_raises_on_purpose_is_told_and_what_it_raises_by_accident_is_not(client: Client) -> None:
+async def test_callers_get_the_text_of_a_tool_error_but_not_of_a_crash(client: Client) -> None:
     refused = await client.call_tool("refuse", {})
     assert refused.is_error
     assert "not on a Sunday" in text(refused)
@@ -111,7 +111,7 @@ async def test_wrong_arguments_are_named_without_their_values(client: Client) ->
     assert "s3cret" not in text(result)
 
 
-async def test_an_unknown_tool_is_refused_with_the_name_that_was_meant(client: Client) -> None:
+async def test_an_unknown_tool_is_refused_with_a_suggestion(client: Client) -> None:
     with pytest.raises(MCPError, match="did you mean 'add'") as refused:
         await client.call_tool("addd", {})
     assert refused.value.error.code == -32602
@@ -152,13 +152,13 @@ async def test_a_tool_asks_for_what_it_needs_in_both_eras(client: Client) -> Non
 
 
 @pytest.mark.parametrize("tool", ["noise", "noise_on_the_loop"])
-async def test_a_tool_that_writes_to_stdout_harms_nobody(client: Client, tool: str) -> None:
+async def test_a_tool_that_writes_to_stdout_does_not_disturb_the_protocol(client: Client, tool: str) -> None:
     result = await client.call_tool(tool, {})
     assert not result.is_error
     assert text(await client.call_tool("greet", {"name": "Ada"})) == "Good day, Ada!"
 
 
-async def test_a_resource_and_a_prompt_that_write_to_stdout_harm_nobody(client: Client) -> None:
+async def test_a_resource_and_a_prompt_that_write_to_stdout_do_not_disturb_the_protocol(client: Client) -> None:
     assert (await client.read_resource("noise://one")).contents[0].text == "quiet"  # type: ignore[union-attr]
     assert (await client.get_prompt("noisy")).messages
 
@@ -170,7 +170,7 @@ async def test_a_broken_plugin_beside_good_ones_is_named_in_the_instructions(cli
     assert "no such engine" not in client.instructions
 
 
-async def test_the_plugins_resource_tells_how_each_plugin_fares(client: Client) -> None:
+async def test_the_plugins_resource_reports_the_health_of_each_plugin(client: Client) -> None:
     contents = (await client.read_resource("mcp-host://plugins")).contents[0]
     plugins = {plugin["name"]: plugin for plugin in json.loads(contents.text)["plugins"]}  # type: ignore[union-attr]
     assert plugins["good"]["stage"] == "serving"

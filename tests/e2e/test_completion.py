@@ -1,4 +1,4 @@
-"""What Tab offers: asked as the shells' own scripts ask, and typed at real shells."""
+"""Completion with Tab: requested like the shells' own scripts do, and typed into real shells."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_fish_and_zsh_show_what_a_tool_does(good: Cli) -> None:
     assert ask(good, "call", "gre", shell="zsh") == ["""_arguments '*: :(("greet":"Greet somebody."))'"""]
 
 
-def test_what_a_plugin_says_cannot_run_anything_in_the_shell(cli: Cli) -> None:
+def test_texts_of_a_plugin_cannot_run_commands_in_the_shell(cli: Cli) -> None:
     names = {"tools": {"add": "$(touch x)`touch x`'\"; touch x #\\", "a;b": "", "$(touch x)": ""}}
     cli.config("[plugins.good]")
     assert cli.run("check").code == 0
@@ -190,11 +190,11 @@ def test_tab_never_complains(cli: Cli, config: str | None) -> None:
     assert cli.run(env={"_MCP_HOST_COMPLETE": "nonsense"}).err == ""
 
 
-def test_an_empty_variable_asks_for_nothing(cli: Cli) -> None:
+def test_an_empty_variable_does_not_start_completion(cli: Cli) -> None:
     assert "mcp-host" in cli.run("--version", env={"_MCP_HOST_COMPLETE": ""}).out
 
 
-def test_the_help_tells_how_to_switch_it_on(cli: Cli) -> None:
+def test_the_help_shows_how_to_install_completion(cli: Cli) -> None:
     assert "mcp-host --install-completion" in cli.run("--help").out
 
 
@@ -229,7 +229,7 @@ class Shell:
         while text not in self.shown:
             try:
                 data = os.read(self._master, 65536)
-            except OSError:  # how Linux says that nobody has the terminal open any more
+            except OSError:  # on Linux: no process has the terminal open any more
                 data = b""
             assert data, f"no {text!r} in {self.shown!r}"
             self.shown += data.decode(errors="replace")

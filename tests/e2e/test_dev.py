@@ -1,4 +1,4 @@
-"""`mcp-host dev`: a plugin's code and the TOML are swapped in while a client stays connected."""
+"""`mcp-host dev`: a plugin's code and the TOML are reloaded while a client stays connected."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def tools(client: Client) -> list[str]:
 
 
 async def heard(client: Client, change: Callable[[], object]) -> None:
-    """Make a change and wait until the server says that its tools are others."""
+    """Make a change and wait until the server notifies that its tools have changed."""
     async with client.listen(tools_list_changed=True) as events:
         change()
         with anyio.fail_after(30):
@@ -65,7 +65,7 @@ async def heard(client: Client, change: Callable[[], object]) -> None:
                 return
 
 
-async def test_code_and_configuration_are_swapped_in_without_a_restart(cli: Cli, tmp_path: Path) -> None:
+async def test_code_and_configuration_are_reloaded_without_a_restart(cli: Cli, tmp_path: Path) -> None:
     cli.config("")
     project = write_project(tmp_path / "project", "first", 'return "1"')
     with cli.start("dev", "--plugin", str(project), "--no-inspector", "--port", "0") as process:
@@ -112,7 +112,7 @@ async def state(client: Client) -> str:
     return str(contents.model_dump()["text"])
 
 
-def test_without_node_the_server_runs_and_says_what_the_inspector_needs(cli: Cli, tmp_path: Path) -> None:
+def test_without_node_the_server_runs_and_prints_what_the_inspector_needs(cli: Cli, tmp_path: Path) -> None:
     cli.config("")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -125,7 +125,7 @@ def test_without_node_the_server_runs_and_says_what_the_inspector_needs(cli: Cli
 
 
 def test_a_distribution_it_is_to_have_is_installed_first(cli: Cli, tmp_path: Path) -> None:
-    """What is there already is not installed again; what cannot be had ends the command before anything is served."""
+    """An installed one is not installed again. One that cannot be installed ends the command before it serves."""
     cli.config("")
     done = cli.run("dev", "--with", "mcp-host", "--with-editable", str(tmp_path / "nowhere"), "--no-inspector")
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""`enable`, `disable`, `add`, `remove` and `sync`: in this process, and in environments of each kind, for real."""
+"""`enable`, `disable`, `add`, `remove` and `sync`: in this process, and in real environments of each kind."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_enabling_without_a_file_writes_one(invoke: Invoke) -> None:
     assert "# [plugins.noisy]" in text
 
 
-def test_disabling_without_a_file_says_that_there_is_none(invoke: Invoke) -> None:
+def test_disabling_without_a_file_is_an_error(invoke: Invoke) -> None:
     done = invoke("disable", "good")
     assert done.code == 2
     assert "there is no mcp-host.toml here" in done.err
@@ -79,7 +79,7 @@ def test_a_plugin_that_cannot_be_enabled_is_named_with_a_hint_and_nothing_is_cha
     assert "there is no plugin 'goood' (did you mean 'good'?)" in done.err
 
 
-def test_a_distribution_stands_for_its_plugins(invoke: Invoke) -> None:
+def test_the_name_of_a_distribution_enables_its_plugins(invoke: Invoke) -> None:
     path = invoke.config("")
     assert invoke("enable", "MCP_plugin.good").out.startswith("Enabled good.\n")
     assert path.read_text() == "[plugins.good]\n"
@@ -167,7 +167,7 @@ def test_removing_names_what_is_unknown_and_keeps_what_is_needed(invoke: Invoke)
     assert (invoke.folder / "mcp-host.toml").read_text() == "[host]\n\n[plugins.good]\n"
 
 
-def test_sync_tells_what_is_missing(invoke: Invoke) -> None:
+def test_sync_lists_what_is_missing(invoke: Invoke) -> None:
     path = invoke.config('[host]\nrequires = ["mcp-plugin-good>=1", "mcp-plugin-gone", "mcp-plugin-vault>=3"]\n')
     done = invoke("sync", "--check")
     assert done.code == 1
@@ -394,14 +394,14 @@ def test_a_plugin_for_another_host_is_refused_and_the_host_stays(each_world: Wor
     done = world("add", f"./{built.name}")
     assert done.code == 2
     assert f"could not install ./{built.name}: exit code 1" in done.err
-    assert "mcp-host>=99" in done.err  # what the installer said
+    assert "mcp-host>=99" in done.err  # the output of the installer
     assert "hint:  it needs another version of mcp-host than " in done.err
     assert not world.has("mcp-plugin-late")
     assert list(world.folder.glob("*.toml")) == []
 
 
 @pytest.mark.network
-def test_sync_puts_back_what_an_upgrade_of_the_tool_takes_away(world: World, tools: Path) -> None:
+def test_sync_installs_again_what_an_upgrade_of_the_tool_removes(world: World, tools: Path) -> None:
     built = wheel(world.folder, "tiny")
     done = world("add", built)
     assert done.code == 0, done.err
@@ -422,7 +422,7 @@ def test_sync_puts_back_what_an_upgrade_of_the_tool_takes_away(world: World, too
     done = world("sync")
     assert (done.code, done.out) == (0, f"Installed ./{built.name}.\n")
     assert world.has("mcp-plugin-tiny")
-    # And nothing is taken away.
+    # And nothing is removed.
     other = wheel(world.folder, "other")
     world.tool(tools / "uv", "pip", "install", "--python", world.scripts / "python", other)
     assert world("sync").code == 0
@@ -460,7 +460,7 @@ def test_a_project_is_added_in_place_from_the_index_s_build_backend(world: World
 
 
 @pytest.mark.network
-def test_what_has_no_plugin_is_uninstalled_again_with_all_that_came_with_it(world: World) -> None:
+def test_a_distribution_without_a_plugin_is_uninstalled_again_with_its_dependencies(world: World) -> None:
     wheel(world.folder, "part", plugins={})
     built = wheel(world.folder, "none", plugins={}, requires=["mcp-plugin-part"])
     done = world("add", f"./{built.name}", UV_FIND_LINKS=str(world.folder), UV_NO_INDEX="1")
@@ -489,7 +489,7 @@ def test_a_name_that_another_distribution_has_is_refused(world: World, tools: Pa
 
 
 @pytest.mark.network
-def test_a_plugin_that_needs_settings_is_enabled_and_says_what_to_write(world: World) -> None:
+def test_a_plugin_that_needs_settings_is_enabled_and_the_output_names_them(world: World) -> None:
     source = """
         from pydantic import BaseModel
         from mcp_host import Plugin
@@ -533,7 +533,7 @@ def test_what_a_person_wrote_is_shown_and_kept_when_a_plugin_is_removed(world: W
 
 
 @pytest.mark.network
-def test_a_distribution_stays_as_long_as_something_comes_from_it_or_needs_it(world: World) -> None:
+def test_a_distribution_stays_while_a_plugin_or_another_distribution_needs_it(world: World) -> None:
     pair = {"one": "mcp_plugin_pair:plugin", "two": "mcp_plugin_pair:plugin"}
     built = wheel(world.folder, "pair", plugins=pair)
     assert world("add", built).code == 0
@@ -542,7 +542,7 @@ def test_a_distribution_stays_as_long_as_something_comes_from_it_or_needs_it(wor
     assert "mcp-plugin-pair stays installed: plugin two comes from it.\n" in done.out
     assert world.has("mcp-plugin-pair")
     assert "mcp_plugin_pair" in world.text()
-    # One that only needs it, and stands for its plugins.
+    # A distribution without plugins that depends on it.
     bundle = wheel(world.folder, "bundle", plugins={}, requires=["mcp-plugin-pair", "mcp-plugin-tiny"])
     wheel(world.folder, "tiny")
     done = world("add", bundle, UV_FIND_LINKS=str(world.folder), UV_NO_INDEX="1")
@@ -555,7 +555,7 @@ def test_a_distribution_stays_as_long_as_something_comes_from_it_or_needs_it(wor
 
 
 @pytest.mark.network
-def test_an_upgrade_and_a_range_replace_what_was_asked_for(world: World) -> None:
+def test_an_upgrade_and_a_range_replace_the_old_requirement(world: World) -> None:
     for number in ("1.0", "2.0", "3.0"):
         wheel(world.folder / "wheels", "tiny", version=number)
     index = {"UV_FIND_LINKS": str(world.folder / "wheels"), "UV_NO_INDEX": "1"}
@@ -564,7 +564,7 @@ def test_an_upgrade_and_a_range_replace_what_was_asked_for(world: World) -> None
     assert tomllib.loads(world.text())["host"]["requires"] == ["mcp-plugin-tiny<2"]
     done = world("add", "mcp-plugin-tiny<3", "--upgrade", "-v", **index)
     assert "Installed mcp-plugin-tiny 2.0 (was 1.0).\n" in done.out
-    assert "+ mcp-plugin-tiny==2.0" in done.err  # as uv says it
+    assert "+ mcp-plugin-tiny==2.0" in done.err  # in the words of uv
     assert tomllib.loads(world.text())["host"]["requires"] == ["mcp-plugin-tiny<3"]
     path = world.folder / "mcp-host.toml"
     path.write_text(world.text().replace("<3", ">=3"))
@@ -591,7 +591,7 @@ def test_what_pipx_knows_already_is_replaced_and_pipx_still_removes_it(pipx_worl
 
 
 @pytest.mark.network
-def test_without_the_tool_that_made_the_environment_another_installs_or_it_is_said(
+def test_without_the_tool_that_made_the_environment_another_one_installs_or_it_is_an_error(
     world: World, pipx_world: World, tools: Path
 ) -> None:
     built = wheel(world.folder, "tiny")
@@ -610,7 +610,7 @@ def test_without_the_tool_that_made_the_environment_another_installs_or_it_is_sa
 
 
 @pytest.mark.network
-def test_an_object_s_distribution_is_removed_when_the_file_asked_for_it(world: World) -> None:
+def test_an_object_s_distribution_is_removed_if_the_file_requires_it(world: World) -> None:
     built = wheel(world.folder, "odd", plugins={})
     plugin = '[plugins.odd]\nobject = "mcp_plugin_odd:plugin"\n'
     path = world.folder / "mcp-host.toml"

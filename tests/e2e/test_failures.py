@@ -1,4 +1,4 @@
-"""What becomes of a failing plugin: the others go on, unless the configuration insists on it."""
+"""A plugin that fails: the others are served, unless the configuration requires it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("plugin", "transport"), [("broken", "stdio"), ("frail", "http")])
-def test_a_required_plugin_that_fails_lets_nothing_start(cli: Cli, plugin: str, transport: str) -> None:
+def test_a_required_plugin_that_fails_prevents_the_start(cli: Cli, plugin: str, transport: str) -> None:
     cli.config(f"[transport]\nport = 0\n[plugins.good]\n[plugins.{plugin}]\nrequired = true")
     trace = cli.folder / "trace"
     done = cli.run("run", "--transport", transport, env={"GOOD_TRACE": str(trace)})
@@ -36,7 +36,7 @@ def test_a_required_plugin_that_fails_lets_nothing_start(cli: Cli, plugin: str, 
 
 
 @pytest.mark.parametrize("plugin", FAILURES)
-def test_on_error_fail_lets_nothing_start_without_every_plugin(invoke: Invoke, plugin: str) -> None:
+def test_with_on_error_fail_any_plugin_that_fails_prevents_the_start(invoke: Invoke, plugin: str) -> None:
     invoke.config(f'[host]\non_error = "fail"\n[plugins.good]\n[plugins.{plugin}]')
     done = invoke("run")
     assert done.code == 2
@@ -61,7 +61,7 @@ def test_a_required_plugin_that_is_switched_off_is_not_missed(invoke: Invoke) ->
     assert invoke("check", "--disable", "broken").code == 0
 
 
-def test_check_tells_every_failure_with_its_hint_and_exits_with_2(invoke: Invoke) -> None:
+def test_check_shows_each_failure_with_its_hint_and_exits_with_2(invoke: Invoke) -> None:
     invoke.config("\n".join(f"[plugins.{plugin}]" for plugin in ("good", *FAILURES)))
     done = invoke("check")
     assert done.code == 2
@@ -73,7 +73,7 @@ def test_check_tells_every_failure_with_its_hint_and_exits_with_2(invoke: Invoke
     assert done.err == ""  # said once
 
 
-def test_check_as_json_holds_the_records_of_all_plugins(invoke: Invoke) -> None:
+def test_check_as_json_has_the_records_of_all_plugins(invoke: Invoke) -> None:
     invoke.config("[plugins.good]\n[plugins.frail]\n[plugins.noisy]\nenabled = false")
     done = invoke("check", "--json")
     assert done.code == 2
@@ -89,21 +89,21 @@ def test_check_as_json_holds_the_records_of_all_plugins(invoke: Invoke) -> None:
     assert done.json["refusal"] is None
 
 
-def test_check_says_that_run_would_refuse(invoke: Invoke) -> None:
+def test_check_reports_that_run_would_refuse_to_start(invoke: Invoke) -> None:
     invoke.config("[plugins.frail]\nrequired = true")
     assert "mcp-host run would refuse to start: plugin frail failed" in invoke("check").out
     refusal = invoke("check", "--json").json["refusal"]
     assert refusal["what"].startswith("plugin frail failed, and [plugins.frail] required = true")
 
 
-def test_check_says_that_an_address_needs_names(invoke: Invoke) -> None:
+def test_check_reports_that_an_address_needs_allowed_hosts(invoke: Invoke) -> None:
     invoke.config('[transport]\nkind = "http"\nhost = "0.0.0.0"')
     done = invoke("check")
     assert done.code == 2
     assert "allowed_hosts" in done.out
 
 
-def test_check_asks_the_plugins_own_questions(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_runs_the_plugins_own_checks(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     invoke.config("[plugins.good]")
     done = invoke("check")
     assert done.code == 0
@@ -137,7 +137,7 @@ def test_check_at_level_debug_shows_the_tracebacks(invoke: Invoke, monkeypatch: 
     assert "raise ConnectionError" in done.err
 
 
-def test_nothing_enabled_is_said_and_is_no_failure(invoke: Invoke) -> None:
+def test_no_enabled_plugin_is_reported_and_is_not_a_failure(invoke: Invoke) -> None:
     done = invoke("check")
     assert done.code == 0
     assert "No plugins are enabled" in done.out
@@ -182,7 +182,7 @@ def test_ctrl_c_while_a_plugin_is_loading_ends_the_command(cli: Cli, tmp_path: P
     assert "Traceback" not in done.err
 
 
-def test_check_holds_a_project_against_the_authors_contract(invoke: Invoke) -> None:
+def test_check_checks_a_project_against_the_contract(invoke: Invoke) -> None:
     done = invoke("check", "--plugin", str(Path(__file__).parents[2] / "plugins/mcp-plugin-stats"))
     assert done.code == 0, done.err
     assert done.out.rstrip().endswith("The contract is kept.")

@@ -1,4 +1,4 @@
-"""`mcp-host run --transport http` as a process: who is let in, in which form, and how it ends."""
+"""`mcp-host run --transport http` as a process: which requests it accepts, its answers, and how it ends."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_only_pages_of_known_origins_may_ask(served: Process) -> None:
         assert httpx2.get(health(served), headers={"Origin": origin}).status_code == status
 
 
-def test_a_page_of_a_cors_origin_may_ask_and_sees_the_session_id(served: Process) -> None:
+def test_a_page_of_a_cors_origin_may_send_requests_and_read_the_session_id(served: Process) -> None:
     preflight = httpx2.options(
         served.url,
         headers={
@@ -74,14 +74,14 @@ def test_a_page_of_a_cors_origin_may_ask_and_sees_the_session_id(served: Process
     assert answer.headers["mcp-session-id"]
 
 
-def test_a_page_of_any_other_origin_gets_no_leave_to_ask(served: Process) -> None:
+def test_a_page_of_any_other_origin_may_not_send_requests(served: Process) -> None:
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     preflight = httpx2.options(served.url, headers=headers)
     assert preflight.status_code == 403
     assert "access-control-allow-origin" not in preflight.headers
 
 
-def test_answers_are_event_streams_and_sessions_are_kept_unless_told_otherwise(served: Process) -> None:
+def test_by_default_answers_are_event_streams_and_sessions_are_kept(served: Process) -> None:
     answer = httpx2.post(served.url, json=INITIALIZE, headers=ACCEPT)
     assert answer.headers["content-type"].startswith("text/event-stream")
     unknown = {**ACCEPT, "Mcp-Session-Id": "nobodys"}
@@ -142,7 +142,7 @@ async def test_a_signal_stops_the_plugins_and_ends_the_server_with_0_also_while_
     assert trace.read_text() == "start\nstop\n"
 
 
-def test_a_signal_while_the_plugins_start_stops_those_that_did_and_ends_the_process_with_0(cli: Cli) -> None:
+def test_a_signal_while_the_plugins_start_stops_the_started_ones_and_ends_the_process_with_0(cli: Cli) -> None:
     cli.config("[plugins.good]\n[plugins.stopper]")
     trace = cli.folder / "trace"
     done = cli.run("run", "--transport", "http", "--port", "0", env={"GOOD_TRACE": str(trace)})
@@ -181,7 +181,7 @@ def test_a_head_without_end_is_cut_off(served: Process) -> None:
 
 
 @pytest.mark.parametrize(("setting", "descriptors"), [("max_connections = 20", "1024"), ("", "100")])
-def test_a_flood_of_connections_is_refused_and_those_that_are_open_go_on(
+def test_a_flood_of_connections_is_refused_and_the_open_ones_keep_working(
     cli: Cli, setting: str, descriptors: str
 ) -> None:
     cli.config(f"[transport]\n{setting}\n[plugins.good]\n")
@@ -215,7 +215,7 @@ def test_a_bind_address_that_others_reach_needs_the_names_they_use(cli: Cli) -> 
     assert '[transport] allowed_hosts = ["mcp.example.com"]' in done.err
 
 
-def test_a_port_in_use_is_said_with_how_to_take_another(cli: Cli) -> None:
+def test_a_port_in_use_is_an_error_with_a_hint(cli: Cli) -> None:
     cli.config("[plugins.good]")
     trace = cli.folder / "trace"
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -228,7 +228,7 @@ def test_a_port_in_use_is_said_with_how_to_take_another(cli: Cli) -> None:
     assert not trace.exists()  # found out before any plugin was started
 
 
-def test_the_first_lines_say_what_is_served_and_how_to_connect(served: Process) -> None:
+def test_the_first_lines_show_what_is_served_and_how_to_connect(served: Process) -> None:
     said: Any = "".join(served.lines)
     assert "mcp-plugin-good 1.0" in said
     assert f"Serving mcp-host at {served.url}" in said

@@ -1,4 +1,4 @@
-"""`mcp-host install` and `uninstall`: real files of clients in a temporary home, and what they say is started."""
+"""`mcp-host install` and `uninstall`: real files of clients in a temporary home, and their entries are started."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def servers(client: str, path: Path) -> dict[str, Any]:
 
 
 async def call_add(entry: dict[str, Any]) -> Any:
-    """Start what an entry says, and nothing else, and call a tool."""
+    """Start the command of an entry, with only its variables, and call a tool."""
     parameters = StdioServerParameters(
         command=entry["command"], args=entry["args"], env=entry.get("env"), cwd=entry.get("cwd", "/")
     )
@@ -124,7 +124,7 @@ def test_the_written_entry_starts_the_server_and_uninstall_restores_every_byte(c
 
 
 @pytest.mark.parametrize("client", [name for name, client in CLIENTS.items() if client.project])
-def test_a_project_s_file_is_made_and_goes_with_its_only_entry(client: str, home: Home) -> None:
+def test_a_project_s_file_is_created_and_removed_with_its_only_entry(client: str, home: Home) -> None:
     done = home.quickly(client, "--project", "--name", "demo")
     assert done.code == 0, done.err
     file = home.folder / str(CLIENTS[client].project)
@@ -141,7 +141,7 @@ def test_a_project_s_file_is_made_and_goes_with_its_only_entry(client: str, home
     assert not file.exists()
 
 
-def test_a_project_s_file_without_variables_may_be_read_by_those_who_share_it(home: Home) -> None:
+def test_others_may_read_a_project_s_file_without_variables(home: Home) -> None:
     assert home.invoke("install", "cursor", "--project", "--no-verify").code == 0
     assert stat.S_IMODE((home.folder / ".cursor/mcp.json").stat().st_mode) == 0o644
 
@@ -172,7 +172,7 @@ def test_a_server_that_does_not_start_is_not_installed(home: Home) -> None:
     assert home.quickly("cursor").code == 0
 
 
-def test_a_plugin_that_misses_its_variable_is_told_of(home: Home) -> None:
+def test_a_plugin_whose_variable_is_missing_is_reported(home: Home) -> None:
     home.file("cursor")
     home.invoke.config("[plugins.good]\n[plugins.vault]\nsettings.token = { env = 'VAULT_TOKEN' }\n")
     done = home.install("cursor", "--name", "other")
@@ -224,7 +224,7 @@ def test_json_prints_the_entry_for_any_other_client(home: Home) -> None:
     assert "is printed, not installed" in home.invoke("uninstall", "json").err
 
 
-def test_variables_come_from_files_and_from_here_and_those_given_win(
+def test_variables_come_from_files_the_environment_and_options_and_options_win(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = home.file("claude-desktop")
@@ -265,7 +265,7 @@ def test_variables_come_from_files_and_from_here_and_those_given_win(
         (["--config", "none.toml"], "there is no file"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(home: Home, args: list[str], what: str) -> None:
+def test_invalid_options_are_refused(home: Home, args: list[str], what: str) -> None:
     home.file("cursor")
     (home.folder / "bad.env").write_text("A=1\nB\n", encoding="utf-8")
     (home.folder / "latin.env").write_bytes(b"A=\xff\n")
@@ -315,7 +315,7 @@ def test_a_client_that_is_not_there_is_not_given_a_file(home: Home) -> None:
     assert "My-tools" in servers("zed", elsewhere)
 
 
-def test_a_client_is_asked_for_and_a_wrong_one_is_answered_with_the_right_one(home: Home) -> None:
+def test_a_missing_client_is_an_error_and_a_wrong_one_gets_a_suggestion(home: Home) -> None:
     done = home.invoke("install")
     assert (done.code, "which client? claude-desktop, " in done.err) == (2, True)
     assert "did you mean 'cursor'?" in home.invoke("install", "curser").err
@@ -424,7 +424,7 @@ def test_a_folder_of_the_client_s_choice_is_no_place_to_import_from(home: Home) 
     assert asyncio.run(call_add({**entry, "cwd": str(project)})) == {"result": 5}
 
 
-def test_nothing_of_the_sdk_is_imported_but_to_try_it_out(cli: Cli) -> None:
+def test_the_sdk_is_imported_only_to_verify_an_entry(cli: Cli) -> None:
     (cli.folder / ".cursor").mkdir()
     cli.config("[plugins.good]")
     code = (

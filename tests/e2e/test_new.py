@@ -1,4 +1,4 @@
-"""A new plugin from its first command to its first call, in an environment that holds nothing else."""
+"""A new plugin from its first command to its first call, in an environment with nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mcp-host run` applies an edited mcp-host.toml while it serves: on SIGHUP, and by itself with --reload."""
+"""`mcp-host run` reloads an edited mcp-host.toml while it serves: on SIGHUP, and automatically with --reload."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RENAMED = '[plugins.good]\nprefix = "new_"\n'
 
 
 async def names_after(process: Process, change: Callable[[], None]) -> set[str]:
-    """Make a change, wait until the client hears that the tools are others, and list them."""
+    """Make a change, wait until the client is notified that the tools have changed, and list them."""
     async with Client(process.url) as client, client.listen(tools_list_changed=True) as events:
         change()
         with anyio.fail_after(30):
@@ -83,7 +83,7 @@ async def test_a_file_name_that_is_not_utf_8_does_not_end_the_watch(cli: Cli, to
         assert process.err.count("watching goes on after a file that cannot be named") == 1
 
 
-async def test_a_file_that_cannot_be_served_leaves_the_server_as_it_was(cli: Cli) -> None:
+async def test_a_file_that_cannot_be_served_does_not_change_the_server(cli: Cli) -> None:
     cli.config(ONE)
     with cli.serve("--reload") as process:
         async with Client(process.url) as client:

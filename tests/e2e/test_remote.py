@@ -104,7 +104,7 @@ def test_a_list_without_an_end_is_an_error(invoke: Invoke, monkeypatch: pytest.M
         assert "error: the server's list has more than 4 pages" in done.err
 
 
-def test_a_server_that_asks_for_a_token_is_reached_with_one(
+def test_a_server_that_requires_a_token_is_reached_with_one(
     cli: Cli, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving_issuer() as issuer:

@@ -146,7 +146,7 @@ def test_a_link_is_shown_by_name_and_address(good: Invoke) -> None:
     assert good("call", "link").out == "today note://today\n"
 
 
-def test_a_tool_that_asks_is_told_that_nobody_is_there(good: Invoke) -> None:
+def test_a_tool_that_asks_gets_an_error_without_a_terminal(good: Invoke) -> None:
     done = good("call", "paint", "thing=wall")
     assert done.code == 1
     assert "cannot be asked" in done.err
@@ -175,7 +175,7 @@ def test_a_prompt_is_shown_by_role_and_takes_every_argument_as_text(good: Invoke
         (["inspect", "ad"], "nothing is served as 'ad' (did you mean 'add'?)"),
     ],
 )
-def test_what_is_not_served_is_an_error_with_what_was_meant(good: Invoke, command: list[str], error: str) -> None:
+def test_what_is_not_served_is_an_error_with_a_suggestion(good: Invoke, command: list[str], error: str) -> None:
     done = good(*command)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: {error}\n")

@@ -1,4 +1,4 @@
-"""`resumable = true`: a client of a real server that comes back gets the rest of its own stream, and of no other."""
+"""`resumable = true`: a client that comes back gets the rest of its own stream, and of no other stream."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Session:
         self.client.post(self.url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def start(self, tool: str, **arguments: Any) -> str:
-        """Call a tool as request 1, leave at once, and return the id of the event that told how to come back."""
+        """Call a tool as request 1, disconnect at once, and return the id of the event to resume from."""
         params = {"name": tool, "arguments": arguments, "_meta": {"progressToken": "p"}}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         with self.client.stream("POST", self.url, json=message) as answer:
@@ -115,11 +115,11 @@ def test_no_client_gets_what_another_was_sent(served: Process, connect: Callable
     assert answer["result"]["content"][0]["text"] == "Hello, Ann!"
 
 
-def test_a_plugin_sends_its_caller_away_who_came_back(served: Process, connect: Callable[[Process], Session]) -> None:
+def test_a_caller_comes_back_after_its_stream_was_ended(served: Process, connect: Callable[[Process], Session]) -> None:
     session = connect(served)
     start = session.start("send_away", times=2)
     came = []
-    # The first stream ended by itself; this one ends when the tool has been nudged and ends it.
+    # The first stream has ended. This one ends after the nudge, when the tool ends it.
     for event in session.come_back(start):
         came.append(event)
         if len(came) == 1:
@@ -130,9 +130,7 @@ def test_a_plugin_sends_its_caller_away_who_came_back(served: Process, connect: 
     assert answer["result"]["content"][0]["text"] == "here again"
 
 
-def test_the_end_of_a_session_ends_the_streams_of_who_came_back(
-    served: Process, connect: Callable[[Process], Session]
-) -> None:
+def test_the_end_of_a_session_ends_its_resumed_streams(served: Process, connect: Callable[[Process], Session]) -> None:
     session = connect(served)
     last = session.start("hold")
     seen = []
@@ -142,7 +140,7 @@ def test_the_end_of_a_session_ends_the_streams_of_who_came_back(
     assert seen == ["holding"]
 
 
-def test_without_it_no_stream_says_how_to_come_back(cli: Cli, connect: Callable[[Process], Session]) -> None:
+def test_without_the_setting_no_stream_can_be_resumed(cli: Cli, connect: Callable[[Process], Session]) -> None:
     cli.config("[transport]\n[plugins.good]\n")
     with cli.serve() as process:
         message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -152,7 +150,7 @@ def test_without_it_no_stream_says_how_to_come_back(cli: Cli, connect: Callable[
 
 
 @pytest.mark.parametrize("key", ["stateless", "json_response"])
-def test_it_is_refused_where_there_is_nothing_to_resume(key: str, cli: Cli) -> None:
+def test_the_setting_is_refused_where_no_stream_can_be_resumed(key: str, cli: Cli) -> None:
     cli.config(f"[transport]\n{key} = true\nresumable = true\n")
     done = cli.run("check")
     assert done.code == 2

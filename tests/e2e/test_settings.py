@@ -1,4 +1,4 @@
-"""Where a setting comes from, seen through the command line, and that secrets in settings are shown nowhere."""
+"""The sources of settings, as the command line shows them. Secrets in settings are never shown."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_file_is_found_by_flag_by_variable_and_in_the_folder(
     assert invoke("inspect", "--json", "--config", str(flag)).json["name"] == "of the flag"
 
 
-def test_a_missing_file_is_an_error_when_it_was_asked_for(invoke: Invoke) -> None:
+def test_a_missing_file_is_an_error_if_it_is_named(invoke: Invoke) -> None:
     done = invoke("check", "--config", "nowhere.toml")
     assert done.code == 2
     assert "nowhere.toml" in done.err
@@ -76,7 +76,7 @@ def test_a_missing_file_is_an_error_when_it_was_asked_for(invoke: Invoke) -> Non
 
 
 @pytest.mark.parametrize("command", [["run"], ["check"], ["plugins"], ["inspect"], ["schema"]])
-def test_a_syntax_error_is_told_with_line_and_column(invoke: Invoke, command: list[str]) -> None:
+def test_a_syntax_error_is_reported_with_line_and_column(invoke: Invoke, command: list[str]) -> None:
     invoke.config('[host]\nname = "x"\n[plugins.good\n')
     done = invoke(*command)
     assert done.code == 2
@@ -85,7 +85,7 @@ def test_a_syntax_error_is_told_with_line_and_column(invoke: Invoke, command: li
     assert "mcp-host.toml:3:14" in done.err
 
 
-def test_every_mistake_in_the_file_is_told_at_once_each_with_its_line(invoke: Invoke) -> None:
+def test_all_mistakes_in_the_file_are_reported_together_with_their_lines(invoke: Invoke) -> None:
     invoke.config('[host]\nnmae = "x"\n[transport]\nport = "many"\n[plugin.good]\n')
     done = invoke("check")
     assert done.code == 2
@@ -96,7 +96,7 @@ def test_every_mistake_in_the_file_is_told_at_once_each_with_its_line(invoke: In
         assert f"mcp-host.toml:{line}" in done.err
 
 
-def test_wrong_settings_of_a_plugin_are_told_by_key_and_without_the_value(invoke: Invoke) -> None:
+def test_wrong_settings_of_a_plugin_are_reported_by_key_without_the_value(invoke: Invoke) -> None:
     invoke.config('[plugins.good]\nsettings.greetin = "Hi-there-value"\n')
     done = invoke("check")
     assert done.code == 2
@@ -153,7 +153,7 @@ def test_a_secret_that_a_plugin_logs_is_masked(vault: Invoke) -> None:
     assert_kept(done)
 
 
-def test_the_log_is_json_lines_when_the_file_says_so(vault: Invoke) -> None:
+def test_the_log_is_json_lines_if_the_file_configures_it(vault: Invoke) -> None:
     vault.config('[host]\nlog_format = "json"\n' + VAULT)
     done = vault("call", "log_it")
     (line,) = map(json.loads, done.err.splitlines())
@@ -189,7 +189,7 @@ def test_a_secret_that_a_plugin_raises_when_it_starts_is_masked(
     assert_kept(done)
 
 
-def test_a_secret_that_is_not_there_is_asked_for_by_name(invoke: Invoke) -> None:
+def test_a_missing_secret_is_reported_by_name(invoke: Invoke) -> None:
     invoke.config(VAULT)
     done = invoke("check")
     assert done.code == 2

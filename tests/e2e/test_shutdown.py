@@ -1,4 +1,4 @@
-"""How `mcp-host run` ends: what was asked is answered, what hangs is cut off, and every plugin is stopped."""
+"""How `mcp-host run` ends: running calls are answered, calls that hang are ended, and all plugins are stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mcp-host run` over stdio as a process: its stdout is the protocol's, and stdin's end is its own."""
+"""`mcp-host run` over stdio as a process: stdout has only the protocol, and the end of stdin ends the process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_line_on_stdout_is_json_rpc_whatever_the_plugins_print(cli: Cli, e
         process.until('"id":4')
         send(process, {"id": 5, "method": "prompts/get", "params": {"name": "noisy"}})
         process.until('"id":5')
-        # A thread has been writing all the time, and goes on to the end.
+        # A thread writes all the time, until the end.
         for number in range(100, 200):
             send(process, {"id": number, "method": "ping"})
             process.until(f'"id":{number}')
@@ -102,7 +102,7 @@ def test_a_child_that_outlives_the_host_does_not_write_to_its_stdout(cli: Cli) -
         initialize(process)
         assert call(process, 2, "outlive")["result"]["content"][0]["text"] == "quiet"
         process.stdin.close()
-        # The end of stdout: the child holds no copy of it either, or it would keep the client waiting.
+        # Stdout ends: if the child had a copy of it, the client would wait for ever.
         lines = [*process.lines, *process.stdout]
         assert process.wait() == 0
         assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines)
@@ -145,7 +145,7 @@ def test_a_tool_that_hangs_in_a_thread_does_not_hold_the_process(cli: Cli) -> No
     assert trace.read_text() == "start\nhanging\nstop\n"
 
 
-def test_a_client_that_never_says_anything_gets_no_output_at_all(cli: Cli) -> None:
+def test_a_client_that_sends_nothing_gets_no_output(cli: Cli) -> None:
     done = cli.run("run")
     assert (done.code, done.out, done.err) == (0, "", "")
 

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees and is asked: the commands run on a pseudo-terminal."""
+"""The commands at a terminal: what they show and ask, on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Screen:
     def _read(self) -> str:
         try:
             data = os.read(self._master, 65536)
-        except OSError:  # how Linux says that nobody has the terminal open any more
+        except OSError:  # on Linux: no process has the terminal open any more
             return ""
         text = data.decode(errors="replace").replace("\r\n", "\n")
         self.shown += text
@@ -176,7 +176,7 @@ def test_ctrl_c_ends_a_call_quietly(good: Cli) -> None:
         assert "Traceback" not in shown.shown
 
 
-def test_run_says_that_it_waits_for_a_client_and_ctrl_c_ends_it_quietly(good: Cli) -> None:
+def test_run_prints_that_it_waits_for_a_client_and_ctrl_c_ends_it_quietly(good: Cli) -> None:
     with screen(good, "run") as shown:
         shown.until("Waiting for an MCP client on stdin. Ctrl+C ends")
         shown.type("\x03")
@@ -304,14 +304,14 @@ def test_no_text_of_a_server_steers_the_terminal_hides_or_reorders(steering: Cli
             assert "202e" in shown.shown
 
 
-def test_a_program_gets_the_text_as_it_is_and_json_that_means_the_same(steering: Cli) -> None:
+def test_a_pipe_gets_the_text_unchanged_and_equal_json(steering: Cli) -> None:
     assert steering.run("call", "page").out.startswith("\x1b[2J\x1b]0;owned\x07 \u202egnp.exe")
     done = steering.run("call", "page", "--json")
     assert done.out.isascii()
     assert "\x1b[2J\x1b]0;owned\x07 \u202egnp.exe" in done.json["content"][0]["text"]
 
 
-def test_a_reader_that_leaves_early_is_no_error(good: Cli) -> None:
+def test_a_reader_that_closes_the_pipe_early_is_not_an_error(good: Cli) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a user installs: the wheels of mcp-host and a plugin, in an empty environment, used from any folder."""
+"""The wheels that a user installs: mcp-host and a plugin, in an empty environment, used from any folder."""
 
 from __future__ import annotations
 

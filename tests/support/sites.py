@@ -1,4 +1,4 @@
-"""Real plugin distributions in a folder of their own, and hosts in this process that find them there."""
+"""Real plugin distributions in a temporary folder, and hosts in this process that find them there."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def _record_line(path: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class Site:
-    """A site directory, on `sys.path` for the length of a test."""
+    """A site directory that is on `sys.path` during a test."""
 
     folder: Path
     wheels: Path
 
     def install(self, distribution: str, files: Mapping[str, str], **details: Any) -> Path:
-        """Install a distribution from its wheel; the details are `build_wheel`'s."""
+        """Install a distribution from its wheel. The arguments are those of `build_wheel`."""
         dedented = {path: dedent(text) for path, text in files.items()}
         wheel = build_wheel(self.wheels, distribution, dedented, **details)
         with zipfile.ZipFile(wheel) as archive:
@@ -125,7 +125,7 @@ class Site:
         return {record.name: record for record in self.host(toml).records}
 
     def forget(self) -> None:
-        """Take the modules that were imported from here out of `sys.modules`."""
+        """Remove the modules that were imported from here from `sys.modules`."""
         for name, module in list(sys.modules.items()):
             file = getattr(module, "__file__", None)
             if file is not None and str(file).startswith(str(self.folder)):
@@ -138,7 +138,7 @@ def problem(record: PluginRecord) -> Problem:
 
 
 def apply_hint(toml: str, hint: str) -> str:
-    """Write the line that a hint prints into the table it names, in place of that key's line if there is one."""
+    """Write the line of a hint into the table that it names. It replaces an old line with the same key."""
     header, _, line = hint.partition("] ")
     (change,) = tomlkit.parse(line).items()
     document = tomlkit.parse(dedent(toml))

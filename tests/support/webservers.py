@@ -1,4 +1,4 @@
-"""Web servers and a name server on loopback, for tests of what fetches: they do exactly what a test says."""
+"""Web servers and a name server on loopback, for tests of fetching. A test sets all their answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anyio.streams.tls import TLSAttribute, TLSListener
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked: header names are in lower case."""
+    """A client's request. Header names are in lower case."""
 
     method: str
     target: str
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answers. A body in pieces has no length of its own and ends with the connection."""
+    """A server's answer. A body in pieces has no length, and ends with the connection."""
 
     status: int = 200
     body: bytes | Callable[[], AsyncIterator[bytes]] = b""
@@ -65,7 +65,7 @@ def redirect(to: str, status: int = 302, **headers: str) -> Reply:
 
 @dataclass
 class WebServer:
-    """A server while it runs. `routes` may be changed at any time; what is not in them is a 404."""
+    """A running server. `routes` may be changed at any time. Any other path is a 404."""
 
     host: str
     port: int
@@ -108,7 +108,7 @@ class WebServer:
                     async for piece in reply.body():
                         await stream.send(piece)
         except (anyio.BrokenResourceError, anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
-            return  # the client went away, which is what many of these tests are about
+            return  # the client disconnected, which many of these tests do
 
 
 @asynccontextmanager
@@ -140,14 +140,14 @@ async def web_server(
 
 @dataclass
 class NameServer:
-    """A name server while it runs. Each name has its answers in turn; the last one stays."""
+    """A running name server. Each name has a list of answers, one for each query. The last one is repeated."""
 
     port: int
     answers: dict[str, list[list[str]]]
     asked: list[str] = field(default_factory=list)
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """A `mcp_host.net.Resolver` that asks this server and nobody else."""
+        """A `mcp_host.net.Resolver` that asks only this server."""
         query = dns.message.make_query(host, dns.rdatatype.ANY)
         reply = await dns.asyncquery.udp(query, "127.0.0.1", port=self.port, timeout=30)
         found = [str(item) for rrset in reply.answer for item in rrset]

@@ -1,1 +1,1 @@
-"""Commands for plugin authors. The command line finds them by name."""
+"""Commands for plugin authors. The command line imports them by name."""

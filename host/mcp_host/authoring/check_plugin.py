@@ -1,4 +1,4 @@
-"""`mcp-host check --plugin`: a plugin held against the contract, for its author."""
+"""`mcp-host check --plugin`: checks a plugin against the contract, for its author."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_contract(plugin: str, config: HostConfig, *, strict: bool = False, as_json: bool = False) -> int:
-    """Hold a plugin, or each one of a project, against the contract; print what comes of it and return the exit code.
+    """Check a plugin, or each plugin of a project, against the contract. Print the report and return the exit code.
 
-    Its settings are those of its table in the configuration, if it has one there; it need not be enabled. `strict` lets
-    warnings fail it too, with 1.
+    The plugin's settings are from its table in the configuration, if it has one. It need not be enabled. With `strict`,
+    the exit code is 1 if there are warnings.
     """
     with command_stdout() as stdout:
         reports = run_contract(plugin, config)
@@ -35,7 +35,7 @@ def check_contract(plugin: str, config: HostConfig, *, strict: bool = False, as_
 
 
 def run_contract(plugin: str | Path, config: HostConfig | None = None) -> tuple[ContractReport, ...]:
-    """Return a report for each plugin that is meant: a name means one, a project's folder may have several."""
+    """Return a report for the named plugin, or for each plugin in a project's folder."""
     from mcp_host.authoring.plugincheck import contract
     from mcp_host.authoring.plugincheck.targets import find_targets
 
@@ -49,10 +49,10 @@ def run_contract(plugin: str | Path, config: HostConfig | None = None) -> tuple[
 
 
 def report_lines(report: ContractReport, out: TextIO) -> Iterator[str]:
-    """Yield a table of the rules, and after it every finding with its place and its hint."""
+    """Yield a table of the rules, and then each finding with its place and its hint."""
     took = f", imported in {report.import_ms:.0f} ms" if report.import_ms is not None else ""
     yield f"plugin {report.plugin} ({report.source}){took}\n"
-    rows = [(each.rule.id, each.answer, each.not_checked or each.rule.sentence) for each in report.outcomes]
+    rows = [(each.rule.id, each.answer, each.not_checked or each.rule.sentence) for each in report.results]
     yield table(("rule", "answer", "what"), rows, out)
     for finding in report.findings:
         yield "\n" + problem_text(finding.problem, f"{finding.severity} {finding.rule.id}")

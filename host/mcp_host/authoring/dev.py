@@ -1,4 +1,4 @@
-"""`mcp-host dev`: serve while a plugin is being written."""
+"""`mcp-host dev`: serves while the author writes a plugin."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mcp_host.server.host import Host
 
 _INSPECTOR_ORIGINS = ["http://localhost:6274", "http://127.0.0.1:6274"]
-"""Where the Inspector's page comes from: it may talk to the server from the browser."""
+"""The origins of the Inspector's page, which sends requests to the server from the browser."""
 
 
 def dev(
@@ -48,8 +48,8 @@ def dev(
 ) -> None:
     """Serve over HTTP while you write a plugin.
 
-    Each time mcp-host.toml or the code of an enabled plugin is written, what changed is loaded again and swapped in,
-    without a restart; clients hear of it. Callers see the text of crashes, and the log has the tracebacks.
+    Each time mcp-host.toml or the code of an enabled plugin is written, the changed plugins are loaded again without a
+    restart, and clients are notified. Callers see the text of crashes, and the log has the tracebacks.
     """
     _install(with_ or (), with_editable or (), config)
     with command_stdout() as stdout, own_process() as process:
@@ -125,7 +125,7 @@ async def _serve(
 
 @asynccontextmanager
 async def _inspector(ready: asyncio.Future[str], wanted: bool) -> AsyncIterator[None]:
-    """Open the Inspector once the server is there, and end it with the block; without Node.js say so and go on."""
+    """Open the Inspector when the server is ready, and end it with the block. Without Node.js, only print a note."""
     opening = asyncio.create_task(_open(ready), name="opening the MCP Inspector") if wanted else None
     try:
         yield
@@ -145,13 +145,13 @@ async def _open(ready: asyncio.Future[str]) -> None:
         write(problem_text(error.problem, "note"), sys.stderr)
         return
     write(f"Opening the MCP Inspector {found.version}. {found.hint}".rstrip(), sys.stderr)
-    # A group of its own: npx starts more processes, which end with it.
+    # Its own process group: npx starts more processes, and all of them must end.
     process = await asyncio.create_subprocess_exec(
         *found.command, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True
     )
     try:
         code = await process.wait()
-        write(f"The MCP Inspector ended with exit code {code}; the server goes on.", sys.stderr)
+        write(f"The MCP Inspector ended with exit code {code}; the server is still running.", sys.stderr)
     finally:
         if process.returncode is None:
             _end_group(process.pid)

@@ -1,4 +1,4 @@
-"""`mcp-host new`: a plugin project that is ready to publish."""
+"""`mcp-host new`: writes a plugin project that is ready to publish."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def new(
         License, typer.Option("--license", case_sensitive=False, help="The license of the project.")
     ] = License.MIT,
     author: Annotated[
-        str | None, typer.Option("--author", metavar="TEXT", help="Who writes it. Default: git's user.name.")
+        str | None, typer.Option("--author", metavar="TEXT", help="The author's name. Default: git's user.name.")
     ] = None,
     description: Annotated[
-        str | None, typer.Option("--description", metavar="TEXT", help="What it is for, in one sentence.")
+        str | None, typer.Option("--description", metavar="TEXT", help="The plugin's purpose, in one sentence.")
     ] = None,
     git: Annotated[bool, typer.Option("--git", help="Make the folder a git repository.")] = False,
 ) -> None:
     """Write the project of a new plugin.
 
-    It has a tool, resources, a prompt, settings and a lifespan to replace by your own, and tests that pass.
+    It has a tool, resources, a prompt, settings and a lifespan that you replace with your own, and tests that pass.
     """
     from datetime import date
 
@@ -72,7 +72,7 @@ def _refuse_installed(name: str) -> None:
     for plugin in discover():
         if plugin.name == name:
             raise HostError(
-                f"a plugin {name!r} is installed already, from {plugin.label}: a host serves only one of a name",
+                f"a plugin {name!r} is already installed, from {plugin.label}: a host serves only one of each name",
                 where="command line: NAME",
                 hint=f"mcp-host new my-{name}   (or: pip uninstall {plugin.distribution})",
             )
@@ -106,7 +106,7 @@ def _git_init(folder: Path) -> None:
 
 
 def _tree(paths: Iterable[str]) -> str:
-    """Return paths as an indented tree: folders once, in the order of the paths."""
+    """Return paths as an indented tree, in their order. Each folder is shown once."""
     lines: dict[PurePosixPath, str] = {}
     for path in map(PurePosixPath, paths):
         *folders, file = (*reversed(path.parents[:-1]), path)

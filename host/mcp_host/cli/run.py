@@ -57,9 +57,9 @@ def run(
 ) -> None:
     """Serve the enabled plugins over stdio or HTTP.
 
-    It ends when the client disconnects (stdio) or with Ctrl+C. The log goes to stderr; over HTTP, it has a line for each
-    request. The variables MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG set the same options; options
-    win over variables.
+    It ends when the client disconnects (stdio) or with Ctrl+C. The log goes to stderr. Over HTTP, it has a line for
+    each request. The variables MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG set the same options;
+    options win over variables.
     """
     flags = {
         "transport": {"kind": transport, "host": host, "port": port},

@@ -81,7 +81,7 @@ def installed_now(group: str, path: Iterable[str] | None = None) -> dict[str, In
     for key, distribution in scan(path).items():
         try:
             found[key] = _read(distribution, group)
-        except Exception:  # a distribution with damaged metadata is none that mcp-host installed
+        except Exception:  # damaged metadata must hide only its own distribution
             continue
     return found
 

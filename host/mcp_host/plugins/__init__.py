@@ -1,1 +1,1 @@
-"""From the metadata of a distribution to what its hooks contribute, and the bulkhead its calls go through."""
+"""Discovers and loads plugins: from metadata to contributions, with a record and a bulkhead for each plugin."""

@@ -1,7 +1,7 @@
-"""A circuit breaker: after repeated failures a plugin is left alone for a while, and its callers are told at once.
+"""A circuit breaker: after repeated failures a plugin is paused for a while, and its callers get an error at once.
 
-The libraries looked at (circuitbreaker 2, purgatory 3, pybreaker 1) let every waiting caller through at the same
-time when the pause ends, and take the time from `time` itself; here one caller tries and the clock is an argument.
+Libraries (circuitbreaker 2, purgatory 3, pybreaker 1) let all waiting callers through at the same time when the pause
+ends, and they read the time from `time`. Here only one caller tries, and the clock is an argument.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from mcp_host.plugins.records import Circuit
 
 
 class CircuitBreaker:
-    """Opens after `threshold` failures in a row (never, when that is 0), and lets one caller try after `cooldown` s.
+    """Opens after `threshold` failures in a row (never if it is 0). After `cooldown` seconds, one caller may try.
 
-    Every call that `admit` let in ends with one of `succeeded`, `failed` and `abandoned`.
+    Each admitted call must end with `succeeded`, `failed` or `abandoned`.
     """
 
     def __init__(self, threshold: int, cooldown: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,11 +38,11 @@ class CircuitBreaker:
 
     @property
     def trying(self) -> bool:
-        """Whether one call is finding out how the plugin does now."""
+        """Whether one call is trying the plugin after a pause."""
         return self._trying
 
     def admit(self) -> Circuit | None:
-        """Let a call in and return None, or return the circuit that keeps it out."""
+        """Admit a call and return None, or refuse it and return the state of the circuit."""
         if self._opened is None:
             return None
         circuit = self.circuit
@@ -64,11 +64,11 @@ class CircuitBreaker:
         again = self._trying
         self._trying = False
         if not again and (self._opened is not None or not 0 < self._threshold <= self._failures):
-            # Calls that began before it opened may still fail; they do not prolong the pause.
+            # Calls that began before the circuit opened may still fail. They do not make the pause longer.
             return False
         self._opened = self._clock()
         return True
 
     def abandoned(self) -> None:
-        """The caller that tried it left before the plugin had shown anything: another one may try."""
+        """The trying caller left before the plugin answered or failed: another caller may try."""
         self._trying = False

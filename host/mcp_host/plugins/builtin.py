@@ -1,4 +1,4 @@
-"""What the host itself contributes, as a plugin written on the public API: the resource `mcp-host://plugins`."""
+"""The host's own plugin, written with the public API: it contributes the resource `mcp-host://plugins`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLUGINS_URI = "mcp-host://plugins"
 
 
 def builtin_plugin(state: Callable[[], dict[str, Any]]) -> Plugin:
-    """Return the host's own plugin. `state` returns what clients may know of the plugins at the moment."""
+    """Return the host's own plugin. `state` returns what clients may know about the plugins."""
     plugin = Plugin()
 
     @plugin.resource(
@@ -31,7 +31,7 @@ def builtin_plugin(state: Callable[[], dict[str, Any]]) -> Plugin:
 
 
 def failure_notice(records: Sequence[PluginRecord]) -> str | None:
-    """Return one line for the server's instructions when plugins failed, so that a model can tell its user."""
+    """Return one line for the server's instructions if plugins failed, so that a model can inform its user."""
     failed = [record for record in records if record.failed]
     if not failed:
         return None

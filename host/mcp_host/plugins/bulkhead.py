@@ -1,4 +1,4 @@
-"""One plugin's compartment: how much of the host its calls may hold, so that a plugin that hangs holds up no other."""
+"""One plugin's bulkhead: limits its calls and threads, so that a plugin that hangs does not delay the others."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _inside: ContextVar[frozenset[Bulkhead]] = ContextVar("mcp_host.bulkheads", default=frozenset())
-"""The bulkheads that the current call already has a place in."""
+"""The bulkheads in which the current call already has a place."""
 
 
 _thread = threading.local()
 
 
 def caller_has_left() -> bool:
-    """Whether this is a plugin's thread whose caller does not wait for it any more."""
+    """Return whether this is a plugin's thread whose caller no longer waits for it."""
     place: _Thread[object] | None = getattr(_thread, "place", None)
     return place is not None and place.left
 
 
 class Visit:
-    """One call's stay in its bulkhead, until the end of its `with` block, and how the plugin did.
+    """One call's place in its bulkhead during its `with` block, and whether the plugin succeeded or failed.
 
-    A call that comes out of another one of the same plugin has no say: it has no bulkhead.
+    A nested call of the same plugin has no bulkhead: it takes no place and counts neither as a success nor a failure.
     """
 
     def __init__(self, bulkhead: Bulkhead | None = None, *, tries: bool = False) -> None:
@@ -62,7 +62,7 @@ class Visit:
         self.end()
 
     def succeeded(self) -> None:
-        """The plugin answered, be it with an error of its own."""
+        """The plugin answered, with a result or with an error for the caller."""
         self._said = True
         if self._bulkhead is not None:
             self._bulkhead.breaker.succeeded()
@@ -74,16 +74,16 @@ class Visit:
             logger.error("%s", _paused(self._bulkhead.name, self._bulkhead.breaker.circuit))
 
     def end(self) -> None:
-        """Where nothing was said, the caller left, or never got in."""
+        """End the visit. Without a success or failure, the caller left or got no place."""
         if self._bulkhead is not None and self._tries and not self._said:
             self._bulkhead.breaker.abandoned()
 
 
 class Bulkhead:
-    """Counts a plugin's calls and threads, makes some wait, and refuses those that are too many.
+    """Counts a plugin's calls and threads, lets some calls wait, and refuses the rest.
 
-    `name` is the plugin's. A call that comes out of another one of the same plugin shares its place: it could
-    otherwise wait for a place that its own caller holds.
+    `name` is the plugin's name. A nested call of the same plugin uses the place of its caller. Otherwise it could wait
+    for that place for ever.
     """
 
     def __init__(self, name: str, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -107,13 +107,13 @@ class Bulkhead:
         )
 
     async def enter(self, deadline: float | None = None) -> Visit:
-        """Take one of the plugin's places, after waiting for one if there is room to wait.
+        """Take one of the plugin's places. If all are taken, wait for one if the queue is not full.
 
-        The visit, as a context manager, gives it back; through it the block says how the plugin did. `deadline` is in
-        the loop's time.
+        The visit is a context manager that releases the place. Its block reports success or failure to it. `deadline`
+        is in the loop's time.
 
         Raises:
-            RefusedError: As many calls run and wait as may, none ended before the deadline, or the circuit is open.
+            RefusedError: The queue is full, no place became free before the deadline, or the circuit is open.
         """
         if self in _inside.get():
             return Visit()
@@ -129,7 +129,7 @@ class Bulkhead:
         return visit
 
     def leave(self, visit: Visit) -> None:
-        """Give its place back."""
+        """Release the place of a visit."""
         self._places.release_on_behalf_of(visit)
 
     async def _take(self, visit: Visit, deadline: float | None) -> None:
@@ -159,10 +159,10 @@ class Bulkhead:
     async def in_thread(self, run: Callable[[], _T]) -> _T:
         """Run a function in one of the plugin's threads.
 
-        When the caller leaves, the thread is left to finish by itself and keeps its place until it has.
+        If the caller is cancelled, the thread keeps its place until the function ends.
 
         Raises:
-            RefusedError: All of the plugin's threads are taken by functions whose callers have left.
+            RefusedError: All of the plugin's threads run functions whose callers no longer wait.
         """
         if self._abandoned_threads >= self.limits.threads:
             raise RefusedError(
@@ -170,7 +170,7 @@ class Bulkhead:
                 "or were cancelled and do not end",
                 "busy",
             )
-        # anyio frees the place in its limiter when the caller is cancelled, while the thread still runs.
+        # anyio would release the place in its limiter when the caller is cancelled, while the thread still runs.
         place = _Thread(self, run)
         await self._threads.acquire_on_behalf_of(place)
         try:
@@ -181,8 +181,8 @@ class Bulkhead:
     async def call_in_thread(self, call: Callable[[], _T]) -> _T:
         """Run a function as `in_thread` does, and raise what it raises.
 
-        The exception crosses to the event loop as a value: a `GeneratorExit` that goes through a future closes all who
-        await it.
+        The exception gets to the event loop as a value: a `GeneratorExit` in a future would close every coroutine that
+        awaits it.
         """
         result, error = await self.in_thread(partial(_outcome, call))
         if error is not None:
@@ -193,16 +193,16 @@ class Bulkhead:
         return cast("_T", result)
 
     def thread_abandoned(self) -> None:
-        """Count a thread whose caller has left."""
+        """Count a thread whose caller no longer waits."""
         self._abandoned_threads += 1
 
     def thread_ended(self, thread: object, *, abandoned: bool) -> None:
-        """Give its place back."""
+        """Release the place of a thread."""
         self._abandoned_threads -= abandoned
         self._threads.release_on_behalf_of(thread)
 
     def abandon(self, task: asyncio.Future[object]) -> None:
-        """Count a call that does not end although it was cancelled, until it does."""
+        """Count a call that still runs although it was cancelled, until it ends."""
         self._abandoned.add(task)
         task.add_done_callback(partial(self._abandoned.discard))
 
@@ -215,9 +215,9 @@ def _outcome(call: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
 
 
 class _Thread(Generic[_T]):
-    """A function on its way through a thread, and whether its caller still waits for it.
+    """A function that runs in a thread, and whether its caller still waits for it.
 
-    Either side first says what it does and then looks at what the other one has said, so that one of them sees both.
+    Both sides first set their own state and then read the other's state, so at least one of them sees both.
     """
 
     def __init__(self, bulkhead: Bulkhead, run: Callable[[], _T]) -> None:
@@ -230,7 +230,7 @@ class _Thread(Generic[_T]):
         self._counted_out = False
 
     def run(self) -> _T:
-        """In the thread."""
+        """Run the function. Called in the thread."""
         self._stage = "running"
         _thread.place = self
         try:
@@ -245,7 +245,7 @@ class _Thread(Generic[_T]):
                     self._loop.call_soon_threadsafe(self._count_out)
 
     def caller_leaves(self) -> None:
-        """In the event loop, with the function's result or without."""
+        """Record that the caller no longer waits, with or without a result. Called in the event loop."""
         self.left = True
         if self._stage == "running":
             self._abandoned = True
@@ -263,6 +263,6 @@ def _paused(name: str, circuit: Circuit) -> str:
     until = (
         f"it is tried again in {circuit.retry_in:.0f} s"
         if circuit.retry_in is not None
-        else "another call is trying it just now"
+        else "another call is trying it now"
     )
     return f"plugin {name} is paused after {circuit.failures} failures in a row; {until}. Last: {circuit.last_failure}"

@@ -1,4 +1,4 @@
-"""Finds installed plugins from the metadata of their distributions. Nothing of a plugin is imported here."""
+"""Finds installed plugins in the metadata of their distributions, without importing a plugin."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ GROUP = "mcp.plugins"
 
 @dataclass(frozen=True)
 class InstalledPlugin:
-    """An entry point of the group `mcp.plugins`, with the distribution it came from.
+    """An entry point of the group `mcp.plugins`, with its distribution.
 
-    `requires_host` is the range of `mcp-host` the distribution states, "" for any version, or None when it does not
-    state that it needs the host.
+    `requires_host` is the range of `mcp-host` that the distribution states: "" for any version, or None if it does not
+    depend on the host.
     """
 
     name: str
@@ -50,14 +50,14 @@ def discover(path: Sequence[str] | None = None) -> tuple[InstalledPlugin, ...]:
 def installed_from(value: str, *, name: str, path: Sequence[str] | None = None) -> InstalledPlugin | None:
     """Return the object `package.module:attribute`, which needs no entry point, as the plugin `name`, or None.
 
-    Its module is looked for in the files that distributions list, and in the folders that editable ones add.
+    Its module is searched in the files of all distributions, and in the folders of editable ones.
     """
     module = value.partition(":")[0]
     for distribution in scan(path).values():
         try:
             if _holds(distribution, module):
                 return _plugin(name, value, distribution)
-        except Exception:  # a mangled distribution hides only itself
+        except Exception:  # damaged metadata must hide only its own distribution
             continue
     return None
 
@@ -66,7 +66,7 @@ def _plugins(distribution: Any) -> Sequence[InstalledPlugin]:
     try:
         entry_points: Iterable[EntryPoint] = distribution.entry_points.select(group=GROUP)
         return [_plugin(entry_point.name, entry_point.value, distribution) for entry_point in entry_points]
-    except Exception:  # mangled metadata belongs to somebody else, and hides only itself
+    except Exception:  # damaged metadata must hide only its own distribution
         return ()
 
 
@@ -96,16 +96,16 @@ def _holds(distribution: Any, module: str) -> bool:
 
 
 def with_extra(installed: Iterable[InstalledPlugin], extra: Sequence[InstalledPlugin]) -> tuple[InstalledPlugin, ...]:
-    """Return what is installed, with the extra ones in the place of those of the same name."""
+    """Return the installed plugins and the extra ones. An extra one replaces an installed one with the same name."""
     names = {each.name for each in extra}
     return (*(each for each in installed if each.name not in names), *extra)
 
 
 def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
-    """Return the one installed plugin of this name.
+    """Return the one installed plugin with this name.
 
     Raises:
-        HostError: It is not installed, or two distributions claim the name; both are named.
+        HostError: It is not installed, or several distributions claim the name. The error names all of them.
     """
     claims = [plugin for plugin in installed if plugin.name == name]
     where = dotted(("plugins", name))
@@ -116,7 +116,7 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
         raise HostError(
             f"plugin {name!r} is not installed{suggestion or installed_text}",
             where=where,
-            # Of a misspelt name there may be a distribution all the same, and somebody else's.
+            # A distribution with the misspelt name may exist, and be another author's. So the name comes first.
             hint=f"{'correct the name, or ' if suggestion else ''}pip install mcp-plugin-{name}",
             code=ErrorCode.NOT_INSTALLED,
         )
@@ -140,7 +140,7 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
 
 
 def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -> None:
-    """Refuse a plugin whose distribution excludes this host, before anything of it is imported.
+    """Refuse a plugin whose distribution excludes this host, before it is imported.
 
     Raises:
         HostError: The range stated for `mcp-host` in its `Requires-Dist` does not contain `host_version`.
@@ -157,7 +157,7 @@ def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -
 
 
 def by_name(installed: Iterable[InstalledPlugin]) -> Mapping[str, tuple[InstalledPlugin, ...]]:
-    """Group plugins by name; a name with more than one entry is claimed twice."""
+    """Group plugins by name. A name with several entries is claimed by several entry points."""
     groups: dict[str, tuple[InstalledPlugin, ...]] = {}
     for plugin in installed:
         groups[plugin.name] = (*groups.get(plugin.name, ()), plugin)

@@ -1,4 +1,4 @@
-"""The hooks of one plugin: which it implements, what is wrong with those it seems to, and calls of them."""
+"""The hooks of one plugin: finds the ones that it implements, reports mistakes in them, and calls them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ HOOKS: frozenset[str] = frozenset(name for name in vars(hookspecs) if name.start
 
 
 def hooks_of(manager: pluggy.PluginManager, found: object, where: str) -> frozenset[str]:
-    """Return the hooks that an object implements, and refuse what pluggy would pass over or call in vain.
+    """Return the hooks that an object implements. Refuse mistakes that pluggy would ignore.
 
     Raises:
-        HostError: An unknown hook, one that is left unmarked or no function, implemented twice or as a wrapper,
-            or a class in place of an instance.
+        HostError: A hook is unknown, is not marked, is not a function, or is implemented twice or as a wrapper, or the
+            object is a class instead of an instance.
     """
     implemented: set[str] = set()
     for name in dir(found):
@@ -46,7 +46,7 @@ def hooks_of(manager: pluggy.PluginManager, found: object, where: str) -> frozen
             raise _unknown_hook(hook, where)
         if options.get("wrapper") or options.get("hookwrapper"):
             raise HostError(
-                f"{name} is a hook wrapper, and there is nothing to wrap: each plugin's hooks are called by themselves",
+                f"{name} is a hook wrapper, but there is nothing to wrap: each plugin's hooks are called separately",
                 where=where,
                 hint="write @hookimpl without wrapper=True, and return a list",
             )
@@ -56,7 +56,7 @@ def hooks_of(manager: pluggy.PluginManager, found: object, where: str) -> frozen
             raise HostError(
                 f"{found.__name__} is a class, and its hook {name} needs an instance",
                 where=where,
-                hint=f"write plugin = {found.__name__}() below it, and name that in the entry point",
+                hint=f"write plugin = {found.__name__}() below it, and name the instance in the entry point",
             )
         implemented.add(hook)
     return frozenset(implemented)
@@ -70,13 +70,13 @@ def _refuse_unmarked(found: object, name: str, where: str) -> None:
         return
     home = getattr(value, "__module__", None)
     if name not in HOOKS:
-        # A helper that a module imports from elsewhere may be called what it likes.
+        # A function that a module only imports may have any name.
         if inspect.isroutine(value) and not (inspect.ismodule(found) and home != found.__name__):
             raise _unknown_hook(name, where)
     elif home != hookspecs.__name__:
         marked = getattr(value, f"{PROJECT}_impl", None) is not None
         plain = inspect.isroutine(value) and not marked
-        kind = "not marked as a hook implementation" if plain else f"{article(value)}, no function"
+        kind = "not marked as a hook implementation" if plain else f"{article(value)}, not a function"
         raise HostError(
             f"{name} is {kind}",
             where=where,
@@ -95,15 +95,15 @@ def article(value: object) -> str:
     return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
-# Calling them: whatever the plugin raises or prints stays here
+# Calling the hooks, with the plugin's exceptions and output contained
 
 
 @contextmanager
 def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
-    """Keep stdout and every exception of the block: any attribute of a plugin's object may print or raise.
+    """Contain the output and the exceptions of the block: any attribute of a plugin's object may print or raise.
 
     Raises:
-        HostError: In place of whatever was raised.
+        HostError: The block raised an exception.
     """
     try:
         with stdout_to_stderr():
@@ -117,21 +117,21 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
 
 @contextmanager
 def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
-    """Say in the log where the plugin is when the block has not ended by then: nothing can stop a hanging import."""
+    """Log the plugin's stack if the block takes longer than `seconds`: nothing can stop an import that hangs."""
     thread = threading.get_ident()
 
-    def tell() -> None:
+    def log() -> None:
         log_with_stack(
             logger,
             logging.ERROR,
             sys._current_frames().get(thread),
-            "plugin %s is not loaded after %g s, and nothing is served before | hint: %s enabled = false | it is here:",
+            "plugin %s is not loaded after %g s; nothing is served before | hint: %s enabled = false | it is here:",
             plugin.name,
             seconds,
             plugin.table,
         )
 
-    timer = threading.Timer(seconds, tell)
+    timer = threading.Timer(seconds, log)
     timer.daemon = True
     timer.start()
     try:
@@ -141,7 +141,7 @@ def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
 
 
 def call_hook(plugin: LoadedPlugin, manager: pluggy.PluginManager, hook: str, *, pass_plugin: bool = True) -> Any:
-    """Call one hook of the one plugin of this manager; None when it does not implement it."""
+    """Call a hook of the manager's only plugin. Return None if the plugin does not implement it."""
     arguments = {"plugin": plugin.context} if pass_plugin else {}
     try:
         results: list[Any] = getattr(manager.hook, hook)(**arguments)
@@ -153,7 +153,7 @@ def call_hook(plugin: LoadedPlugin, manager: pluggy.PluginManager, hook: str, *,
         raise HostError(
             f"{hook} is async; hooks are plain functions",
             where=plugin.where,
-            hint=f"write def {hook}(...), and do what needs awaiting in the lifespan",
+            hint=f"write def {hook}(...), and await in the lifespan instead",
         )
     return result
 
@@ -165,7 +165,7 @@ def items_of(
     kinds: tuple[type, ...],
     accept: Callable[[Any], bool] = lambda _: False,
 ) -> tuple[Any, ...]:
-    """Call a hook that returns an iterable and check every item of it."""
+    """Call a hook that returns an iterable, and check each item."""
     wanted = f"{' or '.join(kind.__name__ for kind in kinds)} objects" if kinds else "functions"
     returned = call_hook(plugin, manager, hook)
     if returned is None:
@@ -185,7 +185,7 @@ def items_of(
             for unwanted in items[index:]:
                 _close(unwanted)
             what = f"{article(item)} that is not a plain one" if callable(item) and not kinds else article(item)
-            raise HostError(f"{hook} returned {what} as item {index}; {wanted} are wanted", where=plugin.where)
+            raise HostError(f"{hook} returned {what} as item {index}; expected {wanted}", where=plugin.where)
     return items
 
 
@@ -208,6 +208,6 @@ def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostEr
 
 
 def _close(value: object) -> None:
-    """Close a coroutine nobody will await, so that Python does not warn about it later."""
+    """Close a coroutine that is never awaited, so that Python does not warn about it."""
     if inspect.iscoroutine(value):
         value.close()

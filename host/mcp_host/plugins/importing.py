@@ -1,4 +1,4 @@
-"""Imports what an entry point names."""
+"""Imports the object of an entry point."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
-    """Return what an entry point's value names, timed; an import of more than `slow` seconds is warned of.
+    """Return the object of an entry point's value. Record the time, and warn if it is more than `slow` seconds.
 
     Raises:
-        HostError: It cannot be imported, or there is no such attribute.
+        HostError: The module cannot be imported, or the attribute does not exist.
     """
-    # An entry point may end in extras: "package.module:attribute [extra]".
+    # An entry point may end with extras: "package.module:attribute [extra]".
     path, _, attributes = value.partition("[")[0].partition(":")
     module_name = path.strip()
     started = time.perf_counter()

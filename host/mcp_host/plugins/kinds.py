@@ -1,4 +1,4 @@
-"""The kinds of items that are served, in one table: the loader, the catalog, the filters and the commands read it."""
+"""The table of the kinds of served items. The loader, the catalog, the filters and the commands use it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ FilterKey = Literal["tools", "resources", "prompts"]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind.
+    """One kind of served items.
 
-    `name` is its word in messages and `plural` its key in records, JSON and catalogs. `filter` is its key in a plugin's
-    table of the TOML. `hook` returns objects of the classes `contributions`. A kind that is `named` has names, which
-    get the plugin's prefix, and takes plain functions, too; others have URIs. `list_method` lists it under `list_key`.
+    `name` is its word in messages. `plural` is its key in records, JSON and catalogs. `filter` is its key in a plugin's
+    table of the TOML. `hook` returns objects of the classes `contributions`. Items of a `named` kind have names, which
+    get the plugin's prefix, and may also be plain functions. Other items have URIs. `list_method` lists the items under
+    `list_key`.
     """
 
     name: str
@@ -54,4 +55,4 @@ PROMPT: Final = Kind(
 )
 
 KINDS: Final = (TOOL, RESOURCE, TEMPLATE, PROMPT)
-"""Every kind, in the order in which they are shown."""
+"""All kinds, in the order in which they are shown."""

@@ -1,4 +1,4 @@
-"""Takes one plugin at a time from `found` to `collected`, and keeps every failure with its plugin."""
+"""Loads plugins one at a time, from the stage `found` to `collected`. Each failure is recorded with its plugin."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A plugin object made of something that was none, and what its user should know of the difference."""
+    """A plugin object made from another object, and notes for its user about the differences."""
 
     plugin: object
     notes: tuple[str, ...] = ()
 
 
 Adopt = Callable[[object], Adopted | None]
-"""Makes a plugin object of something that has no hooks of its own (an `MCPServer`), or returns None."""
+"""Makes a plugin object from an object without hooks (an `MCPServer`), or returns None."""
 
 
 _COMMAND_NAME = re.compile(r"[\w][\w.-]*")
-"""What can be a word of the command line and is no option."""
+"""The names of commands: words of the command line that are not options."""
 
 
 class Loader:
     """Loads the plugins of one configuration.
 
-    `installed` is what discovery found; `objects` are plugin objects by name that take the place of an entry
-    point (a test's, or one that is not installed). `adopt` is asked for objects that have no hooks.
-    `announce(plugin, uri)` is what a plugin's notice of a changed resource goes to.
+    `installed` are the discovered plugins. `objects` are plugin objects by name, which replace entry points (in tests,
+    for example). `adopt` makes plugins from objects without hooks. `announce(plugin, uri)` is called when a plugin
+    reports a changed resource.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Loader:
         self.redactor = redactor if redactor is not None else Redactor()
 
     def load_all(self) -> tuple[LoadedPlugin, ...]:
-        """Load every enabled plugin of the TOML, in its order. Never raises for a plugin's own fault."""
+        """Load the enabled plugins of the TOML, in its order. A plugin's failure never raises."""
         return tuple(self.load(name, section) for name, section in self._config.plugins.items() if section.enabled)
 
     def load(self, name: str, section: PluginSection) -> LoadedPlugin:
-        """Take one plugin as far as it goes; its record says how far that was."""
+        """Load one plugin as far as possible. Its record has the stage that it reached."""
         plugin = LoadedPlugin(
             name,
             section,
@@ -106,7 +106,7 @@ class Loader:
         return plugin
 
     def is_same(self, plugin: LoadedPlugin, section: PluginSection) -> bool:
-        """Whether loading this table now would give what `plugin`, which is served, already is."""
+        """Return whether loading this table now would give the same plugin as the served one."""
         if not plugin.alive or plugin.section != section:
             return False
         if (plugin.limits, plugin.default_timeout) != (self._limits(section), self._config.host.call_timeout):
@@ -128,7 +128,7 @@ class Loader:
         return self._config.host.limits.overridden(section.limits)
 
     def settings_model(self, name: str, section: PluginSection) -> type[BaseModel] | None:
-        """Import a plugin only to ask for its settings model.
+        """Import a plugin only to get its settings model.
 
         Raises:
             HostError: It cannot be imported, or its hook does not return a model.
@@ -138,7 +138,7 @@ class Loader:
             return self._model(plugin, self._register(plugin, self._object(plugin)))
 
     def _object(self, plugin: LoadedPlugin) -> object:
-        """Stages found, compatible, imported."""
+        """Return the plugin's object, after the stages found, compatible and imported."""
         if plugin.name in self._objects:
             found = self._objects[plugin.name]
             plugin.record = replace(plugin.record, value=describe(found), stage=Stage.IMPORTED)
@@ -157,7 +157,7 @@ class Loader:
         return import_value(plugin, value, slow=self._config.host.import_warning)
 
     def _register(self, plugin: LoadedPlugin, found: object) -> pluggy.PluginManager:
-        """Make a plugin object of what was imported and check its hooks, with a manager of its own."""
+        """Register the imported object, or the plugin made from it, with its own manager, and check its hooks."""
         where = plugin.where
         if self._adopt is not None and (adopted := self._adopt(found)) is not None:
             found = adopted.plugin
@@ -171,7 +171,7 @@ class Loader:
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise HostError(
-                " ".join(str(error).split()), where=where, hint="a hook takes `plugin`, or nothing"
+                " ".join(str(error).split()), where=where, hint="a hook has the parameter `plugin`, or none"
             ) from error
         if not implemented:
             raise HostError(
@@ -201,7 +201,7 @@ class Loader:
         except HostError:
             raise
         except BaseException as error:
-            # What a validator raises may quote a secret: its text is not repeated.
+            # The text of a validator's exception may quote a secret, so it is not repeated.
             raise HostError(f"its settings model raised {type(error).__name__}", where=plugin.where) from None
         self.redactor.add(*secrets)
         plugin.settings = settings
@@ -217,10 +217,10 @@ class Loader:
         plugin.reach(Stage.CONFIGURED)
 
     def _collected(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> Contributions:
-        """Ask the hooks what the plugin contributes.
+        """Call the hooks and return what the plugin contributes.
 
         Raises:
-            HostError: A hook failed, or returned something else than its specification says.
+            HostError: A hook failed, or returned what its specification does not allow.
         """
         with contained(plugin, "collecting"):
             return self._collect(plugin, manager)
@@ -245,7 +245,7 @@ class Loader:
         )
 
     def _lifespan(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> AbstractAsyncContextManager[Any] | None:
-        """A fresh context manager for each start: most can be entered only once."""
+        """Return a new context manager for each start, because most can be entered only once."""
         with contained(plugin, "starting"):
             lifespan = call_hook(plugin, manager, "mcp_lifespan")
             if lifespan is None or isinstance(lifespan, AbstractAsyncContextManager):
@@ -265,19 +265,20 @@ class Loader:
 
 
 def _served(kind: Kind, items: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:
-    """What the hook of a kind returned; a plain function of a kind that has names is a contribution by itself."""
+    """Return the contributions of a kind. For a named kind, a plain function becomes a contribution."""
     returned = items(kind.hook, kind.contributions, callable) if kind.named else items(kind.hook, kind.contributions)
     return tuple(item if isinstance(item, kind.contributions) else kind.contributions[0](item) for item in returned)
 
 
 def _commands(plugin: LoadedPlugin, items: Iterable[Any]) -> tuple[Command, ...]:
-    """Return commands that have their names. A `typer.Typer` may have none: its commands stand for themselves."""
+    """Return the commands with their names. A `typer.Typer` may have no name: then its own commands are used."""
     commands: list[Command] = []
     for item in items:
         command = item if isinstance(item, Command) else Command(item)
         name = command.name or getattr(command.fn, "__name__", "").strip("_").lower().replace("_", "-")
         if not isinstance(name, str) or (name and not _COMMAND_NAME.fullmatch(name)):
-            raise HostError(f"a command is called {name!r}", where=plugin.where, hint="a name is letters, digits and -")
+            what = f"a command has the invalid name {name!r}"
+            raise HostError(what, where=plugin.where, hint="use letters, digits and -")
         if not callable(command.fn):
             raise HostError(f"the command {name!r} is {article(command.fn)}, not a function", where=plugin.where)
         if any(name == other.name for other in commands if name):

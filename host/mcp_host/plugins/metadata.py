@@ -1,4 +1,4 @@
-"""Reads the metadata of installed distributions: which of them count, and what they need."""
+"""Reads the metadata of installed distributions: which of them are valid, and what they need."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ HOST_DISTRIBUTION = "mcp-host"
 
 
 def scan(path: Iterable[str] | None = None) -> Mapping[str, Any]:
-    """Return the distributions that count, by normalized name. `path` replaces `sys.path`.
+    """Return the valid distributions by normalized name. `path` replaces `sys.path`.
 
-    One found twice on the path counts once, the first one, as for `import`. Of those in one folder, as a broken
-    upgrade leaves them, the highest version counts, and none that pip has renamed to take it away.
+    If a name is found in several folders of the path, the first one is returned, as for `import`. If it is found
+    several times in one folder, as after a broken upgrade, the highest version is returned. A distribution that pip has
+    renamed before its removal is ignored.
     """
     found: dict[str, Any] = {}
     for distribution in distributions(path=list(path)) if path is not None else distributions():
-        # A half-removed distribution leaves a folder without METADATA, and a mangled one is somebody else's.
+        # A distribution that was only partly removed has no METADATA, and another one may be damaged.
         try:
             name = name_of(distribution)
             if not name or _is_left_over(distribution):
@@ -41,18 +42,18 @@ def scan(path: Iterable[str] | None = None) -> Mapping[str, Any]:
 
 
 def _is_left_over(distribution: Any) -> bool:
-    # pip puts a ~ in the place of a name's first letter while it replaces a distribution.
+    # pip replaces the first letter of a name with ~ while it replaces a distribution.
     folder = getattr(distribution, "_path", None)
     return folder is not None and str(folder.name).startswith("~")
 
 
 def name_of(distribution: Any) -> str:
-    """Return its name as it is written there, "" when there is none."""
+    """Return its name as written in the metadata, or "" if there is none."""
     return distribution.metadata["Name"] or ""
 
 
 def version_of(distribution: Any) -> str:
-    """Return its version, "0" when there is none."""
+    """Return its version, or "0" if there is none."""
     try:
         return distribution.version or "0"
     except KeyError:
@@ -60,9 +61,9 @@ def version_of(distribution: Any) -> str:
 
 
 def requirements(lines: Iterable[str] | None, *, extra: str = "") -> Iterator[Requirement]:
-    """Yield what applies here of the lines that a distribution states as `Requires-Dist`, or a project by itself.
+    """Yield the requirements that apply here, from the `Requires-Dist` lines or a project's dependencies.
 
-    A line that cannot be read belongs to somebody else, and is left out.
+    A line that is not valid is left out.
     """
     for line in lines or ():
         try:
@@ -74,7 +75,7 @@ def requirements(lines: Iterable[str] | None, *, extra: str = "") -> Iterator[Re
 
 
 def applies(requirement: Requirement, *, extra: str = "") -> bool:
-    """Whether its marker holds in this environment, with an extra asked for; one that cannot be evaluated does not."""
+    """Return whether its marker is true in this environment with this extra. An invalid marker is false."""
     try:
         return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
     except (UndefinedComparison, UndefinedEnvironmentName):
@@ -82,7 +83,7 @@ def applies(requirement: Requirement, *, extra: str = "") -> bool:
 
 
 def range_of_host(lines: Iterable[str] | None) -> str | None:
-    """Return the range of `mcp-host` that the lines state, "" for any version, or None when they do not name it."""
+    """Return the range of `mcp-host` in the lines: "" for any version, or None if they do not name it."""
     ranges = [each.specifier for each in requirements(lines) if canonicalize_name(each.name) == HOST_DISTRIBUTION]
     stated = SpecifierSet(",".join(filter(None, map(str, ranges))))
     return str(stated) if ranges else None

@@ -1,4 +1,4 @@
-"""A plugin on its way from its table in the TOML to what is served, and what it contributed."""
+"""A plugin that is being loaded or served, and what it contributes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Contributions:
-    """What a plugin's hooks returned, checked for type and in the order returned."""
+    """What a plugin's hooks returned, in their order. The types are checked."""
 
     tools: tuple[Tool | SchemaTool, ...] = ()
     resources: tuple[Resource, ...] = ()
@@ -54,11 +54,11 @@ class Contributions:
 
 @dataclass(eq=False)
 class LoadedPlugin:
-    """A plugin from its table in the TOML to its served parts: the record, the object, the state of its lifespan.
+    """A plugin that is being loaded or served: its table in the TOML, its record, its settings, its contributions.
 
-    `default_timeout` is the deadline, in seconds, of what has none of its own. `bulkhead` is what its calls go through,
-    `left_tasks` what still ran when it had stopped. `collect` asks its hooks what it contributes.
-    Identity matters: a plugin that a reload leaves alone stays the same object.
+    `default_timeout` is the deadline, in seconds, of items without their own. All calls go through `bulkhead`.
+    `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. Plugins are compared
+    by identity: a plugin that a reload does not change stays the same object.
     """
 
     name: str
@@ -82,7 +82,7 @@ class LoadedPlugin:
         self.record = replace(self.record, stage=stage)
 
     def fail(self, error: HostError) -> None:
-        """Stop here: the plugin serves nothing, and its record says why."""
+        """Record an error. After it, the plugin serves nothing."""
         redact = self.redactor.redact
         problem = replace(error.problem, what=shortened(redact(error.what)), hint=redact(error.hint))
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
@@ -98,7 +98,7 @@ class LoadedPlugin:
         logger.warning("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
 
     def take_back(self, code: ErrorCode) -> None:
-        """Remove the warnings with this code from the record: they are not true any more."""
+        """Remove the warnings with this code from the record, because they are no longer true."""
         left = tuple(warning for warning in self.record.warnings if warning.code != code)
         self.record = replace(self.record, warnings=left)
 
@@ -108,7 +108,7 @@ class LoadedPlugin:
 
     @property
     def record_now(self) -> PluginRecord:
-        """The record, with how the plugin fares at the moment if it serves."""
+        """The record, with the current health if the plugin serves."""
         if self.record.stage != Stage.SERVING or self.record.failed:
             return self.record
         return replace(self.record, health=self.bulkhead.health)
@@ -119,16 +119,16 @@ class LoadedPlugin:
 
     @property
     def own_context(self) -> PluginContext[Any]:
-        """The plugin's context; there is one from the stage `configured` on."""
+        """The plugin's context, which exists from the stage `configured` on."""
         assert self.context is not None
         return self.context
 
     @property
     def where(self) -> str:
-        """The plugin's table in the TOML and what it was installed from, as errors name it."""
+        """The plugin's table in the TOML and its source, for errors."""
         return f"{dotted(('plugins', self.name))} ({self.record.source})"
 
     @property
     def table(self) -> str:
-        """The header of the plugin's table in the TOML, before the line that a hint says to write there."""
+        """The header of the plugin's table in the TOML, for hints. The line to write there follows it."""
         return f"[{dotted(('plugins', self.name))}]"

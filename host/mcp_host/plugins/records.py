@@ -1,4 +1,4 @@
-"""What became of each plugin: in full for the log and the command line, without texts of failures for clients."""
+"""The state of each plugin: in full for the log and the command line, without the texts of failures for clients."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Literal
 from mcp_host.config.origins import dotted
 from mcp_host.errors import Problem
 
-_LOCAL_HINT = "mcp-host check   (where the server runs: it shows why)"
+_LOCAL_HINT = "mcp-host check   (shows why, where the server runs)"
 
 
 class Stage(StrEnum):
-    """How far a plugin came. The stages follow one another in this order."""
+    """The stages that a plugin reaches, in this order."""
 
     FOUND = "found"
     COMPATIBLE = "compatible"
@@ -49,8 +49,8 @@ class Contributed:
 class Circuit:
     """The circuit breaker of a plugin: open while it is paused, half-open while one call tries it again.
 
-    `failures` counts those in a row, the last of which `last_failure` tells. `retry_in` is in seconds, None unless
-    the circuit is open.
+    `failures` is the number of failures in a row, and `last_failure` describes the last one. `retry_in` is in seconds,
+    or None unless the circuit is open.
     """
 
     state: Literal["closed", "open", "half-open"] = "closed"
@@ -61,10 +61,10 @@ class Circuit:
 
 @dataclass(frozen=True)
 class Health:
-    """How a plugin fares while it serves: `calls` run, `waiting` wait for a place, `abandoned` are left to themselves.
+    """A serving plugin's calls: `calls` are running, `waiting` wait for a place, `abandoned` have no caller any more.
 
-    An abandoned call has timed out or lost its caller, and goes on all the same: a thread that cannot be stopped, or
-    a coroutine that refuses its cancellation.
+    An abandoned call has timed out or was cancelled, but still runs: in a thread that cannot be stopped, or in a
+    coroutine that ignores its cancellation.
     """
 
     calls: int = 0
@@ -75,12 +75,12 @@ class Health:
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """One plugin: where it came from, the stage it reached and, if it stopped there, why.
+    """One plugin: its source, the stage that it reached and, if it failed, why.
 
-    `stage` is the last stage completed, or None when the plugin was not even found. `problem` is set
-    when it stopped. `middleware` is `all` if the plugin's middleware runs around every plugin's calls. `import_ms` is
-    wall-clock milliseconds, None until the plugin is imported. `health` is None unless it serves. `error_id` is in each
-    line of the log about the problem and the warnings.
+    `stage` is the last completed stage, or None if the plugin was not found. `problem` is set if it failed.
+    `middleware` is `all` if the plugin's middleware runs around every plugin's calls. `import_ms` is wall-clock
+    milliseconds, or None before the import. `health` is None unless it serves. `error_id` is in each line of the log
+    about the problem and the warnings.
     """
 
     name: str
@@ -104,13 +104,13 @@ class PluginRecord:
 
     @property
     def fate(self) -> str:
-        """The stage it reached or, if it stopped, after which."""
+        """The last stage that it reached, or after which it failed."""
         reached = str(self.stage) if self.stage else ""
         return f"failed after {reached}".removesuffix(" after ") if self.failed else reached
 
     @property
     def source(self) -> str:
-        """The distribution and version as one phrase, or the object's path where there is no distribution."""
+        """The distribution and version as one phrase, or the object's path if there is no distribution."""
         if self.distribution:
             return f"{self.distribution} {self.version}"
         return self.value or "not installed"
@@ -122,19 +122,19 @@ class PluginRecord:
         return f"{self.contributed}{around}"
 
     def for_clients(self) -> PluginRecord:
-        """The record as a client may see it."""
+        """Return the record as a client may see it."""
         where = dotted(("plugins", self.name))
         problem = self.problem and for_clients(f"it {self.fate}", self.error_id, where)
         warning = for_clients("something is wrong with it", self.error_id, where)
         return replace(self, problem=problem, warnings=(warning,) if self.warnings else ())
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON-ready data; keys only ever grow within a major version."""
+        """Return the record as JSON-ready data. Within a major version, keys are only added."""
         data = asdict(self)
         data["stage"] = self.stage.value if self.stage else None
         return data
 
 
 def for_clients(what: str, error_id: str | None, where: str = "") -> Problem:
-    """Return what a client is shown instead of a problem, whose text may quote an exception."""
+    """Return what clients see instead of a problem, because its text may quote an exception."""
     return Problem(f"{what} (error {error_id}; the server's log has the details)", where, _LOCAL_HINT)

@@ -1,4 +1,4 @@
-"""The files that the code of loaded plugins is in, and forgetting modules so that they are imported anew."""
+"""Finds the source files of loaded plugins, and removes their modules so that they are imported again."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mcp_host.plugins.plugin import LoadedPlugin
 
 
 def source_roots(plugins: Sequence[LoadedPlugin]) -> dict[Path, set[str]]:
-    """Return the folder of each plugin's top-level package, or its one file, with the plugins whose code is there."""
+    """Return the folder of each plugin's top-level package, or its file, with the names of the plugins in it."""
     roots: dict[Path, set[str]] = {}
     for plugin in plugins:
         if plugin.record.import_ms is None:
-            continue  # an object that was handed over: its module is somebody else's
+            continue  # the plugin was given as an object, so its module is not the plugin's
         top = (plugin.record.value or "").partition(":")[0].partition(".")[0]
         module = sys.modules.get(top)
         file = getattr(module, "__file__", None)
-        # A namespace package has no file, and its folders may be anybody's.
+        # A namespace package has no file, and other distributions may share its folders.
         if file is not None:
             path = Path(file).resolve()
             roots.setdefault(path.parent if path.stem == "__init__" else path, set()).add(plugin.name)
@@ -27,15 +27,15 @@ def source_roots(plugins: Sequence[LoadedPlugin]) -> dict[Path, set[str]]:
 
 
 def forget_modules(roots: Collection[Path]) -> Mapping[str, ModuleType]:
-    """Take the modules below these folders out of `sys.modules`, and return them for `restore_modules`."""
-    gone = {}
+    """Remove the modules below these folders from `sys.modules`, and return them for `restore_modules`."""
+    removed = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file is not None and any(root in (path := Path(file).resolve(), *path.parents) for root in roots):
-            gone[name] = sys.modules.pop(name)
-    return gone
+            removed[name] = sys.modules.pop(name)
+    return removed
 
 
 def restore_modules(modules: Mapping[str, ModuleType]) -> None:
-    """Put forgotten modules back in the place of what was imported since."""
+    """Restore the removed modules. They replace modules that were imported since."""
     sys.modules.update(modules)

@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all, one process after the other."""
+"""Writes files atomically, one process at a time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> Path:
-    """Write a file, and its folder if that is missing; a reader sees the old content or the new one, never a part.
+    """Write a file, and its folder if that is missing. Readers see the old or the new content, never a part.
 
-    Without a `mode`, a file that is there keeps its permissions, and a new one is for its owner only. Its owner stays,
-    where the system allows it. A symbolic link stays, and what it points to is written. Returns the file written.
+    Without a `mode`, an existing file keeps its permissions, and only the owner may read a new one. The owner stays the
+    same if the system allows it. A symbolic link stays a link, and its target is written. Returns the written file.
 
     Raises:
-        OSError: It cannot be written; what was there is unchanged.
+        OSError: The file cannot be written. It is not changed.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -28,17 +28,17 @@ def atomic_write(path: Path, data: bytes, *, mode: int | None = None) -> Path:
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Wait until no other process is in such a block for this file; the end of a process, however sudden, ends its own.
+    """Lock a file for the block, after waiting for other processes. The lock of a killed process ends with it.
 
-    Nothing is left beside the file, and what a killed process left there is removed.
+    Afterwards no helper files remain, also none of a killed process.
 
     Raises:
-        OSError: The folder is missing, or nothing may be written there.
+        OSError: The folder is missing or not writable.
     """
-    # Only what writes a file needs it, and importing it takes longer than a write.
+    # Imported here, because the import takes longer than a write, and few commands write files.
     from filelock import FileLock
 
-    # filelock would make a folder that is missing.
+    # Raises if the folder is missing, which filelock would create.
     os.stat(target.parent)
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
@@ -52,19 +52,19 @@ def locked(target: Path) -> Iterator[None]:
     finally:
         _draft(target).unlink(missing_ok=True)
         if sys.platform != "win32":
-            # On Windows filelock does this itself. Before the release, so that whoever waits sees it is gone.
+            # On Windows, filelock does this. It is deleted before the release, so that a waiting process notices it.
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
 
 def replace_file(target: Path, data: bytes, *, mode: int | None = None, new_mode: int | None = None) -> None:
-    """Put a file with this content in the place of another, within a `locked` block.
+    """Replace a file by one with this content, within a `locked` block.
 
-    The owner stays where the system allows it. Without a `mode` the permissions stay too; a file that was not there
-    gets `new_mode`, or what the umask leaves.
+    The owner stays the same if the system allows it. Without a `mode`, an existing file keeps its permissions, and a
+    new one gets `new_mode` or the permissions of the umask.
 
     Raises:
-        OSError: It cannot be written; what was there is unchanged.
+        OSError: The file cannot be written. It is not changed.
     """
     draft = _draft(target)
     draft.unlink(missing_ok=True)
@@ -85,12 +85,12 @@ def replace_file(target: Path, data: bytes, *, mode: int | None = None, new_mode
 
 
 def _draft(target: Path) -> Path:
-    """The file that is written before it takes the other's place: always the same, so that none is left for long."""
+    """Return the temporary file. Its name is always the same, so that the next write removes an old one."""
     return target.with_name(f".{target.name}.edit")
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the rename itself on the disk."""
+    """Write the folder to the disk, so that the rename is on the disk, too."""
     if sys.platform != "win32":
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)

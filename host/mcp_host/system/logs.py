@@ -1,4 +1,4 @@
-"""Logging of the command line: one handler on stderr, whose lines hold no secret and cannot be forged."""
+"""Logging of the command line: one handler on stderr. Its lines contain no secrets and cannot be forged."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.system.texts import one_line, printable
 
 _QUIET = ("uvicorn", "mcp", "asyncio", "httpx2", "httpcore2")
-"""Libraries whose information-level chatter is of no use to who runs a host."""
+"""Libraries whose messages at level info do not help an operator."""
 
 _FRAMES = 15
-"""Innermost frames of a stack that are shown."""
+"""The number of innermost frames of a stack that are shown."""
 
 _MARGIN = "    "
-"""What each line of a traceback begins with, so that none of them can pass for a line of the log."""
+"""The start of each line of a traceback, so that none of them looks like a line of the log."""
 
 
 class TextFormatter(logging.Formatter):
-    """One line for each message, and a traceback indented below it; secrets masked, unsafe characters escaped."""
+    """One line for each message, with a traceback indented below it. Secrets are masked, unsafe characters escaped."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__(datefmt="%Y-%m-%d %H:%M:%S")
@@ -40,7 +40,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: `time` (UTC, ISO 8601), `level`, `logger`, `message` and what `_parts` adds."""
+    """One JSON object in each line: `time` (UTC, ISO 8601), `level`, and the texts of `_parts`."""
 
     def __init__(self, redactor: Redactor) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class JsonFormatter(logging.Formatter):
 
 
 def _parts(record: logging.LogRecord, redactor: Redactor) -> dict[str, str]:
-    """Return a record's texts, secrets masked: `logger`, `message` and, where there is one, `traceback` and `stack`."""
+    """Return a record's texts with secrets masked: `logger`, `message` and, if it has them, `traceback` and `stack`."""
     try:
         message = record.getMessage()
     except Exception as error:
-        # The arguments do not fit, or one cannot show itself. logging would print both, as they are, to stderr.
+        # The arguments do not fit the message, or one of them raised. logging would print them unmasked to stderr.
         template = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         message = f"{template} (cannot be shown in full: {type(error).__name__})"
     parts = {"logger": record.name, "message": message}
@@ -69,27 +69,27 @@ def _parts(record: logging.LogRecord, redactor: Redactor) -> dict[str, str]:
 
 
 def configure_logging(level: str, redactor: Redactor, *, log_format: Literal["text", "json"] = "text") -> None:
-    """Send the logs of this process to stderr from `level` (debug, info ...) on."""
+    """Send the log messages of this process from `level` (debug, info ...) on to stderr."""
     handler = logging.StreamHandler(_own_stderr())
     handler.setFormatter(JsonFormatter(redactor) if log_format == "json" else TextFormatter(redactor))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
-    # It logs each change it sees: with the log in a folder that is watched, each such line would be the next change.
+    # watchfiles logs each change. If the log is in a watched folder, each such line would cause the next change.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 def log_with_stack(
     logger: logging.Logger, level: int, frame: FrameType | None, message: str, *arguments: object
 ) -> None:
-    """Log a message with the innermost frames of a stack below it, as a traceback is."""
+    """Log a message with the innermost frames of a stack below it, like a traceback."""
     if logger.isEnabledFor(level):
         stack = "".join(traceback.format_stack(frame)[-_FRAMES:]).rstrip()
         logger.handle(logger.makeRecord(logger.name, level, __file__, 0, message, arguments, None, sinfo=stack))
 
 
 def _own_stderr() -> TextIO:
-    """A stream of the log's own on stderr: a plugin may close or replace the one that everybody has."""
+    """Return a separate stream on stderr for the log, because a plugin may close or replace `sys.stderr`."""
     try:
         is_real = sys.stderr.fileno() == 2
     except (OSError, ValueError, AttributeError):

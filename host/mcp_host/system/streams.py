@@ -1,4 +1,4 @@
-"""Keeps the standard streams for whoever owns them: the protocol while serving stdio, the command elsewhere."""
+"""Keeps the standard streams for their owner: the protocol while serving over stdio, otherwise the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _flush() -> None:
 
 
 def _open_closed_descriptors() -> None:
-    """Open on nothing those of the three standard descriptors that the parent process closed."""
+    """Open os.devnull for each of the three standard descriptors that the parent process closed."""
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(null)
@@ -27,11 +27,11 @@ def _open_closed_descriptors() -> None:
 
 @contextmanager
 def own_stdout(*, to_the_end: bool = False) -> Iterator[TextIO]:
-    """Yield a private stream onto the real stdout while everyone else's writes to it go to stderr.
+    """Yield a private stream to the real stdout. During the block, all other writes to stdout go to stderr.
 
-    Moves the descriptor, not only `sys.stdout`, so that C code and child processes are kept off as well. With
-    `to_the_end` it stays so after the block, for a process that does nothing more: what threads go on writing, exit
-    handlers write, and C has in its buffers must not follow the owner's last line.
+    The descriptor is moved, not only `sys.stdout`, so that C code and child processes cannot write to it either. With
+    `to_the_end`, it stays moved after the block. This is for a process that ends then: output of threads, exit handlers
+    and C buffers must not come after the owner's last line.
     """
     _flush()
     _open_closed_descriptors()
@@ -53,14 +53,14 @@ def own_stdout(*, to_the_end: bool = False) -> Iterator[TextIO]:
 
 @contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """Send what is written to stdout, by any means, to stderr for the duration of the block."""
+    """Send everything that is written to stdout during the block to stderr."""
     with own_stdout():
         yield
 
 
 @dataclass(frozen=True)
 class OwnStdin:
-    """The real stdin, as a descriptor of its own."""
+    """The real stdin, as a separate descriptor."""
 
     fileno: int
     is_terminal: bool
@@ -68,14 +68,14 @@ class OwnStdin:
 
 @contextmanager
 def own_stdin() -> Iterator[OwnStdin]:
-    """Yield the real stdin; for the block, descriptor 0 is empty for everyone else, child processes too."""
+    """Yield the real stdin. During the block, descriptor 0 is empty for all others, also for child processes."""
     real = os.dup(0)
     os.set_inheritable(real, False)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     try:
-        # Left open: a thread may still wait for the client's next line when the server ends.
+        # It is not closed: a thread may still wait for the client's next line when the server ends.
         yield OwnStdin(real, os.isatty(real))
     finally:
         os.dup2(real, 0)

@@ -1,4 +1,4 @@
-"""Makes a text from somewhere else safe to show: no character in it can steer a terminal, hide, or reorder a line."""
+"""Makes foreign texts safe to show: their characters cannot control a terminal, hide text, or reorder a line."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return the text with each unsafe character as an escape, newlines and tabs too."""
+    """Return the text with each unsafe character as an escape, also newlines and tabs."""
     return printable(text.translate(_BREAKS))
 
 
 def printable_json(text: str) -> str:
-    """Return a JSON document that means the same, with JSON's own escapes for the unsafe characters in its texts."""
+    """Return an equal JSON document, with JSON's own escapes for the unsafe characters in its texts."""
     return _UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 

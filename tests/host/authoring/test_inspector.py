@@ -1,4 +1,4 @@
-"""Which MCP Inspector is opened, for the Node.js that is there."""
+"""Which MCP Inspector is opened for which Node.js."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def program(folder: Path, name: str, prints: str) -> None:
     path.chmod(0o755)
 
 
-def test_a_newer_inspector_is_told_the_address_and_an_older_one_s_user_is(
+def test_a_newer_inspector_gets_the_url_and_an_older_one_s_user_gets_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
@@ -60,7 +60,7 @@ def test_a_newer_inspector_is_told_the_address_and_an_older_one_s_user_is(
         find_inspector("http://127.0.0.1:8000/mcp")
 
 
-def test_without_node_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_node_the_error_has_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HostError, match="needs Node") as caught:
         find_inspector("http://127.0.0.1:8000/mcp")

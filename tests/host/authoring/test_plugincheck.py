@@ -1,4 +1,4 @@
-"""The contract: for each rule a plugin that breaks it alone, one that keeps all of them, and what cannot be checked."""
+"""The contract: a plugin for each rule that breaks only it, one that keeps all rules, and what cannot be checked."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def review(text: Annotated[str, Field(description="A text.")]) -> str:
 def project(
     folder: Path, source: str, *, dependencies: tuple[str, ...] = ("mcp-host>=0.1,<1",), package: str = "mcp_plugin_it"
 ) -> Path:
-    """Write the project of the plugin `it`, which nobody installs."""
+    """Write the project of the plugin `it`, which is not installed."""
     module = folder / "src" / package / "__init__.py"
     module.parent.mkdir(parents=True)
     module.write_text(source, encoding="utf-8")
@@ -177,12 +177,12 @@ BREAKING = [
     Breaking(
         rules.SETTINGS_CLEAR,
         "class Needing(BaseModel):\n    token: str\nplugin.settings = Needing",
-        "it needs 'token' and does not describe it",
+        "it needs 'token' but does not describe it",
         {"settings": {"token": "x"}},
     ),
     Breaking(rules.LOADS, "plugin.completion('nothing', 'x')(str)", "the plugin has no such prompt or template"),
     Breaking(rules.NAME_LENGTH, tool(f"'{'n' * 50}', read_only=True"), "its name has 50 characters"),
-    Breaking(rules.NAME_CHARACTERS, tool("'add.more', read_only=True"), "its name holds '.'"),
+    Breaking(rules.NAME_CHARACTERS, tool("'add.more', read_only=True"), "its name contains '.'"),
     Breaking(rules.DESCRIPTION_PRESENT, tool("read_only=True", "pass"), "it has no description"),
     Breaking(
         rules.DESCRIPTION_LENGTH,
@@ -204,12 +204,12 @@ BREAKING = [
         tool("input_schema={'type': 'object', '$schema': 'http://json-schema.org/draft-07/schema#'}, read_only=True"),
         "its input schema is 'http://json-schema.org/draft-07/schema#', not JSON Schema 2020-12",
     ),
-    Breaking(rules.HINT_READ_ONLY, tool(""), "it does not say whether it only reads"),
-    Breaking(rules.HINT_DESTRUCTIVE, tool("read_only=False"), "does not say whether it destroys"),
+    Breaking(rules.HINT_READ_ONLY, tool(""), "it does not declare whether it only reads"),
+    Breaking(rules.HINT_DESTRUCTIVE, tool("read_only=False"), "does not declare whether it is destructive"),
     Breaking(
         rules.DEFINITIONS_STABLE,
         tool("description=' '.join(set('abcdefghijklmnopqrstuvwxyz')), read_only=True"),
-        "two processes get another description",
+        "two processes get a different description",
     ),
     Breaking(
         rules.LIFESPAN,
@@ -229,7 +229,7 @@ BREAKING = [
     Breaking(
         rules.LEAKS_DESCRIPTORS,
         life("kept.append(__import__('os').open(__file__, 0))\n    yield"),
-        "test_plugincheck.py is open when it has stopped",
+        "test_plugincheck.py is still open when it has stopped",
     ),
 ]
 NEEDS_NO_PROCESS = {rules.SETTINGS_CLEAR, rules.LOADS, *rules.OF_THE_DEFINITIONS, *rules.OF_THE_LIFE}
@@ -249,7 +249,7 @@ def test_a_plugin_that_breaks_one_rule_breaks_exactly_that(breaking: Breaking, t
     assert all(finding.severity is breaking.rule.severity for finding in report.findings)
     if breaking.rule is not rules.LOADS:  # whose finding is the host's own
         assert all(finding.problem.where and finding.problem.hint for finding in report.findings)
-    assert report.outcome(breaking.rule).answer == breaking.rule.severity
+    assert report.result(breaking.rule).answer == breaking.rule.severity
 
 
 def test_every_rule_has_a_plugin_that_breaks_it() -> None:
@@ -260,7 +260,7 @@ def test_every_rule_has_a_plugin_that_breaks_it() -> None:
 def test_a_plugin_that_keeps_every_rule_has_all_of_them_checked(tmp_path: Path) -> None:
     report = contract(project(tmp_path, CLEAN))
     report.raise_for_problems(warnings=True)
-    assert [outcome.answer for outcome in report.outcomes] == ["ok"] * len(RULES), report
+    assert [result.answer for result in report.results] == ["ok"] * len(RULES), report
     assert report.not_checked == ()
     assert (report.plugin, report.source) == ("it", "mcp-plugin-it 1.0")
 
@@ -269,8 +269,8 @@ def test_a_plugin_that_keeps_every_rule_has_all_of_them_checked(tmp_path: Path) 
 def test_the_first_party_plugins_keep_the_contract(file: Path) -> None:
     (report,) = run_contract(file.parent)
     report.raise_for_problems(warnings=True)
-    assert report.outcome(rules.LIFESPAN).answer == "ok"
-    assert report.outcome(rules.IMPORT_SILENT).answer == "ok"
+    assert report.result(rules.LIFESPAN).answer == "ok"
+    assert report.result(rules.IMPORT_SILENT).answer == "ok"
 
 
 def test_a_plugin_is_the_same_by_its_name_its_folder_and_itself() -> None:
@@ -288,7 +288,7 @@ def test_a_plugin_is_the_same_by_its_name_its_folder_and_itself() -> None:
 # Imports
 
 
-def test_everything_an_import_does_is_found_at_once_and_put_in_its_place(tmp_path: Path) -> None:
+def test_all_effects_of_an_import_are_found_in_one_run_under_their_rules(tmp_path: Path) -> None:
     source = """
         import logging, os, signal, socket, sqlite3, subprocess, sys, tempfile
         import noisy_dependency
@@ -323,7 +323,7 @@ def test_everything_an_import_does_is_found_at_once_and_put_in_its_place(tmp_pat
     )
     report = contract(folder)
     said = {
-        rule.id: "\n".join(str(finding) for finding in report.outcome(rule).findings) for rule in rules.OF_THE_IMPORT
+        rule.id: "\n".join(str(finding) for finding in report.result(rule).findings) for rule in rules.OF_THE_IMPORT
     }
     assert "prints 'to stderr' to stderr" in said["import-silent"]
     for changed in (
@@ -349,14 +349,14 @@ def test_everything_an_import_does_is_found_at_once_and_put_in_its_place(tmp_pat
     assert "noisy_dependency.py.lock' for writing\n  where: mcp_plugin_it, line" in said["import-opens"]
 
 
-def test_a_plugin_that_cannot_be_imported_says_so_and_nothing_else_is_taken_for_kept(tmp_path: Path) -> None:
+def test_a_plugin_that_cannot_be_imported_is_reported_and_no_other_rule_counts_as_kept(tmp_path: Path) -> None:
     report = contract(project(tmp_path, "import not_there_at_all"))
     (problem,) = report.problems
     assert problem.rule is rules.LOADS
     assert "No module named 'not_there_at_all'" in problem.problem.what
     assert problem.problem.hint == "pip install not_there_at_all"
     assert len(report.not_checked) == len(RULES) - 2
-    assert report.outcome(rules.HOST_RANGE).answer == "ok"
+    assert report.result(rules.HOST_RANGE).answer == "ok"
 
 
 @pytest.mark.parametrize(
@@ -364,10 +364,10 @@ def test_a_plugin_that_cannot_be_imported_says_so_and_nothing_else_is_taken_for_
     [
         ("import os; os._exit(7)", {}, "its process ended with exit code 7 while importing it"),
         (CLEAN + life("__import__('os')._exit(7)\n    yield"), {}, "exit code 7 while starting and stopping it"),
-        (CLEAN, {"timeout": 0.0}, "its process came to no end and was killed while importing it"),
+        (CLEAN, {"timeout": 0.0}, "its process did not end and was killed while importing it"),
     ],
 )
-def test_a_process_that_does_not_come_to_its_end_is_an_error(
+def test_a_process_that_does_not_end_is_an_error(
     source: str, options: dict[str, Any], says: str, tmp_path: Path
 ) -> None:
     report = contract(project(tmp_path, source), **options)
@@ -388,18 +388,18 @@ plugin.settings = Needing
 """
 
 
-def test_settings_that_are_needed_are_asked_for_and_nothing_passes_without_them() -> None:
+def test_missing_settings_are_reported_and_no_later_rule_passes_without_them() -> None:
     plugin = in_memory(needing())
     report = contract(plugin, name="needing")
     (problem,) = report.problems
-    assert problem.problem.what == "it needs settings that it was not given: token"
+    assert problem.problem.what == "it needs settings that are not given: token"
     assert 'contract(..., settings={"token": ...})' in problem.problem.hint
     later = {*rules.OF_THE_DEFINITIONS, *rules.OF_THE_LIFE, rules.LOADS, rules.DEFINITIONS_STABLE}
-    assert later <= {outcome.rule for outcome in report.not_checked}
+    assert later <= {result.rule for result in report.not_checked}
 
     given = contract(plugin, settings={"token": "x"})
     assert given.findings == ()
-    assert given.outcome(rules.LOADS).answer == "ok"
+    assert given.result(rules.LOADS).answer == "ok"
 
 
 def test_defaults_that_are_no_valid_settings_are_found() -> None:
@@ -421,10 +421,10 @@ def test_defaults_that_are_no_valid_settings_are_found() -> None:
         ("Odd = 3", "mcp_settings returned an int, not a pydantic model class"),
     ],
 )
-def test_a_settings_model_that_is_none_is_found(settings: str, says: str) -> None:
+def test_an_invalid_settings_model_is_found(settings: str, says: str) -> None:
     report = contract(in_memory(f"{CLEAN}\n{settings}\nplugin.settings = Odd"))
     assert says in str(report)
-    assert report.outcome(rules.LOADS).answer == "error"
+    assert report.result(rules.LOADS).answer == "error"
 
 
 def test_settings_that_are_wrong_are_the_host_s_own_error() -> None:
@@ -434,15 +434,15 @@ def test_settings_that_are_wrong_are_the_host_s_own_error() -> None:
     assert "did you mean 'digits'" in problem.problem.what
 
 
-def test_settings_that_toml_cannot_say_are_refused() -> None:
-    with pytest.raises(HostError, match="nothing that TOML can say"):
+def test_settings_that_cannot_be_written_as_toml_are_refused() -> None:
+    with pytest.raises(HostError, match="cannot be written as TOML"):
         contract(in_memory(CLEAN), settings={"digits": object()})
 
 
 # Lives
 
 
-def test_what_goes_wrong_in_stopping_is_found_both_times() -> None:
+def test_errors_while_stopping_are_found_both_times() -> None:
     report = contract(in_memory(CLEAN + life("yield\n    raise RuntimeError('stuck')")))
     said = [finding.problem.what for finding in report.problems]
     assert [finding.rule for finding in report.problems] == [rules.LIFESPAN, rules.LIFESPAN]
@@ -454,27 +454,27 @@ def test_secrets_in_what_a_plugin_raises_are_not_repeated() -> None:
     source = needing(kind="SecretStr")
     body = "yield\n    raise RuntimeError(context.settings.token.get_secret_value())"
     report = contract(in_memory(source + life(body)), settings={"token": "hunter2-hunter2"})
-    assert report.outcome(rules.LIFESPAN).answer == "error"
+    assert report.result(rules.LIFESPAN).answer == "error"
     assert "hunter2" not in str(report)
 
 
-def test_what_this_system_does_not_tell_is_not_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_this_system_does_not_list_is_not_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(imports, "_FOLDER", tmp_path / "proc")
     report = contract(in_memory(CLEAN))
-    assert report.outcome(rules.LEAKS_DESCRIPTORS).not_checked == "this system does not list open descriptors"
-    assert report.outcome(rules.LEAKS_TASKS).answer == "ok"
+    assert report.result(rules.LEAKS_DESCRIPTORS).not_checked == "this system does not list open descriptors"
+    assert report.result(rules.LEAKS_TASKS).answer == "ok"
 
 
 # Definitions
 
 
-def test_a_tool_that_says_two_things_at_once_is_found() -> None:
+def test_a_tool_with_contradicting_hints_is_found() -> None:
     (finding,) = contract(in_memory(CLEAN + tool("read_only=True, destructive=True"))).findings
     assert finding.rule is rules.HINT_DESTRUCTIVE
-    assert finding.problem.what == "it says that it only reads, and that it destroys"
+    assert finding.problem.what == "it declares that it only reads and that it is destructive"
 
 
-def test_the_arguments_of_prompts_want_descriptions_and_the_type_s_own_is_one() -> None:
+def test_the_arguments_of_prompts_need_descriptions_and_a_type_s_description_counts() -> None:
     source = '''
 class Point(BaseModel):
     """A point on the plane."""
@@ -506,8 +506,8 @@ def test_a_plugin_that_loads_by_chance_is_not_stable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (["b", "a"], "two processes get other tools: their order differs"),
-        (["a"], "two processes get other tools: 'b' is there in one only"),
+        (["b", "a"], "two processes get different tools: their order differs"),
+        (["a"], "two processes get different tools: only one has 'b'"),
     ],
 )
 def test_which_definitions_there_are_and_their_order_are_compared(other: list[str], says: str) -> None:
@@ -516,12 +516,12 @@ def test_which_definitions_there_are_and_their_order_are_compared(other: list[st
 
     verdicts = Verdicts()
     judge_stability(listing(["a", "b"]), listing(other), "it", verdicts)
-    found = {outcome.rule: outcome.findings for outcome in verdicts.outcomes()}[rules.DEFINITIONS_STABLE]
+    found = {result.rule: result.findings for result in verdicts.results()}[rules.DEFINITIONS_STABLE]
     assert [finding.problem.what for finding in found] == [says]
 
 
-def test_a_rule_that_nobody_looked_at_is_not_kept() -> None:
-    assert {outcome.answer for outcome in Verdicts().outcomes()} == {"not checked"}
+def test_a_rule_that_was_never_checked_is_not_kept() -> None:
+    assert {result.answer for result in Verdicts().results()} == {"not checked"}
 
 
 # Which plugin
@@ -533,24 +533,24 @@ async def test_an_object_is_looked_at_where_it_is_even_on_a_running_loop() -> No
     report = contract(plugin, name="mine")
     assert report.problems == ()
     assert (report.plugin, report.source) == ("mine", "an object in memory")
-    unchecked = {outcome.rule for outcome in report.not_checked}
+    unchecked = {result.rule for result in report.not_checked}
     assert {*rules.OF_THE_IMPORT, rules.DEFINITIONS_STABLE, rules.HOST_RANGE} == unchecked
     assert "a fresh interpreter cannot import this object" in str(report)
 
 
-def test_what_a_plugin_has_none_of_is_not_checked() -> None:
+def test_rules_about_items_that_a_plugin_does_not_have_are_not_checked() -> None:
     plugin = Plugin()
     plugin.prompt(name="empty")(lambda: "x")
     report = contract(plugin)
-    assert report.outcome(rules.SCHEMAS_DIALECT).not_checked == "it contributes no tools"
-    assert report.outcome(rules.SCHEMAS_DIALECT).answer == "not checked"
+    assert report.result(rules.SCHEMAS_DIALECT).not_checked == "it contributes no tools"
+    assert report.result(rules.SCHEMAS_DIALECT).answer == "not checked"
     empty = contract(Plugin())
-    assert empty.outcome(rules.TEXT_VISIBLE).not_checked == (
+    assert empty.result(rules.TEXT_VISIBLE).not_checked == (
         "it contributes no tools and no resources and no templates and no prompts"
     )
 
 
-def test_what_an_adopted_server_leaves_out_is_a_warning() -> None:
+def test_parts_of_an_adopted_server_that_are_not_served_are_a_warning() -> None:
     server: MCPServer[Any] = MCPServer("s")
     server.middleware.append(server.middleware[0])
     report = contract(server)
@@ -559,7 +559,7 @@ def test_what_an_adopted_server_leaves_out_is_a_warning() -> None:
     ]
 
 
-def test_an_object_that_a_module_holds_is_imported_anew(site: Site) -> None:
+def test_an_object_in_a_module_is_imported_in_a_fresh_interpreter(site: Site) -> None:
     site.install(
         "weather-server",
         {
@@ -596,9 +596,9 @@ def test_an_object_that_a_module_holds_is_imported_anew(site: Site) -> None:
         assert target.installed is not None
         assert target.installed.value == value
     report = contract(weather_server.mcp, import_budget=30)
-    # That the SDK sets up the root logger, where nobody has, is not put down to the plugin.
+    # The SDK sets up the root logger if nothing else has. That does not count against the plugin.
     assert report.findings == ()
-    assert {outcome.rule for outcome in report.not_checked} == {rules.HOST_RANGE}
+    assert {result.rule for result in report.not_checked} == {rules.HOST_RANGE}
 
 
 def test_a_folder_wins_only_when_no_plugin_has_its_name(site: Site, tmp_path: Path, monkeypatch: Any) -> None:
@@ -617,7 +617,7 @@ def test_a_folder_wins_only_when_no_plugin_has_its_name(site: Site, tmp_path: Pa
     [
         (None, "it cannot be read"),
         ("[project", "invalid TOML"),
-        ("[project]\ndependencies = 3\n", "project.dependencies is not what it should be"),
+        ("[project]\ndependencies = 3\n", "project.dependencies is not valid"),
         ('[project]\nname = "x"\n', "it names no plugin"),
         ('[project.entry-points."mcp.plugins"]\na = "pkg:plugin"\nb = "pkg:other"\n', "several plugins: a, b"),
         ('[project.entry-points."mcp.plugins"]\na = "nowhere:plugin"\n', "there is no module nowhere in it"),
@@ -696,7 +696,7 @@ def test_the_command_checks_a_project_with_the_settings_of_the_configuration(
     assert check_contract(str(folder), parse_config("", environ={})) == 2
     shown = capfd.readouterr().out
     assert shown.startswith("plugin it (mcp-plugin-it 1.0), imported in ")
-    assert "error settings-clear: it needs settings that it was not given: token" in shown
+    assert "error settings-clear: it needs settings that are not given: token" in shown
     assert shown.endswith("The contract is broken.\n")
 
     config = parse_config('[plugins.it]\nenabled = false\nsettings.token = "x"\n', environ={})
@@ -706,7 +706,7 @@ def test_the_command_checks_a_project_with_the_settings_of_the_configuration(
     assert [(plugin["plugin"], plugin["ok"]) for plugin in data["plugins"]] == [("it", True)]
 
 
-def test_the_command_says_what_could_not_be_checked() -> None:
+def test_the_command_shows_what_could_not_be_checked() -> None:
     lines = "\n".join(report_lines(broken_report(), io.StringIO()))
     assert lines.startswith("plugin plugin (an object in memory)\n\nrule")
     assert ["import-silent", "not checked", IN_MEMORY] in [re.split(r"\s{2,}", line) for line in lines.splitlines()]
@@ -729,9 +729,7 @@ def test_the_command_says_what_could_not_be_checked() -> None:
         ("\u2066isolate\u2069", ["U+2066 LEFT-TO-RIGHT ISOLATE", "U+2069 POP DIRECTIONAL ISOLATE"]),
     ],
 )
-def test_characters_that_nobody_sees_are_named_and_those_that_writing_needs_are_not(
-    text: str, found: list[str]
-) -> None:
+def test_invisible_characters_are_named_except_the_ones_that_scripts_need(text: str, found: list[str]) -> None:
     assert invisible(text) == found
 
 

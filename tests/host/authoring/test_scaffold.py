@@ -1,4 +1,4 @@
-"""`mcp-host new`: names, what is written and what is refused, and a project that passes its own checks."""
+"""`mcp-host new`: names, written files, errors, and a project that passes its own checks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def written(folder: Path) -> set[str]:
 
 @pytest.fixture
 def folder(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to run commands in, where git knows nobody, with the plugin `adder` installed."""
+    """An empty folder to run commands in, without a git user, with the plugin `adder` installed."""
     site.plugin("adder")
     folder = tmp_path / "work"
     folder.mkdir()
@@ -93,7 +93,7 @@ def test_a_name_written_in_any_of_its_forms_is_the_same_name(name: str) -> None:
 
 
 @given(st.text(max_size=LONGEST + 5) | st.text("aZ9-_. ", max_size=LONGEST + 5))
-def test_a_refused_name_comes_with_one_that_would_do_or_with_none(text: str) -> None:
+def test_a_refused_name_gets_a_valid_suggestion_or_none(text: str) -> None:
     try:
         name = plugin_name(text)
     except HostError as error:
@@ -123,11 +123,11 @@ def test_a_name_that_does_not_fit_is_refused_with_the_rule(
     capsys: Capture, folder: Path, given: str, suggestion: str | None
 ) -> None:
     assert main(["new", "--", given]) == 2
-    told = capsys.readouterr().err
-    assert f"a plugin cannot be called {given!r}" in told
-    assert f"at most {LONGEST} letters (a to z), digits and single hyphens, and starts with a letter" in told
-    assert (f"(did you mean {suggestion!r}?)" in told) is (suggestion is not None)
-    assert f"hint:  mcp-host new {suggestion or 'NAME'}\n" in told
+    shown = capsys.readouterr().err
+    assert f"a plugin cannot be called {given!r}" in shown
+    assert f"at most {LONGEST} letters (a to z), digits and single hyphens, and starts with a letter" in shown
+    assert (f"(did you mean {suggestion!r}?)" in shown) is (suggestion is not None)
+    assert f"hint:  mcp-host new {suggestion or 'NAME'}\n" in shown
     assert written(folder) == set()
 
 
@@ -137,7 +137,7 @@ def test_the_names_of_the_host_s_own_are_refused(given: str) -> None:
         plugin_name(given)
 
 
-def test_what_became_of_a_name_is_explained(capsys: Capture, folder: Path) -> None:
+def test_the_changes_to_a_name_are_explained(capsys: Capture, folder: Path) -> None:
     assert main(["new", "Weather_Report"]) == 0
     assert "Note: Weather_Report is written weather-report: " in capsys.readouterr().err
     assert (folder / "mcp-plugin-weather-report/src/mcp_plugin_weather_report/__init__.py").is_file()
@@ -153,9 +153,9 @@ def test_a_word_of_python_s_is_remarked_on(name: str, kind: str) -> None:
 
 def test_the_name_of_an_installed_plugin_is_refused(capsys: Capture, folder: Path) -> None:
     assert main(["new", "Adder"]) == 2
-    told = capsys.readouterr().err
-    assert "a plugin 'adder' is installed already, from mcp-plugin-adder 1.0" in told
-    assert "hint:  mcp-host new my-adder   (or: pip uninstall mcp-plugin-adder)" in told
+    shown = capsys.readouterr().err
+    assert "a plugin 'adder' is already installed, from mcp-plugin-adder 1.0" in shown
+    assert "hint:  mcp-host new my-adder   (or: pip uninstall mcp-plugin-adder)" in shown
     assert written(folder) == set()
 
 
@@ -255,12 +255,12 @@ def test_the_apache_license_is_the_text_that_apache_publishes() -> None:
     )
 
 
-def test_without_a_license_there_is_none_and_the_readme_says_so(folder: Path) -> None:
+def test_without_a_license_the_readme_states_that_there_is_none(folder: Path) -> None:
     assert main(["new", "weather", "--license", "none"]) == 0
     root = folder / "mcp-plugin-weather"
     assert written(root) == FILES - {"LICENSE"}
     assert "license" not in tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    assert "No license has been chosen" in (root / "README.md").read_text()
+    assert "It has no license yet" in (root / "README.md").read_text()
 
 
 def test_the_author_is_the_one_given_else_git_s_user_else_a_placeholder_that_the_readme_names(
@@ -298,9 +298,9 @@ def test_an_author_or_description_that_is_not_a_line_is_refused(
     capsys: Capture, folder: Path, option: str, text: str
 ) -> None:
     assert main(["new", "weather", option, text]) == 2
-    told = capsys.readouterr().err
-    assert "is not one line of at most 200 characters" in told
-    assert f"where: command line: {option}\n" in told
+    shown = capsys.readouterr().err
+    assert "is not one line of at most 200 characters" in shown
+    assert f"where: command line: {option}\n" in shown
     assert written(folder) == set()
 
 
@@ -342,9 +342,9 @@ def test_a_folder_with_something_in_it_is_left_alone(capsys: Capture, folder: Pa
     (folder / "mcp-plugin-weather").mkdir()
     (folder / "mcp-plugin-weather/notes.txt").write_text("mine")
     assert main(["new", "weather"]) == 2
-    told = capsys.readouterr().err
-    assert "mcp-plugin-weather is there already and not empty" in told
-    assert "hint:  --directory FOLDER" in told
+    shown = capsys.readouterr().err
+    assert "mcp-plugin-weather already exists and is not empty" in shown
+    assert "hint:  --directory FOLDER" in shown
     assert written(folder) == {"mcp-plugin-weather/notes.txt"}
 
 
@@ -394,19 +394,19 @@ def test_a_folder_that_cannot_be_is_refused(capsys: Capture, folder: Path, direc
 
 
 @pytest.mark.parametrize("directory", ["new", "a/b/new", "empty"])
-def test_a_failure_leaves_nothing_half_made(
+def test_after_a_failure_no_files_remain(
     capsys: Capture, folder: Path, directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "empty").mkdir()
     monkeypatch.setenv("PATH", "")
     assert main(["new", "weather", "--git", "-d", directory]) == 2
-    told = capsys.readouterr().err
-    assert "git is not on PATH" in told
-    assert "hint:  leave --git out, or install git\n" in told
+    shown = capsys.readouterr().err
+    assert "git is not on PATH" in shown
+    assert "hint:  leave --git out, or install git\n" in shown
     assert list(folder.rglob("*")) == [folder / "empty"]
 
 
-def test_a_failure_of_git_leaves_nothing_either(capsys: Capture, folder: Path, tmp_path: Path) -> None:
+def test_after_a_failure_of_git_no_files_remain(capsys: Capture, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "gitconfig").write_text("[init]\ndefaultBranch = not..a..branch\n")
     assert main(["new", "weather", "--git", "--author", "Ada"]) == 2
     assert "git init failed: " in capsys.readouterr().err
@@ -415,7 +415,7 @@ def test_a_failure_of_git_leaves_nothing_either(capsys: Capture, folder: Path, t
 
 def test_what_fails_while_moving_is_moved_back(folder: Path) -> None:
     def occupy(draft: Path) -> None:
-        # Somebody else is quicker: a folder cannot be replaced by one of ours.
+        # Another process has created the folder in the meantime, so it cannot be replaced.
         (folder / "there/b").mkdir(parents=True)
         (folder / "there/b/theirs").write_text("")
 
@@ -478,7 +478,7 @@ def test_the_project_passes_every_check_of_its_ci(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "http", LONGEST_NAME])
-def test_ruff_and_the_tests_pass_whatever_the_name_is(tmp_path: Path, name: str) -> None:
+def test_ruff_and_the_tests_pass_for_any_name(tmp_path: Path, name: str) -> None:
     root = tmp_path / "project"
     write_project(root, project(name, description="Says a lot. " * 10).files())
     for command in ("ruff check .", "ruff format --check .", "python -m pytest"):

@@ -1,4 +1,4 @@
-"""What a caller sees of calls, reads, prompts and completions, when they work and when they do not, in both eras."""
+"""The results and errors of calls, reads, prompts and completions, as callers see them in both eras."""
 
 from __future__ import annotations
 
@@ -364,7 +364,7 @@ async def test_an_unknown_tool_is_invalid_params_with_a_suggestion(mode: str) ->
         ("data://told/..%2Fx", INVALID_PARAMS, "Unknown resource: data://told/..%2Fx"),
     ],
 )
-async def test_a_resource_that_cannot_be_read_says_which_and_why(mode: str, uri: str, code: int, message: str) -> None:
+async def test_the_error_of_a_resource_names_it_and_the_reason(mode: str, uri: str, code: int, message: str) -> None:
     async with connect(failing_plugin(), mode=mode) as client:
         error = await refusal(client.read_resource(uri))
         assert error.code == code
@@ -396,7 +396,7 @@ async def test_a_crashed_resource_prompt_or_completer_is_masked(mode: str) -> No
         ("crash_prompt", {"n": "many"}, "Invalid arguments for prompt crash_prompt: n: "),
     ],
 )
-async def test_a_prompt_that_cannot_be_had_is_invalid_params_with_the_name(
+async def test_a_prompt_that_cannot_be_rendered_is_invalid_params_with_its_name(
     mode: str, name: str, arguments: dict[str, str], message: str
 ) -> None:
     async with connect(failing_plugin(), mode=mode) as client:
@@ -409,7 +409,7 @@ async def test_a_prompt_that_cannot_be_had_is_invalid_params_with_the_name(
 
 
 @each_era
-async def test_a_call_past_its_deadline_is_stopped_and_says_so(mode: str) -> None:
+async def test_a_call_past_its_deadline_is_stopped_with_an_error(mode: str) -> None:
     plugin = Plugin()
     release = threading.Event()
     cancelled = anyio.Event()

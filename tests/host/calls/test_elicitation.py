@@ -1,4 +1,4 @@
-"""What a plugin asks the client: how long that may take, what does not fit, and which forms there are."""
+"""Elicitation: time limits, answers that do not fit, and the kinds of forms."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def failure(result: CallToolResult) -> str:
     return text(result)
 
 
-class Somebody:
+class AnsweringUser:
     """Whoever sits at the client: gives the same answer to everything, after `think`."""
 
     def __init__(self, think: Callable[[], Any] | None = None, answer: ElicitResult | ErrorData | None = None) -> None:
@@ -224,13 +224,13 @@ async def test_the_time_until_the_answer_is_not_part_of_the_call(way: str) -> No
     async def think() -> None:
         await anyio.sleep_until(began + 1.2)  # the call's deadline is at 1
 
-    somebody = Somebody(think)
+    answering = AnsweringUser(think)
     options = {"host": {"call_timeout": 1}}
-    async with connect(make_plugin(), mode="legacy", options=options, **somebody.callbacks) as client:
+    async with connect(make_plugin(), mode="legacy", options=options, **answering.callbacks) as client:
         began = anyio.current_time()
         result = await client.call_tool(way, {})
         assert anyio.current_time() > began + 1.2
-        assert (result.is_error, somebody.asked) == (False, 1), text(result)
+        assert (result.is_error, answering.asked) == (False, 1), text(result)
 
 
 async def test_in_2026_07_28_the_time_between_the_rounds_is_not_part_of_the_call() -> None:
@@ -238,8 +238,8 @@ async def test_in_2026_07_28_the_time_between_the_rounds_is_not_part_of_the_call
         await anyio.sleep_until(began + 1.2)
 
     began = anyio.current_time()
-    somebody = Somebody(think)
-    async with connect(make_plugin(), options={"host": {"call_timeout": 1}}, **somebody.callbacks) as client:
+    answering = AnsweringUser(think)
+    async with connect(make_plugin(), options={"host": {"call_timeout": 1}}, **answering.callbacks) as client:
         began = anyio.current_time()
         assert text(await client.call_tool("resolved", {})) == "Annabel"
 
@@ -259,7 +259,7 @@ async def test_after_the_answer_the_call_has_as_much_time_left_as_before_the_que
         assert work.deadline is not None
         assert outside + 7 <= work.deadline <= inside + 7
         with work.asking():
-            await anyio.sleep_until(inside + 0.05)  # somebody thinks
+            await anyio.sleep_until(inside + 0.05)  # the user thinks
         assert work.is_asking, "the first question is still open"
         inside = loop.time() - inside
     outside = loop.time() - outside
@@ -295,17 +295,17 @@ async def test_after_the_answer_the_deadline_still_ends_the_call(extends: bool) 
         asked.set()
 
     options = {"host": {"call_timeout": 0.2, "limits": {"progress_extends": extends}}}
-    somebody = Somebody(think)
-    async with connect(plugin, mode="legacy", options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(think)
+    async with connect(plugin, mode="legacy", options=options, **answering.callbacks) as client:
         assert "did not finish within 0.2 s" in failure(await client.call_tool("hang", {}))
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_client_that_never_answers_is_waited_for_so_long_and_that_does_not_count(way: str) -> None:
-    somebody = Somebody(anyio.sleep_forever)
+async def test_a_client_that_never_answers_ends_the_call_and_does_not_count_against_the_plugin(way: str) -> None:
+    answering = AnsweringUser(anyio.sleep_forever)
     limits = {"answer_timeout": 0.2, "calls": 1, "queue": 0, "failures": 1}
     host = make_host(make_plugin(), options={"host": {"limits": limits}})
-    async with host.running(), Client(HostServer(host), mode="legacy", **somebody.callbacks) as client:
+    async with host.running(), Client(HostServer(host), mode="legacy", **answering.callbacks) as client:
         with anyio.fail_after(30):
             result = await client.call_tool(way, {})
         assert failure(result) == (
@@ -326,15 +326,15 @@ async def test_a_question_of_another_plugin_s_resource_stops_the_time_of_both() 
         await anyio.sleep_until(began + 1.2)
 
     began = anyio.current_time()
-    somebody = Somebody(think)
+    answering = AnsweringUser(think)
     plugins = {"a": reader, "b": make_plugin()}
     options: dict[str, Any] = {"host": {"call_timeout": 1}}
-    async with connect(plugins, mode="legacy", options=options, **somebody.callbacks) as client:
+    async with connect(plugins, mode="legacy", options=options, **answering.callbacks) as client:
         began = anyio.current_time()
         assert text(await client.call_tool("read", {})) == "accept"
-    somebody = Somebody(anyio.sleep_forever)
+    answering = AnsweringUser(anyio.sleep_forever)
     options["host"]["limits"] = {"answer_timeout": 0.2, "failures": 1}
-    async with connect(plugins, mode="legacy", options=options, **somebody.callbacks) as client:
+    async with connect(plugins, mode="legacy", options=options, **answering.callbacks) as client:
         assert "the client did not answer" in failure(await client.call_tool("read", {}))
         assert text(await client.call_tool("fine", {})) == "fine"
 
@@ -346,11 +346,11 @@ async def test_a_client_that_leaves_while_it_is_asked_does_not_count() -> None:
         asked.set()
         await anyio.sleep_forever()
 
-    somebody = Somebody(think)
+    answering = AnsweringUser(think)
     host = make_host(make_plugin())
     async with host.running():
         async with (
-            Client(HostServer(host), mode="legacy", **somebody.callbacks) as client,
+            Client(HostServer(host), mode="legacy", **answering.callbacks) as client,
             anyio.create_task_group() as group,
         ):
             group.start_soon(client.call_tool, "elicit", {})
@@ -413,7 +413,7 @@ async def test_an_answer_that_the_protocol_does_not_allow_does_not_count(result:
     host = make_host(make_plugin(), options={"host": {"limits": {"failures": 1}}})
     async with (
         host.running(),
-        Client(careless(HostServer(host), result), mode="legacy", **Somebody().callbacks) as client,
+        Client(careless(HostServer(host), result), mode="legacy", **AnsweringUser().callbacks) as client,
     ):
         said = failure(await client.call_tool(way, {}))
         assert "is malformed: " in said
@@ -423,13 +423,13 @@ async def test_an_answer_that_the_protocol_does_not_allow_does_not_count(result:
 
 @pytest.mark.parametrize("way", FORMS)
 @pytest.mark.parametrize("answer", UNFIT)
-async def test_an_answer_that_does_not_fit_is_named_without_its_values_and_does_not_count(
+async def test_an_answer_that_does_not_fit_is_reported_without_its_values_and_does_not_count(
     answer: str, way: str
 ) -> None:
     given, expected = UNFIT[answer]
     options = {"host": {"limits": {"failures": 1}}}
-    somebody = Somebody(answer=given)
-    async with connect(make_plugin(), mode="legacy", options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=given)
+    async with connect(make_plugin(), mode="legacy", options=options, **answering.callbacks) as client:
         for _ in range(2):
             said = failure(await client.call_tool(way, {}))
             assert expected in said
@@ -441,8 +441,8 @@ async def test_an_answer_that_does_not_fit_is_named_without_its_values_and_does_
 async def test_in_2026_07_28_too(answer: str) -> None:
     given, expected = UNFIT[answer]
     options = {"host": {"limits": {"failures": 1}}}
-    somebody = Somebody(answer=given)
-    async with connect(make_plugin(), options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=given)
+    async with connect(make_plugin(), options=options, **answering.callbacks) as client:
         for way in ("resolved", "resolved_async"):
             said = failure(await client.call_tool(way, {}))
             assert expected in said
@@ -453,8 +453,8 @@ async def test_in_2026_07_28_too(answer: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_error_of_the_client_s_is_a_result_that_names_it_and_does_not_count(way: str) -> None:
     options = {"host": {"limits": {"failures": 1}}}
-    somebody = Somebody(answer=ErrorData(code=-1, message="The user is away"))
-    async with connect(make_plugin(), mode="legacy", options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ErrorData(code=-1, message="The user is away"))
+    async with connect(make_plugin(), mode="legacy", options=options, **answering.callbacks) as client:
         assert "with an error (-1): The user is away" in failure(await client.call_tool(way, {}))
         assert text(await client.call_tool("fine", {})) == "fine"
 
@@ -467,8 +467,8 @@ async def test_an_unfit_answer_to_a_resource_or_a_prompt_does_not_count_either()
         return (await ctx.elicit("Who?", Person)).action
 
     options = {"host": {"limits": {"failures": 1}}}
-    somebody = Somebody(answer=ElicitResult(action="accept", content={"name": SECRET}))
-    async with connect(plugin, mode="legacy", options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ElicitResult(action="accept", content={"name": SECRET}))
+    async with connect(plugin, mode="legacy", options=options, **answering.callbacks) as client:
         for ask in (lambda: client.read_resource("ask://person"), lambda: client.get_prompt("greet")):
             with pytest.raises(MCPError, match="does not fit the form: name: "):
                 await ask()
@@ -506,8 +506,8 @@ async def test_it_does_not_count_however_the_plugin_passes_it_on() -> None:
             raise ToolError("I need a name") from None
 
     options = {"host": {"limits": {"failures": 1}}}
-    somebody = Somebody(answer=ElicitResult(action="accept", content={"name": SECRET}))
-    async with connect(plugin, mode="legacy", options=options, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ElicitResult(action="accept", content={"name": SECRET}))
+    async with connect(plugin, mode="legacy", options=options, **answering.callbacks) as client:
         for way in ("from_it", "meanwhile", "in_a_group"):
             said = failure(await client.call_tool(way, {}))
             assert said.startswith("The client's answer does not fit the form: name: ")
@@ -525,7 +525,7 @@ async def test_a_plugin_that_crashes_on_an_answer_that_fits_counts() -> None:
         raise OSError("no")
 
     options = {"host": {"limits": {"failures": 1}}}
-    async with connect(plugin, mode="legacy", options=options, **Somebody().callbacks) as client:
+    async with connect(plugin, mode="legacy", options=options, **AnsweringUser().callbacks) as client:
         assert "failed unexpectedly" in failure(await client.call_tool("crash", {}))
         assert "is paused" in failure(await client.call_tool("crash", {}))
 
@@ -533,8 +533,8 @@ async def test_a_plugin_that_crashes_on_an_answer_that_fits_counts() -> None:
 async def test_an_unfit_answer_neither_ends_the_pause_nor_prolongs_it() -> None:
     host, clock = make_host(make_plugin()), Clock()
     breaker = host.plugins[0].bulkhead.breaker = CircuitBreaker(1, 30, clock)
-    somebody = Somebody(answer=ElicitResult(action="accept", content={}))
-    async with host.running(), Client(HostServer(host), mode="legacy", **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ElicitResult(action="accept", content={}))
+    async with host.running(), Client(HostServer(host), mode="legacy", **answering.callbacks) as client:
         breaker.failed("it was broken")
         clock.now = 30
         for _ in range(2):
@@ -559,8 +559,8 @@ async def test_a_plugin_may_catch_what_the_sdk_raises_for_an_answer() -> None:
             caught.append(error)
         return "careful"
 
-    somebody = Somebody(answer=ErrorData(code=-1, message="The user is away", data={"back": "soon"}))
-    async with connect(plugin, mode="legacy", **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ErrorData(code=-1, message="The user is away", data={"back": "soon"}))
+    async with connect(plugin, mode="legacy", **answering.callbacks) as client:
         assert text(await client.call_tool("careful", {})) == "careful"
     sampled, elicited = caught
     assert isinstance(sampled, MCPError)
@@ -568,17 +568,17 @@ async def test_a_plugin_may_catch_what_the_sdk_raises_for_an_answer() -> None:
     assert isinstance(elicited, AnswerError)
 
 
-async def test_a_schema_that_is_none_is_the_plugin_s_own_failure() -> None:
+async def test_an_invalid_schema_is_the_plugin_s_own_failure() -> None:
     plugin = Plugin()
 
     @plugin.tool(structured_output=False)
     async def ask(ctx: Context) -> None:
         await ctx.session.elicit_form("Who?", {"type": "object", "properties": 3})
 
-    somebody = Somebody()
-    async with connect(plugin, mode="legacy", **somebody.callbacks) as client:
+    answering = AnsweringUser()
+    async with connect(plugin, mode="legacy", **answering.callbacks) as client:
         assert "failed unexpectedly" in failure(await client.call_tool("ask", {}))
-    assert somebody.asked == 0
+    assert answering.asked == 0
 
 
 # Forms
@@ -640,13 +640,13 @@ async def test_a_form_has_every_field_that_the_protocol_has(kind: str, mode: str
 
     ask_before.__annotations__["data"] = Annotated[form, Resolve(question)]
     plugin.tool(structured_output=False)(ask_before)
-    somebody = Somebody(answer=ElicitResult(action="accept", content={} if answer is None else {"pick": answer}))
-    async with connect(plugin, mode=mode, **somebody.callbacks) as client:
+    answering = AnsweringUser(answer=ElicitResult(action="accept", content={} if answer is None else {"pick": answer}))
+    async with connect(plugin, mode=mode, **answering.callbacks) as client:
         result = await client.call_tool(way, {})
         assert not result.is_error, text(result)
     assert type(got[0]) is form
     assert got[0].pick == expected
-    asked = somebody.forms[0]
+    asked = answering.forms[0]
     assert "$" not in str(asked)
     assert shown.items() <= asked["properties"]["pick"].items()
     if shown.get("type") == "array":
@@ -663,7 +663,7 @@ async def test_a_field_that_the_protocol_does_not_have_is_the_plugin_s_own_failu
     async def ask(ctx: Context) -> None:
         await ctx.elicit("Which?", form)
 
-    async with connect(plugin, mode="legacy", **Somebody().callbacks) as client:
+    async with connect(plugin, mode="legacy", **AnsweringUser().callbacks) as client:
         assert "failed unexpectedly" in failure(await client.call_tool("ask", {}))
     assert "Elicitation schema field 'pick' rendered as" in caplog.text
 
@@ -720,8 +720,8 @@ async def test_resolvers_that_need_each_other_ask_each_question_once(mode: str) 
     ) -> str:
         return f"{said}: {person.name}"
 
-    somebody, asks.ran = Somebody(), 0
-    async with connect(plugin, mode=mode, **somebody.callbacks) as client:
+    answering, asks.ran = AnsweringUser(), 0
+    async with connect(plugin, mode=mode, **answering.callbacks) as client:
         assert text(await client.call_tool("greet", {"suffix": "?"})) == "plugin greets Annabel: Annabel"
-    assert somebody.asked == 1
+    assert answering.asked == 1
     assert asks.ran == (1 if mode == "legacy" else 2), "once a round"

@@ -1,4 +1,4 @@
-"""What one plugin may hold of the host, seen by clients of that plugin and of its neighbours."""
+"""The limits of one plugin, as clients of that plugin and of other plugins see them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def failure(result: CallToolResult) -> str:
 
 
 class Gate:
-    """Tools that stay until they are let go, sync and async, and how many are in."""
+    """Sync and async tools that wait until they are released, and the number of waiting calls."""
 
     def __init__(self) -> None:
         self.plugin = Plugin()
@@ -100,7 +100,7 @@ async def alive() -> str:
 
 @each_era
 @pytest.mark.parametrize("tool", ["hold", "hold_thread"])
-async def test_a_plugin_whose_45_calls_hang_holds_up_no_other(mode: str, tool: str, neighbour: Plugin) -> None:
+async def test_a_plugin_whose_45_calls_hang_does_not_delay_another(mode: str, tool: str, neighbour: Plugin) -> None:
     gate = Gate()
     options = {"host": {"limits": {"threads": 45}}}
     async with (
@@ -116,7 +116,7 @@ async def test_a_plugin_whose_45_calls_hang_holds_up_no_other(mode: str, tool: s
 
 
 @each_era
-async def test_calls_beyond_the_places_wait_and_those_beyond_the_queue_are_told_busy(mode: str) -> None:
+async def test_calls_beyond_the_places_wait_and_calls_beyond_the_queue_get_the_error_busy(mode: str) -> None:
     gate = Gate()
     host = make_host(gate.plugin, options={"plugins": {"plugin": {"limits": {"calls": 2, "queue": 1}}}})
     results: list[str] = []
@@ -142,7 +142,7 @@ async def test_calls_beyond_the_places_wait_and_those_beyond_the_queue_are_told_
     assert results == ["held"] * 3
 
 
-async def test_a_call_that_waits_for_a_place_is_told_busy_at_its_deadline() -> None:
+async def test_a_call_that_waits_for_a_place_gets_the_error_busy_at_its_deadline() -> None:
     gate = Gate()
     options = {"plugins": {"plugin": {"limits": {"calls": 1}, "tools": {"timeouts": {"free": "50ms"}}}}}
     async with connect(gate.plugin, options=options) as client, anyio.create_task_group() as group:
@@ -187,7 +187,7 @@ async def test_a_thread_that_outlives_its_call_is_counted_until_it_ends() -> Non
         assert text(await client.call_tool("free", {})) == "free"
 
 
-async def test_a_coroutine_that_refuses_its_cancellation_is_left_behind_and_its_caller_answered(
+async def test_a_coroutine_that_ignores_its_cancellation_is_abandoned_and_its_caller_answered(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("mcp_host.containment.runner.STOP_GRACE", 0.05)
@@ -220,7 +220,7 @@ async def test_a_coroutine_that_refuses_its_cancellation_is_left_behind_and_its_
 
 
 @pytest.mark.parametrize("extends", [True, False])
-async def test_progress_extends_the_deadline_only_when_so_configured(extends: bool) -> None:
+async def test_progress_extends_the_deadline_only_if_configured(extends: bool) -> None:
     plugin = Plugin()
     reported: list[float] = []
 
@@ -254,7 +254,7 @@ class Clock:
 
 
 @each_era
-async def test_a_plugin_that_keeps_failing_is_paused_says_so_and_comes_back(mode: str, neighbour: Plugin) -> None:
+async def test_a_plugin_that_keeps_failing_is_paused_and_tried_again(mode: str, neighbour: Plugin) -> None:
     plugin, broken = Plugin(), [True]
 
     @plugin.tool(structured_output=False)
@@ -284,7 +284,7 @@ async def test_a_plugin_that_keeps_failing_is_paused_says_so_and_comes_back(mode
         assert health.circuit.state == "closed"
 
 
-async def test_errors_a_tool_means_its_caller_to_read_pause_nothing() -> None:
+async def test_errors_for_the_caller_do_not_pause_the_plugin() -> None:
     plugin = Plugin()
 
     @plugin.tool
@@ -296,7 +296,7 @@ async def test_errors_a_tool_means_its_caller_to_read_pause_nothing() -> None:
             assert "paused" not in failure(await client.call_tool("picky", arguments))
 
 
-async def test_a_middleware_that_crashes_is_not_put_down_to_the_plugin_it_is_around(
+async def test_a_middleware_that_crashes_does_not_count_against_the_wrapped_plugin(
     caplog: pytest.LogCaptureFixture, neighbour: Plugin
 ) -> None:
     plugin = Plugin()
@@ -406,7 +406,7 @@ async def test_arguments_over_the_caps_are_refused(mode: str) -> None:
         )
 
 
-def test_numbers_that_no_double_holds_are_refused() -> None:
+def test_numbers_that_do_not_fit_into_a_double_are_refused() -> None:
     (plugin,) = make_host(Plugin()).plugins
     check_arguments({"value": [1e308]}, "tool take", plugin)
     # As the parser reads 1e999. An answer that repeats it would be no JSON.
@@ -414,7 +414,7 @@ def test_numbers_that_no_double_holds_are_refused() -> None:
         check_arguments({"value": [float("inf")]}, "tool take", plugin)
 
 
-async def test_a_call_that_is_cancelled_before_it_began_is_told_so() -> None:
+async def test_a_call_that_is_cancelled_before_it_began_raises() -> None:
     began = False
 
     async def call() -> None:

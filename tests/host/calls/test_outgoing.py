@@ -1,4 +1,4 @@
-"""No text for a client holds a secret, breaks its parser or is endless, whichever way it leaves, in both eras."""
+"""No text for a client contains a secret, breaks its parser or is too long, on any path and in both eras."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Answer(BaseModel):
 
 
 async def raising(request: Any) -> str:
-    """What a client is told when its request is refused: message and data."""
+    """Return the message and data of the error that a client gets."""
     with pytest.raises(MCPError) as caught:
         await request
     return json.dumps(caught.value.error.model_dump())
@@ -127,7 +127,7 @@ ERRORS: dict[str, Callable[[str], BaseException]] = {
 @each_era
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("error", ERRORS)
-async def test_no_error_of_a_plugin_holds_a_secret(mode: str, error: str, debug: bool) -> None:
+async def test_no_error_of_a_plugin_contains_a_secret(mode: str, error: str, debug: bool) -> None:
     async with talking(failing_plugin(ERRORS[error]), mode, options={"host": {"debug": debug}}) as client:
         said = [
             await raising(client.read_resource("doc://one")),
@@ -147,7 +147,7 @@ async def test_no_error_of_a_plugin_holds_a_secret(mode: str, error: str, debug:
 
 
 @each_era
-async def test_no_error_of_a_middleware_holds_a_secret(mode: str) -> None:
+async def test_no_error_of_a_middleware_contains_a_secret(mode: str) -> None:
     plugin = failing_plugin(ERRORS["ToolError"])
 
     @plugin.middleware
@@ -183,7 +183,7 @@ async def test_the_texts_of_a_result_that_is_an_error_are_masked_and_other_resul
 
 
 @each_era
-async def test_no_message_of_a_call_holds_a_secret(mode: str) -> None:
+async def test_no_message_of_a_call_contains_a_secret(mode: str) -> None:
     plugin = Plugin(settings=Settings)
 
     @plugin.tool
@@ -217,7 +217,7 @@ def asks_before() -> Elicit[Answer]:
 
 
 @each_era
-async def test_no_question_to_the_user_holds_a_secret(mode: str) -> None:
+async def test_no_question_to_the_user_contains_a_secret(mode: str) -> None:
     plugin = Plugin(settings=Settings)
 
     @plugin.tool
@@ -444,7 +444,7 @@ def test_a_text_is_masked_before_it_is_cut_so_that_no_piece_of_a_secret_is_left(
         assert "hun" not in shown.partition("\n[Cut here")[0]
 
 
-def test_data_that_is_too_large_or_that_json_cannot_say_is_left_out_with_a_note() -> None:
+def test_data_that_is_too_large_or_not_json_is_left_out_with_a_note() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
 
@@ -467,7 +467,7 @@ json_data = st.recursive(
 
 
 @given(json_data, st.text(), st.text())
-def test_whatever_leaves_is_json_without_a_secret(data: Any, before: str, after: str) -> None:
+def test_all_outgoing_data_is_json_without_a_secret(data: Any, before: str, after: str) -> None:
     text = before + SECRET + after
     shown = Outgoing(Redactor([SECRET])).data([data, {text: text}, [text], text])
     assert SECRET not in json.dumps(shown, ensure_ascii=False, allow_nan=False).encode().decode()

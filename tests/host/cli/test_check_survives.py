@@ -1,4 +1,4 @@
-"""`mcp-host check` reports whatever plugins contribute: it never ends in a traceback, and its JSON is JSON."""
+"""`mcp-host check` reports any contributions: it never ends with a traceback, and its JSON is valid."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def refuse(constant: str) -> NoReturn:
     raise AssertionError(f"{constant} is not JSON")
 
 
-def test_whatever_data_holds_is_shown_as_json() -> None:
+def test_data_of_any_type_is_shown_as_json() -> None:
     circle: dict[str, Any] = {}
     circle["self"] = circle
     data = {1: {2}, "nan": math.nan, "huge": 10**5000, "half": "\ud800", "bytes": b"x", "circle": circle}

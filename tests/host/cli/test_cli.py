@@ -94,7 +94,7 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
         assert not imported & {"pydantic", "mcp_host.config", "mcp_host.plugins", "asyncio"}
 
 
-def test_every_command_of_the_table_is_there_and_says_what_the_table_says() -> None:
+def test_each_command_of_the_table_exists_and_its_help_has_the_table_s_texts() -> None:
     for name, entry in COMMANDS.items():
         function = find(entry.path)
         assert function.__name__ == name
@@ -136,7 +136,7 @@ def test_the_help_of_every_command_has_an_example_that_it_understands(capsys: Ca
     assert "--config" in text or command == "new"
 
 
-def test_no_command_shows_the_help_and_is_a_mistake(capsys: Capture) -> None:
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(capsys: Capture) -> None:
     assert main([]) == 2
     assert "Usage: mcp-host" in capsys.readouterr().out
 
@@ -158,7 +158,7 @@ def test_the_version_is_shown(capsys: Capture) -> None:
         (["run", "--transport", "htp"], "'kind' must be 'stdio' or 'http', not 'htp'", "command line: --transport"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_told_in_the_one_form(
+def test_a_mistake_on_the_command_line_is_an_error_in_the_one_form(
     capsys: Capture, folder: Path, arguments: list[str], what: str, where: str
 ) -> None:
     assert main(arguments) == 2
@@ -280,7 +280,7 @@ def test_plugins_lists_what_is_installed_and_whether_it_is_enabled(capsys: Captu
     assert text.endswith(f"Configuration: {folder / 'mcp-host.toml'}\n")
 
 
-def test_plugins_as_json_says_the_same(capsys: Capture, folder: Path) -> None:
+def test_plugins_as_json_has_the_same_content(capsys: Capture, folder: Path) -> None:
     (folder / "mcp-host.toml").write_text("[plugins.addr]\n")
     assert main(["plugins", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -298,7 +298,9 @@ def test_plugins_as_json_says_the_same(capsys: Capture, folder: Path) -> None:
     }
 
 
-def test_plugins_without_any_says_so(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_plugins_the_list_is_a_sentence(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -336,7 +338,7 @@ def test_init_without_plugins_writes_a_file_that_serves_none(folder: Path) -> No
     assert config.plugins == {}
 
 
-def test_init_replaces_a_file_only_when_told_to(capsys: Capture, folder: Path) -> None:
+def test_init_replaces_a_file_only_with_force(capsys: Capture, folder: Path) -> None:
     path = folder / "mcp-host.toml"
     path.write_text("# mine\n")
     assert main(["init"]) == 2
@@ -347,7 +349,7 @@ def test_init_replaces_a_file_only_when_told_to(capsys: Capture, folder: Path) -
     assert [entry.name for entry in folder.iterdir()] == ["mcp-host.toml"]  # no leavings
 
 
-def test_init_writes_elsewhere_when_told_to(capsys: Capture, folder: Path) -> None:
+def test_init_writes_to_another_path(capsys: Capture, folder: Path) -> None:
     assert main(["init", "--config", "new folder/tools.toml"]) == 0
     assert parse_config((folder / "new folder/tools.toml").read_text(), environ={}).host.name == "new folder"
     said = capsys.readouterr().out

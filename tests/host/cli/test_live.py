@@ -1,4 +1,4 @@
-"""What moves on a terminal is a plain line anywhere else, and can show no control character."""
+"""Animations of a terminal are plain lines elsewhere, without control characters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from mcp_host.cli.live import status
 
 
-def test_where_there_is_no_terminal_a_line_says_what_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_line_shows_what_is_running(capsys: pytest.CaptureFixture[str]) -> None:
     with status("Installing \x1b[2J ..."):
         assert capsys.readouterr().err == "Installing \\x1b[2J ...\n"
     assert capsys.readouterr().err == ""

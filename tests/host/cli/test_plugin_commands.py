@@ -168,9 +168,9 @@ def test_a_plugin_without_commands_is_reported(capsys: Capture, folder: Path, si
     ("returned", "what"),
     [
         ("3", "mcp_commands returned an int, not an iterable of Command objects"),
-        ("[3]", "mcp_commands returned an int as item 0; Command objects are wanted"),
+        ("[3]", "mcp_commands returned an int as item 0; expected Command objects"),
         ("[print_it, print_it]", "two of its commands are called 'print-it'"),
-        ("[Command(print_it, 'a b')]", "a command is called 'a b'"),
+        ("[Command(print_it, 'a b')]", "a command has the invalid name 'a b'"),
         ("[Command(3, 'a')]", "the command 'a' is an int, not a function"),
         ("[takes_anything]", "its commands cannot be made: "),
     ],

@@ -108,6 +108,6 @@ async def test_a_plugin_that_hangs_while_it_loads_is_reported(heard: Heard, capl
 
     host = make_host({"stuck": Stuck()}, options={"host": {"start_timeout": "50ms"}})
     assert not host.records[0].failed
-    assert "plugin stuck is not loaded after 0.05 s, and nothing is served before | hint:" in caplog.text
+    assert "plugin stuck is not loaded after 0.05 s; nothing is served before | hint:" in caplog.text
     assert "assert heard.event.wait(30)" in caplog.text
     assert "hint: [plugins.stuck] enabled = false" in caplog.text

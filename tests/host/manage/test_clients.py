@@ -1,4 +1,4 @@
-"""Entries go into clients' files and come out again, and everything else in the files stays as it was."""
+"""Entries are added to clients' files and removed again, and everything else in the files stays the same."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SCALARS = st.one_of(
 
 @st.composite
 def objects(draw: st.DrawFn, depth: int = 3, *, comments: bool = True) -> str:
-    """The text of an object, laid out as nobody would."""
+    """The text of an object, with unusual white space."""
     space = SPACE if comments else st.sampled_from(["", " ", "\n", "\n  ", "\t"])
     parts = []
     for key in draw(st.lists(KEYS, unique=True, max_size=4)):
@@ -88,7 +88,7 @@ def laid_out(draw: st.DrawFn) -> str:
 
 
 def is_inside(part: str, whole: str) -> bool:
-    """Whether `whole` is `part` with something put in: nothing of it is gone, and all is in order."""
+    """Return whether `whole` is `part` with insertions: all of `part` is in it, in the same order."""
     rest = iter(whole)
     return all(character in rest for character in part)
 
@@ -101,7 +101,7 @@ def solid(text: str) -> str:
 
 
 @given(documents())
-def test_what_is_read_is_what_the_text_says(text: str) -> None:
+def test_the_parsed_data_equals_the_text(text: str) -> None:
     data = jsonc.read(text)
     assert jsonc.read(json.dumps(data)) == data == json.loads(json.dumps(data))
 
@@ -127,7 +127,7 @@ def test_putting_a_value_in_keeps_every_character_and_takes_it_out_again(text: s
 
 
 @given(documents(), st.data())
-def test_taking_a_member_out_leaves_the_others(text: str, data: st.DataObject) -> None:
+def test_removing_a_member_keeps_the_others(text: str, data: st.DataObject) -> None:
     before = jsonc.read(text)
     key = data.draw(KEYS)
     after = jsonc.take(text, [key])
@@ -185,7 +185,7 @@ def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
         ('{"a":' * 300, (1, 1006), "nested deeper"),
     ],
 )
-def test_an_error_says_what_and_where(text: str, place: tuple[int, int], what: str) -> None:
+def test_an_error_has_what_and_where(text: str, place: tuple[int, int], what: str) -> None:
     with pytest.raises(jsonc.JSONCError, match=what) as caught:
         jsonc.read(text)
     assert (caught.value.line, caught.value.column) == place
@@ -277,7 +277,7 @@ def toml_documents(draw: st.DrawFn) -> str:
         data["mcp_servers"] = draw(st.dictionaries(TOML_KEYS, TOML_TABLES, max_size=3))
     lines = tomli_w.dumps(data).removesuffix("\n").split("\n")
     commented = [line for each in lines for line in (each, *draw(st.sampled_from([(), ("# a [comment",), ("",)])))]
-    # A comment inside a value of many lines may be none; tomllib says what is valid.
+    # A comment inside a value of several lines may be part of the value, so tomllib decides what is valid.
     text = "\n".join(commented if _is_toml("\n".join(commented)) else lines) + draw(st.sampled_from(["", "\n", "\n\n"]))
     return text.replace("\n", "\r\n") if draw(st.booleans()) and "'''" not in text and '"""' not in text else text
 
@@ -362,7 +362,7 @@ def test_an_entry_keeps_variables_given_before_and_drops_them_with_the_command()
 
 
 @given(documents(), st.sampled_from([None, "json"]))
-def test_what_was_put_in_is_undone_to_the_last_byte(text: str, before: str | None) -> None:
+def test_an_added_entry_is_undone_to_the_last_byte(text: str, before: str | None) -> None:
     if not isinstance(jsonc.read(text).get("servers", {}), dict):
         return
     original = None if before is None else text
@@ -398,7 +398,7 @@ def test_a_kept_copy_that_cannot_be_read_does_not_stop_anything(tmp_path: Path) 
         assert file.undone("demo") == '{\n  "mcpServers": {}\n}'
 
 
-def test_a_table_that_only_the_entry_made_goes_with_it() -> None:
+def test_a_table_that_was_made_for_the_entry_is_removed_with_it() -> None:
     text = 'model = "m"\n'
     changed = a_file("codex", a_file("codex", text).with_entry("demo", ENTRY))
     assert changed.without_entry("demo") == text
@@ -474,7 +474,7 @@ def test_a_new_file_is_its_owner_s_only_and_a_link_stays_a_link(tmp_path: Path) 
     assert os.listdir(target.parent) == ["mcp.json"]
 
 
-def test_a_file_that_cannot_be_written_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error_and_no_other_file_remains(tmp_path: Path) -> None:
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     file = ClientFile(CLIENTS["cursor"], in_the_way / "mcp.json", None)
@@ -540,7 +540,7 @@ def test_variables_move_a_client_s_file(
     assert Machine(environ, platform, tmp_path).locate(CLIENTS[client])[0] == tmp_path / file
 
 
-def test_without_a_variable_the_system_says_where_the_home_is(tmp_path: Path) -> None:
+def test_without_a_variable_the_home_is_from_the_system(tmp_path: Path) -> None:
     assert Machine({}, "linux", tmp_path).locate(CLIENTS["cursor"])[0] == Path.home() / ".cursor/mcp.json"
 
 

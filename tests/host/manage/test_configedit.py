@@ -1,4 +1,4 @@
-"""mcp-host.toml is changed where it was asked to be, and whole at every moment."""
+"""mcp-host.toml is changed only where requested, and the file is always complete."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def keeps_its_bytes(before: str, after: str) -> bool:
 
 
 @forms
-def test_disabling_keeps_everything_else_and_enabling_takes_it_back(text: str) -> None:
+def test_disabling_keeps_everything_else_and_enabling_undoes_it(text: str) -> None:
     off = disable_plugin(text, "a")
     plugins = loaded(off)["plugins"]
     assert plugins["a"].pop("enabled") is False
@@ -102,7 +102,7 @@ def test_disabling_keeps_everything_else_and_enabling_takes_it_back(text: str) -
 
 
 @forms
-def test_a_new_plugin_goes_behind_the_others_and_removing_it_takes_it_back(text: str) -> None:
+def test_a_new_plugin_comes_after_the_others_and_removing_it_undoes_that(text: str) -> None:
     on = enable_plugin(text, "new")
     assert list(loaded(on)["plugins"]) == [*loaded(text)["plugins"], "new"]
     assert keeps_its_bytes(text, on) or "\n" not in text
@@ -113,7 +113,7 @@ def test_a_new_plugin_goes_behind_the_others_and_removing_it_takes_it_back(text:
 
 
 @forms
-def test_removing_a_plugin_leaves_nothing_of_it_and_takes_nothing_else(text: str) -> None:
+def test_removing_a_plugin_removes_all_of_it_and_nothing_else(text: str) -> None:
     after, removed = remove_plugin(text, "a")
     rest = {name: section for name, section in loaded(text)["plugins"].items() if name != "a"}
     assert loaded(after).get("plugins", {}) == rest
@@ -137,10 +137,10 @@ def test_requirements_are_added_kept_and_taken_back(text: str) -> None:
         assert loaded(none) == {**loaded(text), "host": {}} or "nan" in text
 
 
-# --- What a person wrote stays
+# --- What a person wrote is kept
 
 
-def test_a_line_with_a_comment_is_switched_and_not_taken_away() -> None:
+def test_a_line_with_a_comment_is_changed_and_not_removed() -> None:
     text = "[plugins.a]\nenabled = false  # until Monday\n"
     assert enable_plugin(text, "a") == "[plugins.a]\nenabled = true  # until Monday\n"
     assert disable_plugin(enable_plugin(text, "a"), "a") == text
@@ -156,12 +156,12 @@ def test_a_line_with_a_comment_is_switched_and_not_taken_away() -> None:
         ("plugins = { a = { enabled = false } }", "plugins = { a = { } }"),
     ],
 )
-def test_enabling_never_takes_away_what_names_the_plugin(off: str, on: str) -> None:
+def test_enabling_never_removes_the_last_line_that_names_the_plugin(off: str, on: str) -> None:
     assert loaded(enable_plugin(off, "a"))["plugins"].keys() == {"a"}
     assert enable_plugin(off, "a").replace("  ", " ") == on
 
 
-def test_a_header_is_only_taken_away_when_disabling_put_it_there() -> None:
+def test_a_header_is_removed_only_if_disabling_added_it() -> None:
     text = '[plugins.a]\nenabled = true\n\nprefix = "x"\n\n[plugins.a.settings]\nx = 1\n'
     on = enable_plugin(disable_plugin(text, "a"), "a")
     assert on == text.replace("enabled = true\n", "")
@@ -212,7 +212,7 @@ def test_a_plugin_in_several_places_is_removed_from_all() -> None:
     assert removed == "[plugins.a]\n[plugins.a.settings]\nx = 1\n"
 
 
-def test_requirements_keep_the_comments_of_those_that_stay() -> None:
+def test_requirements_that_stay_keep_their_comments() -> None:
     text = '[host]\nrequires = [\n    "a",  # first\n    "b>=1", # second\n]\n'
     assert set_requires(text, ["a", "b>=1", "c"]) == text.removesuffix("]\n") + '    "c",\n]\n'
     assert set_requires(text, ["a", "b>=2"]) == text.replace("b>=1", "b>=2")
@@ -236,7 +236,7 @@ def test_a_new_key_is_indented_as_its_neighbours() -> None:
     )
 
 
-def test_requirements_get_a_table_above_those_that_are_below_it() -> None:
+def test_requirements_get_a_table_above_its_subtables() -> None:
     text = "[plugins.a]\n\n# how much\n[host.limits]\nqueue = 1\n"
     after = set_requires(text, ["a"])
     assert after == text.replace("# how much", '[host]\nrequires = ["a"]\n\n# how much')
@@ -293,7 +293,7 @@ def tables(draw: st.DrawFn, name: str) -> str:
 
 @st.composite
 def files(draw: st.DrawFn) -> str:
-    """A valid mcp-host.toml as somebody may have written it, which names at least one plugin."""
+    """A valid mcp-host.toml that a person may have written, with at least one plugin."""
     chosen = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     style = draw(st.sampled_from(["tables", "tables", "tables", "one table", "inline", "dotted"]))
     others = ['[transport]\nport = 1 # p\n', draw(st.sampled_from(["", '[host]\nname = "n"\nrequires = [ "q", ]\n',
@@ -358,7 +358,7 @@ def test_in_any_file_a_plugin_is_added_in_one_place_and_removed_without_a_trace(
 
 
 @given(files(), st.data())
-def test_in_any_file_removing_only_takes_lines_away(text: str, data: st.DataObject) -> None:
+def test_in_any_file_removing_only_removes_lines(text: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(loaded(text)["plugins"])))
     after, _ = remove_plugin(text, name)
     assert name not in loaded(after).get("plugins", {})
@@ -379,7 +379,7 @@ def test_in_any_file_requirements_change_one_statement(text: str, requires: list
 
 
 @given(st.text(alphabet="[]{}=.,\"'#\\ \r\n\tplugins_a1", max_size=80))
-def test_any_text_that_loads_is_changed_as_asked_or_refused(text: str) -> None:
+def test_any_text_that_loads_is_changed_as_requested_or_refused(text: str) -> None:
     try:
         config = parse_config(text, environ={})
     except HostError:
@@ -391,7 +391,7 @@ def test_any_text_that_loads_is_changed_as_asked_or_refused(text: str) -> None:
     assert list(parse_config(after, environ={}).plugins) == [*config.plugins, "new"]
 
 
-def test_a_file_that_cannot_be_changed_without_disturbing_it_is_refused() -> None:
+def test_a_file_that_cannot_be_changed_in_one_place_is_refused() -> None:
     text = 'a = """x"""" # it\'s "odd [\n[plugins.a]\n'
     tomllib.loads(text)
     with pytest.raises(HostError, match="change it by hand"):
@@ -412,7 +412,7 @@ def off(text: str) -> str:
     return disable_plugin(text, "a")
 
 
-def test_a_file_is_changed_and_nothing_is_left_beside_it(file: Path) -> None:
+def test_a_file_is_changed_and_no_other_file_remains(file: Path) -> None:
     edit = edit_file(file, off)
     assert edit.changed
     assert file.read_bytes() == "[plugins.a]\r\nenabled = false\r\nprefix = 'u' # ü\r\n".encode()
@@ -471,7 +471,7 @@ def test_what_would_not_load_is_not_written(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["mcp-host.toml"]
 
 
-def test_a_file_that_says_it_in_an_unknown_way_is_named(file: Path) -> None:
+def test_a_file_in_an_unknown_form_is_named_in_the_error(file: Path) -> None:
     file.write_text('[host]\ninstructions = """x"""" # it\'s "odd [\n[plugins.a]\n')
     with pytest.raises(HostError) as caught:
         edit_file(file, off)
@@ -507,7 +507,7 @@ def test_a_read_only_file_stays_as_it_is() -> None:
         os.chmod(folder, 0o777)
         file = Path(folder, "mcp-host.toml")
         file.write_text("[plugins.a]\n")
-        edit_file(file, off)  # whatever that imports is imported now
+        edit_file(file, off)  # so that its imports are done before
         file.write_text("[plugins.a]\n")
         file.chmod(0o444)
         with ordinary_user(), pytest.raises(HostError, match="read-only"):
@@ -515,7 +515,7 @@ def test_a_read_only_file_stays_as_it_is() -> None:
         assert file.read_text() == "[plugins.a]\n"
 
 
-def test_a_new_file_does_not_replace_one_unless_told(tmp_path: Path) -> None:
+def test_a_new_file_replaces_an_old_one_only_with_force(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "mcp-host.toml"
     assert write_new(path, "[host]\n")
     assert not write_new(path, "[transport]\n")
@@ -541,7 +541,9 @@ configedit.edit_file(Path(sys.argv[1]), lambda text: configedit.disable_plugin(t
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
-def test_a_process_killed_before_the_rename_leaves_the_old_file_and_nothing_for_long(file: Path) -> None:
+def test_after_a_kill_before_the_rename_the_old_file_remains_and_the_draft_is_removed_later(
+    file: Path,
+) -> None:
     before = file.read_bytes()
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, file], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

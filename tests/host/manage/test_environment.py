@@ -1,4 +1,4 @@
-"""What installs where mcp-host runs, for the kinds that need no index; tests/e2e/test_editing.py has the others."""
+"""The installer of an environment, for the kinds that need no index; tests/e2e/test_editing.py has the others."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def scripts(prefix: Path) -> Path:
     return prefix / ("Scripts" if os.name == "nt" else "bin")
 
 
-def test_a_virtual_environment_without_pip_and_uv_is_told_so_with_a_hint_that_works(
+def test_a_virtual_environment_without_pip_and_uv_is_an_error_with_a_hint_that_works(
     bare: Path, libraries: Path
 ) -> None:
     env = environment(libraries)
@@ -102,7 +102,7 @@ def test_the_python_of_the_operating_system_is_left_alone(libraries: Path, tmp_p
     assert "PEP 668" in said["what"]
     assert said["where"] == str(mine / "EXTERNALLY-MANAGED")
     assert said["hint"].startswith("uv tool install mcp-host, or pipx install mcp-host")
-    # Whoever told pip to go on regardless means it; there is none here.
+    # The user allows pip to install anyway, but there is no pip here.
     said = described(python, {**env, "PIP_BREAK_SYSTEM_PACKAGES": "1"})
     assert "no pip" in said["what"]
 
@@ -176,7 +176,7 @@ PREFIX = Path(os.sep, "home", "venvs", "mcp-host")
 HELD = Path(os.sep, "tmp", "c.txt")
 
 
-def test_pip_and_uv_hold_to_the_constraints() -> None:
+def test_pip_and_uv_respect_the_constraints() -> None:
     pip = Environment(EnvironmentKind.VENV, PREFIX, "py", ("py", "-P", "-m", "pip"))
     (command,) = pip.install([(["a>=1"], "a"), (["-e", "b"], None)], constraints=HELD, upgrade=True)
     assert command.arguments[4:] == (
@@ -195,7 +195,7 @@ def test_pip_and_uv_hold_to_the_constraints() -> None:
     assert tool.upgrade_host == "uv tool upgrade mcp-host && mcp-host sync"
 
 
-def test_pipx_is_told_which_environment_is_meant() -> None:
+def test_pipx_gets_the_home_of_this_environment() -> None:
     known = frozenset({"a"})
     pipx = Environment(EnvironmentKind.PIPX, PREFIX, "py", ("/bin/pipx",), injected=known, direct=("/bin/uv",))
     new, editable, again = pipx.install(

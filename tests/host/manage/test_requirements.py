@@ -1,4 +1,4 @@
-"""What may be asked for, how the file says it, and whether it is installed."""
+"""Requirements: which are valid, how the file writes them, and whether they are installed."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_paths_are_written_as_seen_from_the_file(project: Path, tmp_path: Path) 
     editable = parse_wanted("-e ./mine[x]", base=base)
     assert (editable.text, editable.arguments, editable.editable) == ("-e ./mine[x]", ("-e", f"{project}[x]"), True)
     assert parse_wanted("--editable=./mine", base=base) == parse_wanted("-e ./mine", base=base)
-    # A name is a name, whatever folder there may be; pip sees it so too.
+    # A name is a name, even if there is a folder with that name, as for pip.
     assert parse_wanted("mine", base=base).name == "mine"
 
 
-def test_the_name_of_a_wheel_tells_its_distribution(tmp_path: Path) -> None:
+def test_the_name_of_a_wheel_contains_its_distribution(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path, "mcp-plugin-tiny", {"tiny.py": ""})
     for text in (wheel.name, f"./{wheel.name}", str(wheel)):
         wanted = parse_wanted(text, base=tmp_path)
@@ -108,7 +108,7 @@ def missing(text: str, *found: Installed, base: Path = Path()) -> str:
     return what_is_missing(parse_wanted(text, base=base), installed(*found))
 
 
-def test_what_is_missing_is_said_with_the_reason(tmp_path: Path) -> None:
+def test_what_is_missing_has_a_reason(tmp_path: Path) -> None:
     stats = Installed("mcp-plugin-stats", "1.5", requires=("plot>=2; extra == 'charts'", "duckdb"))
     assert missing("mcp_plugin_stats>=1", stats) == ""
     assert missing("mcp-plugin-stats") == "not installed"
@@ -122,7 +122,7 @@ def test_what_is_missing_is_said_with_the_reason(tmp_path: Path) -> None:
     assert missing(f"./{wheel.name}", stats, base=tmp_path) == "1.5 is installed"
 
 
-def test_what_came_from_a_path_or_a_repository_is_known_by_that(project: Path, tmp_path: Path) -> None:
+def test_distributions_from_a_path_or_a_repository_are_recognized_by_it(project: Path, tmp_path: Path) -> None:
     mine = Installed("mine", "1", url=project.as_uri())
     assert missing("./plugins/mine", mine, base=tmp_path) == ""
     assert missing("-e ./plugins/mine", mine, base=tmp_path) == "1 is installed, but not editable"
@@ -132,7 +132,7 @@ def test_what_came_from_a_path_or_a_repository_is_known_by_that(project: Path, t
     assert find_wanted(parse_wanted("other", base=tmp_path), installed(mine, git)) == git
 
 
-def test_who_needs_a_distribution_is_told() -> None:
+def test_the_users_of_a_distribution_are_found() -> None:
     found = installed(
         Installed("base", "1"),
         Installed("user", "1", requires=("Base>=1", "junk !!")),

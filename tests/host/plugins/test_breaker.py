@@ -1,4 +1,4 @@
-"""The circuit breaker, by a clock that the test turns."""
+"""The circuit breaker, with a clock that the test sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_it_lets_everyone_in_until_there_were_failures_in_a_row() -> None:
     assert breaker.circuit == Circuit()
 
 
-def test_it_opens_and_says_why_and_for_how_long() -> None:
+def test_it_opens_and_reports_why_and_for_how_long() -> None:
     breaker, clock = opened()
     clock.now += 10
     assert breaker.admit() == Circuit("open", 3, "failure 2", retry_in=20.0)

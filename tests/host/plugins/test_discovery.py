@@ -1,4 +1,4 @@
-"""What is installed is found from metadata alone, and what does not fit this host is refused before it is imported."""
+"""Plugins are found from metadata alone, and one that does not fit this host is refused before its import."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_two_distributions_claiming_one_name_are_both_named(site: Site) -> None:
     assert {name: len(claims) for name, claims in by_name(site.discover()).items()} == {"mean": 2}
 
 
-def test_one_distribution_claiming_a_name_twice_is_refused_unless_both_say_the_same(site: Site) -> None:
+def test_one_distribution_claiming_a_name_twice_is_refused_unless_both_claims_are_equal(site: Site) -> None:
     site.plugin("mean", NEVER)
     entry_points = site.folder / "mcp_plugin_mean-1.0.dist-info" / "entry_points.txt"
     entry_points.write_text("[mcp.plugins]\nmean = mcp_plugin_mean:a\nmean = mcp_plugin_mean:a\n")
@@ -235,7 +235,7 @@ def test_a_stated_range_decides_as_the_packaging_library_does(operator: str, maj
 # --- What an object was installed from
 
 
-def test_an_object_is_put_down_to_the_distribution_that_lists_its_module(site: Site) -> None:
+def test_an_object_belongs_to_the_distribution_that_lists_its_module(site: Site) -> None:
     site.install("weather-server", {"weather/__init__.py": "", "weather/server.py": ""}, version="2.0", requires=[])
     site.install("one-file", {"one_file.py": ""})
     path = [str(site.folder)]
@@ -249,7 +249,7 @@ def test_an_object_is_put_down_to_the_distribution_that_lists_its_module(site: S
     assert installed_from("weather.nowhere:mcp", name="w", path=path) is None
 
 
-def test_a_namespace_shared_by_distributions_is_told_apart(site: Site) -> None:
+def test_distributions_that_share_a_namespace_are_told_apart(site: Site) -> None:
     site.install("acme-a", {"acme/a.py": ""})
     site.install("acme-b", {"acme/b/__init__.py": ""})
     for value, distribution in (("acme.a:mcp", "acme-a"), ("acme.b:mcp", "acme-b")):

@@ -1,4 +1,4 @@
-"""Each plugin is taken stage by stage, and stops with its own reason at the stage where something is wrong with it."""
+"""Each plugin is loaded stage by stage. If something is wrong, it stops at that stage with its own error."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ BROKEN: dict[str, tuple[str, Stage | None, str]] = {
 }
 
 
-def test_one_broken_plugin_never_hides_another_at_whatever_stage_it_breaks(site: Site) -> None:
+def test_a_plugin_that_fails_at_any_stage_never_hides_another(site: Site) -> None:
     for name, (source, _, _) in BROKEN.items():
         site.plugin(name, source, requires=["mcp-host>=99"] if name == "incompatible" else ["mcp-host"])
     site.plugin("good")
@@ -121,7 +121,7 @@ def test_a_name_that_two_distributions_claim_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize("strict", ["required = true", ""])
-async def test_a_failure_that_the_file_does_not_put_up_with_refuses_the_start(site: Site, strict: str) -> None:
+async def test_a_failure_that_the_file_does_not_allow_refuses_the_start(site: Site, strict: str) -> None:
     site.plugin("good")
     site.plugin("leaving", "raise SystemExit")
     toml = f"[plugins.good]\n[plugins.leaving]\n{strict}\n" + ("" if strict else '[host]\non_error = "fail"\n')
@@ -242,7 +242,7 @@ def test_a_slow_import_is_a_warning_by_name_with_its_time(site: Site, caplog: py
         ("raise ImportError('x')", "pip install --upgrade mcp-plugin-broken, or [plugins.broken] enabled = false"),
     ],
 )
-def test_a_failed_import_says_what_to_install(site: Site, source: str, hint: str) -> None:
+def test_a_failed_import_has_a_hint_what_to_install(site: Site, source: str, hint: str) -> None:
     site.plugin("broken", source)
     assert problem(site.load("[plugins.broken]")["broken"]).hint == hint
 
@@ -266,7 +266,7 @@ def test_a_senseless_entry_point_is_that_plugins_error(site: Site, value: str) -
 # --- An object in place of an entry point
 
 
-def test_an_object_is_loaded_with_the_source_that_holds_it(site: Site) -> None:
+def test_an_object_is_loaded_with_its_distribution_as_source(site: Site) -> None:
     site.install("weather-server", {"weather/server.py": GOOD}, version="2.0", requires=[])
     (site.folder / "loose.py").write_text(dedent(GOOD))
     records = site.load("""
@@ -289,7 +289,7 @@ def test_an_object_of_a_distribution_that_excludes_this_host_is_not_imported(sit
     assert problem(record).what.startswith("weather-server 1.0 needs mcp-host>=99")
 
 
-def test_an_object_that_is_not_there_says_so(site: Site) -> None:
+def test_a_missing_object_is_an_error(site: Site) -> None:
     site.install("weather-server", {"weather_server.py": "mpc = 1"})
     record = site.load('[plugins.weather]\nobject = "weather_server:mcp"')["weather"]
     assert "weather_server:mcp does not exist: module weather_server has no attribute 'mcp'" in problem(record).what
@@ -410,22 +410,22 @@ def test_a_server_with_middleware_of_its_own_is_adopted_with_a_note(site: Site) 
         ),
         (
             "import functools\n@hookimpl\n@functools.cache\ndef mcp_tools(): return []",
-            "mcp_tools is a _lru_cache_wrapper, no function",
+            "mcp_tools is a _lru_cache_wrapper, not a function",
             "write @hookimpl above it",
         ),
         (
             "import functools\nmcp_tools = functools.partial(print)",
-            "mcp_tools is a partial, no function",
+            "mcp_tools is a partial, not a function",
             "write @hookimpl above it",
         ),
         (
             "@hookimpl\ndef mcp_tools(context): return []",
             "Plugin 'broken' for hook 'mcp_tools' hookimpl definition: mcp_tools(context) Argument(s) {'context'}",
-            "a hook takes `plugin`, or nothing",
+            "a hook has the parameter `plugin`, or none",
         ),
         (
             "@hookimpl(wrapper=True)\ndef mcp_tools():\n    return (yield)",
-            "mcp_tools is a hook wrapper, and there is nothing to wrap",
+            "mcp_tools is a hook wrapper, but there is nothing to wrap",
             "write @hookimpl without wrapper=True",
         ),
         (
@@ -449,10 +449,10 @@ def test_a_class_in_place_of_its_instance_is_refused(site: Site) -> None:
     site.plugin("broken", hooks(source))
     found = problem(site.load("[plugins.broken]")["broken"])
     assert found.what == "Hooks is a class, and its hook mcp_tools needs an instance"
-    assert found.hint == "write plugin = Hooks() below it, and name that in the entry point"
+    assert found.hint == "write plugin = Hooks() below it, and name the instance in the entry point"
 
 
-def test_functions_of_other_modules_and_classes_may_be_called_what_they_like(site: Site) -> None:
+def test_functions_of_other_modules_and_classes_may_have_any_name(site: Site) -> None:
     site.install("helper", {"mcp_helper.py": "def mcp_retry(): pass\nclass mcp_thing: pass\n"})
     body = "import mcp_helper\nfrom mcp_helper import mcp_retry, mcp_thing\nmcp_version = 3\n"
     site.plugin("fine", hooks(body + "@hookimpl\ndef mcp_tools(): return []"), attribute="")
@@ -475,7 +475,7 @@ ITERABLES = {
 
 
 def returning(hook: str, act: Any) -> object:
-    """A plugin object whose one hook does what it is told."""
+    """A plugin object whose only hook calls a function."""
 
     def implementation(self: object) -> Any:
         return act()
@@ -485,7 +485,7 @@ def returning(hook: str, act: Any) -> object:
 
 
 async def outcome(plugin: object) -> str:
-    """What the record says of a plugin after loading and starting it."""
+    """Return the problem in the record of a plugin after it was loaded and started."""
     good = Plugin()
     good.tool("good")(lambda: "well")
     host = make_host({"bad": plugin, "good": good})
@@ -505,14 +505,13 @@ async def test_a_hook_that_returns_no_list_is_refused(hook: str, wrong: object) 
 @pytest.mark.parametrize("hook", [*ITERABLES])
 async def test_a_hook_that_returns_a_wrong_item_is_refused_by_its_position(hook: str) -> None:
     assert (
-        await outcome(returning(hook, lambda: [None]))
-        == f"{hook} returned None as item 0; {ITERABLES[hook]} are wanted"
+        await outcome(returning(hook, lambda: [None])) == f"{hook} returned None as item 0; expected {ITERABLES[hook]}"
     )
 
     async def never_awaited() -> None: ...
 
     what = await outcome(returning(hook, lambda: [never_awaited(), never_awaited()]))
-    assert what == f"{hook} returned a coroutine as item 0; {ITERABLES[hook]} are wanted"
+    assert what == f"{hook} returned a coroutine as item 0; expected {ITERABLES[hook]}"
 
 
 @pytest.mark.parametrize("hook", [*ITERABLES, "mcp_lifespan", "mcp_token_verifier", "mcp_settings"])
@@ -562,7 +561,7 @@ async def test_no_exception_of_a_generator_hook_is_more_than_the_plugins_own(err
 
 
 class Leaving:
-    """Raises on every attribute that is not there, and in the ways an object may be looked at."""
+    """Raises for each missing attribute, and for each way to inspect an object."""
 
     def __dir__(self) -> list[str]:
         raise SystemExit("no looking")
@@ -593,7 +592,7 @@ async def test_no_exception_of_an_objects_attributes_is_more_than_the_plugins_ow
     assert "implements no hook" in await outcome(module)
 
 
-async def test_a_property_that_raises_is_not_asked_for_while_looking_for_hooks() -> None:
+async def test_a_property_that_raises_is_not_read_in_the_search_for_hooks() -> None:
     class Lazy:
         @property
         def expensive(self) -> Any:
@@ -688,7 +687,7 @@ def test_a_plugin_sees_its_name_settings_folder_logger_and_the_host(site: Site) 
     assert "data_dir" not in repr(context)
 
 
-def test_the_settings_model_is_to_be_had_without_valid_settings(site: Site) -> None:
+def test_the_settings_model_is_available_without_valid_settings(site: Site) -> None:
     site.plugin("s", SETTINGS)
     site.plugin("leaving", "raise SystemExit")
     site.plugin("wrong", hooks("@hookimpl\ndef mcp_settings(): return 5"), attribute="")
@@ -711,7 +710,7 @@ def test_the_settings_model_is_to_be_had_without_valid_settings(site: Site) -> N
 # --- Everything a Plugin collects
 
 
-async def test_what_decorators_and_dataclasses_say_is_the_same() -> None:
+async def test_decorators_and_dataclasses_contribute_the_same() -> None:
     def add(a: int, b: int) -> int:
         return a + b
 

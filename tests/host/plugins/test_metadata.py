@@ -1,4 +1,4 @@
-"""Every reader of what is installed sees the same distributions, and reads their requirements alike."""
+"""All readers of metadata see the same distributions and read their requirements in the same way."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_after_a_broken_upgrade_all_see_the_higher_version(
 
 
 @pytest.mark.parametrize("left", ["1.9", "1.10"])
-def test_what_pip_has_renamed_to_take_it_away_is_seen_by_none(
+def test_a_distribution_that_pip_renamed_before_removal_is_ignored(
     site: Site, left: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgraded_halfway(site, "1.9", "1.10")
@@ -70,7 +70,7 @@ def test_what_pip_has_renamed_to_take_it_away_is_seen_by_none(
     check_all_see(site, "1.10" if left == "1.9" else "1.9", monkeypatch)
 
 
-def test_a_version_that_is_none_hides_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_version_hides_no_other_distribution(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.plugin("mean", version="1.9", requires=["mcp-host>=0.9", "of-1.9"])
     broken = site.folder / "mcp_plugin_mean-junk.dist-info"
     broken.mkdir()

@@ -1,4 +1,4 @@
-"""A record says of a plugin where it came from, how far it came, and why no further."""
+"""A plugin's record has its source, the stage that it reached, and why it failed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_record_is_json() -> None:
     assert PluginRecord("mean").to_json()["stage"] is None
 
 
-def test_a_client_sees_of_a_failure_the_stage_and_the_id_and_no_text() -> None:
+def test_a_client_sees_the_stage_and_the_id_of_a_failure_but_no_text() -> None:
     problem = Problem("no licence at https://u:pass@x", "/etc/mcp-host.toml:2", "pip install secret")
     failed = PluginRecord("mean", stage=Stage.FOUND, problem=problem, warnings=(problem,), error_id="1a2b3c4d")
     shown = failed.for_clients()
@@ -89,7 +89,7 @@ def test_a_client_sees_of_a_failure_the_stage_and_the_id_and_no_text() -> None:
     assert PluginRecord("mean", stage=Stage.SERVING).for_clients() == PluginRecord("mean", stage=Stage.SERVING)
 
 
-def test_a_record_says_how_far_its_plugin_came() -> None:
+def test_a_record_has_the_stage_that_its_plugin_reached() -> None:
     assert PluginRecord("mean", stage=Stage.SERVING).fate == "serving"
     assert PluginRecord("mean", stage=Stage.FOUND, problem=Problem("what")).fate == "failed after found"
     assert PluginRecord("mean", problem=Problem("what")).fate == "failed"
@@ -104,7 +104,7 @@ def test_what_is_contributed_is_counted_in_words() -> None:
     assert str(code) == "2 middleware, 1 observer, 2 routes"
 
 
-def test_an_error_holds_the_problem_that_records_keep() -> None:
+def test_an_error_has_the_problem_that_records_keep() -> None:
     error = HostError("it broke", where="plugins.mean", hint="repair it", code=ErrorCode.NAME_CONFLICT)
     assert error.problem == Problem("it broke", "plugins.mean", "repair it", "name-conflict")
     assert (error.what, error.where, error.hint, error.code) == dataclasses.astuple(error.problem)
@@ -127,7 +127,7 @@ def test_several_problems_are_one_error_that_keeps_the_code_of_each() -> None:
     assert str(error) == "one\ntwo\n  hint:  three"
 
 
-def test_an_error_made_of_any_values_holds_plain_text() -> None:
+def test_an_error_made_from_any_values_contains_plain_text() -> None:
     class Loud(str):
         def __str__(self) -> str:
             raise SystemExit("no text for you")

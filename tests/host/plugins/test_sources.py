@@ -1,4 +1,4 @@
-"""Where the code of plugins is, and importing it anew."""
+"""The source files of plugins, and importing them again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_object_that_was_handed_over_has_no_code_of_its_own() -> None:
     assert source_roots(make_host(Plugin()).plugins) == {}
 
 
-def test_forgotten_modules_are_imported_anew_or_put_back(site: Site) -> None:
+def test_removed_modules_are_imported_again_or_restored(site: Site) -> None:
     site.plugin("whole")
     host = site.host("[plugins.whole]\n")
     module = sys.modules["mcp_plugin_whole"]

@@ -151,7 +151,7 @@ async def test_a_failed_plugin_is_in_the_instructions_and_the_plugins_resource(m
         assert bad["problem"] == {
             "what": f"it failed after imported (error {error_id}; the server's log has the details)",
             "where": "plugins.bad",
-            "hint": "mcp-host check   (where the server runs: it shows why)",
+            "hint": "mcp-host check   (shows why, where the server runs)",
             "code": "other",
         }
 

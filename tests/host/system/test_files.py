@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, by one process after the other, and nothing is left beside it."""
+"""A file is written atomically, by one process at a time, and no other file remains beside it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_threads_that_change_a_file_at_once_lose_no_change(tmp_path: Path) -> No
     assert os.listdir(tmp_path) == ["number"]
 
 
-def test_what_a_killed_process_left_is_used_by_none_and_removed(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_not_used_and_are_removed(tmp_path: Path) -> None:
     for name in (".file.edit", ".file.lock"):
         (tmp_path / name).write_bytes(b"half of a secret")
         (tmp_path / name).chmod(0o644)
@@ -73,7 +73,7 @@ def test_what_a_killed_process_left_is_used_by_none_and_removed(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_block_that_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
+def test_after_a_block_that_writes_nothing_no_files_remain(tmp_path: Path) -> None:
     (tmp_path / ".file.edit").touch()
     with locked(tmp_path / "file"):
         pass
@@ -92,9 +92,7 @@ def test_a_link_in_the_place_of_the_draft_or_the_lock_is_not_followed(tmp_path: 
     assert other.read_bytes() == b"precious"
 
 
-def test_a_file_system_without_locks_is_written_to_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_written_to_anyway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fcntl
     from errno import ENOLCK
 

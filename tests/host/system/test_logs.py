@@ -1,4 +1,4 @@
-"""The log of the command line: secrets masked, lines that no text can forge, on stderr, as text or as JSON."""
+"""The log of the command line, on stderr, as text or JSON: secrets are masked, and no text can forge a line."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_message_is_one_line_and_a_traceback_is_below_it(message: str, text: s
     assert all(line.startswith("    ") for line in below)
 
 
-def test_a_message_whose_arguments_do_not_fit_or_cannot_be_shown_is_logged_all_the_same(
+def test_a_message_whose_arguments_do_not_fit_or_cannot_be_shown_is_logged_anyway(
     root: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Mute:
@@ -130,7 +130,7 @@ def test_a_message_whose_arguments_do_not_fit_or_cannot_be_shown_is_logged_all_t
 
 
 @pytest.mark.parametrize("text", FORGERIES)
-def test_json_is_one_object_a_line_that_holds_the_text_as_it_is(text: str) -> None:
+def test_json_is_one_object_in_each_line_with_the_unchanged_text(text: str) -> None:
     line = formatted("it is %s", text, error=raised(ValueError(text)), stack="Stack", kind=JsonFormatter)
     assert line.isascii()
     assert line.isprintable()
@@ -146,7 +146,7 @@ def test_json_has_a_traceback_only_where_there_is_one() -> None:
     assert list(json.loads(formatted("x", kind=JsonFormatter))) == ["time", "level", "logger", "message"]
 
 
-def test_the_format_is_the_one_that_is_asked_for(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_format_is_the_configured_one(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", Redactor(["hunter22"]), log_format="json")
     logging.getLogger("mcp_host.x").info("it is hunter22")
     assert json.loads(capsys.readouterr().err)["message"] == "it is ***"
@@ -169,7 +169,7 @@ def test_the_log_goes_to_stderr_from_the_level_on(root: logging.Logger, capsys: 
     assert root.level == logging.WARNING
 
 
-def test_the_chatter_of_libraries_is_left_out_unless_debug_is_asked_for(root: logging.Logger) -> None:
+def test_messages_of_libraries_are_left_out_unless_the_level_is_debug(root: logging.Logger) -> None:
     configure_logging("info", Redactor())
     assert not logging.getLogger("uvicorn.access").isEnabledFor(logging.INFO)
     assert logging.getLogger("mcp_host").isEnabledFor(logging.INFO)

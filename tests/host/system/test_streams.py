@@ -1,4 +1,4 @@
-"""Descriptor 1 is its owner's alone, even where the process was started without one."""
+"""Only its owner can use descriptor 1, even if the process was started without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Escapes: no text can steer a terminal, hide something or start a line, and no other text changes."""
+"""Escapes: no text can control a terminal, hide something or start a line. Safe texts do not change."""
 
 from __future__ import annotations
 

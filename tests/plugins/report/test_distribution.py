@@ -16,7 +16,7 @@ def test_the_plugin_keeps_the_contract() -> None:
     report = contract(PLUGIN)
     report.raise_for_problems()
     # The time of the import depends on the machine. The next test checks what it must not import.
-    warned = {outcome.rule.id for outcome in report.outcomes if outcome.findings}
+    warned = {result.rule.id for result in report.results if result.findings}
     assert warned <= {"import-time"}
 
 

@@ -9,7 +9,7 @@ plugin = Plugin()
 
 @plugin.tool(structured_output=False)
 def neighbour() -> str:
-    """Where the process is, and a line for whoever reads stdout."""
+    """Return the working directory, and print a line to stdout."""
     print("printed by a neighbour")
     return os.getcwd()
 

@@ -18,7 +18,7 @@ libc = ctypes.CDLL(None)
 def in_c(when: str, *, flushed: bool) -> None:
     line = f"{SHOUT} of C {when}\n".encode()
     libc.write(1, line, len(line))
-    # stdio's own buffer: what nobody flushes is written as the process ends.
+    # The buffer of C's stdio: it is written when the process ends.
     libc.printf(b"%s", f"{SHOUT} of printf {when}\n".encode())
     if flushed:
         libc.fflush(None)
@@ -44,7 +44,7 @@ subprocess.run([sys.executable, "-c", f"print({SHOUT!r} + ' of a child at import
 in_c("at import", flushed=True)
 in_c("at import, unflushed", flushed="NOISE_TO_THE_END" not in os.environ)
 written, enough = threading.Event(), threading.Event()
-if "NOISE_TO_THE_END" in os.environ:  # not in the process of the tests, which goes on
+if "NOISE_TO_THE_END" in os.environ:  # not in the process of the tests, which continues
     atexit.register(at_exit)
     threading.Thread(target=on_and_on, daemon=True).start()
     written.wait()

@@ -1,11 +1,11 @@
-"""The contract of plugins: what a plugin may be relied on for, each rule checked by running the plugin.
+"""The contract of plugins: rules that each plugin must keep, checked by running the plugin.
 
-`suite` has `contract()`, which checks all of it · `rules` what is asked · `targets` which plugin is meant ·
-`subprocess` the fresh interpreters that look at it, `observations` what they report · `imports` importing it,
-`lifecycle` loading, starting and stopping it, `definitions` what clients see of it · `report` what was found.
+`suite` has `contract()`, which checks all rules · `rules` lists them · `targets` finds the plugin ·
+`subprocess` runs it in fresh interpreters, and `observations` is what they report · `imports` watches the import,
+`lifecycle` loads, starts and stops the plugin, `definitions` checks what clients see · `report` has the results.
 """
 
-from mcp_host.authoring.plugincheck.report import ContractBrokenError, ContractReport, Finding, Outcome
+from mcp_host.authoring.plugincheck.report import ContractBrokenError, ContractReport, Finding, RuleResult
 from mcp_host.authoring.plugincheck.rules import RULES, Rule, Severity
 from mcp_host.authoring.plugincheck.suite import contract
 
@@ -14,8 +14,8 @@ __all__ = [
     "ContractBrokenError",
     "ContractReport",
     "Finding",
-    "Outcome",
     "Rule",
+    "RuleResult",
     "Severity",
     "contract",
 ]

@@ -1,4 +1,4 @@
-"""The rules about what a plugin says of its tools, resources, templates and prompts, as clients get to see it."""
+"""The rules about the definitions of a plugin's tools, resources, templates and prompts, as clients see them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mcp_host.authoring.plugincheck.rules import Rule
 from mcp_host.errors import Problem
 
 CLIENT_PREFIX = "mcp__mcp-host__"
-"""What clients put before a tool's name: `mcp__SERVER__`, here with the server's default name."""
+"""The prefix that clients put before a tool's name: `mcp__SERVER__`, here with the server's default name."""
 
 LONGEST_NAME = 64
-"""Characters that model providers take in a tool's name (`^[a-zA-Z0-9_-]{1,64}$`), a client's prefix included."""
+"""The most characters of a tool's name for model providers (`^[a-zA-Z0-9_-]{1,64}$`), with the client's prefix."""
 
 LONGEST_DESCRIPTION = 1024
-"""Characters of a tool's description that OpenAI-compatible endpoints accept; Claude Code cuts at 2048, silently."""
+"""The most characters of a tool's description for OpenAI-compatible endpoints. Claude Code cuts at 2048, silently."""
 
 _JOINERS = "\u200c\u200d"
-"""Zero-width (non-)joiner: at home inside Persian, Indic scripts and emoji, and nowhere else."""
+"""Zero-width joiner and non-joiner: allowed only inside Persian, Indic scripts and emoji."""
 
 _NOT_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode's categories of controls, formats (bidi, zero-width, tags), surrogates, private and unassigned ones."""
+"""The Unicode categories of control, format (bidi, zero-width, tag), surrogate, private and unassigned characters."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 """Keywords whose values are data, not schemas."""
@@ -37,7 +37,7 @@ Look = Callable[[Listing, str], Iterator[Problem]]
 
 
 def judge_definitions(listing: Listing, plugin: str, verdicts: Verdicts) -> None:
-    """Apply every rule about definitions. A rule about something the plugin has none of is not checked."""
+    """Apply the rules about definitions. A rule is not checked if the plugin has none of its kinds."""
     for rule, kinds, look in _LOOKS:
         if any(listing[kind] for kind in kinds):
             verdicts.extend(rule, look(listing, plugin))
@@ -46,7 +46,7 @@ def judge_definitions(listing: Listing, plugin: str, verdicts: Verdicts) -> None
 
 
 def judge_stability(first: Listing, second: Listing, plugin: str, verdicts: Verdicts) -> None:
-    """Compare what two processes got."""
+    """Compare the definitions that two processes got."""
     verdicts.extend(rules.DEFINITIONS_STABLE, _differences(first, second, plugin))
 
 
@@ -79,7 +79,7 @@ def _odd_names(listing: Listing, plugin: str) -> Iterator[Problem]:
     for tool, place in _every(listing, plugin, "tools"):
         if odd := sorted(set(re.sub("[A-Za-z0-9_-]", "", tool["name"]))):
             yield Problem(
-                f"its name holds {' '.join(map(repr, odd))}, which MCP allows and model providers refuse",
+                f"its name contains {' '.join(map(repr, odd))}, which MCP allows but model providers refuse",
                 place,
                 f"call it {re.sub('[^A-Za-z0-9_-]', '_', tool['name'])!r}",
             )
@@ -98,7 +98,7 @@ def _long_descriptions(listing: Listing, plugin: str) -> Iterator[Problem]:
             yield Problem(
                 f"its description has {length} characters; some clients refuse or cut more than {LONGEST_DESCRIPTION}",
                 place,
-                "say what the model needs to choose it, describe parameters where they stand, and leave the rest out",
+                "keep only what the model needs to choose the tool, and describe the parameters in their own places",
             )
 
 
@@ -118,7 +118,7 @@ def _undescribed_parameters(listing: Listing, plugin: str) -> Iterator[Problem]:
 
 
 def _describes(field: Any, schema: Item) -> bool:
-    """Whether a parameter is described where it stands, or its type where that is defined."""
+    """Return whether a parameter has a description, or the definition of its type has one."""
     if not isinstance(field, Mapping):
         return False
     reference = str(field.get("$ref", ""))
@@ -130,7 +130,7 @@ def _hidden_text(listing: Listing, plugin: str) -> Iterator[Problem]:
     for item, place in _every(listing, plugin):
         for path, text in texts_of(item):
             if hidden := invisible(text):
-                yield Problem(f"{path} holds {', '.join(hidden)}", place, "remove it")
+                yield Problem(f"{path} contains {', '.join(hidden)}", place, "remove it")
 
 
 def _other_dialects(listing: Listing, plugin: str) -> Iterator[Problem]:
@@ -146,7 +146,7 @@ def _no_read_only(listing: Listing, plugin: str) -> Iterator[Problem]:
     for tool, place in _every(listing, plugin, "tools"):
         if _hint(tool, "readOnlyHint") is None:
             yield Problem(
-                "it does not say whether it only reads, so clients ask before every call",
+                "it does not declare whether it only reads, so clients ask before every call",
                 place,
                 "read_only=True, or read_only=False and destructive=...",
             )
@@ -156,12 +156,12 @@ def _destructive(listing: Listing, plugin: str) -> Iterator[Problem]:
     for tool, place in _every(listing, plugin, "tools"):
         read_only, destructive = _hint(tool, "readOnlyHint"), _hint(tool, "destructiveHint")
         if read_only and destructive:
-            yield Problem("it says that it only reads, and that it destroys", place, "take one of the hints away")
+            yield Problem("it declares that it only reads and that it is destructive", place, "remove one of the hints")
         elif read_only is False and destructive is None:
             yield Problem(
-                "it writes and does not say whether it destroys, which clients take for yes",
+                "it writes but does not declare whether it is destructive, so clients assume that it is",
                 place,
-                "destructive=False if it only adds, else destructive=True",
+                "destructive=False if it only adds, otherwise destructive=True",
             )
 
 
@@ -171,30 +171,31 @@ def _hint(tool: Item, name: str) -> bool | None:
 
 
 def _differences(first: Listing, second: Listing, plugin: str) -> Iterator[Problem]:
-    hint = "take nothing into a definition that differs between processes: the order of a set, an id, a time"
+    hint = "remove from the definition what differs between processes: the order of a set, an id, a time"
     for kind in KINDS:
         one, other = ({_key(item): item for item in listing[kind]} for listing in (first, second))
         if list(one) != list(other):
             only = sorted(set(one) ^ set(other))
-            what = f"{', '.join(map(repr, only))} is there in one only" if only else "their order differs"
-            yield Problem(f"two processes get other {kind}: {what}", f"plugin {plugin}", hint)
+            what = f"only one has {', '.join(map(repr, only))}" if only else "their order differs"
+            yield Problem(f"two processes get different {kind}: {what}", f"plugin {plugin}", hint)
         for key in one.keys() & other.keys():
             if differing := [
                 field for field, value in one[key].items() if _text(value) != _text(other[key].get(field))
             ]:
-                yield Problem(f"two processes get another {', '.join(differing)}", _place(kind, one[key], plugin), hint)
+                what = f"two processes get a different {', '.join(differing)}"
+                yield Problem(what, _place(kind, one[key], plugin), hint)
 
 
 def _text(value: Any) -> str:
-    """Order counts: a client that compares or caches the text of a definition sees it."""
+    """Return the JSON. The order of keys matters to a client that compares or caches the text of a definition."""
     return json.dumps(value)
 
 
-# Characters that a person does not see and a model reads all the same
+# Characters that a person does not see but a model reads
 
 
 def invisible(text: str) -> list[str]:
-    """Return the code points that are not shown, such as `U+200B ZERO WIDTH SPACE`, each once. Lines may end in LF."""
+    """Return each code point that is not shown, such as `U+200B ZERO WIDTH SPACE`, once. Lines may end with LF."""
     found = {}
     for index, character in enumerate(text):
         if _is_shown(character) or (character in _JOINERS and _joins(text, index)):
@@ -207,7 +208,7 @@ def invisible(text: str) -> list[str]:
 def _is_shown(character: str) -> bool:
     if character in "\n\t":
         return True
-    # Variation selectors 17 to 256 have been used to hide whole messages in one emoji.
+    # Variation selectors 17 to 256 can hide a whole message in one emoji.
     return unicodedata.category(character) not in _NOT_SHOWN and not 0xE0100 <= ord(character) <= 0xE01EF
 
 
@@ -217,7 +218,7 @@ def _joins(text: str, index: int) -> bool:
 
 
 def texts_of(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield every text of a tool, resource, template or prompt that reaches a model, keys included, with its path."""
+    """Yield each text of a tool, resource, template or prompt that a model reads, also keys, with its path."""
     for key, value in item.items():
         if key not in ("_meta", "icons"):
             yield from _texts(key, value)

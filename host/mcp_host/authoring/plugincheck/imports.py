@@ -1,4 +1,4 @@
-"""What importing a plugin does, watched in a fresh interpreter, and the rules about it."""
+"""Watches what importing a plugin does, in a fresh interpreter, and applies the rules about it."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from mcp_host.errors import Problem, text_of
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 _THREAD = "mcp_host.thread"
 _DEEPEST = 300
-"""Frames of a stack that are looked at."""
+"""The most frames of a stack that are recorded."""
 
-Kind = Literal["opens", "starts", "changes"]
+EffectKind = Literal["opens", "starts", "changes"]
 Describe = Callable[[tuple[Any, ...]], str | None]
 _FOLDER = Path("/proc/self/fd")
 _HARMLESS = ("/dev/urandom", "/dev/random", "/dev/null")
-"""What libraries keep open for the life of a process, once."""
+"""Files that libraries open once and keep open until the process ends."""
 
 Descriptors = frozenset[tuple[int, str]]
 
 LONGEST_QUOTE = 80
-"""Characters of what was printed that a finding repeats."""
+"""The most characters of printed text that a finding repeats."""
 
 _RULES: Mapping[str, Rule] = {
     "opens": rules.IMPORT_OPENS,
@@ -48,17 +48,17 @@ _RULES: Mapping[str, Rule] = {
     "changes": rules.IMPORT_CHANGES,
 }
 _HINTS: Mapping[str, str] = {
-    "opens": "do it in the lifespan, and end it there",
-    "starts": "do it in the lifespan, and end it there",
-    "changes": "leave that to the host: take values from settings, and log with plugin.log",
+    "opens": "open it in the lifespan, and close it there",
+    "starts": "start it in the lifespan, and end it there",
+    "changes": "do not change it: take values from settings, and log with plugin.log",
 }
 
 
 def watch_import(module: str) -> Imported:
-    """Import a module and return what that did besides. This process must not have imported it before.
+    """Import a module and return the side effects. This process must not have imported it before.
 
-    The root logger has a handler while it happens, as in a host that has set up its logs, so that
-    `logging.basicConfig`, which the constructor of `MCPServer` calls, changes nothing.
+    The root logger has a handler during the import, as in a running host. So `logging.basicConfig`, which the
+    constructor of `MCPServer` calls, changes nothing.
     """
     placeholder = logging.NullHandler()
     logging.getLogger().addHandler(placeholder)
@@ -87,7 +87,7 @@ def watch_import(module: str) -> Imported:
 
 @contextmanager
 def _captured(texts: dict[str, str]) -> Iterator[None]:
-    """Put what is written to descriptors 1 and 2 meanwhile, by any means, into `texts` under their names."""
+    """Capture everything that is written to descriptors 1 and 2 during the block, into `texts` by stream."""
     streams = {"stdout": (1, sys.stdout), "stderr": (2, sys.stderr)}
     with ExitStack() as stack:
         files = {name: stack.enter_context(tempfile.TemporaryFile()) for name in streams}
@@ -108,7 +108,7 @@ def _captured(texts: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _threads_audited() -> Iterator[None]:
-    """Raise an audit event for every thread: not every version of Python that the host runs on does so by itself."""
+    """Raise an audit event for each thread that starts, because not every supported Python does so by itself."""
     start = threading.Thread.start
 
     @functools.wraps(start)
@@ -124,7 +124,7 @@ def _threads_audited() -> Iterator[None]:
 
 
 def _process() -> Mapping[str, object]:
-    """What belongs to the process as a whole, by what a finding calls it."""
+    """Return the state of the whole process, by the names that findings use."""
     root = logging.getLogger()
     numbers = signal.valid_signals()
     return {
@@ -147,12 +147,12 @@ def _signal_name(number: int) -> str:
     return number.name if isinstance(number, signal.Signals) else f"signal {number}"
 
 
-# What the import does: audit events (PEP 578), and whose frames they come from
+# Audit events of the import (PEP 578), and whose code raised them
 
 
 def _opened(args: tuple[Any, ...]) -> str | None:
     path, mode, flags = args
-    if not isinstance(path, str | bytes | os.PathLike):  # a descriptor that is open already
+    if not isinstance(path, str | bytes | os.PathLike):  # a descriptor that is already open
         return None
     name = os.fsdecode(path)
     writes = bool(set(mode) & set("wax+")) if isinstance(mode, str) else bool((flags or 0) & _WRITING)
@@ -176,7 +176,7 @@ def _database(args: tuple[Any, ...]) -> str | None:
     return None if name == ":memory:" else f"opens the database {name!r}"
 
 
-_EVENTS: Mapping[str, tuple[Kind, Describe]] = {
+_EVENTS: Mapping[str, tuple[EffectKind, Describe]] = {
     "open": ("opens", _opened),
     "sqlite3.connect": ("opens", _database),
     "os.mkdir": ("opens", _first("makes the folder")),
@@ -210,11 +210,11 @@ class _Frame:
 
 
 class _Recorder:
-    """An audit hook that keeps the events of interest, each with the stack it came from. Hooks cannot be removed."""
+    """An audit hook that records the events in `_EVENTS` with their stacks. Audit hooks cannot be removed."""
 
     def __init__(self) -> None:
         self.active = False
-        self._found: list[tuple[Kind, str, list[_Frame]]] = []
+        self._found: list[tuple[EffectKind, str, list[_Frame]]] = []
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.active or event not in _EVENTS:
@@ -222,25 +222,28 @@ class _Recorder:
         kind, describe = _EVENTS[event]
         try:
             what = describe(args)
-        except Exception:  # what a hook raises, it forbids
+        except Exception:  # an exception from an audit hook would stop the operation
             what = event
         if what is not None:
             self._found.append((kind, what, list(_stack())))
 
     def events(self, module: str, variables: set[str]) -> Iterator[Event]:
-        """Yield what the plugin or a package that it imports did, once a place. `variables` are those changed."""
+        """Yield what the plugin or an imported package did, once for each place.
+
+        `variables` are the environment variables that have changed.
+        """
         owner = _owner(module)
         places = set()
         for kind, what, frames in self._found:
-            # The variable's name ends the text; one that has its old value again is none changed.
+            # The text ends with the variable's name. A variable with its old value again is not reported.
             if kind == "changes" and what.rpartition(" ")[2] not in variables:
                 continue
-            culprit = _culprit(frames, owner)
-            if culprit is None:
+            source = _source(frames, owner)
+            if source is None:
                 continue
-            frame, dependency = culprit
+            frame, dependency = source
             place = f"{frame.module}, line {frame.line}"
-            # A process is started by way of several calls, each an event.
+            # Starting one process raises several events.
             if (kind, place) not in places:
                 places.add((kind, place))
                 yield Event(kind=kind, what=what, place=place, dependency=dependency)
@@ -257,7 +260,7 @@ def _stack() -> Iterator[_Frame]:
 
 
 def _owner(module: str) -> str:
-    """The package that is the plugin's: the topmost above its module that is not a namespace shared with others."""
+    """Return the plugin's package: the topmost one above its module that is not a namespace package."""
     parts = module.split(".")
     for length in range(1, len(parts)):
         package = ".".join(parts[:length])
@@ -266,11 +269,11 @@ def _owner(module: str) -> str:
     return module
 
 
-def _culprit(frames: list[_Frame], owner: str) -> tuple[_Frame, str | None] | None:
-    """Return the frame that is to blame and, where it is that of a package which is being imported, that package.
+def _source(frames: list[_Frame], owner: str) -> tuple[_Frame, str | None] | None:
+    """Return the frame that caused an event, and the imported package if another package than the plugin caused it.
 
-    From the inside out: what the plugin's code calls is the plugin's doing, but what happens while another package
-    is imported is that package's, although the plugin imports it. What the standard library does then is nobody's.
+    The frames are read from the innermost one. The plugin causes what its code calls. But a package that the plugin
+    imports causes what happens during its own import. What the standard library does during its import has no source.
     """
     outer: _Frame | None = None
     for frame in frames:
@@ -287,11 +290,11 @@ def _is_this(module: str) -> bool:
     return f"{module}.".startswith("mcp_host.authoring.plugincheck.")
 
 
-# Open descriptors, where the system shows them
+# Open descriptors, on systems that list them
 
 
 def open_descriptors() -> Descriptors | None:
-    """Return the numbers and targets of what is open after a garbage collection, or None on a system that hides it."""
+    """Return the numbers and targets of the open descriptors after a garbage collection, or None if unknown."""
     if not _FOLDER.is_dir():
         return None
     gc.collect()
@@ -299,7 +302,7 @@ def open_descriptors() -> Descriptors | None:
     for number in os.listdir(_FOLDER):
         try:
             target = os.readlink(_FOLDER / number)
-        except OSError:  # the descriptor of this very listing
+        except OSError:  # the descriptor that `listdir` itself had open
             continue
         if target not in _HARMLESS:
             found.add((int(number), target))
@@ -307,7 +310,7 @@ def open_descriptors() -> Descriptors | None:
 
 
 def opened_since(before: Descriptors | None) -> list[str] | None:
-    """Return the targets of what was opened since and still is, or None where nobody can tell."""
+    """Return the targets of the descriptors that were opened since `before` and are still open, or None if unknown."""
     after = open_descriptors()
     if before is None or after is None:
         return None
@@ -327,7 +330,7 @@ def judge_import(seen: Imported, plugin: str, budget: float, verdicts: Verdicts)
     for what in seen.left_open or ():
         verdicts.broken(rules.IMPORT_OPENS, Problem(f"importing it leaves {what} open", where, _HINTS["opens"]))
     if seen.left_open is None:
-        verdicts.skipped("descriptors left open: this system does not list them", rules.IMPORT_OPENS)
+        verdicts.skipped("open descriptors are not checked: this system does not list them", rules.IMPORT_OPENS)
     for what in seen.changed:
         verdicts.broken(rules.IMPORT_CHANGES, Problem(f"importing it changes {what}", where, _HINTS["changes"]))
     verdicts.extend(rules.IMPORT_SILENT, _printed(seen, where))

@@ -1,4 +1,4 @@
-"""Loads one plugin with the real host and, if asked, starts and stops it twice under a real client: what is seen."""
+"""Loads one plugin with the real host, starts and stops it twice, and records what happens."""
 
 from __future__ import annotations
 
@@ -34,16 +34,14 @@ from mcp_host.plugins.loader import Adopted, Loader
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 
-"""Of the two starts, one serves a client of 2026-07-28 and one a client of the handshake versions."""
-
 _GRACE = 1.0
-"""Seconds that a thread which is ending gets to end in."""
+"""Seconds that a thread has to end."""
 
 Save = Callable[[], None]
 
 
 def examine(subject: Subject, seen: Observations, save: Save, plugin: object = None) -> None:
-    """Fill in what is seen of a plugin; `save` is called whenever there is more. `plugin` is the object at hand."""
+    """Fill in the observations of a plugin. `save` is called after each step. `plugin` is the object, if given."""
     seen.stage = Stage.LOADING
     save()
     config = parse_config(subject.toml, source=subject.base_dir / "mcp-host.toml", environ={})
@@ -71,7 +69,7 @@ def examine(subject: Subject, seen: Observations, save: Save, plugin: object = N
 
 
 def _noting(notes: list[str]) -> Callable[[object], Adopted | None]:
-    """Return `adopt`, which also writes down what it says about the difference."""
+    """Return `adopt`, extended to record its notes about what is not adopted."""
 
     def noting(found: object) -> Adopted | None:
         adopted = adopt(found)
@@ -82,7 +80,7 @@ def _noting(notes: list[str]) -> Callable[[object], Adopted | None]:
 
 
 def _settings(config: HostConfig, name: str, given: Mapping[str, Any]) -> SettingsSeen | None:
-    """Ask the settings model for an instance without arguments; None if there is no asking, which loading explains."""
+    """Make an instance of the settings model without arguments. Return None if loading fails, which reports why."""
     facts = HostFacts(config.host.name, __version__, config.transport.kind, config.base_dir)
     loader = Loader(config, **{"installed": (), **given}, adopt=adopt, facts=facts)
     try:
@@ -124,7 +122,7 @@ def _listing(parts: Parts) -> Listing:
 
 
 def _wire(model: BaseModel) -> dict[str, Any]:
-    # What JSON cannot say is a finding of its own, when a client asks for it.
+    # A value that is not JSON is a separate finding, when a client lists the items.
     return model.model_dump(by_alias=True, mode="json", exclude_none=True, fallback=lambda value: type(value).__name__)
 
 
@@ -133,14 +131,14 @@ def _wire(model: BaseModel) -> dict[str, Any]:
 
 def _live(make_host: Callable[[], Host]) -> Life:
     seen = Life()
-    asyncio.run(_once(_empty_host(), Life()))  # what the SDK opens once and for all is not the plugin's
+    asyncio.run(_once(_empty_host(), Life()))  # so that what the SDK itself opens and keeps is open before
     threads, descriptors = set(threading.enumerate()), open_descriptors()
     asyncio.run(_twice(make_host, seen))
     seen.threads = [thread.name for thread in threading.enumerate() if thread not in threads and _stays(thread)]
     seen.descriptors = opened_since(descriptors)
     deadline = time.monotonic() + _GRACE
     while seen.descriptors and time.monotonic() < deadline:
-        # A library's own thread may still be closing what it had open.
+        # A thread of a library may still be closing its descriptors.
         time.sleep(0.05)
         seen.descriptors = opened_since(descriptors)
     return seen
@@ -151,7 +149,7 @@ def _empty_host() -> Host:
 
 
 def _stays(thread: threading.Thread) -> bool:
-    """Whether a thread goes on; those that AnyIO and asyncio keep end with the event loop."""
+    """Return whether a thread still runs. The threads of AnyIO and asyncio end with the event loop."""
     thread.join(_GRACE)
     return thread.is_alive()
 
@@ -174,7 +172,7 @@ async def _once(host: Host, seen: Life) -> None:
             if loaded.record.problem is not None:
                 seen.failures.append(loaded.record.problem.what)
     seen.failures += [warning.what for warning in loaded.record.warnings[warned:]]
-    # What a plugin raises may quote its settings.
+    # The text of a plugin's exception may quote its settings.
     seen.failures = [host.redactor.redact(failure) for failure in seen.failures]
 
 
@@ -186,7 +184,7 @@ def _text(error: BaseException) -> str:
 
 @contextmanager
 def _errors_in_the_log(failures: list[str]) -> Iterator[None]:
-    """What goes wrong in stopping is told to the log alone: nobody waits for it."""
+    """Record the errors that are only logged: nothing waits for the end of stopping, so it raises none."""
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

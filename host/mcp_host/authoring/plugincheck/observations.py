@@ -1,4 +1,4 @@
-"""What one process is asked to look at, and what it saw: the JSON between the contract and its fresh interpreters."""
+"""The input and output of a fresh interpreter that examines a plugin, sent as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KINDS = ("tools", "resources", "templates", "prompts")
 
 
 class Subject(BaseModel):
-    """One plugin to look at.
+    """One plugin to examine.
 
-    `installed` says where it is imported from, or is None when the object itself is at hand. `toml` is the text of a
-    `mcp-host.toml` that names it alone, in the folder `base_dir`. `watch_import` asks for its import to be watched,
-    `live` for it to be started and stopped.
+    `installed` is where to import it from, or None if the object itself is given. `toml` is the text of a
+    `mcp-host.toml` in the folder `base_dir` that names only this plugin. With `watch_import`, its import is watched.
+    With `live`, it is started and stopped.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Subject(BaseModel):
 
 
 class Event(BaseModel):
-    """Something the import did. `dependency` is the other package that did it while it was itself imported, if so."""
+    """A side effect of the import. `dependency` is the package that caused it, if that was not the plugin."""
 
     kind: Literal["opens", "starts", "changes"]
     what: str
@@ -44,7 +44,7 @@ class Event(BaseModel):
 
 
 class Imported(BaseModel):
-    """What importing the plugin did. `printed` are texts by stream; `left_open` is None where nobody can tell."""
+    """The effects of importing the plugin. `printed` has texts by stream. `left_open` is None if it is unknown."""
 
     error: str | None = None
     milliseconds: float = 0.0
@@ -62,14 +62,14 @@ class RequiredSetting(BaseModel):
 
 
 class SettingsSeen(BaseModel):
-    """A settings model asked for an instance without arguments: what it wants, and what is wrong with its defaults."""
+    """What a settings model without arguments requires, and what is wrong with its defaults."""
 
     required: list[RequiredSetting] = Field(default_factory=list)
     invalid: list[str] = Field(default_factory=list)
 
 
 class Life(BaseModel):
-    """What starting and stopping left behind and said. `descriptors` is None where nobody can tell."""
+    """The errors and leaks of starting and stopping. `descriptors` is None if they are unknown."""
 
     failures: list[str] = Field(default_factory=list)
     tasks: list[str] = Field(default_factory=list)
@@ -78,7 +78,7 @@ class Life(BaseModel):
 
 
 class Stage(StrEnum):
-    """What a process is doing, so that one that ends in the middle is known by where it was."""
+    """What a process is doing. If it ends too early, the report names this stage."""
 
     IMPORTING = "importing it"
     LOADING = "loading it"
@@ -87,7 +87,7 @@ class Stage(StrEnum):
 
 
 class Observations(BaseModel):
-    """Everything one process saw. What it did not come to, or was not asked for, is None."""
+    """Everything that one process observed. Steps that it did not reach or was not to do are None."""
 
     stage: Stage = Stage.IMPORTING
     imported: Imported | None = None

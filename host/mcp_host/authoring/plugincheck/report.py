@@ -1,4 +1,4 @@
-"""What the contract found: one outcome a rule, with its findings, or why it could not be checked."""
+"""The report of the contract: one result for each rule, with its findings or why it was not checked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mcp_host.errors import Problem
 
 
 class ContractBrokenError(AssertionError):
-    """A plugin breaks rules of the contract; the text has each finding with its place and its hint."""
+    """A plugin breaks rules of the contract. The text has each finding with its place and its hint."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One place where a plugin breaks one rule. Its severity is the rule's, or milder where the cause is another's."""
+    """One place where a plugin breaks a rule. Its severity is the rule's, or lower if another package is the cause."""
 
     rule: Rule
     severity: Severity
@@ -27,8 +27,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one rule. `not_checked` is why nothing, or not everything, could be found out; else empty."""
+class RuleResult:
+    """The result of one rule. `not_checked` is why it was not checked, or only partly; it is empty otherwise."""
 
     rule: Rule
     findings: tuple[Finding, ...] = ()
@@ -46,20 +46,20 @@ class Outcome:
 
 @dataclass(frozen=True)
 class ContractReport:
-    """Every rule's outcome for one plugin. `import_ms` is wall-clock milliseconds, None where it was not measured."""
+    """The results of all rules for one plugin. `import_ms` is wall-clock milliseconds, or None if not measured."""
 
     plugin: str
     source: str
-    outcomes: tuple[Outcome, ...]
+    results: tuple[RuleResult, ...]
     import_ms: float | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(finding for outcome in self.outcomes for finding in outcome.findings)
+        return tuple(finding for result in self.results for finding in result.findings)
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """The errors: what a plugin must not do."""
+        """The findings that are errors."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     @property
@@ -67,14 +67,14 @@ class ContractReport:
         return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
 
     @property
-    def not_checked(self) -> tuple[Outcome, ...]:
-        """The rules that nothing is said about, each with the reason."""
-        return tuple(outcome for outcome in self.outcomes if outcome.answer == "not checked")
+    def not_checked(self) -> tuple[RuleResult, ...]:
+        """The results of the rules that were not checked, each with the reason."""
+        return tuple(result for result in self.results if result.answer == "not checked")
 
-    def outcome(self, rule: Rule | str) -> Outcome:
-        """Return the outcome of a rule, given itself or its id."""
+    def result(self, rule: Rule | str) -> RuleResult:
+        """Return the result of a rule, given the rule or its id."""
         id = rule if isinstance(rule, str) else rule.id
-        return next(outcome for outcome in self.outcomes if outcome.rule.id == id)
+        return next(result for result in self.results if result.rule.id == id)
 
     def raise_for_problems(self, *, warnings: bool = False) -> None:
         """Do nothing if the plugin keeps the contract.
@@ -89,11 +89,11 @@ class ContractReport:
 
     def __str__(self) -> str:
         lines = [str(finding) for finding in self.findings]
-        lines += [f"not checked [{each.rule.id}] {each.not_checked}" for each in self.outcomes if each.not_checked]
+        lines += [f"not checked [{each.rule.id}] {each.not_checked}" for each in self.results if each.not_checked]
         return "\n".join([f"plugin {self.plugin} ({self.source})", *lines])
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON-ready data; keys only ever grow within a major version."""
+        """Return the report as JSON-ready data. Within a major version, keys are only added."""
         return {
             "plugin": self.plugin,
             "source": self.source,
@@ -101,21 +101,21 @@ class ContractReport:
             "import_ms": self.import_ms,
             "rules": [
                 {
-                    "id": outcome.rule.id,
-                    "sentence": outcome.rule.sentence,
-                    "answer": outcome.answer,
-                    "not_checked": outcome.not_checked,
+                    "id": result.rule.id,
+                    "sentence": result.rule.sentence,
+                    "answer": result.answer,
+                    "not_checked": result.not_checked,
                     "findings": [
-                        {"severity": finding.severity.value, **asdict(finding.problem)} for finding in outcome.findings
+                        {"severity": finding.severity.value, **asdict(finding.problem)} for finding in result.findings
                     ],
                 }
-                for outcome in self.outcomes
+                for result in self.results
             ],
         }
 
 
 class Verdicts:
-    """The report in the making. A rule that nobody has looked at by the end comes out as not checked, never as kept."""
+    """Collects the findings of a report. A rule that was never checked is reported as not checked, never as kept."""
 
     def __init__(self) -> None:
         self._findings: dict[str, list[Finding]] = {}
@@ -123,29 +123,29 @@ class Verdicts:
         self._skipped: dict[str, str] = {}
 
     def checked(self, *rules: Rule) -> None:
-        """Say that these were looked at, so that without a finding they are kept."""
+        """Record that these rules were checked. Without a finding, they are kept."""
         self._checked.update(rule.id for rule in rules)
 
     def skipped(self, reason: str, *rules: Rule) -> None:
-        """Say why these could not be looked at. The first reason stays."""
+        """Record why these rules were not checked. The first reason is kept."""
         for rule in rules:
             self._skipped.setdefault(rule.id, reason)
 
     def broken(self, rule: Rule, problem: Problem, severity: Severity | None = None) -> None:
-        """Add a finding, of the rule's own severity unless told otherwise, once."""
+        """Add a finding once. The default severity is the rule's."""
         finding = Finding(rule, severity or rule.severity, problem)
         found = self._findings.setdefault(rule.id, [])
         if finding not in found:
             found.append(finding)
 
     def extend(self, rule: Rule, problems: Iterable[Problem]) -> None:
-        """Say that a rule was looked at, and these were found."""
+        """Record that a rule was checked, and add its findings."""
         self.checked(rule)
         for problem in problems:
             self.broken(rule, problem)
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """Yield one outcome a rule, in the order of the rules."""
+    def results(self) -> Iterator[RuleResult]:
+        """Yield one result for each rule, in the order of the rules."""
         for rule in RULES:
-            unseen = "" if rule.id in self._checked or rule.id in self._findings else "nothing could be found out"
-            yield Outcome(rule, tuple(self._findings.get(rule.id, ())), self._skipped.get(rule.id, unseen))
+            unseen = "" if rule.id in self._checked or rule.id in self._findings else "nothing is known about it"
+            yield RuleResult(rule, tuple(self._findings.get(rule.id, ())), self._skipped.get(rule.id, unseen))

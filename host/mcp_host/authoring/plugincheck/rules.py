@@ -1,4 +1,4 @@
-"""The rules of the contract: what each asks of a plugin, and how bad it is to break it."""
+"""The rules of the contract: what each requires of a plugin, and how severe it is to break it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Severity(StrEnum):
-    """An error is a plugin that harms its host or its clients; a warning is one that some of them cannot use well."""
+    """An error damages the host or its clients. A warning means that some clients cannot use the plugin well."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing asked of every plugin. The `id` only ever keeps its meaning; the sentence is for people."""
+    """One requirement for each plugin. The meaning of an `id` never changes. The sentence is for people."""
 
     id: str
     sentence: str
@@ -35,10 +35,10 @@ IMPORT_CHANGES: Final = Rule(
     "Importing it changes no environment, working directory, signal handler, root logger, stream, path or locale.",
 )
 IMPORT_TIME: Final = Rule(
-    "import-time", "Importing it stays within its budget: half a second, unless told otherwise.", Severity.WARNING
+    "import-time", "Importing it takes no longer than its budget, by default half a second.", Severity.WARNING
 )
 
-SETTINGS_CLEAR: Final = Rule("settings-clear", "Its settings have defaults, or say what is needed and are given it.")
+SETTINGS_CLEAR: Final = Rule("settings-clear", "Its settings have defaults, or are described and have values.")
 LOADS: Final = Rule("loads", "The host loads it and can bind everything it contributes.")
 
 NAME_LENGTH: Final = Rule(
@@ -47,7 +47,7 @@ NAME_LENGTH: Final = Rule(
     Severity.WARNING,
 )
 NAME_CHARACTERS: Final = Rule(
-    "name-characters", "Tool names are made of A-Z a-z 0-9 _ - only, as model providers want.", Severity.WARNING
+    "name-characters", "Tool names contain only A-Z a-z 0-9 _ -, as model providers require.", Severity.WARNING
 )
 DESCRIPTION_PRESENT: Final = Rule("description-present", "Every tool, resource, template and prompt has a description.")
 DESCRIPTION_LENGTH: Final = Rule(
@@ -57,20 +57,20 @@ PARAMETERS_DESCRIBED: Final = Rule(
     "parameters-described", "Every parameter of a tool and argument of a prompt has a description.", Severity.WARNING
 )
 TEXT_VISIBLE: Final = Rule(
-    "text-visible", "No text holds control, zero-width, direction-changing or otherwise invisible characters."
+    "text-visible", "No text contains control, zero-width, direction-changing or other invisible characters."
 )
 SCHEMAS_DIALECT: Final = Rule("schemas-dialect", "Input and output schemas are JSON Schema 2020-12.")
-HINT_READ_ONLY: Final = Rule("hint-read-only", "Every tool says whether it only reads.", Severity.WARNING)
+HINT_READ_ONLY: Final = Rule("hint-read-only", "Every tool declares whether it only reads.", Severity.WARNING)
 HINT_DESTRUCTIVE: Final = Rule(
     "hint-destructive",
-    "Every tool that may write says whether it destroys, and none that only reads does.",
+    "Every tool that may write declares whether it is destructive, and no tool that only reads does so.",
     Severity.WARNING,
 )
 DEFINITIONS_STABLE: Final = Rule("definitions-stable", "Two processes that load it get the same definitions.")
 
 LIFESPAN: Final = Rule("lifespan", "It starts and stops twice in one process, without an error.")
-LEAKS_TASKS: Final = Rule("leaks-tasks", "It leaves no task behind when it has stopped.")
-LEAKS_THREADS: Final = Rule("leaks-threads", "It leaves no thread behind when it has stopped.")
+LEAKS_TASKS: Final = Rule("leaks-tasks", "No task of it runs when it has stopped.")
+LEAKS_THREADS: Final = Rule("leaks-threads", "No thread of it runs when it has stopped.")
 LEAKS_DESCRIPTORS: Final = Rule("leaks-descriptors", "It leaves no file descriptor open when it has stopped.")
 
 OF_THE_IMPORT: Final = (IMPORT_SILENT, IMPORT_OPENS, IMPORT_STARTS, IMPORT_CHANGES, IMPORT_TIME)
@@ -96,4 +96,4 @@ RULES: Final = (
     DEFINITIONS_STABLE,
     *OF_THE_LIFE,
 )
-"""Every rule, in the order in which a plugin meets them."""
+"""All rules, in the order in which they are checked."""

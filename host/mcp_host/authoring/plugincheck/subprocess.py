@@ -1,4 +1,4 @@
-"""Looks at a plugin in fresh interpreters, side by side: both ends, and what goes between them."""
+"""Examines a plugin in parallel fresh interpreters: starts them, runs in them, and reads their results."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _START = (
     "from mcp_host.authoring.plugincheck.subprocess import main; main(*sys.argv[2:])"
 )
 _LOUD = ("PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONVERBOSE", "PYTHONPROFILEIMPORTTIME", "PYTHONSTARTUP")
-"""Variables that make Python itself print, which would look as if the plugin did."""
+"""Variables that make Python itself print. The output would look like the plugin's."""
 
 PRELOADED = ("mcp_host.context", "mcp_host.authoring.plugincheck.lifecycle", "mcp.server.mcpserver")
-"""What a running host has imported before its first plugin: none of it is the plugin's to answer for."""
+"""Modules that a running host imports before its first plugin. The plugin is not the cause of their effects."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What one process saw, and how it ended if it did not come to its end."""
+    """What one process observed. `ended` is how it ended, if that was too early."""
 
     observations: Observations
     ended: str = ""
 
 
 def look_at(subjects: Sequence[Subject], *, path: Sequence[str], folder: Path, timeout: float) -> tuple[Seen, ...]:
-    """Look at each subject in an interpreter of its own, all at once, and each with another hash seed.
+    """Examine each subject in its own interpreter. They run in parallel, each with a different hash seed.
 
-    `path` is their `sys.path`, `folder` a place for their files, `timeout` the seconds they all have.
+    `path` is their `sys.path`. `folder` is for their files. `timeout` is the seconds for all of them together.
     """
     deadline = time.monotonic() + timeout
     processes = [_start(subject, number, path, folder) for number, subject in enumerate(subjects, 1)]
@@ -83,15 +83,15 @@ def _finish(process: subprocess.Popen[bytes], number: int, folder: Path, deadlin
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-        ended = "its process came to no end and was killed"
+        ended = "its process did not end and was killed"
     try:
         observations = Observations.model_validate_json(_result(folder, number).read_bytes())
     except (OSError, ValidationError):
         observations = Observations()
     if observations.stage is Stage.DONE:
         return Seen(observations)
-    said = _output(folder, number).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last = f": {said[-1][:LONGEST_TEXT]}" if said else ""
+    lines = _output(folder, number).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = f": {lines[-1][:LONGEST_TEXT]}" if lines else ""
     return Seen(observations, f"{ended} while {observations.stage}{last}")
 
 
@@ -103,17 +103,17 @@ def _output(folder: Path, number: int) -> Path:
     return folder / f"output-{number}.txt"
 
 
-# The other end: what runs in the fresh interpreter
+# What runs in the fresh interpreter
 
 
 def main(subject_file: str, result_file: str) -> None:
-    """Read a `Subject`, write `Observations`, again whenever there are more of them."""
+    """Read a `Subject`, and write its `Observations` again after each step."""
     subject = Subject.model_validate_json(Path(subject_file).read_text(encoding="utf-8"))
     seen = Observations()
     result = Path(result_file)
 
     def save() -> None:
-        # Whole or not at all: this process may be ended at any moment.
+        # Replaced as a whole: this process may be killed at any moment.
         draft = result.with_suffix(".draft")
         draft.write_text(seen.model_dump_json(), encoding="utf-8")
         draft.replace(result)
@@ -128,7 +128,7 @@ def main(subject_file: str, result_file: str) -> None:
 
     if subject.watch_import and subject.installed is not None:
         module = subject.installed.value.partition("[")[0].partition(":")[0].strip()
-        # One that fails is imported again in loading, which says what is wrong in the host's own words.
+        # If it fails, loading imports it again and reports the host's own message.
         seen.imported = watch_import(module)
     seen.stage = Stage.LOADING
     examine(subject, seen, save)

@@ -1,4 +1,4 @@
-"""The whole contract: looks at one plugin, in fresh interpreters where it can, and applies every rule."""
+"""The whole contract: examines one plugin, in fresh interpreters if possible, and applies all rules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def contract(
     import_budget: float = 0.5,
     timeout: float = 120.0,
 ) -> ContractReport:
-    """Hold a plugin against every rule and return what became of each.
+    """Check a plugin against all rules and return a report.
 
     ```python
     from mcp_host.testing import contract
@@ -48,19 +48,19 @@ def contract(
         contract(plugin).raise_for_problems()
     ```
 
-    `plugin` is the name of an installed plugin, the folder of its project (a `Path`, or text), its
-    `package.module:attribute`, or the plugin itself; all but an object that no module holds are imported in fresh
-    interpreters, so that nothing this process has done counts. `settings` are those it is loaded with, as the TOML
-    would have them. `name` chooses one plugin of a project with several. `base_dir`, by default the working
-    directory, is where relative paths start. `import_budget` and `timeout`, that of all processes, are in seconds.
+    `plugin` is the name of an installed plugin, the folder of its project (a `Path` or a text), its
+    `package.module:attribute`, or the plugin object. It is imported in fresh interpreters, so that nothing in this
+    process has an effect, unless it is an object that no module contains. `settings` are its settings, in the form of
+    the TOML. `name` chooses one plugin of a project that has several. Relative paths start at `base_dir`, by default
+    the working directory. `import_budget` and `timeout` (of all processes together) are in seconds.
 
     Raises:
-        HostError: There is no such plugin, or the settings are nothing that TOML can say.
+        HostError: There is no such plugin, or the settings cannot be written as TOML.
     """
     target = find_target(plugin, name=name)
     base_dir = (base_dir or Path.cwd()).resolve()
     toml = _toml(target.name, settings or {})
-    parse_config(toml, environ={})  # raises for a name that cannot be one
+    parse_config(toml, environ={})  # raises if the name is not valid
     with tempfile.TemporaryDirectory() as folder:
         subject = Subject(
             name=target.name,
@@ -84,13 +84,11 @@ def _toml(name: str, settings: Mapping[str, Any]) -> str:
     try:
         return tomlkit.dumps({"plugins": {name: {"settings": dict(settings)}}})
     except (TOMLKitError, TypeError, ValueError) as error:
-        raise HostError(
-            f"the settings are nothing that TOML can say: {error}", where="contract(settings=...)"
-        ) from None
+        raise HostError(f"the settings cannot be written as TOML: {error}", where="contract(settings=...)") from None
 
 
 def _in_this_process(subject: Subject, plugin: object) -> Observations:
-    """Look at an object without leaving the process, on an event loop of its own, whatever loop is running here."""
+    """Examine an object in this process, in a thread with its own event loop, because a loop may be running here."""
     from mcp_host.authoring.plugincheck.lifecycle import examine
 
     seen = Observations()
@@ -154,9 +152,9 @@ def _judge_range(target: Target, verdicts: Verdicts) -> None:
 
 
 def _judge_settings(seen: SettingsSeen | None, plugin: str, given: bool, verdicts: Verdicts) -> bool:
-    """Return whether all that is needed was given, as far as can be told: else there is nothing to load it with."""
+    """Return whether the required settings were given, as far as that is known. Without them, it cannot be loaded."""
     if seen is None:
-        verdicts.skipped("its settings model could not be had", rules.SETTINGS_CLEAR)
+        verdicts.skipped("its settings model could not be loaded", rules.SETTINGS_CLEAR)
         return True
     where = f"[plugins.{plugin}.settings]"
     verdicts.extend(rules.SETTINGS_CLEAR, _unclear(seen, where))
@@ -167,7 +165,7 @@ def _judge_settings(seen: SettingsSeen | None, plugin: str, given: bool, verdict
     verdicts.broken(
         rules.SETTINGS_CLEAR,
         Problem(
-            f"it needs settings that it was not given: {', '.join(names)}",
+            f"it needs settings that are not given: {', '.join(names)}",
             where,
             f"contract(..., settings={{{example}}}), or a mcp-host.toml with {where} for mcp-host check",
         ),
@@ -180,19 +178,19 @@ def _unclear(seen: SettingsSeen, where: str) -> Iterator[Problem]:
         yield Problem(
             f"its defaults are not valid settings: {what}",
             where,
-            "give valid defaults, or none to the settings that a user must write",
+            "give valid defaults, or no default if the user must write the setting",
         )
     for setting in seen.required:
         if not setting.description:
             yield Problem(
-                f"it needs {setting.name!r} and does not describe it",
+                f"it needs {setting.name!r} but does not describe it",
                 where,
                 f'{setting.name}: ... = Field(description="...")',
             )
 
 
 def _judge_loading(seen: Observations, verdicts: Verdicts) -> None:
-    """Say why the host does not serve it, if so, and what it leaves out."""
+    """Add why the host cannot load it, and what the host does not serve of it."""
     verdicts.extend(rules.LOADS, [seen.problem] if seen.problem is not None else [])
     for note in seen.notes:
         verdicts.broken(rules.LOADS, Problem(note), Severity.WARNING)
@@ -208,25 +206,25 @@ def _judge_life(seen: Life, plugin: str, verdicts: Verdicts) -> None:
 
     verdicts.extend(
         rules.LIFESPAN,
-        problems(seen.failures, "{}", "make everything anew in the lifespan, and end all of it after the yield"),
+        problems(seen.failures, "{}", "create everything in the lifespan, and end all of it after the yield"),
     )
     verdicts.extend(
         rules.LEAKS_TASKS,
-        problems(seen.tasks, "task {} is left when it has stopped", "cancel it after the yield, or use a task group"),
+        problems(seen.tasks, "task {} still runs when it has stopped", "cancel it after the yield or use a task group"),
     )
     verdicts.extend(
         rules.LEAKS_THREADS,
-        problems(seen.threads, "thread {} is left when it has stopped", "stop and join it after the yield"),
+        problems(seen.threads, "thread {} still runs when it has stopped", "stop and join it after the yield"),
     )
     if seen.descriptors is None:
         verdicts.skipped("this system does not list open descriptors", rules.LEAKS_DESCRIPTORS)
     else:
         verdicts.extend(
             rules.LEAKS_DESCRIPTORS,
-            problems(seen.descriptors, "{} is open when it has stopped", "close it after the yield"),
+            problems(seen.descriptors, "{} is still open when it has stopped", "close it after the yield"),
         )
 
 
 def _report(target: Target, seen: Observations, verdicts: Verdicts) -> ContractReport:
     import_ms = seen.imported.milliseconds if seen.imported is not None else None
-    return ContractReport(target.name, target.source, tuple(verdicts.outcomes()), import_ms)
+    return ContractReport(target.name, target.source, tuple(verdicts.results()), import_ms)

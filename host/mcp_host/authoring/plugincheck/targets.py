@@ -1,4 +1,4 @@
-"""Finds the plugin that the contract is asked about: in a project's folder, among what is installed, or in memory."""
+"""Finds the plugin to check: in a project's folder, among the installed ones, or in memory."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from mcp_host.plugins.discovery import GROUP, InstalledPlugin, discover, find, i
 from mcp_host.plugins.metadata import range_of_host
 
 DEFAULT_NAME = "plugin"
-"""What a plugin is called that no entry point names."""
+"""The name of a plugin without an entry point."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One plugin and where it is had from.
+    """One plugin and its source.
 
-    `installed` says what to import in a fresh interpreter, with `folders` before everything else on its path. It is
-    None for an object that no importable module holds, and then `plugin` is that object. `by_entry_point` tells whether
-    its distribution is one of a plugin, and not just one that happens to hold an `MCPServer`.
+    `installed` is what to import in a fresh interpreter, with `folders` first on its path. It is None for an object
+    that no importable module contains; then `plugin` is that object. `by_entry_point` is true if an entry point names
+    it, and false for any other object, such as an `MCPServer` in a module.
     """
 
     name: str
@@ -39,17 +39,17 @@ class Target:
 
     @property
     def source(self) -> str:
-        """The distribution and version as one phrase, or the object's path where there is no distribution."""
+        """The distribution and version as one phrase, or the object's path if there is no distribution."""
         if self.installed is None:
             return "an object in memory"
         return self.installed.label if self.installed.distribution else self.installed.value
 
 
 def find_targets(plugin: object, *, name: str | None = None) -> tuple[Target, ...]:
-    """Return the plugins meant by `DIR_OR_NAME`, `package.module:attribute`, a `Path`, or a plugin object.
+    """Return the plugins for a name, a folder, `package.module:attribute`, a `Path`, or a plugin object.
 
-    A folder is that of a project, with its `pyproject.toml`; it need not be installed, and may have several plugins.
-    `name` chooses one of them, or names an object that no entry point names.
+    A folder is a project with a `pyproject.toml`. It need not be installed, and may have several plugins. `name`
+    chooses one of them, or is the name for an object without an entry point.
 
     Raises:
         HostError: There is no such plugin, or its module is not in the project's folder.
@@ -77,7 +77,7 @@ def find_targets(plugin: object, *, name: str | None = None) -> tuple[Target, ..
 
 
 def find_target(plugin: object, *, name: str | None = None) -> Target:
-    """Return the one plugin meant; as `find_targets`, which it raises as well when there are several."""
+    """Return the one plugin, like `find_targets`. It also raises `HostError` if there are several."""
     first, *more = find_targets(plugin, name=name)
     if more:
         names = [target.name for target in (first, *more)]
@@ -95,7 +95,7 @@ def _not_installed(name: str, value: str) -> InstalledPlugin:
 
 
 class _Project(BaseModel):
-    """What of a `pyproject.toml` (PEP 621, and the table of hatchling) says where its plugins are."""
+    """The parts of a `pyproject.toml` (PEP 621, and hatchling's table) that name its plugins and their place."""
 
     name: str = Field(default="", validation_alias=AliasPath("project", "name"))
     version: str = Field(default="0", validation_alias=AliasPath("project", "version"))
@@ -117,7 +117,7 @@ def _in_project(folder: Path, name: str | None) -> Iterator[Target]:
     except ValidationError as error:
         (fault, *_) = error.errors(include_url=False)
         keys = ".".join(map(str, fault["loc"]))
-        raise HostError(f"{keys} is not what it should be: {fault['msg']}", where=str(file)) from None
+        raise HostError(f"{keys} is not valid: {fault['msg']}", where=str(file)) from None
     except ValueError as error:
         raise HostError(f"invalid TOML: {error}", where=str(file)) from None
     plugins = project.plugins
@@ -146,7 +146,7 @@ def _in_project(folder: Path, name: str | None) -> Iterator[Target]:
 
 
 def _root_of(value: str, folder: Path, project: _Project) -> Path:
-    """Return the folder below which the entry point's module is: the usual two, or where hatchling is told it is."""
+    """Return the folder with the entry point's module: `src`, the project's own, or one of hatchling's table."""
     top = value.partition(":")[0].partition(".")[0].strip()
     for root in (folder / "src", folder, *((folder / package).parent for package in project.packages)):
         if (root / top).is_dir() or (root / f"{top}.py").is_file():
@@ -162,7 +162,7 @@ def _root_of(value: str, folder: Path, project: _Project) -> Path:
 
 
 def _of_object(plugin: object, name: str | None) -> Target:
-    """Find where a fresh interpreter can import this very object from; else there is only the object."""
+    """Find from where a fresh interpreter can import this same object. Otherwise the target has only the object."""
     for known in discover():
         if _value_of(known.value) is plugin and name in (None, known.name):
             return Target(known.name, known, by_entry_point=True)
@@ -175,7 +175,7 @@ def _of_object(plugin: object, name: str | None) -> Target:
 
 
 def _value_of(value: str) -> object:
-    """What an entry point names, if its module is imported already."""
+    """Return the object of an entry point, if its module is already imported."""
     module, _, attributes = value.partition("[")[0].partition(":")
     found: object = sys.modules.get(module.strip())
     for attribute in filter(None, attributes.strip().split(".")):
@@ -195,7 +195,7 @@ def _values(plugin: object) -> Iterator[str]:
 
 
 def _is_importable(name: str, module: ModuleType) -> bool:
-    """Whether a fresh interpreter with this path finds the same module; a test's own is the test runner's to import."""
+    """Return whether a fresh interpreter with this path finds the same module. Only a test runner imports tests."""
     last = name.rpartition(".")[2]
     if name == "__main__" or last == "conftest" or last.startswith("test_") or last.endswith("_test"):
         return False
@@ -204,7 +204,7 @@ def _is_importable(name: str, module: ModuleType) -> bool:
     for length in range(1, len(parts) + 1):
         path = spec.submodule_search_locations if spec is not None else None
         part = ".".join(parts[:length])
-        # Not importlib.util.find_spec, which knows the modules that are imported already, wherever they came from.
+        # Not importlib.util.find_spec: it also finds modules that are already imported, from any place.
         specs = (finder.find_spec(part, path) for finder in sys.meta_path)
         spec = next((found for found in specs if found is not None), None)
         if spec is None:

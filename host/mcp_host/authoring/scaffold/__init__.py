@@ -1,5 +1,5 @@
-"""`mcp-host new`: the project that a new plugin starts from.
+"""`mcp-host new`: the project of a new plugin.
 
-`naming` what a plugin may be called · `project` a new plugin's facts, and the text of its files · `writing` those files
-on disk, whole or not at all · `templates/` the files, with `{{placeholders}}` and a name that no tool takes for code.
+`naming` checks its name · `project` makes the texts of its files · `writing` writes all of them to the disk, or none ·
+`templates/` has the files, with `{{placeholders}}` and with names that no tool treats as code.
 """

@@ -1,4 +1,4 @@
-"""What a new plugin may be called: one name that is an entry point, a TOML key, and a part of all its other names."""
+"""The name of a new plugin: its entry point, its TOML key, and a part of all its other names."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import unicodedata
 from mcp_host.errors import HostError
 
 PREFIX = "mcp-plugin-"
-"""What the distribution's name starts with, and the plugin's name leaves out."""
+"""The start of the distribution's name, which is not part of the plugin's name."""
 
 LONGEST = 40
-"""Characters of a name: a line of the templates that holds it stays below the line length of their project."""
+"""The most characters of a name, so that no line of the templates gets longer than their project allows."""
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RESERVED = {
-    "mcp-host": "the host itself is called that",
-    "mcp-plugin": "that is what the names of distributions start with",
+    "mcp-host": "that is the name of the host itself",
+    "mcp-plugin": "the names of distributions start with it",
 }
 
 
 def plugin_name(given: str) -> str:
-    """Return the name of a plugin, from how somebody wrote it: `Weather_Report` is `weather-report` (PEP 503).
+    """Return the normalized name of a plugin: `Weather_Report` becomes `weather-report` (PEP 503).
 
-    Stricter than PyPI by one rule: it starts with a letter, so that it can also be the scheme of a URI (RFC 3986, 3.1).
+    It must start with a letter, unlike on PyPI, so that it can also be the scheme of a URI (RFC 3986, 3.1).
 
     Raises:
-        HostError: It is no name, or one that cannot be had; a similar one is suggested where there is one.
+        HostError: It is not a valid name, or it is reserved. A similar valid name is suggested if there is one.
     """
     name = _without_prefix(_normalized(given))
     if _fits(name):
@@ -46,10 +46,10 @@ def plugin_name(given: str) -> str:
 
 
 def remarks(given: str, name: str) -> list[str]:
-    """Return what somebody who wrote `given` may wonder about the name that became of it."""
+    """Return notes about the differences between the given text, the name and the package."""
     remarks = []
     if given != _normalized(given):
-        remarks.append(f"{given} is written {name}: names of distributions are lowercase, with hyphens (PEP 503).")
+        remarks.append(f"{given} becomes {name}: names of distributions are lowercase, with hyphens (PEP 503).")
     word = name.replace("-", "_")
     if keyword.iskeyword(word) or keyword.issoftkeyword(word):
         remarks.append(f"{word} is a keyword of Python: the package is called mcp_plugin_{word}, so nothing clashes.")

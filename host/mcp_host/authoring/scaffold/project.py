@@ -1,4 +1,4 @@
-"""A new plugin: its facts, the names that follow from its name, and the text of every file of its project."""
+"""A new plugin: its facts, the names made from its name, and the texts of its project's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mcp_host.errors import HostError
 
 
 class License(StrEnum):
-    """What `--license` takes; the texts are templates."""
+    """The values of `--license`. The texts are templates."""
 
     MIT = "mit"
     APACHE_2_0 = "apache-2.0"
@@ -23,13 +23,13 @@ class License(StrEnum):
 
 
 SPDX: Final = {License.MIT: "MIT", License.APACHE_2_0: "Apache-2.0", License.BSD_3_CLAUSE: "BSD-3-Clause"}
-"""How `pyproject.toml` says it (PEP 639)."""
+"""The license expressions in `pyproject.toml` (PEP 639)."""
 
 NOBODY: Final = "YOUR NAME"
-"""Stands for the author where nobody is known; the README says to replace it."""
+"""Stands for an unknown author. The README asks to replace it."""
 
 LONGEST_LINE: Final = 200
-"""Characters of an author's name or a description."""
+"""The most characters of an author's name or a description."""
 
 _FILES: Final = {
     ".github/workflows/ci.yml": "ci.yml",
@@ -41,7 +41,7 @@ _FILES: Final = {
     "src/{{package}}/py.typed": "py.typed",
     "tests/test_plugin.py": "test_plugin.py",
 }
-"""Paths in the project, and the template of each. They are named apart: a dot file is easily lost on the way."""
+"""The paths in the project, and the template of each. No template is a dot file, because packaging may omit those."""
 
 _FETCHED_SCHEMES: Final = ("data", "file", "ftp", "http", "https")
 """Schemes whose URIs a client may fetch by itself, without asking the server."""
@@ -51,7 +51,7 @@ _PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 
 @dataclass(frozen=True)
 class Project:
-    """What is known of a new plugin. `name` has passed `naming.plugin_name`; `author` is None where nobody is known.
+    """The facts about a new plugin. `name` is a result of `naming.plugin_name`. `author` is None if it is unknown.
 
     Raises:
         HostError: The author or the description is not one line of text.
@@ -78,7 +78,7 @@ class Project:
         return PREFIX + self.name
 
     def files(self) -> dict[str, str]:
-        """Return the text of every file, by its path with `/`."""
+        """Return the texts of all files, by their paths with `/`."""
         values = self._values()
         rendered = {render(path, values): render(_template(source), values) for path, source in _FILES.items()}
         if self.license is not License.NONE:
@@ -114,13 +114,13 @@ class Project:
 
     def _license_note(self) -> str:
         if self.license is License.NONE:
-            return "No license has been chosen: until there is one, nobody but its author may use, copy or change this."
+            return "It has no license yet. Without one, only the author may use, copy or change it."
         return f"[{SPDX[self.license]}](LICENSE)."
 
     def _author_note(self) -> str:
         if self.author is not None:
             return ""
-        # The Apache License is the same text for everyone.
+        # The text of the Apache License does not name the author.
         places = ["`pyproject.toml`"]
         if self.license in (License.MIT, License.BSD_3_CLAUSE):
             places.append("`LICENSE`")
@@ -128,13 +128,13 @@ class Project:
 
 
 def is_one_line(text: str) -> bool:
-    """Whether a text can be the author's name or the description: one line, not empty, with nothing invisible."""
+    """Return whether a text can be an author's name or a description: one line, not empty, only printable."""
     return text.isprintable() and text.strip() != "" and len(text) <= LONGEST_LINE
 
 
 def host_range(version: str) -> str:
-    """Return the range of hosts that a plugin written for this one states: from here to the next major version."""
-    # Here, because every command imports this module for its options.
+    """Return the range of hosts for a new plugin: from this version to the next major version."""
+    # Imported here, so that `mcp-host new --help` does not import it.
     from packaging.version import Version
 
     host = Version(version)
@@ -143,7 +143,7 @@ def host_range(version: str) -> str:
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """Put the values in place of the `{{placeholders}}`, once: a placeholder in a value is text."""
+    """Replace the `{{placeholders}}` by the values. A placeholder inside a value is not replaced."""
     return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
 
 

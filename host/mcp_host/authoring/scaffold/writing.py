@@ -1,4 +1,4 @@
-"""Writes a project to disk, whole or not at all."""
+"""Writes a project to the disk: all files or none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mcp_host.errors import HostError
 
 
 def write_project(folder: Path, files: Mapping[str, str], *, finish: Callable[[Path], None] | None = None) -> None:
-    """Write files (texts by path) below `folder`, which is made, or is there and empty but for a `.git`.
+    """Write files (texts by path) below `folder`, which is new, or empty except for a `.git`.
 
-    `finish` gets the folder with all files in it while it is still a temporary one; when it raises, nothing remains.
+    `finish` is called with the folder while it is still temporary, with all files in it. If it raises, nothing remains.
 
     Raises:
         HostError: The folder is not empty, or something cannot be written.
@@ -22,7 +22,7 @@ def write_project(folder: Path, files: Mapping[str, str], *, finish: Callable[[P
     try:
         _refuse_unless_free(folder)
         made += [parent for parent in folder.absolute().parents if not parent.exists()]
-        # On the same file system as its place, and inside of one that is there: its parent may be somebody else's.
+        # On the same file system as `folder`. If `folder` exists, inside it: its parent may not be writable.
         near = folder if folder.exists() else folder.absolute().parent
         near.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=near, prefix=".mcp-host-new-") as temporary:
@@ -47,7 +47,7 @@ def write_project(folder: Path, files: Mapping[str, str], *, finish: Callable[[P
 def _refuse_unless_free(folder: Path) -> None:
     if folder.is_dir():
         if any(child.name != ".git" for child in folder.iterdir()):
-            what, hint = f"{folder} is there already and not empty", "--directory FOLDER   (a new one, or an empty one)"
+            what, hint = f"{folder} already exists and is not empty", "--directory FOLDER   (a new or empty one)"
             raise HostError(what, where="command line: --directory", hint=hint)
     elif folder.exists():
         raise HostError(f"{folder} is not a folder", where="command line: --directory", hint="--directory FOLDER")
@@ -57,7 +57,7 @@ def _move(draft: Path, folder: Path) -> None:
     if not folder.exists():
         draft.rename(folder)
         return
-    # Replacing the folder itself would pull it from under whoever stands in it.
+    # The folder itself is not replaced, because it may be the working directory of a shell.
     moved: list[Path] = []
     try:
         for child in list(draft.iterdir()):

@@ -1,6 +1,6 @@
-"""The public surface as data: what may only grow within a major version.
+"""The public surface as data. Within a major version, it may only grow.
 
-`python tests/contract/surface.py > tests/contract/surface.json` records it again.
+`python tests/surface/surface.py > tests/surface/surface.json` records it again.
 """
 
 from __future__ import annotations
