@@ -50,7 +50,7 @@ class Problem:
     def __post_init__(self) -> None:
         # A plugin may raise an error with values of any type. Only plain text is kept, which is always safe to show.
         for name, value in vars(self).items():
-            object.__setattr__(self, name, str_of(value))
+            object.__setattr__(self, name, encodable(str_of(value)))
 
     def __str__(self) -> str:
         return self.text()
