@@ -39,12 +39,12 @@ from mcp_host.plugins.plugin import LoadedPlugin
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["tool", "resource", "prompt"]
+CallKind = Literal["tool", "resource", "prompt"]
 _T = TypeVar("_T")
 
 
 class FailedError(Exception):
-    """A call that came to nothing, as its caller may see it: the text, and the code where the protocol has one."""
+    """A failed call as its caller may see it: the text, and the code where the protocol has one."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -60,8 +60,8 @@ class Dispatcher:
     """Runs what a catalog serves: find the owner, authorize, limit, deadline, middleware, scoped Context, run, mask.
 
     A call keeps the generation it started with, for what it reads in turn, too. With `debug`, callers see
-    the text of crashes. `authorize` turns on the check of scopes against the request's token. `after_call` is told
-    the plugin whose code has just run.
+    the text of crashes. `authorize` turns on the check of scopes against the request's token. `after_call` is
+    called with the plugin whose code has just run.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Dispatcher:
         self._after_call = after_call or (lambda plugin: None)
         self.closing = False
 
-    # Doors
+    # Requests
 
     async def call_tool(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> ToolResult:
         """Call a tool.
@@ -154,7 +154,7 @@ class Dispatcher:
     ) -> types.Completion:
         """Complete one argument; no completer means no candidates.
 
-        At most 100 values are returned (spec: Completion); `has_more` says when some were left out.
+        At most 100 values are returned (spec: Completion); `has_more` is true when some were left out.
 
         Raises:
             MCPError: -32602 for a prompt or template that is not served; -32603 when the completer fails.
@@ -229,7 +229,7 @@ class Dispatcher:
 
     async def _call(
         self,
-        kind: Kind,
+        kind: CallKind,
         served: Served,
         name: str,
         arguments: Mapping[str, Any],
@@ -263,7 +263,7 @@ class Dispatcher:
         """Run one piece of work within its plugin's limits.
 
         Raises:
-            FailedError: It came to nothing, for whatever reason but those below.
+            FailedError: It failed for any other reason than those below.
             MCPError, ResourceNotFoundError: Raised by the plugin, for the caller.
             asyncio.CancelledError: The caller left.
         """
@@ -333,10 +333,10 @@ class Dispatcher:
 
     def _explain(self, error: BaseException, work: Work, ending: Ending) -> str:
         """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
-        told = error if _anticipated(error) else answer_error_in(error)
-        if told is not None:
-            text = str_of(told)
-            ending.reason = "unanswered" if isinstance(told, AnswerError) else "failed"
+        shown = error if _anticipated(error) else answer_error_in(error)
+        if shown is not None:
+            text = str_of(shown)
+            ending.reason = "unanswered" if isinstance(shown, AnswerError) else "failed"
             logger.info("%s failed: %r", work, text)
             return text
         error_id = new_error_id()

@@ -24,9 +24,9 @@ class OutgoingError(MCPError):
 
 
 class Outgoing:
-    """Masks what `redactor` knows, replaces what UTF-8 cannot say, and cuts what is too long.
+    """Masks what `redactor` knows, replaces what UTF-8 cannot encode, and cuts what is too long.
 
-    A plugin may send as much at once as its `result_size` says. The results of its tools, resources and prompts do not
+    A plugin may send as much at once as its `result_size`. The results of its tools, resources and prompts do not
     pass here: what is in them is their author's decision.
     """
 
@@ -46,12 +46,12 @@ class Outgoing:
     def data(self, data: Any, *, keep_urls: bool = False) -> Any:
         """Return data for JSON, every text and key in it as a client may see it; a note where it is too large.
 
-        What JSON cannot say becomes text. With `keep_urls`, nothing in the values of the key `url` is masked.
+        What JSON cannot express becomes text. With `keep_urls`, nothing in the values of the key `url` is masked.
         """
         try:
             data = pydantic_core.to_jsonable_python(data, by_alias=True, inf_nan_mode="null", fallback=_named)
         except Exception:  # It is a cycle, too deep, or an object that raises when it is read.
-            return "[Left out: JSON cannot say it.]"
+            return "[Left out: JSON cannot express it.]"
         if measure(data, self._most).size > self._most:
             return f"[Left out: larger than the {self._most} bytes that {self._whose} may send.]"
         return self._masked(data, keep_urls)
@@ -122,7 +122,7 @@ def new_error_id() -> str:
 
 
 def unexpected(what: str, error_id: str) -> str:
-    """Return what a client is told of an error whose text is for the log only."""
+    """Return the text for a client about an error whose own text is for the log only."""
     return f"{what} failed unexpectedly (error {error_id}; the server's log has the details)"
 
 

@@ -72,7 +72,7 @@ class Arguments:
 
 
 def _field(parameter: inspect.Parameter) -> Any:
-    """A pydantic field definition: what the author's `Field` says wins over the parameter's own name."""
+    """A pydantic field definition: the author's `Field` wins over the parameter's own name."""
     named = Field(alias=parameter.name)
     if parameter.annotation is parameter.empty:
         annotation: Any = Annotated[Any, WithJsonSchema({"title": parameter.name, "type": "string"}), named]

@@ -1,4 +1,4 @@
-"""What its author and its user say of a part: name, deadline, scopes and hints."""
+"""The name, deadline, scopes and hints of an item, from its author and from the TOML."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def timeout_of(
 ) -> float | None:
     """The most specific deadline: the TOML's for this tool, the TOML's for the plugin, the author's, the host's."""
     section = plugin.section
-    given: object = own  # what an author wrote, whatever the annotation says
+    given: object = own  # an author may have written anything
     if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or not given > 0):
         raise HostError(f"its timeout is {own!r}, not a number of seconds above 0")
     if by_name:
@@ -50,7 +50,7 @@ def annotations_of(tool: Tool | SchemaTool) -> types.ToolAnnotations | None:
         "open_world_hint": tool.open_world,
     }
     given = {name: value for name, value in hints.items() if value is not None}
-    own: Any = tool.annotations  # what an author wrote, whatever the annotation says
+    own: Any = tool.annotations  # an author may have written anything
     if own is None and not given:
         return None
     # Read anew: it may be a dict, or made without validation.

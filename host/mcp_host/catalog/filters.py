@@ -61,7 +61,7 @@ def hints_match(plugin: LoadedPlugin, tool: Tool | SchemaTool) -> bool:
         (wanted.idempotent, hints.idempotent_hint),
         (wanted.open_world, hints.open_world_hint),
     )
-    # A hint the author left out says nothing: it is not taken for what the user asks for.
+    # A hint that the author left out is unknown: it does not count as what the user asks for.
     return all(want is None or hint == want for want, hint in pairs)
 
 

@@ -13,7 +13,7 @@ from mcp_host.catalog.served import Run
 
 @dataclass(frozen=True)
 class ToolBody:
-    """A tool without its name and owner: how it runs, what its code says of it, and its JSON Schemas."""
+    """A tool without its name and owner: how it runs, the documentation of its code, and its JSON Schemas."""
 
     run: Run
     doc: str
@@ -32,7 +32,7 @@ class ResourceBody:
 
 @dataclass(frozen=True)
 class PromptBody:
-    """A prompt without its name and owner: how it is rendered, what its code says of it, and its arguments."""
+    """A prompt without its name and owner: how it is rendered, the documentation of its code, and its arguments."""
 
     run: Run
     doc: str

@@ -113,7 +113,7 @@ class ServerCompletion(Completion):
 
 @dataclass(frozen=True)
 class Parts:
-    """All that one plugin can serve, filtered and renamed as its table says.
+    """All that one plugin can serve, filtered and renamed by its table in the TOML.
 
     `completers` are by served name and argument; `any_completer` answers for what has none.
     """

@@ -456,7 +456,7 @@ def test_data_that_is_too_large_or_not_json_is_left_out_with_a_note() -> None:
 
     outgoing = plugin_of(100)
     assert outgoing.data(["x" * 200]) == "[Left out: larger than the 100 bytes that plugin plugin may send.]"
-    assert outgoing.data(cycle) == outgoing.data([Raising()]) == "[Left out: JSON cannot say it.]"
+    assert outgoing.data(cycle) == outgoing.data([Raising()]) == "[Left out: JSON cannot express it.]"
     assert outgoing.data({"at": object(), "nan": float("nan")}) == {"at": "[object]", "nan": None}
 
 
