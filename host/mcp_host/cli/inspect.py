@@ -15,6 +15,7 @@ from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, cl
 from mcp_host.cli.common import ConfigOption, DisableOption, JsonOption, command_stdout
 from mcp_host.cli.output import bold, print_json, table, write
 from mcp_host.errors import HostError, did_you_mean
+from mcp_host.plugins.kinds import KINDS
 from mcp_host.system.texts import one_line, printable
 
 if TYPE_CHECKING:
@@ -26,12 +27,8 @@ _HINTS = {
     "idempotentHint": ("idempotent", "not idempotent"),
     "openWorldHint": ("open world", "closed world"),
 }
-_COMMANDS = {
-    "tools": "mcp-host call {} {}",
-    "prompts": "mcp-host prompt {} {}",
-    "resources": "mcp-host read {}",
-    "templates": "mcp-host read {}",
-}
+_COMMANDS = {kind.plural: f"mcp-host {kind.command} {{}}{' {}' if kind.named else ''}" for kind in KINDS}
+_NAMED = {kind.plural for kind in KINDS if kind.named}
 
 
 def inspect(
@@ -80,21 +77,13 @@ def _show(served: Mapping[str, Any], name: str | None, as_json: bool, out: TextI
 async def _served(config: Path | None, remote: Remote | None, disable: list[str] | None) -> dict[str, Any]:
     async with client(config, remote, disable) as connected:
         capabilities = connected.server_capabilities
-        contents: dict[str, list[dict[str, Any]]] = {"tools": [], "resources": [], "templates": [], "prompts": []}
-        # A remote server may not have all of them: only what it declares is listed.
-        if capabilities.tools is not None:
-            contents["tools"] = [_dump(each) async for page in pages(connected.list_tools) for each in page.tools]
-        if capabilities.resources is not None:
-            contents["resources"] = [
-                _dump(each) async for page in pages(connected.list_resources) for each in page.resources
-            ]
-            contents["templates"] = [
-                _dump(each)
-                async for page in pages(connected.list_resource_templates)
-                for each in page.resource_templates
-            ]
-        if capabilities.prompts is not None:
-            contents["prompts"] = [_dump(each) async for page in pages(connected.list_prompts) for each in page.prompts]
+        contents: dict[str, list[dict[str, Any]]] = {}
+        for kind in KINDS:
+            items = contents[kind.plural] = []
+            # A remote server may not have all of them: only what it declares is listed.
+            if getattr(capabilities, kind.filter) is not None:
+                async for page in pages(getattr(connected, f"list_{kind.list_attribute}")):
+                    items.extend(map(_dump, getattr(page, kind.list_attribute)))
         info = connected.server_info
         server = {
             "name": info.name if info else None,
@@ -130,7 +119,7 @@ def _everything(server: Mapping[str, Any], contents: Mapping[str, list[dict[str,
         about.append("\n" + server["instructions"])
     yield printable("\n".join(about))
     for kind, items in contents.items():
-        if kind in ("tools", "prompts"):
+        if kind in _NAMED:
             rows = [(_key(item), " ".join(_arguments(item)), _summary(item)) for item in items]
             columns: tuple[str, ...] = (kind, "arguments", "about")
         else:

@@ -33,10 +33,10 @@ def remember(host: Host, installed: Sequence[InstalledPlugin]) -> None:
         catalog = host.catalog
         # Only the names and texts that completion shows.
         names = {
-            "tools": {name: _first_line(tool.wire.description) for name, tool in catalog.tools.items()},
-            "prompts": {name: _first_line(prompt.wire.description) for name, prompt in catalog.prompts.items()},
-            "resources": {uri: _first_line(each.wire.description) for uri, each in catalog.resources.items()},
-            "templates": {uri: _first_line(each.wire.description) for uri, each in catalog.templates.items()},
+            **{
+                kind.plural: {name: _first_line(each.wire.description) for name, each in items.items()}
+                for kind, items in catalog.items.items()
+            },
             "commands": {
                 f"{plugin.name} {command.name}": _first_line(command.fn.__doc__)
                 for plugin in host.plugins

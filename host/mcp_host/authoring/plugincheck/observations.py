@@ -9,12 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from mcp_host.errors import Problem
+from mcp_host.plugins import kinds
 from mcp_host.plugins.discovery import InstalledPlugin
 
 Listing = dict[str, list[dict[str, Any]]]
 """`tools`, `resources`, `templates` and `prompts`, each item in its wire form."""
 
-KINDS = ("tools", "resources", "templates", "prompts")
+KINDS = tuple(kind.plural for kind in kinds.KINDS)
 
 
 class Subject(BaseModel):
