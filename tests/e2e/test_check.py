@@ -109,7 +109,7 @@ def test_json_has_the_same_numbers(invoke: Invoke) -> None:
     assert list(tokens["plugins"]) == ["good", "noisy"]
     assert {"name", "plugin", "tokens"} == set(tokens["tools"][0])
     (warning,) = done.json["warnings"]
-    assert set(warning) == {"what", "where", "hint"}
+    assert set(warning) == {"what", "where", "hint", "code"}
     assert all(plugin["import_ms"] is not None for plugin in done.json["plugins"])
     assert "tokens" not in done.json["plugins"][0]  # a record has the state of a plugin, not its cost
 

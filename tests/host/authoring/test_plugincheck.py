@@ -219,12 +219,12 @@ BREAKING = [
     Breaking(
         rules.LEAKS_TASKS,
         life("kept.append(asyncio.create_task(asyncio.Event().wait(), name='watcher'))\n    yield"),
-        "task watcher (Event.wait) is left",
+        "task watcher (Event.wait) still runs",
     ),
     Breaking(
         rules.LEAKS_THREADS,
         life("threading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()\n    yield"),
-        "thread poller is left",
+        "thread poller still runs",
     ),
     Breaking(
         rules.LEAKS_DESCRIPTORS,
@@ -743,7 +743,7 @@ def test_hidden_text_is_found_wherever_it_is_in_a_definition() -> None:
     schema = {"type": "object", "properties": {"a\u200b": {"description": "x", "enum": ["\u202e"]}}}
     plugin.tool(name="t", title="\u2060t", description="T.", input_schema=schema, read_only=True)(lambda a: a)
     report = contract(plugin)
-    assert sorted(finding.problem.what.split(" holds ")[0] for finding in report.problems) == [
+    assert sorted(finding.problem.what.split(" contains ")[0] for finding in report.problems) == [
         "a name in inputSchema.properties",
         "inputSchema.properties.a\u200b.enum[0]",
         "title",

@@ -133,13 +133,14 @@ def test_a_name_that_does_not_fit_is_refused_with_the_rule(
 
 @pytest.mark.parametrize("given", ["mcp-host", "mcp-plugin-mcp-host", "MCP_plugin"])
 def test_the_names_of_the_host_s_own_are_refused(given: str) -> None:
-    with pytest.raises(HostError, match=f"a plugin cannot be called '{given}': (the host itself|that) is "):
+    why = "(that is the name of the host|the names of distributions) "
+    with pytest.raises(HostError, match=f"a plugin cannot be called '{given}': {why}"):
         plugin_name(given)
 
 
 def test_the_changes_to_a_name_are_explained(capsys: Capture, folder: Path) -> None:
     assert main(["new", "Weather_Report"]) == 0
-    assert "Note: Weather_Report is written weather-report: " in capsys.readouterr().err
+    assert "Note: Weather_Report becomes weather-report: " in capsys.readouterr().err
     assert (folder / "mcp-plugin-weather-report/src/mcp_plugin_weather_report/__init__.py").is_file()
     assert remarks("weather", "weather") == []
     assert remarks("mcp-plugin-weather", "weather") == []

@@ -57,7 +57,9 @@ def served(mode: str, tmp_path: Path, database: Path) -> Served:
         client_options = settings.pop("client_options", {})
         plugins = {"stats": stats, "sql": sql} if others is None else dict(others)
         given = {"stats": dict(stats_settings or {}), "sql": {"url": str(database), "max_rows": 200}}
-        tables = {name: {"settings": given.get(name, {})} for name in plugins}
+        tables: dict[str, dict[str, Any]] = {name: {"settings": given.get(name, {})} for name in plugins}
+        if "stopper" in tables:
+            tables["stopper"]["middleware"] = "all"
         return connect(
             {"report": plugin, **plugins},
             mode=settings.pop("mode", mode),
