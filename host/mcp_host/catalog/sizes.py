@@ -9,15 +9,13 @@ import inspect
 import math
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """`size` is about the bytes of the value's JSON, `depth` its deepest nesting.
 
     `finite` is whether JSON has all of its numbers, `encodable` whether UTF-8 has all of its text (half of a surrogate
@@ -65,7 +63,13 @@ def measure(value: object, most_bytes: int, most_depth: int | None = None, *, pl
     while level:
         below: list[object] = []
         for item in level:
-            if type(item) not in _PLAIN and not is_simple(type(item)):
+            kind = type(item)
+            if kind is int:
+                size += 1 + item.bit_length() // 3  # type: ignore[attr-defined]
+                if size > most_bytes:
+                    return Size(size, depth, finite, encodable, plain)
+                continue
+            if kind not in _PLAIN and not is_simple(kind):
                 plain = False
                 if plain_only:
                     return Size(size, depth, finite, encodable, plain)
@@ -97,6 +101,8 @@ def measure(value: object, most_bytes: int, most_depth: int | None = None, *, pl
 
 
 def _inside(item: object) -> Iterable[object]:
+    if type(item) is dict:
+        return (*item, *item.values())
     if isinstance(item, Mapping):
         return (part for pair in item.items() for part in pair)
     if isinstance(item, list | tuple | set | frozenset):
