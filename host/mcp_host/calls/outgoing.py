@@ -32,8 +32,15 @@ class Outgoing:
 
     def __init__(self, redactor: Redactor, plugin: LoadedPlugin | None = None) -> None:
         self._redactor = redactor
-        self._most = MOST if plugin is None else plugin.limits.result_size
-        self._whose = "the host" if plugin is None else f"plugin {plugin.name}"
+        self._plugin = plugin
+
+    @property
+    def _most(self) -> int:
+        return MOST if self._plugin is None else self._plugin.limits.result_size
+
+    @property
+    def _whose(self) -> str:
+        return "the host" if self._plugin is None else f"plugin {self._plugin.name}"
 
     def of(self, plugin: LoadedPlugin) -> Outgoing:
         """Return the exit of what this plugin sends."""

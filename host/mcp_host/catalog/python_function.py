@@ -77,7 +77,7 @@ class Compartment:
         returned = self.function.call(**checked, **extra)
         if inspect.isawaitable(returned) or isinstance(returned, AsyncIterator):
             return None, returned
-        return finish(returned, None), None
+        return finish(returned, self._measured_if_plain(returned)), None
 
     async def _finished(self, returned: Any, finish: Finish) -> Any:
         result = returned
@@ -85,11 +85,15 @@ class Compartment:
             result = await result
         if isinstance(result, AsyncIterator):
             result = await self.converter.drained_from(result, self.most_items)
-        if not self.output_runs_code:
-            measured = measure(result, self.bulkhead.limits.result_size, plain_only=True)
-            if measured.plain:
-                return finish(result, measured)
-        return await self._elsewhere(finish, result, None)
+        measured = self._measured_if_plain(result)
+        return await self._elsewhere(finish, result, None) if measured is None else finish(result, measured)
+
+    def _measured_if_plain(self, result: Any) -> Size | None:
+        """Return the size of a result if making its JSON runs no code of the author's, else None."""
+        if self.output_runs_code:
+            return None
+        measured = measure(result, self.bulkhead.limits.result_size, plain_only=True)
+        return measured if measured.plain else None
 
     async def _elsewhere(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await self.bulkhead.call_in_thread(functools.partial(call, *arguments))
