@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 _SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
 
@@ -14,6 +14,23 @@ _SECRET_PARTS: Final = ("token", "secret", "passw", "passphrase", "credential", 
 SHORTEST_SECRET: Final = 4
 SHORTEST_ORDINARY: Final = 8
 """How long a text must be to be masked: a text whose key or type marks it as a secret, and any other text."""
+
+SECRET_REFERENCE: Final[dict[str, Any]] = {
+    "description": "A secret, read from an environment variable or from a file.",
+    "type": "object",
+    "properties": {
+        "env": {"type": "string", "description": "Name of the environment variable."},
+        "file": {"type": "string", "description": "Path of the file, relative to this one."},
+        "format": {
+            "type": "string",
+            "pattern": r"^[^{}]*\{\}[^{}]*$",
+            "description": "A text with the secret at `{}`, such as `Bearer {}`.",
+        },
+    },
+    "additionalProperties": False,
+    "oneOf": [{"required": ["env"]}, {"required": ["file"]}],
+}
+"""The JSON Schema of what `is_reference` accepts."""
 
 
 def looks_secret(key: str) -> bool:
@@ -37,9 +54,7 @@ def is_worth_masking(text: str, *, is_secret: bool) -> bool:
 
 
 def is_reference(value: object) -> bool:
-    """Return whether a value is exactly `{ env = "NAME" }` or `{ file = "PATH" }`."""
-    return (
-        isinstance(value, Mapping)
-        and len(value) == 1
-        and all(key in ("env", "file") and isinstance(name, str) for key, name in value.items())
-    )
+    """Return whether a value is `{ env = "NAME" }` or `{ file = "PATH" }`, with `format = "...{}..."` or without."""
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        return False
+    return set(value) - {"format"} in ({"env"}, {"file"}) and value.get("format", "{}").count("{}") == 1

@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from mcp_host.config.sections import PLUGIN_NAME, HostConfig
+from mcp_host.config.references import SECRET_REFERENCE
+from mcp_host.config.sections import HostConfig
+from mcp_host.config.values import PLUGIN_NAME
 
 
 def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any]:
@@ -32,17 +34,7 @@ def config_schema(models: Mapping[str, type[BaseModel] | None]) -> dict[str, Any
         "propertyNames": {"pattern": f"^{PLUGIN_NAME}$"},
         "additionalProperties": {"$ref": "#/$defs/PluginSection"},
     }
-    definitions["SecretReference"] = {
-        "description": "A secret, read from an environment variable or from a file.",
-        "type": "object",
-        "properties": {
-            "env": {"type": "string", "description": "Name of the environment variable."},
-            "file": {"type": "string", "description": "Path of the file, relative to this one."},
-        },
-        "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
-    }
+    definitions["SecretReference"] = SECRET_REFERENCE
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "mcp-host.toml"}
 
 

@@ -46,8 +46,9 @@ def resolve_secrets(
     """Return the settings with each reference, at any depth, replaced by the secret it names.
 
     `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, without
-    the newline at its end. `where` returns the place of a key path, for the errors. `is_secret` returns whether the
-    value at a key path is masked even if it is short: a reference may also name an ordinary value, such as a region.
+    the newline at its end. `format` beside it is the text around the secret. `where` returns the place of a key path,
+    for the errors. `is_secret` returns whether the value at a key path is masked even if it is short: a reference may
+    also name an ordinary value, such as a region.
 
     Raises `InvalidConfigError`, which names each variable that is unset or empty and each file that is unreadable or
     empty.
@@ -57,7 +58,8 @@ def resolve_secrets(
 
     def resolve(value: Any, keys: Keys) -> Any:
         if is_reference(value):
-            ((source, name),) = value.items()
+            source = "env" if "env" in value else "file"
+            name = value[source]
             try:
                 secret = _variable(name, environ) if source == "env" else _file(name, base_dir)
             except ConfigError as error:
@@ -65,7 +67,7 @@ def resolve_secrets(
                 return None
             if is_worth_masking(secret, is_secret=is_secret(keys)):
                 secrets.add(secret)
-            return secret
+            return value.get("format", "{}").replace("{}", secret)
         if isinstance(value, Mapping):
             return {key: resolve(inner, (*keys, key)) for key, inner in value.items()}
         if isinstance(value, list):
