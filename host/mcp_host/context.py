@@ -143,6 +143,16 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         token = get_access_token()
         return token.client_id if token else None
 
+    @property
+    def connection(self) -> object:
+        """The client's connection; two calls of one session have the same one. For the host's own use."""
+        return self.session._connection
+
+    @property
+    def wanted_log_level(self) -> str | None:
+        """The least level of messages that a client of the handshake versions set, or None. For the host's own use."""
+        return cast("str | None", self.session._connection.state.get(LOG_LEVEL_KEY))
+
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Report progress to the client if it asked for reports; see the SDK's `Context.report_progress`.
 

@@ -10,12 +10,22 @@ import mcp.types as types
 from mcp.server.apps import APP_MIME_TYPE
 from mcp.server.mcpserver.resources import DEFAULT_RESOURCE_SECURITY
 from mcp.shared.uri_template import UriTemplate
+from pydantic import BaseModel
 
 from mcp_host.api import Prompt, Resource, SchemaTool, Tool
 from mcp_host.catalog.apps import UI_SCHEME, with_ui
 from mcp_host.catalog.completions import completers_of
 from mcp_host.catalog.facts import annotations_of, author_name, scopes_of, timeout_of
 from mcp_host.catalog.filters import guarded, hints_match, kept, warn_about_timeouts
+from mcp_host.catalog.forwarded import (
+    FORWARDED,
+    ForwardedPrompt,
+    ForwardedResource,
+    ForwardedTool,
+    forwarded_prompt,
+    forwarded_resource,
+    forwarded_tool,
+)
 from mcp_host.catalog.implementations import PromptBody, ResourceBody, ToolBody
 from mcp_host.catalog.proof import object_schema, proven
 from mcp_host.catalog.python_function import prepared_tool, python_prompt, python_resource, python_tool
@@ -40,16 +50,22 @@ PROVENANCE = "mcp-host/plugin"
 
 TOOLS: Mapping[type, Callable[[LoadedPlugin, str, Any], ToolBody]] = {
     Tool: python_tool,
+    ForwardedTool: forwarded_tool,
     PreparedTool: prepared_tool,
     SchemaTool: schema_tool,
 }
 """What makes a tool of each class of contribution. A further implementation is a line here."""
 RESOURCES: Mapping[type, Callable[[LoadedPlugin, UriTemplate, Any, str, dict[str, Any]], ResourceBody]] = {
     Resource: python_resource,
+    ForwardedResource: forwarded_resource,
 }
-PROMPTS: Mapping[type, Callable[[LoadedPlugin, str, Any], PromptBody]] = {Prompt: python_prompt}
+PROMPTS: Mapping[type, Callable[[LoadedPlugin, str, Any], PromptBody]] = {
+    Prompt: python_prompt,
+    ForwardedPrompt: forwarded_prompt,
+}
 
 _MakeT = TypeVar("_MakeT")
+_WireT = TypeVar("_WireT", bound=BaseModel)
 
 
 def bind(plugin: LoadedPlugin) -> Parts:
@@ -115,10 +131,16 @@ class _Binder:
         build: Callable[[str, Any], Any],
     ) -> list[Any]:
         plugin = self._plugin
-        return [
-            guarded(plugin, kind.name, kind.filter, name, part, build)
-            for name, part in kept(plugin, kind.filter, getattr(plugin.section, kind.filter), named)
-        ]
+        built = []
+        for name, part in kept(plugin, kind.filter, getattr(plugin.section, kind.filter), named):
+            try:
+                built.append(guarded(plugin, kind.name, kind.filter, name, part, build))
+            except HostError as error:
+                if not isinstance(part, FORWARDED):
+                    raise
+                # Nobody here can correct another server.
+                plugin.warn(f"it is left out: {error.what}", hint=error.hint)
+        return built
 
     # Items
 
@@ -130,7 +152,7 @@ class _Binder:
             raise HostError("a lambda has no name", hint="give it one: Tool(fn, name=...)")
         body = _maker(TOOLS, tool)(plugin, name, tool)
         warn = partial(self._warn, f"tool {name!r}")
-        wire = types.Tool(
+        wire = self._renamed(body.definition, name) or types.Tool(
             name=name,
             title=tool.title,
             description=tool.description or body.doc,
@@ -150,7 +172,8 @@ class _Binder:
         plugin = self._plugin
         if not has_scheme(uri):
             raise HostError("its URI has no scheme", hint="write it as scheme://path")
-        template = UriTemplate.parse(uri)
+        is_fixed = isinstance(resource, ForwardedResource) and isinstance(resource.definition, types.Resource)
+        template = UriTemplate.parse("" if is_fixed else uri)
         mime_type = resource.mime_type or (APP_MIME_TYPE if uri.startswith(UI_SCHEME) else "text/plain")
         meta = {**(resource.meta or {}), **self._meta}
         body = _maker(RESOURCES, resource)(plugin, template, resource, mime_type, meta)
@@ -166,21 +189,26 @@ class _Binder:
         common: dict[str, Any] = {
             "timeout": timeout_of(plugin, resource.timeout),
             "mime_type": mime_type,
+            "watch": body.watch,
             **self._common(uri, resource, body),
         }
         warn = partial(self._warn, f"resource {uri!r}")
-        if not template.variable_names:
-            return ServedResource(wire=proven(RESOURCE, types.Resource(uri=uri, **fields), warn), **common)
+        definition = self._renamed(body.definition)
+        fixed = not template.variable_names if definition is None else isinstance(definition, types.Resource)
+        if fixed:
+            return ServedResource(
+                wire=proven(RESOURCE, definition or types.Resource(uri=uri, **fields), warn), **common
+            )
         return ServedTemplate(
-            wire=proven(TEMPLATE, types.ResourceTemplate(uri_template=uri, **fields), warn),
+            wire=proven(TEMPLATE, definition or types.ResourceTemplate(uri_template=uri, **fields), warn),
             template=template,
-            security=resource.security or DEFAULT_RESOURCE_SECURITY,
+            security=resource.security or (DEFAULT_RESOURCE_SECURITY if definition is None else None),
             **common,
         )
 
     def _prompt(self, name: str, prompt: Prompt) -> ServedPrompt:
         body = _maker(PROMPTS, prompt)(self._plugin, name, prompt)
-        wire = types.Prompt(
+        wire = self._renamed(body.definition, name) or types.Prompt(
             name=name,
             title=prompt.title,
             description=prompt.description or body.doc or None,
@@ -194,8 +222,21 @@ class _Binder:
             **self._common(name, prompt, body),
         )
 
+    def _renamed(self, definition: _WireT | None, name: str | None = None) -> _WireT | None:
+        """Return what another server listed, with its name here and the note about the plugin."""
+        if definition is None:
+            return None
+        meta = {**(getattr(definition, "meta", None) or {}), **self._meta}
+        return definition.model_copy(update={"meta": meta} if name is None else {"meta": meta, "name": name})
+
     def _common(self, name: str, part: Any, body: ToolBody | ResourceBody | PromptBody) -> dict[str, Any]:
-        return {"name": name, "plugin": self._plugin, "scopes": scopes_of(part), "run": body.run}
+        return {
+            "name": name,
+            "plugin": self._plugin,
+            "scopes": scopes_of(part),
+            "run": body.run,
+            "forwarded": body.definition is not None,
+        }
 
     def _warn(self, item: str, what: str) -> None:
         self._plugin.warn(f"{item}: {what}")

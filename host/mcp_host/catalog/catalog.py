@@ -89,6 +89,8 @@ class Catalog:
             values = template.template.match(uri)
             if values is None:
                 continue
+            if template.security is None:
+                return template, {"uri": uri}
             if template.security.validate(values) is not None:
                 # Stop at the first template that refuses: a later, laxer one must not get what this one turned down.
                 break
@@ -161,7 +163,7 @@ class _Builder:
 
     def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
         added = {kind: self._added(kind, items, parts) for kind, items in parts.items.items()}
-        self._refuse_overlaps(parts)
+        self._refuse_overlaps(added)
         paths = self._route_paths(plugin)
         given = plugin.contributions
         contributed = Contributed(
@@ -199,6 +201,9 @@ class _Builder:
         for item in items:
             plugin = item.plugin
             deny = deny_line(plugin, kind.filter, item.name)
+            if item.forwarded and not kind.named and item.name in taken:
+                plugin.warn(f"it is left out: {_conflict(kind.name, item, taken[item.name], deny).what}", hint=deny)
+                continue
             # Templates and resources are both called resources by whoever reads a message.
             what = f"{kind.name if kind.named else RESOURCE.name} {item.name!r}"
             if kind.named and not NAME.fullmatch(item.name):
@@ -257,16 +262,20 @@ class _Builder:
             paths[path] = plugin
         return paths
 
-    def _refuse_overlaps(self, parts: Parts) -> None:
+    def _refuse_overlaps(self, added: Mapping[Kind, dict[str, Served]]) -> None:
         """Refuse templates of two plugins that could claim one URI: which of them is read must not depend on order."""
-        mine_by, theirs = parts.items, self.items
+        mine_by, theirs = {kind: list(added.get(kind, {}).values()) for kind in KINDS}, self.items
         others = (*theirs[TEMPLATE].values(), *theirs[RESOURCE].values())
-        pairs = [(mine, other) for mine in mine_by.get(TEMPLATE, ()) for other in others]
-        pairs += [(mine, other) for mine in mine_by.get(RESOURCE, ()) for other in theirs[TEMPLATE].values()]
-        for mine, other in pairs:
-            if overlap(mine.name, other.name):
+        pairs = [(TEMPLATE, mine, other) for mine in mine_by[TEMPLATE] for other in others]
+        pairs += [(RESOURCE, mine, other) for mine in mine_by[RESOURCE] for other in theirs[TEMPLATE].values()]
+        for kind, mine, other in pairs:
+            if mine.name in added[kind] and overlap(mine.name, other.name):
                 hint = deny_line(mine.plugin, "resources", mine.name)
-                raise _conflict(f"resource {mine.name!r}", mine, other, hint, verb=f"overlaps {other.name!r}")
+                error = _conflict(f"resource {mine.name!r}", mine, other, hint, verb=f"overlaps {other.name!r}")
+                if not mine.forwarded:
+                    raise error
+                mine.plugin.warn(f"it is left out: {error.what}", hint=hint)
+                del added[kind][mine.name]
 
 
 def _name_of(function: object) -> str:

@@ -26,6 +26,10 @@ that made it knows how: by a Python function, a JSON Schema with a handler, or a
 """
 
 
+Watch = Callable[[str], Awaitable[None]]
+"""Asks another server to report changes of a resource, by its URI."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Served:
     """What everything served has. `timeout` is its deadline in seconds, `scopes` are what a caller's token must carry.
@@ -41,6 +45,8 @@ class Served:
     scopes: frozenset[str]
     run: Run
     wire: Any
+    forwarded: bool = False
+    """Whether another server listed it. Such a resource is left out where it clashes with another plugin's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +70,22 @@ class ServedResource(Served):
     kind = RESOURCE
     wire: types.Resource
     mime_type: str
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedTemplate(Served):
-    """A resource template (`name` is the template)."""
+    """A resource template (`name` is the template).
+
+    One without `security` is another server's: it gets the URI, and judges the values of the variables itself.
+    """
 
     kind = TEMPLATE
     wire: types.ResourceTemplate
     mime_type: str
     template: UriTemplate
-    security: ResourceSecurity
+    security: ResourceSecurity | None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

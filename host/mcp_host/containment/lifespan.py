@@ -44,14 +44,20 @@ class Lifespans:
         return [running.plugin for running in self._running]
 
     async def start(self, plugins: Sequence[LoadedPlugin]) -> None:
-        """Start the plugins that have not failed, one after another. If one cannot start, only that plugin fails.
+        """Start the plugins that have not failed. If one cannot start, only that plugin fails.
 
-        If this is cancelled, the started plugins are stopped.
+        Plugins that are other servers start at the same time, the others one after another. If this is cancelled, the
+        started plugins are stopped.
         """
+        alive = [plugin for plugin in plugins if plugin.alive]
         try:
-            for plugin in plugins:
-                if plugin.alive:
-                    await self._start(plugin)
+            async with asyncio.TaskGroup() as group:
+                for plugin in alive:
+                    if plugin.connection is not None:
+                        group.create_task(self._start(plugin), name=f"start of plugin {plugin.name}")
+                for plugin in alive:
+                    if plugin.connection is None:
+                        await self._start(plugin)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.stop()
@@ -73,12 +79,20 @@ class Lifespans:
                 self._after_start(plugin)
 
     async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
-        """Stop all lifespans, or those of the given plugins, in reverse order. A failure does not stop the others."""
-        for running in list(reversed(self._running)):
-            if plugins is None or running.plugin in plugins:
-                self._running.remove(running)
-                await running.stop(self._stop_timeout)
-                running.plugin.state = None
+        """Stop all lifespans, or those of the given plugins, in reverse order. A failure does not stop the others.
+
+        Plugins that are other servers stop at the same time, before the others.
+        """
+        stopping = [running for running in reversed(self._running) if plugins is None or running.plugin in plugins]
+        await asyncio.gather(*(self._stop(running) for running in stopping if running.plugin.connection is not None))
+        for running in stopping:
+            if running.plugin.connection is None:
+                await self._stop(running)
+
+    async def _stop(self, running: _Running) -> None:
+        self._running.remove(running)
+        await running.stop(self._stop_timeout)
+        running.plugin.state = None
 
 
 @dataclass(frozen=True)

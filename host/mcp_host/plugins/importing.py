@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 import inspect
 import logging
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -15,8 +20,10 @@ from mcp_host.plugins.records import Stage
 logger = logging.getLogger(__name__)
 
 
-def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
+def import_value(plugin: LoadedPlugin, value: str, *, slow: float, base_dir: Path) -> object:
     """Return the object of an entry point's value. Record the time, and warn if it is more than `slow` seconds.
+
+    Instead of a module, the value may name a file relative to `base_dir`: "server.py:mcp".
 
     Raises:
         HostError: The module cannot be imported, or the attribute does not exist.
@@ -26,7 +33,11 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
     module_name = path.strip()
     started = time.perf_counter()
     try:
-        found: object = importlib.import_module(module_name)
+        found: object = (
+            _import_file(base_dir / Path(module_name).expanduser())
+            if module_name.endswith(".py")
+            else importlib.import_module(module_name)
+        )
     except BaseException as error:
         logger.debug("importing %s failed", value, exc_info=True)
         raise _import_error(plugin, module_name, error) from error
@@ -55,6 +66,35 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float) -> object:
             hint="import heavy libraries inside the functions that use them",
         )
     return found
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a file as a module of its own name. Modules beside it can be imported while it is.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+    """
+    file = file.resolve()
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    # Two files may have the same name.
+    name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
 
 
 def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) -> HostError:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shlex
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -23,7 +26,7 @@ from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, is_p
 from mcp_host.plugins.importing import describe, import_value
 from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
-from mcp_host.plugins.records import PluginRecord, Stage
+from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -31,14 +34,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A plugin object made from another object, and notes for its user about the differences."""
+    """A plugin object made from something else, and notes for its user about the differences.
+
+    With `takes_settings`, `settings` in the table were for whatever it was made from, and have been used. `secrets` are
+    texts to mask. `connection` and `instructions` are those of another server.
+    """
 
     plugin: object
     notes: tuple[str, ...] = ()
+    takes_settings: bool = False
+    secrets: frozenset[str] = frozenset()
+    connection: Callable[[], ConnectionState] | None = None
+    instructions: Callable[[], str | None] = lambda: None
 
 
-Adopt = Callable[[object], Adopted | None]
-"""Makes a plugin object from an object without hooks (an `MCPServer`), or returns None."""
+@dataclass(frozen=True)
+class Surroundings:
+    """What a plugin may be made from besides its table: the host's folders, variables and transport."""
+
+    base_dir: Path
+    data_dir: Path
+    environ: Mapping[str, str]
+    transport: str
+    where: Callable[..., str]
+    installed: InstalledPlugin | None = None
+
+
+Adopt = Callable[[object, LoadedPlugin, Surroundings], Adopted | None]
+"""Makes a plugin object from an object without hooks (an `MCPServer`) or, without an object, from its table.
+
+It returns None for an object that is a plugin already.
+"""
 
 
 _COMMAND_NAME = re.compile(r"[\w][\w.-]*")
@@ -94,8 +120,8 @@ class Loader:
         )
         try:
             with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
-                manager = self._register(plugin, self._object(plugin))
-                self._configure(plugin, manager)
+                manager, takes_settings = self._register(plugin, self._object(plugin))
+                self._configure(plugin, manager, takes_settings=takes_settings)
                 plugin.collect = partial(self._collected, plugin, manager)
                 plugin.contributions = plugin.collect()
                 plugin.reach(Stage.COLLECTED)
@@ -111,7 +137,7 @@ class Loader:
             return False
         if (plugin.limits, plugin.default_timeout) != (self._limits(section), self._config.host.call_timeout):
             return False
-        if plugin.name in self._objects or section.object is not None:
+        if plugin.name in self._objects or section.source in ("object", "command", "url"):
             return True
         try:
             installed = find(plugin.name, self._installed)
@@ -135,7 +161,9 @@ class Loader:
         """
         plugin = LoadedPlugin(name, section, PluginRecord(name=name))
         with contained(plugin, "loading"):
-            return self._model(plugin, self._register(plugin, self._object(plugin)))
+            if section.source in ("command", "url"):
+                return None
+            return self._model(plugin, self._register(plugin, self._object(plugin))[0])
 
     def _object(self, plugin: LoadedPlugin) -> object:
         """Return the plugin's object, after the stages found, compatible and imported."""
@@ -143,7 +171,12 @@ class Loader:
             found = self._objects[plugin.name]
             plugin.record = replace(plugin.record, value=describe(found), stage=Stage.IMPORTED)
             return found
-        value = plugin.section.object
+        section = plugin.section
+        if section.source in ("command", "url"):
+            plugin.record = replace(plugin.record, value=section.url or shlex.join(section.command or ()))
+            plugin.reach(Stage.IMPORTED)
+            return None
+        value = section.object
         if value is not None:
             installed = installed_from(value, name=plugin.name)
         else:
@@ -154,13 +187,22 @@ class Loader:
             plugin.record = replace(plugin.record, distribution=installed.distribution, version=installed.version)
             check_compatible(installed)
         plugin.reach(Stage.COMPATIBLE)
-        return import_value(plugin, value, slow=self._config.host.import_warning)
+        if section.source == "process":
+            plugin.reach(Stage.IMPORTED)
+            return None
+        return import_value(plugin, value, slow=self._config.host.import_warning, base_dir=self._config.base_dir)
 
-    def _register(self, plugin: LoadedPlugin, found: object) -> pluggy.PluginManager:
-        """Register the imported object, or the plugin made from it, with its own manager, and check its hooks."""
+    def _register(self, plugin: LoadedPlugin, found: object) -> tuple[pluggy.PluginManager, bool]:
+        """Register the imported object, or the plugin made from it, with its own manager, and check its hooks.
+
+        Returns the manager, and whether the settings of the table have been used already.
+        """
         where = plugin.where
-        if self._adopt is not None and (adopted := self._adopt(found)) is not None:
-            found = adopted.plugin
+        takes_settings = False
+        if self._adopt is not None and (adopted := self._adopt(found, plugin, self._surroundings(plugin))) is not None:
+            found, takes_settings = adopted.plugin, adopted.takes_settings
+            self.redactor.add(*adopted.secrets)
+            plugin.connection, plugin.instructions = adopted.connection, adopted.instructions
             for note in adopted.notes:
                 plugin.warn(note)
         manager = pluggy.PluginManager(PROJECT)
@@ -179,7 +221,16 @@ class Loader:
                 where=where,
                 hint="point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer",
             )
-        return manager
+        return manager, takes_settings
+
+    def _surroundings(self, plugin: LoadedPlugin) -> Surroundings:
+        try:
+            installed = find(plugin.name, self._installed) if plugin.section.source == "process" else None
+        except HostError:
+            installed = None
+        config = self._config
+        environ = os.environ if self._environ is None else self._environ
+        return Surroundings(config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed)
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:
         model = call_hook(plugin, manager, "mcp_settings", pass_plugin=False)
@@ -187,12 +238,12 @@ class Loader:
             raise HostError(f"mcp_settings returned {article(model)}, not a pydantic model class", where=plugin.where)
         return model
 
-    def _configure(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> None:
+    def _configure(self, plugin: LoadedPlugin, manager: pluggy.PluginManager, *, takes_settings: bool) -> None:
         model = self._model(plugin, manager)
         try:
             settings, secrets = validate_settings(
                 model,
-                plugin.section.settings,
+                {} if takes_settings else plugin.section.settings,
                 plugin=plugin.name,
                 source=self._config,
                 base_dir=self._config.base_dir,

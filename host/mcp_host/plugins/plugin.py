@@ -26,7 +26,7 @@ from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
 from mcp_host.errors import ErrorCode, HostError, Problem, shortened
 from mcp_host.plugins.bulkhead import Bulkhead
-from mcp_host.plugins.records import PluginRecord, Stage
+from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -57,7 +57,8 @@ class LoadedPlugin:
     """A plugin that is being loaded or served: its table in the TOML, its record, its settings, its contributions.
 
     `default_timeout` is the deadline, in seconds, of items without their own. All calls go through `bulkhead`.
-    `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. Plugins are compared
+    `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. A plugin that is
+    another server has a `connection`, and may have `instructions` for models. Plugins are compared
     by identity: a plugin that a reload does not change stays the same object.
     """
 
@@ -73,6 +74,8 @@ class LoadedPlugin:
     default_timeout: float | None = None
     left_tasks: list[str] = field(default_factory=list)
     collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
+    connection: Callable[[], ConnectionState] | None = field(default=None, repr=False)
+    instructions: Callable[[], str | None] = field(default=lambda: None, repr=False)
     bulkhead: Bulkhead = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,7 +114,8 @@ class LoadedPlugin:
         """The record, with the current health if the plugin serves."""
         if self.record.stage != Stage.SERVING or self.record.failed:
             return self.record
-        return replace(self.record, health=self.bulkhead.health)
+        connection = self.connection() if self.connection is not None else None
+        return replace(self.record, health=self.bulkhead.health, connection=connection)
 
     @property
     def alive(self) -> bool:

@@ -74,12 +74,30 @@ class Health:
 
 
 @dataclass(frozen=True)
+class ConnectionState:
+    """The connection to another server, which a plugin is: `cold` until it is wanted, `waiting` for the next start.
+
+    `server` is the name and version that the server gave. `restarts` counts the starts after the first one. `pid` is of
+    its process. `retry_in` is in seconds, None unless it waits. `last_end` is how it last ended.
+    """
+
+    state: Literal["cold", "starting", "up", "waiting", "stopped"] = "cold"
+    protocol_version: str | None = None
+    server: str | None = None
+    restarts: int = 0
+    pid: int | None = None
+    retry_in: float | None = None
+    last_end: str | None = None
+
+
+@dataclass(frozen=True)
 class PluginRecord:
     """One plugin: its source, the stage that it reached and, if it failed, why.
 
     `stage` is the last completed stage, or None if the plugin was not found. `problem` is set if it failed.
     `middleware` is `all` if the plugin's middleware runs around every plugin's calls. `import_ms` is wall-clock
-    milliseconds, or None before the import. `health` is None unless it serves. `error_id` is in each line of the log
+    milliseconds, or None before the import. `health` is None unless it serves. `connection` is None unless it is
+    another server. `error_id` is in each line of the log
     about the problem and the warnings.
     """
 
@@ -96,6 +114,7 @@ class PluginRecord:
     contributed: Contributed = Contributed()
     middleware: Literal["own", "all"] = "own"
     health: Health | None = None
+    connection: ConnectionState | None = None
     error_id: str | None = None
 
     @property
@@ -126,7 +145,11 @@ class PluginRecord:
         where = dotted(("plugins", self.name))
         problem = self.problem and for_clients(f"it {self.fate}", self.error_id, where)
         warning = for_clients("something is wrong with it", self.error_id, where)
-        return replace(self, problem=problem, warnings=(warning,) if self.warnings else ())
+        # A command line, and the last words of a process, may hold anything.
+        connection = self.connection and replace(self.connection, pid=None, last_end=None)
+        value = None if self.connection else self.value
+        warnings = (warning,) if self.warnings else ()
+        return replace(self, problem=problem, warnings=warnings, connection=connection, value=value)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON-ready data. Within a major version, keys are only added."""

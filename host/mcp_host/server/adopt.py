@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import mcp.types as types
@@ -16,16 +18,45 @@ from starlette.routing import BaseRoute
 
 from mcp_host.api import Completion, Prompt, Resource, hookimpl
 from mcp_host.catalog.served import PreparedTool, ServerCompletion
-from mcp_host.plugins.loader import Adopted
+from mcp_host.config import CONNECTED
+from mcp_host.plugins.loader import Adopted, Surroundings
+from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.server.factories import made_by
 
 _OWN_MIDDLEWARE = 2
 """How many middlewares every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""
 
 
-def adopt(found: object) -> Adopted | None:
-    """Return a plugin object for an `MCPServer`, with notes about the parts that are left out, else None."""
+def adopt(found: object, plugin: LoadedPlugin, around: Surroundings) -> Adopted | None:
+    """Return a plugin object for a server, or None for an object that is a plugin already.
+
+    The server is an `MCPServer`, whose parts become the plugin's, or one that the host connects to: a low-level
+    `Server` of the SDK, an object built on one, a program, or a URL. A function is called first, with the settings of
+    the table as keyword arguments.
+
+    Raises:
+        HostError: A function does not take the settings, or something that the table names does not exist.
+    """
+    if plugin.section.source in CONNECTED:
+        from mcp_host.upstream.plugin import connected
+
+        return connected(plugin, around)
+    if not inspect.isfunction(found):
+        return _adopted(found, plugin, around)
+    made, secrets = made_by(found, plugin, around)
+    adopted = _adopted(made, plugin, around) or Adopted(made)
+    return replace(adopted, takes_settings=True, secrets=adopted.secrets | secrets)
+
+
+def _adopted(found: object, plugin: LoadedPlugin, around: Surroundings) -> Adopted | None:
     if not isinstance(found, MCPServer):
-        return None
+        from mcp_host.upstream.inmemory import low_level_server
+
+        if low_level_server(found) is None:
+            return None
+        from mcp_host.upstream.plugin import in_process
+
+        return in_process(plugin, around, found)
     left_out = [
         what
         for what, there in (
@@ -36,6 +67,11 @@ def adopt(found: object) -> Adopted | None:
         if there
     ]
     notes = [f"the {', '.join(left_out)} of the adopted server are not taken over"] if left_out else []
+    notes += [
+        f"{key} has no effect: the host does not connect to an MCPServer, but serves its parts"
+        for key in ("start", "era", "ask", "instructions")
+        if key in plugin.section.model_fields_set
+    ]
     return Adopted(AdoptedServer(found), tuple(notes))
 
 

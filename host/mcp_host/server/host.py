@@ -148,7 +148,8 @@ class Host:
     @property
     def instructions(self) -> str | None:
         """The configured instructions, with a line about plugins that failed, as clients may see them."""
-        parts = [self.config.host.instructions, failure_notice(self.records)]
+        of_plugins = (plugin.instructions() for plugin in self.plugins if plugin.alive)
+        parts = [self.config.host.instructions, *of_plugins, failure_notice(self.records)]
         text = "\n\n".join(part for part in parts if part)
         return self.outgoing.text(text) if text else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
@@ -24,6 +26,8 @@ from mcp_host._version import __version__
 from mcp_host.calls.observers import Ending
 from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
+from mcp_host.catalog.forwarded import ForwardedContents
+from mcp_host.catalog.served import ServedResource, ServedTemplate
 from mcp_host.context import LOG_LEVEL_KEY
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.adopt import root_logger_untouched
@@ -75,7 +79,8 @@ class HostServer(MCPServer[None]):
         self._listings: dict[tuple[str, str], HandlerResult] = {}
         self.listeners = ListenHandler(self.bus)
         serve = self._lowlevel_server.add_request_handler
-        serve("subscriptions/listen", types.SubscriptionsListenRequestParams, self.listeners)
+        serve("resources/read", types.ReadResourceRequestParams, self._read)
+        serve("subscriptions/listen", types.SubscriptionsListenRequestParams, self._listen)
         serve("completion/complete", types.CompleteRequestParams, self._complete)
         serve("logging/setLevel", types.SetLevelRequestParams, self._set_level)
         serve("resources/subscribe", types.SubscribeRequestParams, self._subscribe)
@@ -134,7 +139,34 @@ class HostServer(MCPServer[None]):
     def _outside(self) -> SDKContext[Any, Any]:
         return SDKContext(mcp_server=self, subscriptions=self.bus)
 
-    # Requests that MCPServer has no handler for
+    # Requests that MCPServer has no handler for, or one that changes what another server sent
+
+    async def _read(
+        self, ctx: ServerRequestContext[Any, Any], params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult | types.InputRequiredResult:
+        uri = str(params.uri)
+        context = SDKContext(request_context=ctx, mcp_server=self, input_params=params, subscriptions=self.bus)
+        try:
+            contents = await self.read_resource(uri, context)
+        except ResourceError as error:
+            code = INVALID_PARAMS if isinstance(error, ResourceNotFoundError) else INTERNAL_ERROR
+            raise MCPError(code, str(error), {"uri": uri}) from None
+        if isinstance(contents, types.InputRequiredResult):
+            return contents
+        return types.ReadResourceResult(contents=[_wire_contents(part, uri) for part in contents])
+
+    async def _listen(
+        self, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
+        for uri in params.notifications.resource_subscriptions or ():
+            await self._watch(self.host.catalog.resource_at(str(uri)), str(uri))
+        return await self.listeners(ctx, params)
+
+    @staticmethod
+    async def _watch(served: ServedResource | ServedTemplate | None, uri: str) -> None:
+        """Ask the server that a resource is from to report its changes, if the resource is not the plugin's own."""
+        if served is not None and served.watch is not None:
+            await served.watch(uri)
 
     async def _complete(
         self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
@@ -154,8 +186,10 @@ class HostServer(MCPServer[None]):
     ) -> types.EmptyResult:
         uri = str(params.uri)
         self._note_resource(ctx, uri)
-        if self.host.catalog.resource_at(uri) is None:
+        served = self.host.catalog.resource_at(uri)
+        if served is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
+        await self._watch(served, uri)
         self.bus.subscribe_resource(ctx.session._connection, uri)
         return types.EmptyResult()
 
@@ -261,6 +295,18 @@ class HostServer(MCPServer[None]):
         if catalog.has_ui or self._reloads:
             capabilities["extensions"] = {**capabilities.get("extensions", {}), APPS: {}}
         return capabilities
+
+
+def _wire_contents(part: ReadResourceContents, uri: str) -> types.TextResourceContents | types.BlobResourceContents:
+    """Return one part of a resource. What another server sent keeps its URI, and gets no media type of ours."""
+    own = isinstance(part, ForwardedContents)
+    where = part.uri if isinstance(part, ForwardedContents) else uri
+    if isinstance(part.content, bytes):
+        blob = base64.b64encode(part.content).decode()
+        mime_type = part.mime_type or (None if own else "application/octet-stream")
+        return types.BlobResourceContents(uri=where, blob=blob, mime_type=mime_type, _meta=part.meta)
+    mime_type = part.mime_type or (None if own else "text/plain")
+    return types.TextResourceContents(uri=where, text=part.content, mime_type=mime_type, _meta=part.meta)
 
 
 def _cannot_be_asked(result: object, context: SDKContext[Any, Any]) -> bool:

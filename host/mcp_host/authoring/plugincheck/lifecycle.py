@@ -30,7 +30,8 @@ from mcp_host.config import HostConfig, parse_config
 from mcp_host.containment import lifespan
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.kinds import KINDS
-from mcp_host.plugins.loader import Adopted, Loader
+from mcp_host.plugins.loader import Adopt, Adopted, Loader, Surroundings
+from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 
@@ -68,11 +69,11 @@ def examine(subject: Subject, seen: Observations, save: Save, plugin: object = N
     save()
 
 
-def _noting(notes: list[str]) -> Callable[[object], Adopted | None]:
+def _noting(notes: list[str]) -> Adopt:
     """Return `adopt`, extended to record its notes about what is not adopted."""
 
-    def noting(found: object) -> Adopted | None:
-        adopted = adopt(found)
+    def noting(found: object, plugin: LoadedPlugin, around: Surroundings) -> Adopted | None:
+        adopted = adopt(found, plugin, around)
         notes.extend(adopted.notes if adopted is not None else ())
         return adopted
 

@@ -1,0 +1,124 @@
+"""What another server lists, and a copy of it on disk, so that it can be listed before the server is started."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import mcp.types as types
+from mcp.client.session import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp.types import METHOD_NOT_FOUND
+
+from mcp_host.system.files import atomic_write
+
+logger = logging.getLogger(__name__)
+
+_MOST_PAGES = 200
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All that one server listed, and what it said about itself when the session began."""
+
+    protocol_version: str = ""
+    server_name: str = ""
+    server_version: str = ""
+    instructions: str | None = None
+    capabilities: types.ServerCapabilities = field(default_factory=types.ServerCapabilities)
+    tools: tuple[types.Tool, ...] = ()
+    resources: tuple[types.Resource, ...] = ()
+    templates: tuple[types.ResourceTemplate, ...] = ()
+    prompts: tuple[types.Prompt, ...] = ()
+
+    def lists_the_same(self, other: Definitions) -> bool:
+        """Return whether clients would see no difference."""
+        return all(getattr(self, key) == getattr(other, key) for key in (*_ITEMS, "instructions", "capabilities"))
+
+    def save(self, file: Path, key: str) -> None:
+        """Write it to a file. `key` stands for what it was made from."""
+        data = {"format": _FORMAT, "key": key, "protocol_version": self.protocol_version}
+        data |= {"server_name": self.server_name, "server_version": self.server_version}
+        data |= {"instructions": self.instructions, "capabilities": _dump(self.capabilities)}
+        data |= {kind: [_dump(item) for item in getattr(self, kind)] for kind in _ITEMS}
+        atomic_write(file, json.dumps(data).encode(), mode=0o600)
+
+    @classmethod
+    def load(cls, file: Path, key: str) -> Definitions | None:
+        """Read it from a file, or return None: there is none, or it was made from something else or by another host."""
+        try:
+            data = json.loads(file.read_bytes())
+            if (data["format"], data["key"]) != (_FORMAT, key):
+                return None
+            return cls(
+                protocol_version=data["protocol_version"],
+                server_name=data["server_name"],
+                server_version=data["server_version"],
+                instructions=data["instructions"],
+                capabilities=types.ServerCapabilities.model_validate(data["capabilities"]),
+                **{kind: tuple(model.model_validate(item) for item in data[kind]) for kind, model in _ITEMS.items()},
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            logger.debug("%s is not used: %s", file, error)
+            return None
+
+
+_ITEMS: Final[dict[str, Any]] = {
+    "tools": types.Tool,
+    "resources": types.Resource,
+    "templates": types.ResourceTemplate,
+    "prompts": types.Prompt,
+}
+
+
+def _dump(item: Any) -> Any:
+    return item.model_dump(by_alias=True, mode="json", exclude_none=True)
+
+
+async def list_all(session: ClientSession) -> Definitions:
+    """Ask a server for all its lists, every page of them."""
+    capabilities = session.server_capabilities or types.ServerCapabilities()
+    info = session.server_info
+    lists: dict[str, list[Any]] = {kind: [] for kind in _ITEMS}
+    if capabilities.tools is not None:
+        lists["tools"] = await _pages(session.list_tools, "tools")
+    if capabilities.resources is not None:
+        lists["resources"] = await _pages(session.list_resources, "resources")
+        lists["templates"] = await _pages(session.list_resource_templates, "resource_templates")
+    if capabilities.prompts is not None:
+        lists["prompts"] = await _pages(session.list_prompts, "prompts")
+    return Definitions(
+        protocol_version=session.protocol_version or "",
+        server_name=info.name if info else "",
+        server_version=info.version if info else "",
+        instructions=session.instructions,
+        capabilities=capabilities,
+        **{kind: tuple(items) for kind, items in lists.items()},
+    )
+
+
+async def _pages(ask: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
+    found: list[Any] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(_MOST_PAGES):
+        try:
+            page = await ask(params=types.PaginatedRequestParams(cursor=cursor) if cursor else None)
+        except MCPError as error:
+            if error.code == METHOD_NOT_FOUND and not found:
+                return []
+            raise
+        found += getattr(page, key)
+        cursor = page.next_cursor
+        if not cursor or cursor in seen:
+            return found
+        seen.add(cursor)
+    logger.warning("a list has more than %d pages; the rest is left out", _MOST_PAGES)
+    return found

@@ -1,0 +1,310 @@
+"""The plugin that another server is: it contributes what the server listed, and its lifespan keeps the connection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+import mcp.types as types
+from mcp.client.stdio import get_default_environment
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from mcp_host.api import Completion, PluginContext, Prompt, Resource, Tool, hookimpl
+from mcp_host.catalog.catalog import NAME
+from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResource, ForwardedTool
+from mcp_host.catalog.served import ServerCompletion
+from mcp_host.config import PluginSection
+from mcp_host.config.secrets import ResolvedSettings, resolve_secrets
+from mcp_host.context import Context
+from mcp_host.errors import HostError, text_of
+from mcp_host.plugins.loader import Adopted, Surroundings
+from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.plugins.records import ConnectionState
+from mcp_host.upstream.child import ChildState, Streams, child_streams
+from mcp_host.upstream.connection import Connect, Connection, Source
+from mcp_host.upstream.definitions import Definitions
+from mcp_host.upstream.forwarding import Forwarding
+
+DEPTH_VARIABLE: Final = "MCP_HOST_DEPTH"
+_MOST_DEPTH = 3
+
+_MOST_INSTRUCTIONS = 2000
+"""Characters of another server's instructions that reach the models of clients."""
+
+
+def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
+    """Return the plugin for a table with `command`, `url` or a process of its own.
+
+    Raises:
+        HostError: Something that the table names does not exist.
+    """
+    section = plugin.section
+    resolved = resolve_secrets(
+        {"env": section.env, "headers": section.headers},
+        base_dir=around.base_dir,
+        environ=around.environ,
+        where=lambda keys: around.where("plugins", plugin.name, *keys),
+    )
+    return _adopted(
+        OtherServer(plugin, around, partial(_streams_of, section, resolved, around, plugin)), resolved.secrets
+    )
+
+
+def in_process(plugin: LoadedPlugin, around: Surroundings, found: object) -> Adopted:
+    """Return the plugin for a server object of this process."""
+    from mcp_host.upstream.inmemory import object_streams
+
+    return _adopted(OtherServer(plugin, around, lambda state: object_streams(found), is_object=True))
+
+
+def _adopted(server: OtherServer, secrets: frozenset[str] = frozenset()) -> Adopted:
+    return Adopted(
+        server,
+        takes_settings=True,
+        secrets=secrets,
+        connection=server.state,
+        instructions=server.instructions,
+    )
+
+
+def _streams_of(
+    section: PluginSection, resolved: ResolvedSettings, around: Surroundings, plugin: LoadedPlugin, state: ChildState
+) -> AbstractAsyncContextManager[Streams]:
+    if section.url is not None:
+        from mcp_host.upstream.remote import remote_streams
+
+        return remote_streams(section.url, resolved.values["headers"])
+    assert section.command is not None
+    env = child_environment(resolved.values["env"], around.environ)
+    argv = [program(section.command[0], env, around.base_dir / (section.cwd or "")), *section.command[1:]]
+    return child_streams(argv, env, around.base_dir / (section.cwd or ""), plugin.own_context.log, state)
+
+
+def child_environment(own: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a child: those that a process cannot do without, the table's own, and the depth.
+
+    Raises:
+        HostError: This host is itself a child of a host, and so on, too often.
+    """
+    depth = environ.get(DEPTH_VARIABLE, "")
+    deeper = int(depth) + 1 if depth.isdecimal() else 1
+    if deeper > _MOST_DEPTH:
+        raise HostError(
+            f"this host was started by a host, and that by another, {_MOST_DEPTH} times: it may be starting itself",
+            hint="remove the table whose command starts mcp-host",
+        )
+    return get_default_environment() | dict(own) | {DEPTH_VARIABLE: str(deeper)}
+
+
+def program(name: str, env: Mapping[str, str], cwd: Path) -> str:
+    """Return the path of a program, looked up with the child's own PATH.
+
+    Raises:
+        HostError: There is none.
+    """
+    path = env.get("PATH", os.defpath)
+    found = shutil.which(name, path=path) if os.sep not in name else shutil.which(cwd / Path(name).expanduser())
+    if found is None:
+        where = f"on the PATH of the process: {path}" if os.sep not in name else f"below {cwd}"
+        raise HostError(f"the program {name!r} does not exist {where}", hint="install it, or write its full path")
+    return str(found)
+
+
+class OtherServer:
+    """Another MCP server as a plugin."""
+
+    def __init__(
+        self, plugin: LoadedPlugin, around: Surroundings, connect: Connect, *, is_object: bool = False
+    ) -> None:
+        section = plugin.section
+        self._plugin = plugin
+        self._section = section
+        self._connect = connect
+        self._is_object = is_object
+        self._one_client = around.transport == "stdio"
+        self._primary: Connection | None = None
+        self._older: Connection | None = None
+        self._forwarding: Forwarding | None = None
+        self._file = around.data_dir / plugin.name / "definitions.json"
+        self._key = _key(section)
+        self._known: Definitions | None = None
+        if not is_object and section.start == "lazy":
+            self._known = Definitions.load(self._file, self._key)
+
+    # What it contributes
+
+    @hookimpl
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+        for tool in self._named("tool", self._listed.tools):
+            yield ForwardedTool(
+                self._forward("tools/call", partial(_tool_request, tool.name)),
+                name=tool.name,
+                annotations=tool.annotations,
+                definition=tool,
+            )
+
+    @hookimpl
+    def mcp_resources(self, plugin: PluginContext[Any]) -> Iterable[Resource]:
+        read = self._forward("resources/read", _read_request)
+        listed = self._listed
+        seen: set[str] = set()
+        by_uri = [(str(resource.uri), resource) for resource in listed.resources]
+        for uri, item in [*by_uri, *((template.uri_template, template) for template in listed.templates)]:
+            # A child that is itself a host has a page about its plugins, as this one has.
+            if uri not in seen and not uri.startswith("mcp-host://"):
+                seen.add(uri)
+                yield ForwardedResource(uri, read, definition=item, watch=partial(self._watch))
+
+    @hookimpl
+    def mcp_prompts(self, plugin: PluginContext[Any]) -> Iterable[Prompt]:
+        for prompt in self._named("prompt", self._listed.prompts):
+            forward = self._forward("prompts/get", partial(_prompt_request, prompt.name))
+            yield ForwardedPrompt(forward, name=prompt.name, definition=prompt)
+
+    @hookimpl
+    def mcp_completions(self, plugin: PluginContext[Any]) -> Iterable[Completion]:
+        if self._listed.capabilities.completions is not None:
+            yield ServerCompletion(ref="*", argument="*", fn=cast("Any", self._complete))
+
+    @property
+    def _listed(self) -> Definitions:
+        return self._known or Definitions()
+
+    def _named(self, kind: str, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield what has a name that clients accept. The other server has to correct the rest."""
+        seen: set[str] = set()
+        for item in items:
+            if item.name in seen:
+                self._plugin.warn(f"{kind} {item.name!r} is listed twice; the second one is left out")
+            elif not NAME.fullmatch(self._section.prefix + item.name):
+                self._plugin.warn(
+                    f"{kind} {item.name!r} is left out: its name is not made of 1 to 128 of A-Z a-z 0-9 . _ -"
+                )
+            else:
+                seen.add(item.name)
+                yield item
+
+    # Its life
+
+    @hookimpl
+    def mcp_lifespan(self, plugin: PluginContext[Any]) -> AbstractAsyncContextManager[None]:
+        return self._living(plugin)
+
+    @asynccontextmanager
+    async def _living(self, plugin: PluginContext[Any]) -> AsyncIterator[None]:
+        section, limits = self._section, self._plugin.limits
+        self._forwarding = Forwarding(
+            plugin.name,
+            plugin.log,
+            asks=section.ask,
+            answer_timeout=limits.answer_timeout,
+            one_client=self._one_client,
+        )
+
+        async def learned(known: Definitions) -> None:
+            self._known = known
+            if not self._is_object:
+                self._keep_on_disk(known)
+            await plugin.refresh()
+
+        def connection(*, legacy: bool, lazy: bool) -> Connection:
+            return Connection(
+                plugin.name,
+                Source(
+                    self._connect,
+                    legacy=legacy,
+                    is_lazy=lazy,
+                    asks=section.ask,
+                    idle_timeout=section.idle_timeout,
+                    must_start=section.required,
+                ),
+                plugin.log,
+                asked=cast("Forwarding", self._forwarding),
+                known=self._known,
+                on_lists=learned,
+                on_updated=plugin.notify_resource_updated,
+                on_trouble=self._plugin.warn,
+            )
+
+        async with AsyncExitStack() as stack:
+            stack.callback(self._forwarding.close)
+            self._primary = connection(
+                legacy=section.era == "legacy", lazy=section.start == "lazy" and not self._is_object
+            )
+            await stack.enter_async_context(self._primary.kept())
+            if section.era == "caller":
+                self._older = connection(legacy=True, lazy=True)
+                await stack.enter_async_context(self._older.kept())
+            yield
+
+    def _keep_on_disk(self, known: Definitions) -> None:
+        try:
+            known.save(self._file, self._key)
+        except OSError as error:
+            self._plugin.warn(f"what it lists cannot be kept, so that it is started with the host: {text_of(error)}")
+
+    def state(self) -> ConnectionState:
+        return self._primary.state if self._primary is not None else ConnectionState()
+
+    def instructions(self) -> str | None:
+        """Return the server's instructions for the models of clients, if the table lets them through."""
+        text = self._listed.instructions if self._section.instructions else None
+        if not text:
+            return None
+        cut = text if len(text) <= _MOST_INSTRUCTIONS else f"{text[:_MOST_INSTRUCTIONS]}..."
+        return f"## {self._plugin.name}\n\n{cut}"
+
+    # Calls
+
+    def _forward(self, method: str, make: Any) -> Forward:
+        async def forward(arguments: Mapping[str, Any], context: Any) -> Any:
+            assert self._forwarding is not None
+            return await self._forwarding.send(self._to(context), method, partial(make, arguments), context)
+
+        return forward
+
+    def _to(self, context: Context[Any, Any]) -> Connection:
+        """Return the connection for a client: with `era = "caller"`, one in the client's own era."""
+        assert self._primary is not None
+        speaks_handshake = context.protocol_version not in MODERN_PROTOCOL_VERSIONS
+        if self._older is not None and speaks_handshake and self._primary.is_modern:
+            return self._older
+        return self._primary
+
+    async def _complete(self, ref: Any, argument: Any, chosen: Any) -> types.Completion:
+        assert self._primary is not None
+        session = await self._primary.session()
+        params = types.CompleteRequestParams(ref=ref, argument=argument, context=chosen)
+        with self._primary.in_use():
+            result = await session.send_request(types.CompleteRequest(params=params), types.CompleteResult)
+        return result.completion
+
+    async def _watch(self, uri: str) -> None:
+        assert self._primary is not None
+        await self._primary.watch(uri)
+
+
+def _tool_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.CallToolRequest:
+    return types.CallToolRequest(params=types.CallToolRequestParams(name=name, arguments=dict(arguments), **extra))
+
+
+def _read_request(arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.ReadResourceRequest:
+    return types.ReadResourceRequest(params=types.ReadResourceRequestParams(uri=arguments["uri"], **extra))
+
+
+def _prompt_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.GetPromptRequest:
+    return types.GetPromptRequest(params=types.GetPromptRequestParams(name=name, arguments=dict(arguments), **extra))
+
+
+def _key(section: PluginSection) -> str:
+    """Return what stands for the place of a server. No value of a variable is in it."""
+    parts = [section.command, str(section.cwd), section.url, sorted(section.env), sorted(section.headers)]
+    parts += [section.isolation, section.object, section.requirements, section.python, section.era == "legacy"]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
