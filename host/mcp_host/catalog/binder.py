@@ -193,9 +193,8 @@ class _Binder:
             **self._common(uri, resource, body),
         }
         warn = partial(self._warn, f"resource {uri!r}")
-        definition = self._renamed(body.definition)
-        fixed = not template.variable_names if definition is None else isinstance(definition, types.Resource)
-        if fixed:
+        definition: Any = self._renamed(body.definition)
+        if is_fixed or (definition is None and not template.variable_names):
             return ServedResource(
                 wire=proven(RESOURCE, definition or types.Resource(uri=uri, **fields), warn), **common
             )

@@ -241,7 +241,7 @@ class Connection:
             wire = Wire(JSONRPCDispatcher(read, write), self._log)
             session = await stack.enter_async_context(self._new_session(wire))
             ended = asyncio.create_task(wire.ended.wait(), name="end of the session")
-            helpers = [ended]
+            helpers: list[asyncio.Task[Any]] = [ended]
             try:
                 ready = asyncio.create_task(self._greet(session), name="start of the session")
                 helpers.append(ready)

@@ -216,17 +216,16 @@ class Forwarding:
         if not passing.wants_progress:
             return await session.send_request(request, _RESULTS[method])
         sending = asyncio.ensure_future(session.send_request(request, _RESULTS[method]))
-        reported: asyncio.Future[bool] | None = None
         try:
             while not sending.done():
                 reported = asyncio.ensure_future(passing.reported.wait())
-                await asyncio.wait({sending, reported}, return_when=asyncio.FIRST_COMPLETED)
-                reported.cancel()
+                try:
+                    await asyncio.wait((sending, reported), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    reported.cancel()
                 await passing.report()
             return await sending
         finally:
-            if reported is not None:
-                reported.cancel()
             if not sending.done():
                 sending.cancel()
                 await asyncio.wait({sending})
@@ -383,7 +382,7 @@ class Forwarding:
             text = f"the client did not declare {needed}"
             if passing.questions is None:
                 return types.ErrorData(code=METHOD_NOT_FOUND, message=text)
-            required = {"requiredCapabilities": {needed: {}}}
+            required: dict[str, Any] = {"requiredCapabilities": {needed: {}}}
             passing.refused = MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, text, required)
             passing.questions.put_nowait(_Question(request, asyncio.get_running_loop().create_future()))
             return types.ErrorData(code=INVALID_REQUEST, message=text)

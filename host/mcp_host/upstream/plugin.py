@@ -155,12 +155,14 @@ class OtherServer:
         read = self._forward("resources/read", _read_request)
         listed = self._listed
         seen: set[str] = set()
-        by_uri = [(str(resource.uri), resource) for resource in listed.resources]
-        for uri, item in [*by_uri, *((template.uri_template, template) for template in listed.templates)]:
+        items: list[tuple[str, types.Resource | types.ResourceTemplate]] = []
+        items += [(str(resource.uri), resource) for resource in listed.resources]
+        items += [(template.uri_template, template) for template in listed.templates]
+        for uri, item in items:
             # A child that is itself a host has a page about its plugins, as this one has.
             if uri not in seen and not uri.startswith("mcp-host://"):
                 seen.add(uri)
-                yield ForwardedResource(uri, read, definition=item, watch=partial(self._watch))
+                yield ForwardedResource(uri, read, definition=item, watch=self._watch)
 
     @hookimpl
     def mcp_prompts(self, plugin: PluginContext[Any]) -> Iterable[Prompt]:
@@ -305,6 +307,6 @@ def _prompt_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str,
 
 def _key(section: PluginSection) -> str:
     """Return what stands for the place of a server. No value of a variable is in it."""
-    parts = [section.command, str(section.cwd), section.url, sorted(section.env), sorted(section.headers)]
+    parts: list[Any] = [section.command, str(section.cwd), section.url, sorted(section.env), sorted(section.headers)]
     parts += [section.isolation, section.object, section.requirements, section.python, section.era == "legacy"]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
