@@ -37,6 +37,6 @@ def create_app(config: HostConfig | Path | str, *, objects: Mapping[str, object]
     if not isinstance(config, HostConfig):
         config = load_config(Path(config))
     config = config.model_copy(update={"transport": config.transport.model_copy(update={"kind": "http"})})
-    host = Host(config, installed=discover(), objects=objects, adopt=adopt)
+    host = Host(config, installed=discover(), objects=objects, adopt=adopt, patient=False)
     host.require()
     return HostApp(HostServer(host))

@@ -85,8 +85,9 @@ def load_host(
 ) -> Host:
     """Set up logging and load the plugins of a configuration. Their stdout goes to stderr.
 
-    The `extra` plugins are added to the installed ones and replace those with the same name. If plugins change the
-    `process` (signal handlers and the like), the changes are undone.
+    The `extra` plugins are added to the installed ones and replace those with the same name. A command that serves
+    gives its `process`: what plugins change of it (signal handlers and the like) is undone, and slow servers are not
+    waited for.
     """
     from mcp_host.config.secrets import Redactor
     from mcp_host.system.logs import configure_logging
@@ -106,6 +107,7 @@ def load_host(
             adopt=adopt,
             redactor=redactor,
             after_plugin_code=process.restore if process is not None else None,
+            patient=process is None,
         )
     if not extra:
         remember(host, installed)

@@ -50,7 +50,10 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a plugin may be made from besides its table: the host's folders, variables and transport."""
+    """What a plugin may be made from besides its table: the host's folders, variables and transport.
+
+    `patient` means that whoever asks first gets no list without it: the first start of another server is waited for.
+    """
 
     base_dir: Path
     data_dir: Path
@@ -58,6 +61,7 @@ class Surroundings:
     transport: str
     where: Callable[..., str]
     installed: InstalledPlugin | None = None
+    patient: bool = True
 
 
 Adopt = Callable[[object, LoadedPlugin, Surroundings], Adopted | None]
@@ -92,6 +96,7 @@ class Loader:
         after_load: Callable[[LoadedPlugin], None] | None = None,
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
+        patient: bool = True,
     ) -> None:
         self._config = config
         self._installed = installed
@@ -102,6 +107,7 @@ class Loader:
         self._refresh = refresh
         self._after_load = after_load
         self._environ = environ
+        self._patient = patient
         self.redactor = redactor if redactor is not None else Redactor()
 
     def load_all(self) -> tuple[LoadedPlugin, ...]:
@@ -230,7 +236,7 @@ class Loader:
             installed = None
         config = self._config
         environ = os.environ if self._environ is None else self._environ
-        return Surroundings(config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed)
+        return Surroundings(config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed, self._patient)
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:
         model = call_hook(plugin, manager, "mcp_settings", pass_plugin=False)

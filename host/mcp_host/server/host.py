@@ -49,7 +49,7 @@ class Host:
 
     A new host loads the plugins of `config`. `installed` are the discovered plugins. `objects` are plugin objects by
     name; they replace entry points. `after_plugin_code` is called each time a plugin's code has run. A plugin's failure
-    raises nothing; `records` has it.
+    raises nothing; `records` has it. Without `patient`, the host serves before slow servers that it connects to are up.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Host:
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
         after_plugin_code: Callable[[LoadedPlugin], None] | None = None,
+        patient: bool = True,
     ) -> None:
         self.config = config
         self.redactor = redactor if redactor is not None else Redactor()
@@ -73,6 +74,7 @@ class Host:
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
+        self._patient = patient
         self._after_plugin_code = after_plugin_code
         self._generation_numbers = itertools.count(1)
         loader = self._loader(config, installed)
@@ -122,6 +124,7 @@ class Host:
             after_load=self._after_plugin_code,
             redactor=self.redactor,
             environ=self._environ,
+            patient=self._patient,
         )
 
     async def _announce(self, plugin: str, uri: str) -> None:

@@ -75,8 +75,8 @@ class Source:
     is_lazy: bool = True
     asks: bool = True
     idle_timeout: float | None = None
-    must_start: bool = False
-    """Wait for the first start however long it takes, because the host ends without the server."""
+    patient: bool = False
+    """Wait for the first start however long it takes."""
 
 
 class Connection:
@@ -170,12 +170,12 @@ class Connection:
             await asyncio.wait([keeper])
 
     async def _first_start(self) -> None:
-        wait = START_TIMEOUT if self._source.must_start else FIRST_START
+        wait = START_TIMEOUT if self._source.patient else FIRST_START
         try:
             async with asyncio.timeout(wait):
                 await self._until(lambda: self._state not in ("cold", "starting"))
         except TimeoutError:
-            if self._source.must_start:
+            if self._source.patient:
                 raise HostError(f"the server did not start within {wait:g} s") from None
             return
         if self._session is None:

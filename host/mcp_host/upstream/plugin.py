@@ -128,6 +128,7 @@ class OtherServer:
         self._section = section
         self._connect = connect
         self._is_object = is_object
+        self._patient = around.patient
         self._one_client = around.transport == "stdio"
         self._primary: Connection | None = None
         self._older: Connection | None = None
@@ -225,7 +226,7 @@ class OtherServer:
                     is_lazy=lazy,
                     asks=section.ask,
                     idle_timeout=section.idle_timeout,
-                    must_start=section.required,
+                    patient=section.required or self._patient,
                 ),
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),
