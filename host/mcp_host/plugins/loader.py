@@ -236,7 +236,9 @@ class Loader:
             installed = None
         config = self._config
         environ = os.environ if self._environ is None else self._environ
-        return Surroundings(config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed, self._patient)
+        return Surroundings(
+            config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed, self._patient
+        )
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:
         model = call_hook(plugin, manager, "mcp_settings", pass_plugin=False)
