@@ -149,6 +149,17 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         return self.session._connection
 
     @property
+    def wants_progress(self) -> bool:
+        """Whether somebody looks at what `report_progress` reports. For the host's own use."""
+        if self._on_progress is not None:
+            return True
+        outbound = self.session._request_outbound
+        outbound = getattr(outbound, "_inner", outbound)
+        # Each transport has its own class for it. One that is not known may be for somebody.
+        names = [name for name in ("progress_token", "_progress_token", "_on_progress") if hasattr(outbound, name)]
+        return not names or any(getattr(outbound, name) is not None for name in names)
+
+    @property
     def wanted_log_level(self) -> str | None:
         """The least level of messages that a client of the handshake versions set, or None. For the host's own use."""
         return cast("str | None", self.session._connection.state.get(LOG_LEVEL_KEY))

@@ -130,14 +130,20 @@ def meta(context: Context) -> dict[str, Any]:
 async def grow(context: Context) -> str:
     """Add a tool, and report it."""
     server.add_tool(lambda: "new", name="grown", description="It is new.")
-    await context.notify_tools_changed()
+    if context.protocol_version == "2026-07-28":
+        await context.notify_tools_changed()
+    else:
+        await context.session.send_tool_list_changed()
     return "grown"
 
 
 @server.tool()
 async def touch(context: Context) -> str:
     """Report that a resource has changed."""
-    await context.notify_resource_updated("thing://fixed")
+    if context.protocol_version == "2026-07-28":
+        await context.notify_resource_updated("thing://fixed")
+    else:
+        await context.session.send_resource_updated("thing://fixed")
     return "touched"
 
 

@@ -77,6 +77,7 @@ class _Passing:
 
     context: Context[Any, Any]
     client: object
+    asks: bool
     questions: asyncio.Queue[_Question] | None = None
     reports: deque[Report] = field(default_factory=deque)
     reported: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,16 +89,12 @@ class _Passing:
 
     @property
     def capabilities(self) -> types.ClientCapabilities:
-        return self.context.client_capabilities or types.ClientCapabilities()
-
-    @property
-    def wants_progress(self) -> bool:
-        meta: Mapping[str, Any] = self.context.request_context.meta or {}
-        return any(meta.get(key) is not None for key in ("progress_token", "progressToken"))
+        own = self.context.client_capabilities or types.ClientCapabilities()
+        return own if self.asks else own.model_copy(update=dict.fromkeys(_CAPABILITIES.values()))
 
     @property
     def on_progress(self) -> Callable[[Report], None] | None:
-        return self._note if self.wants_progress else None
+        return self._note if self.context.wants_progress else None
 
     def _note(self, report: Report) -> None:
         self.reports.append(report)
@@ -149,7 +146,7 @@ class Forwarding:
             MCPError: The server's own error, unchanged.
             RefusedError: The server is not running, or it ended during the call.
         """
-        passing = _Passing(context, self._client_of(context))
+        passing = _Passing(context, self._client_of(context), self._asks)
         state, responses = context.request_state, context.input_responses
         if state is not None and state.startswith(_PARKED):
             return await self._resume(state, passing)
@@ -213,7 +210,7 @@ class Forwarding:
         self, session: ClientSession, method: str, make: Make, extra: dict[str, Any], passing: _Passing
     ) -> Any:
         request = make({**extra, "_meta": self._meta_for(session, passing)})
-        if not passing.wants_progress:
+        if passing.on_progress is None:
             return await session.send_request(request, _RESULTS[method])
         sending = asyncio.ensure_future(session.send_request(request, _RESULTS[method]))
         try:
@@ -316,6 +313,7 @@ class Forwarding:
 
     async def _answered(self, result: types.InputRequiredResult, passing: _Passing) -> dict[str, Any]:
         """Ask the client each question of a result, and return what the next round carries."""
+        self._refuse_questions(result)
         answers: dict[str, Any] = {}
         for key, request in (result.input_requests or {}).items():
             answer = await self._ask(passing, request)
@@ -329,12 +327,14 @@ class Forwarding:
 
     def _named(self, result: types.InputRequiredResult) -> types.InputRequiredResult:
         """Return questions for a client of 2026-07-28, with the plugin's name in their messages."""
-        if result.input_requests and not self._asks:
-            raise RefusedError(
-                f"The server of {self._name} asks the user, which its table refuses (ask = false)", "denied"
-            )
+        self._refuse_questions(result)
         requests = {key: self._with_name(request) for key, request in (result.input_requests or {}).items()}
         return result.model_copy(update={"input_requests": requests}) if requests else result
+
+    def _refuse_questions(self, result: types.InputRequiredResult) -> None:
+        if result.input_requests and not self._asks:
+            text = f"The server of {self._name} asks the user, which its table refuses (ask = false)"
+            raise RefusedError(text, "denied")
 
     def _with_name(self, request: Any) -> Any:
         """Return a question with the name of the plugin in front of its message: a user must see who asks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -229,13 +229,15 @@ async def test_sampling_and_roots(table: dict[str, Any], tmp_path: Path, mode: s
 @each_pair
 async def test_a_client_that_cannot_be_asked(table: dict[str, Any], tmp_path: Path, mode: str, era: str) -> None:
     async with serving({**table, "era": era}, tmp_path, mode) as client:
-        if mode == "auto":
+        if (mode, era) == ("legacy", "legacy"):
+            # How a server words it that got an error for its question is its own business.
+            with suppress(MCPError):
+                assert (await client.call_tool("resolved", {})).is_error
+        else:
             with pytest.raises(MCPError) as raised:
                 await client.call_tool("resolved", {})
             assert raised.value.code == -32021
-            assert raised.value.error.data == {"requiredCapabilities": {"elicitation": {}}}
-        else:
-            assert (await client.call_tool("resolved", {})).is_error
+            assert raised.value.error.data["requiredCapabilities"].keys() == {"elicitation"}
         # Nothing is left that hinders the next call.
         assert text(await client.call_tool("show", {"value": 1})) == "1"
 
