@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from mcp_host.config.values import (
+    PROCESS_LIMITS,
     Duration,
     FilePath,
     Form,
@@ -29,11 +30,13 @@ A plugin of the last kind is an entry point or an object that a child process se
 CONNECTED: Final[frozenset[Source]] = frozenset({"command", "url", "process"})
 """The sources whose servers the host connects to. An object may also be such a server."""
 
+_OWN_PROCESS: Final[frozenset[Source]] = frozenset({"command", "process"})
+
 _FITS: Final[Mapping[str, frozenset[Source]]] = {
-    "env": frozenset({"command", "process"}),
-    "cwd": frozenset({"command", "process"}),
-    "python": frozenset({"command", "process"}),
-    "requirements": frozenset({"command", "process"}),
+    "env": _OWN_PROCESS,
+    "cwd": _OWN_PROCESS,
+    "python": _OWN_PROCESS,
+    "requirements": _OWN_PROCESS,
     "headers": frozenset({"url"}),
     "idle_timeout": CONNECTED,
     "start": CONNECTED | {"object"},
@@ -179,6 +182,11 @@ class PluginSection(Section):
                 raise ValueError(
                     f"{key} does not fit this plugin, which comes from {_NAMED[self.source]}: {_HELPS[key]}"
                 )
+        if self.source not in _OWN_PROCESS and (given := sorted(PROCESS_LIMITS & self.limits.model_fields_set)):
+            raise ValueError(
+                f"limits.{given[0]} does not fit this plugin, which comes from {_NAMED[self.source]}: "
+                f"{_HELPS['limits']}"
+            )
         if self.source in ("command", "url") and self.settings:
             raise ValueError(
                 f"settings do not fit this plugin, which comes from {_NAMED[self.source]}: {_HELPS['settings']}"
@@ -205,6 +213,7 @@ _HELPS: Final[Mapping[str, str]] = {
     "era": "it is for servers that the host connects to",
     "ask": "it is for servers that the host connects to",
     "instructions": "it is for servers that the host connects to",
+    "limits": "it is for `command` and for `isolation`",
     "settings": "write them into `command`, `env` or `headers`",
 }
 """What a key is for, for whoever uses it elsewhere."""

@@ -63,6 +63,53 @@ Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DUR
 """A length of time in seconds."""
 
 
+_SIZE_UNITS: Final[Mapping[str, int]] = {
+    **{f"{letter}iB": 1024**power for power, letter in enumerate("KMG", 1)},
+    **{f"{letter}B": 1000**power for power, letter in enumerate(("k", "M", "G"), 1)},
+}
+
+
+def parse_size(value: object) -> int:
+    """Return bytes from a whole number of bytes or a text such as `512MiB` or `1.5GB`.
+
+    Raises `ValueError` if the value has another form.
+    """
+    if isinstance(value, str) and (match := re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([kKMG]i?B)", value)):
+        if (unit := _SIZE_UNITS.get(match[2])) is not None:
+            return int(float(match[1]) * unit)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError('must be a whole number of bytes, or a text such as "512MiB", "2GiB" or "500MB"')
+
+
+_SIZE_SCHEMA: Final[JsonSchemaValue] = {
+    "anyOf": [
+        {"type": "integer", "description": "Bytes."},
+        {
+            "type": "string",
+            "pattern": r"^[0-9]{1,15}(\.[0-9]{1,15})? ?(KiB|MiB|GiB|kB|MB|GB)$",
+            "examples": ["512MiB", "2GiB", "500MB"],
+        },
+    ]
+}
+
+SMALLEST_MEMORY: Final = 16 * 1024 * 1024
+"""A program with less memory does not even start."""
+
+
+def _enough_memory(size: int) -> int:
+    # Above 2**62, the system takes no number; and no machine has so much.
+    if not SMALLEST_MEMORY <= size <= 2**62:
+        raise ValueError("must be at least 16 MiB and at most 4 EiB")
+    return size
+
+
+def _seconds_of_cpu(seconds: float) -> float:
+    if seconds > 2**31:
+        raise ValueError("must be at most 68 years")
+    return seconds
+
+
 @dataclass(frozen=True)
 class Form:
     """The form that a text must have: a pattern for the whole text, and the error message for another form."""
@@ -85,7 +132,7 @@ class Form:
         return {**handler(schema), "pattern": f"^{self.pattern}$"}
 
 
-def _no_deadline(value: object) -> object:
+def _none(value: object) -> object:
     return None if value == "none" else value
 
 
@@ -150,7 +197,20 @@ TextOrSecret = Annotated[
 
 OptionalDuration = Annotated[
     Duration | None,
-    BeforeValidator(_no_deadline),
+    BeforeValidator(_none),
+    WithJsonSchema({"anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "none"}]}),
+]
+
+OptionalMemory = Annotated[
+    Annotated[int, BeforeValidator(parse_size), AfterValidator(_enough_memory)] | None,
+    BeforeValidator(_none),
+    WithJsonSchema({"anyOf": [*_SIZE_SCHEMA["anyOf"], {"const": "none"}]}),
+]
+"""A size of memory in bytes."""
+
+OptionalCpuTime = Annotated[
+    Annotated[Duration, AfterValidator(_seconds_of_cpu)] | None,
+    BeforeValidator(_none),
     WithJsonSchema({"anyOf": [*_DURATION_SCHEMA["anyOf"], {"const": "none"}]}),
 ]
 
@@ -203,6 +263,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+PROCESS_LIMITS: Final = frozenset({"memory", "cpu_time"})
+"""The limits that the system enforces, on a process. Plugins in the host's own process do not have them."""
+
+
 class Limits(Section):
     """`[host.limits]` and `[plugins.NAME.limits]`: how much of the host one plugin may use."""
 
@@ -232,6 +296,16 @@ class Limits(Section):
     )
     progress_extends: StrictBool = Field(
         default=False, description="Start a call's timeout again whenever the call reports progress."
+    )
+    memory: OptionalMemory = Field(
+        default=None,
+        description="Most memory that a plugin's own process may take, in bytes or as a text such as `512MiB`, for "
+        "`command` and `isolation`; a process that needs more fails or ends. Only Linux enforces it.",
+    )
+    cpu_time: OptionalCpuTime = Field(
+        default=None,
+        description="Most processor time that a plugin's own process may use before it is ended, in whole seconds "
+        "(rounded up), for `command` and `isolation`; not on Windows.",
     )
 
     def overridden(self, by: Limits) -> Limits:

@@ -23,7 +23,7 @@ from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.environment import Environment
-    from mcp_host.manage.requirements import Installed, Wanted
+    from mcp_host.plugins.requirements import Installed, Wanted
 
 
 def describe(environment: Environment) -> dict[str, str]:
@@ -65,7 +65,7 @@ class Installation:
         cls, environment: Environment, wanted: Sequence[Wanted], *, upgrade: bool, verbose: bool
     ) -> Installation:
         from mcp_host.manage.environment import held, run
-        from mcp_host.manage.requirements import find_wanted, installed_now, what_is_missing
+        from mcp_host.plugins.requirements import find_wanted, installed_now, what_is_missing
 
         before, had = installed_now(GROUP), discover()
         missing = [
@@ -86,7 +86,7 @@ class Installation:
 
     def asked(self) -> list[Installed]:
         """Return the distributions that the user named."""
-        from mcp_host.manage.requirements import find_wanted
+        from mcp_host.plugins.requirements import find_wanted
 
         return [found for each in self.wanted if (found := find_wanted(each, self.after)) is not None]
 
@@ -214,7 +214,7 @@ class Leaving:
     ) -> Leaving:
         from packaging.utils import canonicalize_name
 
-        from mcp_host.manage.requirements import find_wanted, needed_by
+        from mcp_host.plugins.requirements import find_wanted, needed_by
 
         known_as = {each: find_wanted(each, distributions) for each in required(file)}
         homes: dict[str, set[str]] = {}

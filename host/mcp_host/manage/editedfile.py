@@ -19,7 +19,7 @@ from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
     from mcp_host.manage.configedit import Edit
-    from mcp_host.manage.requirements import Wanted
+    from mcp_host.plugins.requirements import Wanted
 
 FILE_NAME = "mcp-host.toml"
 
@@ -163,7 +163,7 @@ def names_of(wanted: Sequence[Wanted]) -> str:
 
 
 def wanted_of(specs: Sequence[str], editable: Sequence[str], file: EditedFile) -> list[Wanted]:
-    from mcp_host.manage.requirements import parse_wanted
+    from mcp_host.plugins.requirements import parse_wanted
 
     installed = discover()
     wanted = []
@@ -185,7 +185,7 @@ def wanted_of(specs: Sequence[str], editable: Sequence[str], file: EditedFile) -
 
 
 def required(file: EditedFile) -> list[Wanted]:
-    from mcp_host.manage.requirements import parse_wanted
+    from mcp_host.plugins.requirements import parse_wanted
 
     wanted, problems = [], []
     for number, text in enumerate(file.config.host.requires):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Never
 
 from mcp_host.errors import ErrorCode, HostError
+from mcp_host.system.programs import find_program
 
 
 class EnvironmentKind(StrEnum):
@@ -174,10 +174,7 @@ def _nothing(name: str, prefix: Path) -> Never:
 
 
 def _program(name: str, environ: Mapping[str, str]) -> tuple[str] | None:
-    # uv sets its own path in UV for its child processes. Programs of this environment may not be on PATH.
-    set_by_uv = environ.get("UV") if name == "uv" else None
-    beside = shutil.which(name, path=str(Path(sys.executable).parent))
-    found = set_by_uv or shutil.which(name, path=environ.get("PATH", os.defpath)) or beside
+    found = find_program(name, environ)
     return (found,) if found else None
 
 

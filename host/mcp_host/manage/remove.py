@@ -32,7 +32,7 @@ def remove(
     """
     from mcp_host.manage.configedit import masked, remove_plugin, set_requires
     from mcp_host.manage.environment import detect, run
-    from mcp_host.manage.requirements import installed_now
+    from mcp_host.plugins.requirements import installed_now
 
     file = EditedFile.find(config)
     plugins, distributions = discover(), installed_now(GROUP)

@@ -28,7 +28,7 @@ def sync(
     Uninstalls nothing. Use it after `uv tool upgrade`, on another machine or in a container, to get the same plugins.
     """
     from mcp_host.manage.environment import detect
-    from mcp_host.manage.requirements import installed_now, what_is_missing
+    from mcp_host.plugins.requirements import installed_now, what_is_missing
 
     file = EditedFile.find(config)
     wanted = required(file)

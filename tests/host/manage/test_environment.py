@@ -111,7 +111,7 @@ PLAIN = f"""{MEASURED}
 import sys
 from pathlib import Path
 from mcp_host.manage.environment import detect, held, run
-from mcp_host.manage.requirements import installed_now
+from mcp_host.plugins.requirements import installed_now
 
 environment = detect()
 with held({{"mcp-host": "0.1.0"}}) as constraints:

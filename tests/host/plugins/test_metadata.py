@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host.authoring.plugincheck.targets import find_targets
-from mcp_host.manage.requirements import Installed, installed_now, needed_by, parse_wanted, what_is_missing
 from mcp_host.plugins.discovery import GROUP, discover, installed_from
 from mcp_host.plugins.metadata import range_of_host, requirements
+from mcp_host.plugins.requirements import Installed, installed_now, needed_by, parse_wanted, what_is_missing
 from support.sites import Site
 
 VERSIONS = [("1.9", "1.10"), ("1.10", "1.9")]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host.errors import HostError
-from mcp_host.manage.requirements import (
+from mcp_host.plugins.requirements import (
     Installed,
     Wanted,
     find_wanted,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -228,3 +229,17 @@ def _same(one: str, other: str) -> bool:
 
 def _local(url: str) -> str:
     return url2pathname(urlsplit(url).path)
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a `file:` URL, or None for another one."""
+    return Path(_local(url)) if url.startswith("file:") else None
+
+
+def project_name(folder: Path) -> str | None:
+    """Return the name that a project's pyproject.toml states, or None."""
+    try:
+        name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
