@@ -68,7 +68,9 @@ class Lifespans:
             lifespan = plugin.contributions.lifespan()
             if lifespan is not None:
                 running = _Running(plugin, lifespan)
-                plugin.state = await running.start(self._start_timeout, self._stop_timeout)
+                # The connection to another server has its own times, and may first have to make an environment.
+                timeout = self._start_timeout if plugin.connection is None else None
+                plugin.state = await running.start(timeout, self._stop_timeout)
                 self._running.append(running)
         except HostError as error:
             plugin.fail(error)
@@ -141,7 +143,7 @@ class _Running:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 
-    async def start(self, timeout: float, stop_timeout: float) -> Any:
+    async def start(self, timeout: float | None, stop_timeout: float) -> Any:
         """Wait until the lifespan has started, and return what it yielded.
 
         Raises:

@@ -62,6 +62,7 @@ class Surroundings:
     where: Callable[..., str]
     installed: InstalledPlugin | None = None
     patient: bool = True
+    debug: bool = False
 
 
 Adopt = Callable[[object, LoadedPlugin, Surroundings], Adopted | None]
@@ -237,7 +238,14 @@ class Loader:
         config = self._config
         environ = os.environ if self._environ is None else self._environ
         return Surroundings(
-            config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed, self._patient
+            config.base_dir,
+            config.data_dir,
+            environ,
+            config.transport.kind,
+            config.where,
+            installed,
+            patient=self._patient,
+            debug=config.host.debug,
         )
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:

@@ -73,6 +73,9 @@ class Health:
     circuit: Circuit = Circuit()
 
 
+State = Literal["cold", "preparing", "starting", "up", "waiting", "stopped"]
+
+
 @dataclass(frozen=True)
 class ConnectionState:
     """The connection to another server, which a plugin is: `cold` until it is wanted, `waiting` for the next start.
@@ -81,7 +84,7 @@ class ConnectionState:
     its process. `retry_in` is in seconds, None unless it waits. `last_end` is how it last ended.
     """
 
-    state: Literal["cold", "starting", "up", "waiting", "stopped"] = "cold"
+    state: State = "cold"
     protocol_version: str | None = None
     server: str | None = None
     restarts: int = 0

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import mcp.types as types
 from mcp.client.session import ClientSession
@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from mcp_host._version import __version__
 from mcp_host.errors import HostError, RefusedError, text_of
-from mcp_host.plugins.records import ConnectionState
+from mcp_host.plugins.records import ConnectionState, State
 from mcp_host.upstream.child import ChildState, Streams
 from mcp_host.upstream.definitions import Definitions, list_all
 from mcp_host.upstream.wire import Wire
@@ -65,11 +65,16 @@ Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
 """Opens the transport. It notes what it knows about a child process."""
 
 
+Prepare = Callable[[], Awaitable[None]]
+"""Makes what a server needs before it can be started. This may take minutes."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where the other server is, and how its connection is treated. Times are in seconds."""
 
     connect: Connect
+    prepare: Prepare | None = None
     legacy: bool = False
     """Use the handshake, whatever else the server speaks."""
     is_lazy: bool = True
@@ -108,7 +113,7 @@ class Connection:
         self._on_trouble = on_trouble
         self._session: ClientSession | None = None
         self._child = ChildState()
-        self._state: Literal["cold", "starting", "up", "waiting", "stopped"] = "cold"
+        self._state: State = "cold"
         self._trouble: str | None = None
         self._retry_at = 0.0
         self._starts = 0
@@ -171,9 +176,11 @@ class Connection:
 
     async def _first_start(self) -> None:
         wait = START_TIMEOUT if self._source.patient else FIRST_START
+        if self._source.patient:
+            await self._until(lambda: self._state not in ("cold", "preparing"))
         try:
             async with asyncio.timeout(wait):
-                await self._until(lambda: self._state not in ("cold", "starting"))
+                await self._until(lambda: self._state not in ("cold", "preparing", "starting"))
         except TimeoutError:
             if self._source.patient:
                 raise HostError(f"the server did not start within {wait:g} s") from None
@@ -181,7 +188,7 @@ class Connection:
         if self._session is None:
             raise HostError(f"the server did not start: {self._trouble}")
 
-    def _set(self, state: Literal["cold", "starting", "up", "waiting", "stopped"]) -> None:
+    def _set(self, state: State) -> None:
         self._state = state
         self._changed.set()
         self._changed = asyncio.Event()
@@ -197,8 +204,11 @@ class Connection:
             began = time.monotonic()
             self._child, self._dead = ChildState(), asyncio.Event()
             self._starts += 1
-            self._set("starting")
             try:
+                if self._source.prepare is not None:
+                    self._set("preparing")
+                    await self._source.prepare()
+                self._set("starting")
                 idle = await self._session_of_its_life()
                 trouble = None if idle else str(self._child)
             except Exception as error:

@@ -28,8 +28,10 @@ from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
-from mcp_host.upstream.connection import Connect, Connection, Source
+from mcp_host.upstream.childhost import child_command, child_requirements, limited
+from mcp_host.upstream.connection import Connect, Connection, Prepare, Source
 from mcp_host.upstream.definitions import Definitions
+from mcp_host.upstream.environments import environment, program_in, python_program
 from mcp_host.upstream.forwarding import Forwarding
 
 DEPTH_VARIABLE: Final = "MCP_HOST_DEPTH"
@@ -52,9 +54,8 @@ def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
         environ=around.environ,
         where=lambda keys: around.where("plugins", plugin.name, *keys),
     )
-    return _adopted(
-        OtherServer(plugin, around, partial(_streams_of, section, resolved, around, plugin)), resolved.secrets
-    )
+    place = _Place(plugin, around, resolved)
+    return _adopted(OtherServer(plugin, around, place.connect, place.prepare), resolved.secrets)
 
 
 def in_process(plugin: LoadedPlugin, around: Surroundings, found: object) -> Adopted:
@@ -74,17 +75,81 @@ def _adopted(server: OtherServer, secrets: frozenset[str] = frozenset()) -> Adop
     )
 
 
-def _streams_of(
-    section: PluginSection, resolved: ResolvedSettings, around: Surroundings, plugin: LoadedPlugin, state: ChildState
-) -> AbstractAsyncContextManager[Streams]:
-    if section.url is not None:
-        from mcp_host.upstream.remote import remote_streams
+class _Place:
+    """Where the server of a table is: what has to be made before it can be started, and how it is reached."""
 
-        return remote_streams(section.url, resolved.values["headers"])
-    assert section.command is not None
-    env = child_environment(resolved.values["env"], around.environ)
-    argv = [program(section.command[0], env, around.base_dir / (section.cwd or "")), *section.command[1:]]
-    return child_streams(argv, env, around.base_dir / (section.cwd or ""), plugin.own_context.log, state)
+    def __init__(self, plugin: LoadedPlugin, around: Surroundings, resolved: ResolvedSettings) -> None:
+        self._plugin = plugin
+        self._section = plugin.section
+        self._around = around
+        self._resolved = resolved
+        self._environment: Path | None = None
+
+    async def prepare(self) -> None:
+        """Make the environment that the table's requirements ask for, if it is not there.
+
+        Raises:
+            HostError: It cannot be made.
+        """
+        section, around = self._section, self._around
+        wanted = section.requirements
+        if section.source == "process" and wanted:
+            wanted = child_requirements(section, around.installed, base_dir=around.base_dir)
+        if wanted:
+            self._environment = await environment(
+                wanted,
+                python=section.python,
+                base_dir=around.base_dir,
+                cache=around.data_dir / "environments",
+                environ=around.environ,
+                log=self._plugin.own_context.log,
+            )
+
+    def connect(self, state: ChildState) -> AbstractAsyncContextManager[Streams]:
+        """Open the transport.
+
+        Raises:
+            HostError: The program does not exist.
+        """
+        section, around = self._section, self._around
+        if section.url is not None:
+            from mcp_host.upstream.remote import remote_streams
+
+            return remote_streams(section.url, self._resolved.values["headers"])
+        env = child_environment(self._resolved.values["env"], around.environ)
+        cwd = around.base_dir / (section.cwd or "")
+        argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
+        return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
+
+    def _program(self, env: dict[str, str], cwd: Path) -> list[str]:
+        name, *arguments = self._section.command or [""]
+        if self._environment is not None:
+            env["PATH"] = os.pathsep.join((str(self._environment / "bin"), env.get("PATH", os.defpath)))
+            own = program_in(self._environment, name)
+            if own is not None:
+                return [str(own), *arguments]
+        return [program(name, env, cwd), *arguments]
+
+    def _own_host(self, env: dict[str, str]) -> list[str]:
+        section, around, plugin = self._section, self._around, self._plugin
+        if self._environment is not None:
+            python = str(program_in(self._environment, "python"))
+        else:
+            python = python_program(section.python, base_dir=around.base_dir, environ=around.environ)
+        argv, variables = child_command(
+            plugin.name,
+            section,
+            python=python,
+            folder=around.data_dir / plugin.name,
+            data_dir=around.data_dir,
+            base_dir=around.base_dir,
+            environ=around.environ,
+            log_level="warning",
+            limits=plugin.limits,
+            debug=around.debug,
+        )
+        env |= {**variables, **self._resolved.values["env"]}
+        return argv
 
 
 def child_environment(own: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -121,12 +186,19 @@ class OtherServer:
     """Another MCP server as a plugin."""
 
     def __init__(
-        self, plugin: LoadedPlugin, around: Surroundings, connect: Connect, *, is_object: bool = False
+        self,
+        plugin: LoadedPlugin,
+        around: Surroundings,
+        connect: Connect,
+        prepare: Prepare | None = None,
+        *,
+        is_object: bool = False,
     ) -> None:
         section = plugin.section
         self._plugin = plugin
         self._section = section
         self._connect = connect
+        self._prepare = prepare
         self._is_object = is_object
         self._patient = around.patient
         self._one_client = around.transport == "stdio"
@@ -222,6 +294,7 @@ class OtherServer:
                 plugin.name,
                 Source(
                     self._connect,
+                    self._prepare,
                     legacy=legacy,
                     is_lazy=lazy,
                     asks=section.ask,
