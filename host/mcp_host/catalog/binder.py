@@ -30,7 +30,7 @@ from mcp_host.catalog.served import (
     ServedTool,
 )
 from mcp_host.catalog.uris import has_scheme
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, wrapped
 from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.streams import stdout_to_stderr
@@ -64,7 +64,7 @@ def bind(plugin: LoadedPlugin) -> Parts:
     except HostError:
         raise
     except BaseException as error:
-        raise HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where) from error
+        raise wrapped(error, "its contributions cannot be read", where=plugin.where) from error
 
 
 def _maker(table: Mapping[type, _MakeT], contribution: object) -> _MakeT:

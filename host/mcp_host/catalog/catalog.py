@@ -15,7 +15,7 @@ from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
 from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog.uris import overlap
-from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Contributed
@@ -133,7 +133,7 @@ def build_catalog(
             failures[plugin] = error
         except BaseException as error:
             # A route is an object of the plugin's own, whose attributes may raise anything.
-            failures[plugin] = HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where)
+            failures[plugin] = wrapped(error, "its contributions cannot be read", where=plugin.where)
     return Catalog(
         generation=generation,
         plugins=tuple(plugins),

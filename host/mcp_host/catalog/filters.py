@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mcp_host.api import SchemaTool, Tool
 from mcp_host.catalog.facts import annotations_of
 from mcp_host.config import NameFilter
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import HostError, describe_validation, did_you_mean, wrapped
 from mcp_host.plugins.kinds import FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -89,14 +89,8 @@ def guarded(
     deny = deny_line(plugin, key, name) if key is not None else ""
     try:
         return build(name, part)
-    except HostError as error:
-        raise HostError(f"{label} {name!r}: {error.what}", where=plugin.where, hint=error.hint or deny) from error
+    except ValidationError as error:
+        what = f"{label} {name!r}: {describe_validation(error, 'the value')}"
+        raise HostError(what, where=plugin.where, hint=deny) from error
     except BaseException as error:
-        raise HostError(f"{label} {name!r}: {_explained(error)}", where=plugin.where, hint=deny) from error
-
-
-def _explained(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
-    return text_of(error)
+        raise wrapped(error, f"{label} {name!r}", where=plugin.where, hint=deny) from error

@@ -35,7 +35,7 @@ from typing_inspection.introspection import is_union_origin
 from mcp_host.catalog.jsonschemas import SchemaMaker, refuse_unfit, validator_of
 from mcp_host.catalog.signatures import Function, no_schema
 from mcp_host.catalog.sizes import runs_code
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, text_of, wrapped
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ def output_of(function: Function, structured: bool | None) -> tuple[PythonOutput
     try:
         annotation = _data_of(function.signature.return_annotation, content=structured is True)
         output = None if annotation is _NO_DATA else _python_output(function.name, annotation)
-        if output is None and structured:
-            raise HostError("its return annotation names no data for structured output")
-        return output, ()
     except Exception as error:
         # Pydantic, and the annotations' own code, may raise anything for a type that is no data.
         if structured:
-            raise HostError(f"its return annotation has no JSON Schema: {text_of(error)}") from error
+            raise wrapped(error, "its return annotation has no JSON Schema") from error
         return None, (no_schema(f"its return annotation has none ({text_of(error)})"),)
+    if output is None and structured:
+        raise HostError("its return annotation names no data for structured output")
+    return output, ()
 
 
 _NO_DATA: Any = object()

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcp_host.catalog.jsonschemas import refuse_bad_schema
 from mcp_host.catalog.sizes import measure
-from mcp_host.errors import HostError, encodable, text_of
+from mcp_host.errors import HostError, encodable, wrapped
 from mcp_host.plugins.kinds import Kind
 
 _WireT = TypeVar("_WireT", bound=BaseModel)
@@ -40,7 +40,7 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
         # As clients do: readers of JSON have a limit of nesting.
         pydantic_core.from_json(pydantic_core.to_json(fitting))
     except Exception as error:
-        raise HostError(f"it is not JSON: {text_of(error)}") from error
+        raise wrapped(error, "it is not JSON") from error
     if changed:
         if fitting.get("name") != dumped.get("name") or _uri(fitting) != _uri(dumped):
             raise HostError("its name or URI holds half of a surrogate pair, which UTF-8 cannot encode")

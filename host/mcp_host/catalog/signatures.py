@@ -12,7 +12,7 @@ from typing import Any
 
 from typing_extensions import get_type_hints
 
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, text_of, wrapped
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _unreadable(name: str, error: Exception) -> HostError:
             f"the annotations of {name} cannot be evaluated: {error}",
             hint="import what they name at the top of the module, not under TYPE_CHECKING",
         )
-    return HostError(f"{name} has no readable signature: {text_of(error)}")
+    return wrapped(error, f"{name} has no readable signature")
 
 
 def _hints(signature: inspect.Signature, names: Mapping[str, Any]) -> Mapping[str, Any]:
