@@ -176,7 +176,9 @@ class Dispatcher:
                 return types.Completion(values=[])
             given = dict((chosen and chosen.arguments) or {})
             question = Question(ref, argument.name, argument.value, given)
-            work = self._work(served, f"completion of {argument.name} for {name}")
+            what = f"completion of {argument.name} for {name}"
+            # An adopted server completes arguments of any name.
+            work = self._work(served, what, f"a completion for {name}")
             run = partial(completer, question, self._scoped(context, work, served.plugin, catalog, served))
             try:
                 completion = await self._run(
@@ -208,9 +210,9 @@ class Dispatcher:
             raise MCPError(INTERNAL_ERROR, "The server is shutting down")
         return self._generations.current
 
-    def _work(self, served: Served, what: str) -> Work:
+    def _work(self, served: Served, what: str, item: str) -> Work:
         deadline = None if served.timeout is None else asyncio.get_running_loop().time() + served.timeout
-        return Work(served.plugin, what, deadline)
+        return Work(served.plugin, what, deadline, item=item)
 
     def _scoped(
         self, context: SDKContext[Any, Any], work: Work, plugin: LoadedPlugin, catalog: Catalog, served: Served
@@ -239,7 +241,7 @@ class Dispatcher:
     ) -> Any:
         """Run an item, and what the catalog's middleware is around it."""
         ending.of(served)
-        work = self._work(served, f"{kind} {name}")
+        work = self._work(served, f"{kind} {name}", f"{kind} {served.name}")
         call = Call(
             kind, served.plugin.name, name, arguments, self._scoped(context, work, served.plugin, catalog, served)
         )
@@ -312,12 +314,13 @@ class Dispatcher:
         if outcome.unanswered or answer_error_in(error) is not None:
             return
         if outcome.timed_out:
-            failure = f"{work.what} did not finish within {timeout:g} s"
+            failure = f"{work.item} did not finish within {timeout:g} s"
+            logger.warning("%s did not finish within %g s and was stopped", work, timeout)
         elif error is None or _anticipated(error) or isinstance(error, _ANSWERS):
             visit.succeeded()
             return
         else:
-            failure = f"{work.what} raised {type(error).__name__}"
+            failure = f"{work.item} raised {type(error).__name__}"
         if work.plugin is plugin:
             visit.failed(failure)
 

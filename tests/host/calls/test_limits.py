@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, TextContent, TextResourceContents
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolResult, CompletionArgument, PromptReference, TextContent, TextResourceContents
 
 from mcp_host import Context, Plugin, ToolError
 from mcp_host.calls.dispatch import check_arguments
@@ -282,6 +283,110 @@ async def test_a_plugin_that_keeps_failing_is_paused_and_tried_again(mode: str, 
         health = host.records[0].health
         assert health is not None
         assert health.circuit.state == "closed"
+
+
+CANARY = "canary-of-one-caller"
+
+
+def failing_items() -> Plugin:
+    plugin = Plugin()
+
+    @plugin.resource("notes://{owner}")
+    async def crashing(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.resource("slow://{owner}", timeout=0.01)
+    async def hanging(owner: str) -> str:
+        await asyncio.Event().wait()
+        return owner
+
+    @plugin.tool
+    async def broken(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.prompt
+    async def greeting(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.completion("greeting", "owner")
+    async def owners(value: str) -> list[str]:
+        raise OSError(value)
+
+    return plugin
+
+
+def failing_server() -> MCPServer:
+    server = MCPServer("adopted")
+
+    @server.prompt()
+    def greeting(owner: str) -> str:
+        return owner
+
+    @server.completion()
+    async def complete(ref: Any, argument: CompletionArgument, context: Any) -> Any:
+        await asyncio.Event().wait()
+
+    return server
+
+
+async def complete_greeting(client: Client, argument: str, value: str) -> Any:
+    return await client.complete(
+        PromptReference(type="ref/prompt", name="greeting"), {"name": argument, "value": value}
+    )
+
+
+@each_era
+@pytest.mark.parametrize(
+    ("make", "ask", "shown"),
+    [
+        (
+            failing_items,
+            lambda client: client.read_resource(f"notes://{CANARY}"),
+            "resource notes://{owner} raised OSError",
+        ),
+        (
+            failing_items,
+            lambda client: client.read_resource(f"slow://{CANARY}"),
+            "resource slow://{owner} did not finish within 0.01 s",
+        ),
+        (failing_items, lambda client: client.call_tool("broken", {"owner": CANARY}), "tool broken raised OSError"),
+        (
+            failing_items,
+            lambda client: client.get_prompt("greeting", {"owner": CANARY}),
+            "prompt greeting raised OSError",
+        ),
+        (
+            failing_items,
+            lambda client: complete_greeting(client, "owner", CANARY),
+            "a completion for greeting raised OSError",
+        ),
+        (
+            failing_server,
+            lambda client: complete_greeting(client, CANARY, CANARY),
+            "a completion for greeting did not finish within 0.05 s",
+        ),
+    ],
+)
+async def test_no_client_sees_what_another_one_asked_for_when_it_failed(
+    mode: str,
+    make: Callable[[], object],
+    ask: Callable[[Client], Awaitable[Any]],
+    shown: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    timeout = "50ms" if make is failing_server else "60s"
+    host = make_host({"bad": make()}, options={"host": {"limits": {"failures": 1}, "call_timeout": timeout}})
+    async with serving(host, mode) as client, serving(host, mode) as other:
+        with suppress(MCPError):
+            await ask(client)
+        contents = (await other.read_resource("mcp-host://plugins")).contents[0]
+        assert isinstance(contents, TextResourceContents)
+        assert shown in contents.text
+        with pytest.raises(MCPError) as refused:
+            await other.get_prompt("greeting", {"owner": "x"})
+        assert f"Last: {shown}" in str(refused.value)
+    assert CANARY not in f"{contents.text} {refused.value}"
+    assert CANARY in caplog.text  # the operator finds the call in the log
 
 
 async def test_errors_for_the_caller_do_not_pause_the_plugin() -> None:
