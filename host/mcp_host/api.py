@@ -36,12 +36,12 @@ class Tool:
     """A function that the model may call.
 
     `fn` is sync (it runs in a worker thread) or async. Its signature is the input schema, its return annotation is the
-    output schema. The defaults of `name`, `title` and `description` come from the function. Clients show the four hints
-    and `annotations` before a call (spec: Tool Annotations). A hint wins over the same field of `annotations`.
-    `input_schema` replaces the advertised JSON Schema, but arguments are still checked against the signature. `timeout`
-    is in seconds; a timeout in the TOML wins. With `[auth]`, the caller's token must have all `scopes`. `ui` is the
-    `ui://` URI of a resource of the same plugin. Clients with MCP Apps (SEP-1865) render the result in it; other
-    clients show the result's text.
+    output schema. An object in the result that JSON does not know is sent as its `str()`. The defaults of `name`,
+    `title` and `description` come from the function. Clients show the four hints and `annotations` before a call (spec:
+    Tool Annotations). A hint wins over the same field of `annotations`. `input_schema` replaces the advertised JSON
+    Schema, but arguments are still checked against the signature. `timeout` is in seconds; a timeout in the TOML wins.
+    With `[auth]`, the caller's token must have all `scopes`. `ui` is the `ui://` URI of a resource of the same plugin.
+    Clients with MCP Apps (SEP-1865) render the result in it; other clients show the result's text.
     """
 
     fn: Callable[..., Any]
@@ -95,10 +95,10 @@ class Resource:
     """Data that a client may read, at a fixed URI or at every URI of an RFC 6570 template.
 
     The template's variables are the parameters of `fn`. It may also take a `Context`. It returns `str`, `bytes`, any
-    JSON value, or the SDK's `ReadResourceContents` if one URI needs another media type than the template. The default
-    of `mime_type` is `text/plain`, and for a `ui://` URI the type of MCP Apps. The `csp` and `permissions` of such a
-    page are in `meta={"ui": ...}`. `security` replaces the path-traversal checks on template values. `timeout` is in
-    seconds.
+    other value, which is sent as JSON (what JSON does not know, as its `str()`), or the SDK's `ReadResourceContents` if
+    one URI needs another media type than the template. The default of `mime_type` is `text/plain`, and for a `ui://`
+    URI the type of MCP Apps. The `csp` and `permissions` of such a page are in `meta={"ui": ...}`. `security` replaces
+    the path-traversal checks on template values. `timeout` is in seconds.
     """
 
     uri: str

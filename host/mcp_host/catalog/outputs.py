@@ -68,8 +68,8 @@ class PythonOutput:
     def _dumped(self, validated: Any, warnings: bool | Literal["error"]) -> dict[str, Any]:
         if isinstance(validated, BaseModel) and self.schema.get("additionalProperties") is not False:
             # By the instance, so that a subclass keeps the fields of its own.
-            return validated.model_dump(mode="json", by_alias=True, warnings=warnings)
-        dumped = self.adapter.dump_python(validated, mode="json", by_alias=True, warnings=warnings)
+            return validated.model_dump(mode="json", by_alias=True, warnings=warnings, fallback=str)
+        dumped = self.adapter.dump_python(validated, mode="json", by_alias=True, warnings=warnings, fallback=str)
         return cast("dict[str, Any]", dumped)
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Iter
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import mcp.types as types
 import pydantic_core
@@ -29,6 +29,7 @@ from mcp_host.plugins.bulkhead import caller_has_left
 from mcp_host.plugins.plugin import LoadedPlugin
 
 ToolResult = types.CallToolResult | types.InputRequiredResult
+_ResultT = TypeVar("_ResultT", bound=BaseModel)
 Contents = list[ReadResourceContents] | types.InputRequiredResult
 PromptResult = types.GetPromptResult | types.InputRequiredResult
 
@@ -224,22 +225,27 @@ class Converter:
         drained = self.drained if measured is None else _as_it_is
         result, is_measured = self.capped(drained(result), measured)
         if isinstance(result, types.CallToolResult):
-            # The tool's own: nothing has looked yet whether it is one, and whether JSON can express it.
-            types.CallToolResult.model_validate_json(result.model_dump_json(by_alias=True, warnings=False))
+            # An author may make one without validation.
+            made = _as_json(result)
             if output is not None and not result.is_error:
                 output.structured(result.structured_content, self.drained)
-            return result
-        if output is None:
-            content = list(_blocks(result))
             if not is_measured:
-                self.refuse_larger(content)
-            return types.CallToolResult(content=content)
+                self.refuse_larger(made)
+            return made
+        if output is None:
+            made = types.CallToolResult(content=list(_blocks(result)))
+            if not is_measured:
+                made = _as_json(made)
+                self.refuse_larger(made.content)
+            return made
         structured = output.structured(result, drained)
         if not is_measured or output.runs_code:
             self.refuse_larger(structured)
+        if _has_blocks(result):
+            made = types.CallToolResult(content=list(_blocks(result)), structured_content=structured)
+            return made if is_measured else _as_json(made)
         shown = structured["result"] if output.wrapped else structured
-        content = list(_blocks(result) if _has_blocks(result) else _texts(result, shown))
-        return types.CallToolResult(content=content, structured_content=structured)
+        return types.CallToolResult(content=list(_texts(result, shown)), structured_content=structured)
 
     def contents(
         self, result: Any, mime_type: str, meta: dict[str, Any] | None, measured: Size | None = None
@@ -251,6 +257,9 @@ class Converter:
         if isinstance(result, types.InputRequiredResult):
             return result
         own = result if isinstance(result, ReadResourceContents) else None
+        if own is not None and own.meta is not None:
+            self.refuse_larger(own.meta)
+            meta = pydantic_core.to_jsonable_python(own.meta, by_alias=True, fallback=str)
         content = own.content if own is not None else result
         mime_type = (own and own.mime_type) or mime_type
         if isinstance(content, str) and mime_type.startswith("text/") and is_encodable(content):
@@ -262,7 +271,7 @@ class Converter:
             content = pydantic_core.to_json(content, fallback=str, indent=2).decode()
             if not is_measured:
                 self.refuse_larger(content)
-        return [ReadResourceContents(content=content, mime_type=mime_type, meta=(own and own.meta) or meta)]
+        return [ReadResourceContents(content=content, mime_type=mime_type, meta=meta)]
 
     def prompt_result(self, result: Any, description: str | None, measured: Size | None = None) -> PromptResult:
         """Return a prompt's messages: those of a sequence or a generator, or the one that a single value is."""
@@ -272,7 +281,11 @@ class Converter:
         items = rendered if isinstance(rendered, list | tuple) else [rendered]
         messages = [types.PromptMessage(role=message.role, content=message.content) for message in map(_message, items)]
         self.refuse_larger(messages)
-        return types.GetPromptResult(description=description, messages=messages)
+        made = types.GetPromptResult(description=description, messages=messages)
+        if measured is None:
+            made = _as_json(made)
+            self.refuse_larger(made.messages)
+        return made
 
     def completion(self, result: Any, measured: Size | None = None) -> types.Completion:
         """Return a completer's candidates, the first 100 of them (spec: Completion)."""
@@ -308,6 +321,11 @@ MOST_COUNTED = 10_000
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _as_json(result: _ResultT) -> _ResultT:
+    """Return an equal result whose data has only JSON's types. An object that JSON does not know becomes its text."""
+    return type(result).model_validate_json(result.model_dump_json(by_alias=True, fallback=str, warnings=False))
 
 
 async def _closable(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:

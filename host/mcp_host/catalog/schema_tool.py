@@ -140,7 +140,7 @@ class SchemaOutput:
         Raises:
             ValueError: It does not conform to the schema.
         """
-        made = pydantic_core.to_jsonable_python({"result": result} if self.wrapped else result)
+        made = pydantic_core.to_jsonable_python({"result": result} if self.wrapped else result, fallback=str)
         refuse_unfit(self.validator, made)
         return cast("dict[str, Any]", made)
 

@@ -33,7 +33,7 @@ _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
 class Work:
     """One piece of a plugin's work. `plugin` is the plugin whose code runs: the owner, or a middleware before it.
 
-    `what` is for the log and the caller. `item` is for records, which others read, too: it has no value of the caller's.
+    `what` is for the log and the caller. `item` is for records, which others read, too: it has no value of the caller.
     It is the same as `what` unless given.
 
     `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the

@@ -322,7 +322,7 @@ def failing_server() -> MCPServer:
     def greeting(owner: str) -> str:
         return owner
 
-    @server.completion()
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
     async def complete(ref: Any, argument: CompletionArgument, context: Any) -> Any:
         await asyncio.Event().wait()
 
