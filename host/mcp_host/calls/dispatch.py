@@ -23,10 +23,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
-from mcp_host.asking import AnswerError, answer_error_in
+from mcp_host.calls.asking import AskingSession, answer_error_in
 from mcp_host.calls.observers import Ending, Observers
 from mcp_host.calls.outgoing import Outgoing, OutgoingError, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
+from mcp_host.catalog.forms import AnswerError
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.results import Contents, PromptResult, ToolResult
 from mcp_host.catalog.served import Question, Served
@@ -225,8 +226,7 @@ class Dispatcher:
             plugin.state,
             catalog,
             on_progress=partial(work.extend, cast("float", served.timeout)) if extends else None,
-            asking=work.asking,
-            outgoing=self._outgoing.of(plugin),
+            session=partial(AskingSession, asking=work.asking, outgoing=self._outgoing.of(plugin)),
         )
 
     async def _call(

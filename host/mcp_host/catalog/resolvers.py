@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from mcp.server.mcpserver.resolve import Elicit, Resolve, _ParamPlan, _resolver_key, _ResolverPlan
 
-from mcp_host.asking import Form
+from mcp_host.catalog.forms import Form
 from mcp_host.plugins.bulkhead import Bulkhead
 
 Resolved = Mapping[str, tuple[Resolve, bool]]

@@ -36,7 +36,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field, create_model
 
 from mcp_host import Context, Plugin, ToolError
-from mcp_host.asking import AnswerError
+from mcp_host.catalog.forms import AnswerError
 from mcp_host.containment.runner import Work
 from mcp_host.plugins.breaker import CircuitBreaker
 from mcp_host.plugins.plugin import LoadedPlugin
