@@ -22,21 +22,11 @@ from mcp_host.plugins.breaker import CircuitBreaker
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
+from support.talking import failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 
 each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
-
-
-def text(result: Any) -> str:
-    block = result.content[0]
-    assert isinstance(block, TextContent)
-    return block.text
-
-
-def failure(result: CallToolResult) -> str:
-    assert result.is_error
-    return text(result)
 
 
 class Gate:
@@ -112,7 +102,7 @@ async def test_a_plugin_whose_45_calls_hang_does_not_delay_another(mode: str, to
             group.start_soon(client.call_tool, tool, {})
         await gate.wait_for(45)
         for name, said in (("neighbour", "here"), ("alive", "alive")):
-            assert text(await client.call_tool(name, {})) == said
+            assert text_of(await client.call_tool(name, {})) == said
         gate.open()
 
 
@@ -124,7 +114,7 @@ async def test_calls_beyond_the_places_wait_and_calls_beyond_the_queue_get_the_e
     async with serving(host, mode) as client, anyio.create_task_group() as group:
 
         async def call() -> None:
-            results.append(text(await client.call_tool("hold", {})))
+            results.append(text_of(await client.call_tool("hold", {})))
 
         group.start_soon(call)
         group.start_soon(call)
@@ -133,7 +123,7 @@ async def test_calls_beyond_the_places_wait_and_calls_beyond_the_queue_get_the_e
         with anyio.fail_after(30):
             while not host.plugins[0].bulkhead.health.waiting:
                 await anyio.lowlevel.checkpoint()
-        assert failure(await client.call_tool("free", {})) == (
+        assert failure_of(await client.call_tool("free", {})) == (
             "plugin plugin is busy: 2 calls are running and 1 are waiting. Try again later"
         )
         health = host.records[0].health
@@ -149,7 +139,7 @@ async def test_a_call_that_waits_for_a_place_gets_the_error_busy_at_its_deadline
     async with connect(gate.plugin, options=options) as client, anyio.create_task_group() as group:
         group.start_soon(client.call_tool, "hold", {})
         await gate.wait_for(1)
-        assert failure(await client.call_tool("free", {})) == (
+        assert failure_of(await client.call_tool("free", {})) == (
             "plugin plugin is busy: none of its 1 running calls ended in time. Try again later"
         )
         gate.open()
@@ -166,7 +156,7 @@ async def test_a_call_within_a_call_of_the_same_plugin_shares_its_place() -> Non
     plugin.resource("own://inner")(lambda: "inner")
     options = {"host": {"limits": {"calls": 1, "queue": 0}}}
     async with connect(plugin, options=options) as client:
-        assert text(await client.call_tool("outer", {})) == "inner"
+        assert text_of(await client.call_tool("outer", {})) == "inner"
 
 
 async def test_a_thread_that_outlives_its_call_is_counted_until_it_ends() -> None:
@@ -178,14 +168,14 @@ async def test_a_thread_that_outlives_its_call_is_counted_until_it_ends() -> Non
         return health.abandoned if health else -1
 
     async with serving(host) as client:
-        assert "did not finish within 0.05 s" in failure(await client.call_tool("hold_thread", {}))
+        assert "did not finish within 0.05 s" in failure_of(await client.call_tool("hold_thread", {}))
         assert abandoned() == 1
-        assert failure(await client.call_tool("free", {})).startswith("plugin plugin is stuck: all of its 1 threads")
+        assert failure_of(await client.call_tool("free", {})).startswith("plugin plugin is stuck: all of its 1 threads")
         gate.open()
         with anyio.fail_after(30):
             while abandoned():
                 await anyio.lowlevel.checkpoint()
-        assert text(await client.call_tool("free", {})) == "free"
+        assert text_of(await client.call_tool("free", {})) == "free"
 
 
 async def test_a_coroutine_that_ignores_its_cancellation_is_abandoned_and_its_caller_answered(
@@ -206,7 +196,7 @@ async def test_a_coroutine_that_ignores_its_cancellation_is_abandoned_and_its_ca
 
     host = make_host(plugin, options={"host": {"call_timeout": "50ms"}})
     async with serving(host) as client:
-        assert "did not finish within 0.05 s" in failure(await client.call_tool("stubborn", {}))
+        assert "did not finish within 0.05 s" in failure_of(await client.call_tool("stubborn", {}))
         health = host.records[0].health
         assert health is not None
         assert (health.calls, health.abandoned) == (0, 1)
@@ -239,9 +229,9 @@ async def test_progress_extends_the_deadline_only_if_configured(extends: bool) -
     async with connect(plugin, options=options) as client:
         result = await client.call_tool("steps", {})
     if extends:
-        assert text(result) == "done"
+        assert text_of(result) == "done"
     else:
-        assert "did not finish within 1 s" in failure(result)
+        assert "did not finish within 1 s" in failure_of(result)
 
 
 # The circuit breaker
@@ -269,17 +259,17 @@ async def test_a_plugin_that_keeps_failing_is_paused_and_tried_again(mode: str, 
     host.plugins[0].bulkhead.breaker = CircuitBreaker(3, 30, clock)
     async with serving(host, mode) as client:
         for _ in range(3):
-            assert "failed unexpectedly" in failure(await client.call_tool("shaky", {}))
+            assert "failed unexpectedly" in failure_of(await client.call_tool("shaky", {}))
         clock.now = 10
-        assert failure(await client.call_tool("shaky", {})) == (
+        assert failure_of(await client.call_tool("shaky", {})) == (
             "plugin a is paused after 3 failures in a row; it is tried again in 20 s. Last: tool shaky raised OSError"
         )
         health = host.records[0].health
         assert health is not None
         assert (health.circuit.state, health.circuit.retry_in) == ("open", 20.0)
-        assert text(await client.call_tool("alive", {})) == "alive"
+        assert text_of(await client.call_tool("alive", {})) == "alive"
         clock.now, broken[0] = 30, False
-        assert text(await client.call_tool("shaky", {})) == "well"
+        assert text_of(await client.call_tool("shaky", {})) == "well"
         health = host.records[0].health
         assert health is not None
         assert health.circuit.state == "closed"
@@ -398,7 +388,7 @@ async def test_errors_for_the_caller_do_not_pause_the_plugin() -> None:
 
     async with connect(plugin, options={"host": {"limits": {"failures": 1}}}) as client:
         for arguments in ({"value": 1}, {"value": "x"}, {"value": 1}):
-            assert "paused" not in failure(await client.call_tool("picky", arguments))
+            assert "paused" not in failure_of(await client.call_tool("picky", arguments))
 
 
 async def test_a_middleware_that_crashes_does_not_count_against_the_wrapped_plugin(
@@ -414,7 +404,7 @@ async def test_a_middleware_that_crashes_does_not_count_against_the_wrapped_plug
     options = {"host": {"limits": {"failures": 1}}, "plugins": {"m": {"middleware": "all"}}}
     async with connect({"m": plugin, "b": neighbour}, options=options) as client:
         for _ in range(3):
-            assert "Tool alive failed unexpectedly" in failure(await client.call_tool("alive", {}))
+            assert "Tool alive failed unexpectedly" in failure_of(await client.call_tool("alive", {}))
     assert "tool alive of plugin m crashed" in caplog.text
 
 
@@ -462,11 +452,11 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
     note = "\n[Cut here: 1000 of 5000 bytes are shown, the most that plugin plugin may return.]"
     async with connect(make_large(), mode=mode, options={"host": {"limits": {"result_size": 1000}}}) as client:
         for tool in ("large", "large_structured_text"):
-            assert text(await client.call_tool(tool, {"size": 1000})) == "é" * 500
-            assert text(await client.call_tool(tool, {"size": 5000})) == "é" * 500 + note
+            assert text_of(await client.call_tool(tool, {"size": 1000})) == "é" * 500
+            assert text_of(await client.call_tool(tool, {"size": 5000})) == "é" * 500 + note
         assert not (await client.call_tool("rows", {"count": 50})).is_error
-        assert failure(await client.call_tool("rows", {"count": 500})) == f"The result of tool rows is {refused}"
-        assert refused in failure(await client.call_tool("endless", {}))
+        assert failure_of(await client.call_tool("rows", {"count": 500})) == f"The result of tool rows is {refused}"
+        assert refused in failure_of(await client.call_tool("endless", {}))
         cut = await client.call_tool("blocks", {"size": 600})
         assert [len(block.text.partition("\n")[0]) for block in cut.content if isinstance(block, TextContent)] == [
             600,
@@ -484,7 +474,7 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
 @each_era
 async def test_numbers_that_json_does_not_have_are_refused(mode: str) -> None:
     async with connect(make_large(), mode=mode) as client:
-        assert failure(await client.call_tool("infinite", {})) == (
+        assert failure_of(await client.call_tool("infinite", {})) == (
             "The result of tool infinite holds a NaN or an infinity, which JSON cannot express"
         )
 
@@ -502,11 +492,11 @@ async def test_arguments_over_the_caps_are_refused(mode: str) -> None:
         nested = [nested]
     options = {"host": {"limits": {"argument_size": 1000, "argument_depth": 10}}}
     async with connect(plugin, mode=mode, options=options) as client:
-        assert text(await client.call_tool("take", {"value": nested})) == "taken"
-        assert failure(await client.call_tool("take", {"value": [[nested]]})) == (
+        assert text_of(await client.call_tool("take", {"value": nested})) == "taken"
+        assert failure_of(await client.call_tool("take", {"value": [[nested]]})) == (
             "The arguments of tool take are nested deeper than 10 levels"
         )
-        assert failure(await client.call_tool("take", {"value": "x" * 1000})) == (
+        assert failure_of(await client.call_tool("take", {"value": "x" * 1000})) == (
             "The arguments of tool take are larger than 1000 bytes"
         )
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, field_seriali
 
 from mcp_host import Completion, Plugin, Prompt, Resource, SchemaTool, Tool
 from mcp_host.testing import connect
+from support.parts import plugin_of
 
 pytestmark = pytest.mark.anyio
 
@@ -49,21 +50,6 @@ class Watched:
     def check(self, times: int) -> None:
         assert len(self.threads) == times
         assert self.loop_thread not in self.threads
-
-
-def plugin_of(*parts: Any) -> Plugin:
-    plugin = Plugin()
-    for part in parts:
-        match part:
-            case Resource():
-                plugin._resources.append(part)
-            case Prompt():
-                plugin._prompts.append(part)
-            case Completion():
-                plugin._completions.append(part)
-            case _:
-                plugin._tools.append(part)
-    return plugin
 
 
 def other() -> Plugin:
