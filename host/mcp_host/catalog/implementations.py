@@ -1,4 +1,4 @@
-"""The forms that an implementation of a tool, a resource or a prompt has, whoever it runs."""
+"""What each implementation of a tool, a resource or a prompt returns to the binder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp_host.catalog.served import Run
 
 @dataclass(frozen=True)
 class ToolBody:
-    """A tool without its name and owner: how it runs, the documentation of its code, and its JSON Schemas."""
+    """A tool without its name and owner: the function that runs it, the docstring, and the JSON Schemas."""
 
     run: Run
     doc: str
@@ -23,7 +23,7 @@ class ToolBody:
 
 @dataclass(frozen=True)
 class ResourceBody:
-    """A resource without its URI and owner: how it is read, and the name and text that its code gives it."""
+    """A resource without its URI and owner: the function that reads it, and the name and docstring of its code."""
 
     run: Run
     name: str
@@ -32,7 +32,7 @@ class ResourceBody:
 
 @dataclass(frozen=True)
 class PromptBody:
-    """A prompt without its name and owner: how it is rendered, the documentation of its code, and its arguments."""
+    """A prompt without its name and owner: the function that renders it, the docstring, and the arguments."""
 
     run: Run
     doc: str

@@ -172,7 +172,7 @@ def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:
     """Return typer's commands for the commands that the plugin contributes.
 
     Raises:
-        HostError: A command cannot be made, two have the same name, or the plugin has none.
+        HostError: A command cannot be made, two have the same name, or there are no commands.
     """
     app = typer.Typer(**_OPTIONS)
     app.callback()(lambda: None)

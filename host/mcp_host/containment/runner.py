@@ -33,8 +33,8 @@ _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
 class Work:
     """One piece of a plugin's work. `plugin` is the plugin whose code runs: the owner, or a middleware before it.
 
-    `what` is for the log and the caller. `item` is for records, which others read, too: it has no value of the caller.
-    It is the same as `what` unless given.
+    `what` is for the log and the caller. `item` is for records, which other clients see, so it has no value of the
+    caller. It is the same as `what` unless given.
 
     `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the
     time by which the client must answer, and the work's own time is paused. `on_deadline` is called when this changes

@@ -475,7 +475,7 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
 async def test_numbers_that_json_does_not_have_are_refused(mode: str) -> None:
     async with connect(make_large(), mode=mode) as client:
         assert failure_of(await client.call_tool("infinite", {})) == (
-            "The result of tool infinite holds a NaN or an infinity, which JSON cannot express"
+            "The result of tool infinite has a NaN or an infinity, which JSON cannot express"
         )
 
 
@@ -505,7 +505,7 @@ def test_numbers_that_do_not_fit_into_a_double_are_refused() -> None:
     (plugin,) = make_host(Plugin()).plugins
     check_arguments({"value": [1e308]}, "tool take", plugin)
     # As the parser reads 1e999. An answer that repeats it would be no JSON.
-    with pytest.raises(BadArgumentsError, match="tool take hold a number that is too large, NaN or an infinity"):
+    with pytest.raises(BadArgumentsError, match="tool take have a number that is too large, NaN or an infinity"):
         check_arguments({"value": [float("inf")]}, "tool take", plugin)
 
 
