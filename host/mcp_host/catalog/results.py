@@ -224,13 +224,17 @@ class Converter:
         drained = self.drained if measured is None else _as_it_is
         result, is_measured = self.capped(drained(result), measured)
         if isinstance(result, types.CallToolResult):
-            # An author may make one without validation.
-            made = _as_json(result)
             if output is not None and not result.is_error:
-                output.structured(result.structured_content, self.drained)
+                given = result.structured_content
+                # An author may give the whole structured content, or only the result inside it.
+                inner = given["result"] if output.wrapped and given and given.keys() == {"result"} else given
+                result = result.model_copy(update={"structured_content": output.structured(inner, self.drained)})
+                is_measured = False
+            # An author may make one without validation.
+            own: types.CallToolResult = _as_json(result)
             if not is_measured:
-                self.refuse_larger(made)
-            return made
+                self.refuse_larger(own)
+            return own
         if output is None:
             made = types.CallToolResult(content=list(_blocks(result)))
             if not is_measured:
