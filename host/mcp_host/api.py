@@ -36,12 +36,12 @@ class Tool:
     """A function that the model may call.
 
     `fn` is sync (it runs in a worker thread) or async. Its signature is the input schema, its return annotation is the
-    output schema. The defaults of `name`, `title` and `description` come from the function. Clients show the four hints
-    and `annotations` before a call (spec: Tool Annotations). A hint wins over the same field of `annotations`.
-    `input_schema` replaces the advertised JSON Schema, but arguments are still checked against the signature. `timeout`
-    is in seconds; a timeout in the TOML wins. With `[auth]`, the caller's token must have all `scopes`. `ui` is the
-    `ui://` URI of a resource of the same plugin. Clients with MCP Apps (SEP-1865) render the result in it; other
-    clients show the result's text.
+    output schema. An object in the result that JSON does not know is sent as its `str()`. The defaults of `name`,
+    `title` and `description` come from the function. Clients show the four hints and `annotations` before a call (spec:
+    Tool Annotations). A hint wins over the same field of `annotations`. `input_schema` replaces the advertised JSON
+    Schema, but arguments are still checked against the signature. `timeout` is in seconds; a timeout in the TOML wins.
+    With `[auth]`, the caller's token must have all `scopes`. `ui` is the `ui://` URI of a resource of the same plugin.
+    Clients with MCP Apps (SEP-1865) render the result in it; other clients show the result's text.
     """
 
     fn: Callable[..., Any]
@@ -69,7 +69,7 @@ class SchemaTool:
     `handler(arguments, ctx)` is sync (it runs in a worker thread) or async. It gets the arguments as one mapping, after
     they were checked against `input_schema`. It returns what any tool may return. With `output_schema`, its result must
     conform to that schema and is sent as structured content. References (`$ref`) are looked up only inside the schemas.
-    The other fields are those of `Tool`.
+    The other fields are as in `Tool`.
     """
 
     name: str
@@ -95,10 +95,10 @@ class Resource:
     """Data that a client may read, at a fixed URI or at every URI of an RFC 6570 template.
 
     The template's variables are the parameters of `fn`. It may also take a `Context`. It returns `str`, `bytes`, any
-    JSON value, or the SDK's `ReadResourceContents` if one URI needs another media type than the template. The default
-    of `mime_type` is `text/plain`, and for a `ui://` URI the type of MCP Apps. The `csp` and `permissions` of such a
-    page are in `meta={"ui": ...}`. `security` replaces the path-traversal checks on template values. `timeout` is in
-    seconds.
+    other value, which is sent as JSON (what JSON does not know, as its `str()`), or the SDK's `ReadResourceContents` if
+    one URI needs another media type than the template. The default of `mime_type` is `text/plain`, and for a `ui://`
+    URI the type of MCP Apps. The `csp` and `permissions` of such a page are in `meta={"ui": ...}`. `security` replaces
+    the path-traversal checks on template values. `timeout` is in seconds.
     """
 
     uri: str
@@ -157,10 +157,10 @@ class Check:
 class Command:
     """A command of `mcp-host NAME`, where NAME is the plugin's name.
 
-    `fn` is a function with typer's annotations, sync or async: its parameters are the arguments and options, its
-    docstring is the help. A parameter annotated `PluginContext` gets the plugin's context. `fn` may also be a
-    `typer.Typer`: a group of commands. What it returns, if it is an integer, is the exit code. `name` is the
-    function's own unless given: of `sync_all`, `sync-all`.
+    `fn` is a function with typer's annotations, sync or async. Its parameters are the arguments and options, and its
+    docstring is the help. A parameter annotated `PluginContext` gets the plugin's context. If it returns an integer,
+    that is the exit code. `fn` may also be a `typer.Typer`, which is a group of commands. The default of `name` is the
+    function's name with hyphens: `sync-all` for `sync_all`.
     """
 
     fn: Callable[..., Any]
@@ -171,8 +171,8 @@ class Command:
 class Call:
     """A tool call, resource read or prompt get, as a middleware sees it.
 
-    `plugin` owns what is called. `name` is the served name of the tool or prompt, or the URI. `arguments` are the
-    client's, unchanged. `context` is that of the middleware's own plugin, whoever owns what is called.
+    `plugin` is the owner of the item. `name` is the served name of the tool or prompt, or the URI. `arguments` are as
+    the client sent them. `context` is the context of the middleware's own plugin, which may not be the owner.
     """
 
     kind: Literal["tool", "resource", "prompt"]
@@ -188,7 +188,7 @@ CallNext = Callable[[Call], Awaitable[Any]]
 """Runs the next middleware or, after the last one, the item itself. Only the call's `arguments` may be changed."""
 
 Middleware = Callable[[Call, CallNext], Awaitable[Any]]
-"""Runs around the calls of its own plugin or, with `middleware = "all"` in the plugin's table, of every plugin."""
+"""Runs around the calls of its own plugin, or of every plugin with `middleware = "all"` in the plugin's table."""
 
 EndReason = Literal[
     "failed",
@@ -204,25 +204,24 @@ EndReason = Literal[
     "paused",
     "shutting-down",
 ]
-"""Why a request did not end well. The first five are errors: it ran. The others are refusals."""
+"""Why a request failed. With the first five, the request ran. The others are refusals."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RequestEnded:
     """A request of a client has ended, or (`nested`) a read that a plugin made with `ctx.read_resource`.
 
-    `method` is the protocol's. It is `http/POST` (or another verb) if the endpoint refused an HTTP request before it
-    was known to hold a request of the protocol: it had no token, or a body that was too large or no message.
+    `method` is the method of the protocol. It is `http/POST` (or another verb) if the endpoint refused the HTTP request
+    before it read a message: without a token, for example, or with a body that was too large or not a message.
 
-    `name` is the served name of a tool or a prompt, the URI of a resource, or the template of the URI. If nothing is
-    served under the name, it is what the client asked for, cut to 200 characters. `plugin` owns what is served under
-    the name. Both are None for methods without a name. No field has the value of an argument.
+    `name` is the served name of a tool or a prompt, or the URI or the template of a resource. If nothing is served
+    under the name, it is the name that the client sent, cut to 200 characters. `plugin` is the owner of the item. Both
+    are None for methods without a name. No field has the value of an argument.
 
-    `outcome` is `error` when it began to run and did not end well, and `refused` when the host did not let it run, or
-    did not let its result out. `reason` says why (None if it is `ok`): `failed` is an error that is meant for the
-    caller, `unanswered` a question that the client did not answer, or not in the form asked for. `error_id` is in the
-    log beside the traceback of a crash. `seconds` is wall-clock time. For `subscriptions/listen` that is the length of
-    the whole stream.
+    `outcome` is `error` if the request ran and failed. It is `refused` if the host did not run it, or did not send its
+    result. `reason` is None for `ok`. `failed` is an error with a text for the caller. `unanswered` means that the
+    client did not answer a question, or that its answer did not fit. `error_id` is in the log beside the traceback of a
+    crash. `seconds` is wall-clock time, for `subscriptions/listen` the duration of the whole stream.
     """
 
     method: str
@@ -240,8 +239,8 @@ class RequestEnded:
 class PluginChanged:
     """A plugin has reached another stage or has failed.
 
-    `stage` is the last one that it completed, None when it was not even found. `problem` is one line of why it stopped
-    there, None if it did not; `error_id` is in the log beside it.
+    `stage` is the last completed stage, or None if the plugin was not found. `problem` is one line with the reason of a
+    failure, or None. `error_id` is in the log beside it.
     """
 
     plugin: str
@@ -252,10 +251,10 @@ class PluginChanged:
 
 @dataclass(frozen=True, kw_only=True)
 class Reloaded:
-    """Another catalog is served from now on, or was refused: after a reload, or a plugin's `refresh()`.
+    """A reload, or a plugin's `refresh()`, has ended: with a new catalog (`served`), or with the old one.
 
-    `plugins` are the names of what is served now, in order. `problem` is one line of why the old catalog was kept, None
-    if the new one is served. `refreshed` is the plugin that asked for it, None for a reload of the configuration.
+    `plugins` are the names of the served plugins, in order. `problem` is one line with the reason why the old catalog
+    was kept, or None. `refreshed` is the plugin that asked for a refresh, or None for a reload of the configuration.
     """
 
     served: bool
@@ -279,10 +278,10 @@ class SessionClosed:
 
 
 Event = RequestEnded | PluginChanged | Reloaded | SessionOpened | SessionClosed
-"""What observers get. Further classes may be added: an observer ignores the ones that it does not know."""
+"""The events for observers. Classes may be added later, so an observer should ignore classes that it does not know."""
 
 Observer = Callable[[Event], None]
-"""A plain function, or an object with a plain `__call__`. It runs in the event loop and has to return at once."""
+"""A plain function, or an object with a plain `__call__`. It runs in the event loop and must return immediately."""
 
 
 @dataclass(frozen=True)
@@ -324,14 +323,14 @@ class PluginContext(Generic[SettingsT]):
             await self._announce(uri)
 
     async def refresh(self) -> bool:
-        """Ask this plugin's hooks again what it contributes, and serve that from now on.
+        """Call this plugin's hooks again, and serve what they return from now on.
 
-        For contributions that change while the plugin serves: tools of a device that was plugged in, for example. Call
-        it in a task of the lifespan, or in a request as `ctx.plugin.refresh()`. Clients of every protocol version are
-        notified of the lists that are different. Calls that run end as they began.
+        This is for contributions that change while the plugin serves, for example the tools of a device. Call it in a
+        task of the lifespan, or in a request as `ctx.plugin.refresh()`. Clients of every protocol version are notified
+        of the lists that have changed. Running calls are not affected. HTTP routes and the lifespan do not change.
 
-        Returns False if the host keeps what it served before: the plugin's record has a warning with the reason, for
-        example a name that another plugin has already. What HTTP routes and the lifespan are is decided at the start.
+        Returns False if the host keeps the old contributions. The plugin's record then has a warning with the reason,
+        for example that another plugin has the same name.
         """
         return await self._refresh() if self._refresh is not None else False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Generic, cast
 
@@ -19,6 +18,7 @@ from mcp.server.elicitation import (
 )
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.session import ServerSession
 from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.message import ServerMessageMetadata
 from mcp.types import (
@@ -33,7 +33,7 @@ from pydantic import PrivateAttr
 from typing_extensions import TypeVar
 
 from mcp_host.api import PluginContext
-from mcp_host.asking import AskingSession, Exit, Form, content_of
+from mcp_host.catalog.forms import Form, content_of
 
 SettingsT = TypeVar("SettingsT", default=Any)
 StateT = TypeVar("StateT", default=Any)
@@ -82,21 +82,18 @@ class Context(SDKContext[StateT, Any], Generic[SettingsT, StateT]):
         catalog: object = None,
         *,
         on_progress: Callable[[], None] | None = None,
-        asking: Callable[[], AbstractContextManager[None]] | None = None,
-        outgoing: Exit | None = None,
+        session: Callable[[ServerSession], ServerSession] | None = None,
     ) -> Context[Any, Any]:
         """Return the context of `parent`'s request for `plugin`.
 
         `catalog` is the generation that serves the request and every resource that the request reads. `on_progress` is
-        called each time the call reports progress. `asking` is entered while the call asks the client. All messages to
-        the client pass `outgoing`. Without `asking` and `outgoing`, the context uses the session of `parent`.
+        called each time the call reports progress. `session` makes the call's session from that of `parent`, which the
+        context uses otherwise.
         """
         request = parent._request_context
         if request is not None:
-            session = request.session
-            if asking is not None and outgoing is not None:
-                session = AskingSession(session, asking, outgoing)
-            request = replace(request, lifespan_context=state, session=session)
+            own_session = request.session if session is None else session(request.session)
+            request = replace(request, lifespan_context=state, session=own_session)
         context = cls.__new__(cls)
         # Like pydantic's `__copy__`, but into this class. The constructor sets the private attributes one by one,
         # which takes five times as long, on each call.

@@ -21,7 +21,6 @@ class ErrorCode(StrEnum):
     USAGE = "usage"
     INVALID_CONFIG = "invalid-config"
     UNKNOWN_NAME = "unknown-name"
-    ALREADY_EXISTS = "already-exists"
     NOT_INSTALLED = "not-installed"
     NOT_ENABLED = "not-enabled"
     NAME_CONFLICT = "name-conflict"
@@ -95,6 +94,20 @@ class HostError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))
+
+
+def wrapped(
+    error: BaseException, what: str, *, where: str = "", hint: str = "", code: str = ErrorCode.OTHER
+) -> HostError:
+    """Return an error that begins with `what` and goes on with another error.
+
+    `hint` and `code` are used unless the other error is a `HostError` that has its own.
+    """
+    if not isinstance(error, HostError):
+        return HostError(f"{what}: {text_of(error)}", where=where, hint=hint, code=code)
+    own = error.problem
+    code = code if own.code == ErrorCode.OTHER else own.code
+    return HostError(f"{what}: {own.what}", where=where, hint=own.hint or hint, code=code)
 
 
 class ConfigError(HostError):
@@ -184,11 +197,14 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST_PROBLEM else f"{text[:LONGEST_PROBLEM]} ..."
 
 
-def describe_validation(error: ValidationError) -> str:
-    """Return which fields do not fit and why, without the values and without links to pydantic's website."""
+def describe_validation(error: ValidationError, whole: str = "arguments") -> str:
+    """Return which fields do not fit and why, without the values and without links to pydantic's website.
+
+    `whole` is the name of what was validated.
+    """
     lines = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        field = ".".join(str(part) for part in detail["loc"]) or "arguments"
+        field = ".".join(str(part) for part in detail["loc"]) or whole
         # Only the messages of tagged unions quote the input.
         message = "the tag fits no variant" if detail["type"] == "union_tag_invalid" else detail["msg"]
         lines.append(f"{field}: {message}")

@@ -73,11 +73,11 @@ def invoke(
 @pytest.fixture
 def cli(site: Site, tmp_path: Path) -> Cli:
     """Commands in an empty folder of the test's own."""
-    return Cli(tmp_path, environment_of(site, tmp_path))
+    return Cli(tmp_path, environment_of(site.folder, tmp_path))
 
 
 @pytest.fixture(scope="module")
 def module_cli(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Commands in an empty folder that the tests of one module share."""
     folder = tmp_path_factory.mktemp("shared")
-    return Cli(folder, environment_of(site, folder))
+    return Cli(folder, environment_of(site.folder, folder))

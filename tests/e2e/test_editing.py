@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.processes import Done
 from support.sites import GOOD, build_wheel
 
 if TYPE_CHECKING:
@@ -196,19 +196,6 @@ def test_sync_lists_what_is_missing(invoke: Invoke) -> None:
 # --- add, remove and sync, in environments of each kind
 
 KINDS = ("uv tool", "pipx", "uv", "venv")
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)

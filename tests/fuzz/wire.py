@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from queue import Queue
-from typing import IO, Any, Never
+from typing import Any, Never
 
 from fuzz.payloads import INITIALIZE, META, dump
+from support.processes import Child, environment_of
 
 LONGEST = 240.0
 """Seconds after which a process that still runs is killed, so that no test waits for ever."""
@@ -63,59 +64,28 @@ class Usage:
         return {"fds": self.fds, "threads": self.threads, **self.objects}
 
 
-class HostProcess:
+class HostProcess(Child[bytes]):
     """`mcp-host run` with arguments, in a folder with its mcp-host.toml."""
 
     def __init__(self, folder: Path, site: Path, *args: str) -> None:
-        self.errors = folder / "stderr.txt"
         self.secrets = (str(folder), str(site), sys.prefix, "site-packages")
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "PYTHONPATH"))}
-        with self.errors.open("wb") as errors:
-            self._process = subprocess.Popen(
+        errors = folder / "stderr.txt"
+        with errors.open("wb") as file:
+            process = subprocess.Popen(
                 [sys.executable, "-m", "mcp_host", "run", *args],
                 cwd=folder,
-                env={**env, "PYTHONPATH": str(site), "HOME": str(folder), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+                env=environment_of(site, folder),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=file,
             )
-        self._watchdog = threading.Timer(LONGEST, self._process.kill)
-        self._watchdog.start()
-
-    @property
-    def stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def stdout(self) -> IO[bytes]:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def err(self) -> str:
-        return self.errors.read_text(encoding="utf-8", errors="replace")
+        super().__init__(process, errors, LONGEST)
 
     def usage(self, objects: dict[str, int]) -> Usage:
-        proc = Path(f"/proc/{self._process.pid}")
+        proc = Path(f"/proc/{self.process.pid}")
         pages = int((proc / "statm").read_text().split()[1])
         fds, threads = len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir()))
         return Usage(pages * os.sysconf("SC_PAGE_SIZE"), fds, threads, objects)
-
-    def wait(self) -> int:
-        return self._process.wait(LONGEST)
-
-    def close(self) -> None:
-        self._watchdog.cancel()
-        if self.alive:
-            self._process.kill()
-        self._process.wait()
-        for stream in (self.stdin, self.stdout):
-            stream.close()
 
 
 class StdioHost(HostProcess):

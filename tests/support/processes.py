@@ -9,16 +9,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
-from typing import IO, Any
+from typing import IO, Any, AnyStr, Generic
 
 from watchfiles import watch
-
-from support.sites import Site
 
 LONGEST = 60.0
 """Seconds after which a test stops waiting for a process and fails."""
@@ -37,41 +35,62 @@ class Done:
         return json.loads(self.out)
 
 
-class Process:
-    """A running program, whose stdout is read line by line. It is killed after `longest` seconds."""
+class Child(Generic[AnyStr]):
+    """A running program with pipes at its stdin and stdout. It is killed after `longest` seconds."""
+
+    def __init__(self, process: subprocess.Popen[AnyStr], errors: Path, longest: float) -> None:
+        self.errors = errors
+        self.process: subprocess.Popen[AnyStr] = process
+        self._longest = longest
+        self._watchdog = threading.Timer(longest, process.kill)
+        self._watchdog.start()
+
+    @property
+    def stdin(self) -> IO[AnyStr]:
+        assert self.process.stdin is not None
+        return self.process.stdin
+
+    @property
+    def stdout(self) -> IO[AnyStr]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def err(self) -> str:
+        return self.errors.read_text(encoding="utf-8", errors="replace")
+
+    def wait(self) -> int:
+        """Wait until the process ends, and return its exit code."""
+        return self.process.wait(self._longest)
+
+    def close(self) -> None:
+        """Kill the process if it still runs, and close its pipes."""
+        self._watchdog.cancel()
+        if self.alive:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.stdin, self.stdout):
+            stream.close()
+
+
+class Process(Child[str]):
+    """A running program, whose stdout is read line by line."""
 
     def __init__(
         self, args: list[str], folder: Path, env: Mapping[str, str], errors: Path, *, longest: float = LONGEST
     ) -> None:
-        self.errors = errors
-        self._longest = longest
         with errors.open("wb") as file:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 args, cwd=folder, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, text=True
             )
-        self._watchdog = threading.Timer(longest, self._process.kill)
-        self._watchdog.start()
+        super().__init__(process, errors, longest)
         self._deadline = time.monotonic() + longest
         self.lines: list[str] = []
         self.url = ""
-
-    @property
-    def stdin(self) -> IO[str]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
-    @property
-    def stdout(self) -> IO[str]:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    @property
-    def err(self) -> str:
-        return self.errors.read_text(encoding="utf-8")
 
     def until(self, text: str) -> str:
         """Read stdout up to the line that contains the text, and return that line."""
@@ -89,23 +108,14 @@ class Process:
             assert time.monotonic() < self._deadline, f"no {text!r} in {self.err!r}"
 
     def signal(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
+        self.process.send_signal(number)
 
     def wait(self) -> int:
-        """Wait until the process ends, and return its exit code."""
+        """Wait until the process ends, close its pipes, and return its exit code."""
         try:
-            return self._process.wait(self._longest)
+            return super().wait()
         finally:
             self.close()
-
-    def close(self) -> None:
-        """Kill the process if it still runs, and close its pipes."""
-        self._watchdog.cancel()
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        for stream in (self.stdin, self.stdout):
-            stream.close()
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,24 @@ class Cli:
             yield process
 
 
-def environment_of(site: Site, home: Path) -> dict[str, str]:
-    """Return the environment of this process without variables of mcp-host, with the plugins of `site` on its path."""
+def environment_of(site: Path, home: Path) -> dict[str, str]:
+    """Return the environment of this process without variables of mcp-host, with the folder `site` on its path."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MCP_", "GOOD_", "PYTHONPATH"))}
-    return {**env, "PYTHONPATH": str(site.folder), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+    return {**env, "PYTHONPATH": str(site), "HOME": str(home), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def run_together(commands: Sequence[Sequence[str]]) -> None:
+    """Run programs at the same time. Each writes `ready`, and goes on when it has read a line. All must succeed."""
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for command in commands
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0

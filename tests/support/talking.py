@@ -15,11 +15,15 @@ def text_of(result: CallToolResult) -> str:
     return block.text
 
 
-async def refusal(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool that must report an error, and return the text for the model."""
-    result = await client.call_tool(tool, arguments)
+def failure_of(result: CallToolResult) -> str:
+    """Return the text of a tool's error."""
     assert result.is_error
     return text_of(result)
+
+
+async def refusal(client: Client, tool: str, **arguments: Any) -> str:
+    """Call a tool that must report an error, and return the text for the model."""
+    return failure_of(await client.call_tool(tool, arguments))
 
 
 async def structured(client: Client, tool: str, **arguments: Any) -> Any:

@@ -28,7 +28,7 @@ def log_request(event: Event) -> None:
 
 
 def _word(text: str | None) -> str:
-    """Return a text as one word of the line, in quotes if it has spaces or quotes itself, `-` for None."""
+    """Return a text as one word of the line: in quotes if it has spaces or quotes, and `-` for None."""
     if text is None:
         return "-"
     return text if text and not any(c.isspace() or c == '"' for c in text) else json.dumps(text, ensure_ascii=False)

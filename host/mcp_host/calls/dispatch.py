@@ -1,4 +1,4 @@
-"""The one pipeline every call, read, prompt and completion goes through, whichever way it came in."""
+"""The one pipeline of every call, read, prompt and completion, from any transport or plugin."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
 from mcp_host.api import Call, Middleware
-from mcp_host.asking import AnswerError, answer_error_in
+from mcp_host.calls.asking import AskingSession, answer_error_in
 from mcp_host.calls.observers import Ending, Observers
 from mcp_host.calls.outgoing import Outgoing, OutgoingError, new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
+from mcp_host.catalog.forms import AnswerError
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.results import Contents, PromptResult, ToolResult
 from mcp_host.catalog.served import Question, Served
@@ -53,15 +54,15 @@ class FailedError(Exception):
 
 
 class UnfitError(FailedError):
-    """A call whose arguments do not fit."""
+    """A failed call: its arguments do not fit."""
 
 
 class Dispatcher:
     """Runs what a catalog serves: find the owner, authorize, limit, deadline, middleware, scoped Context, run, mask.
 
-    A call keeps the generation it started with, for what it reads in turn, too. With `debug`, callers see
-    the text of crashes. `authorize` turns on the check of scopes against the request's token. `after_call` is
-    called with the plugin whose code has just run.
+    A call, and each resource that it reads, uses the generation with which the call started. With `debug`, callers see
+    the text of crashes. With `authorize`, scopes are checked against the request's token. `after_call` is called with
+    the plugin whose code has just run.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Dispatcher:
     async def call_tool(self, name: str, arguments: Mapping[str, Any], context: SDKContext[Any, Any]) -> ToolResult:
         """Call a tool.
 
-        Anything that goes wrong in the tool is a result with `is_error`, for the model to read. An `MCPError`
-        of the tool's own, and a name that is not served (-32602), are protocol errors.
+        A failure of the tool is a result with `is_error`, for the model to read.
+
+        Raises:
+            MCPError: Raised by the tool's own function, or -32602 for an unknown tool.
         """
         with self._ending("tools/call", name, context) as ending:
             catalog = self._catalog_of(context, ending)
@@ -105,7 +108,7 @@ class Dispatcher:
             return result
 
     async def read_resource(self, uri: str, context: SDKContext[Any, Any]) -> Contents:
-        """Read a resource, whoever asks: a client, or a plugin through `ctx.read_resource`.
+        """Read a resource for a client, or for a plugin that calls `ctx.read_resource`.
 
         Raises:
             ResourceNotFoundError: No resource or template has this URI.
@@ -152,9 +155,9 @@ class Dispatcher:
         chosen: types.CompletionContext | None,
         context: SDKContext[Any, Any],
     ) -> types.Completion:
-        """Complete one argument; no completer means no candidates.
+        """Complete one argument. Without a completer, there are no candidates.
 
-        At most 100 values are returned (spec: Completion); `has_more` is true when some were left out.
+        At most 100 values are returned (spec: Completion). `has_more` is true if there are more.
 
         Raises:
             MCPError: -32602 for a prompt or template that is not served; -32603 when the completer fails.
@@ -176,7 +179,9 @@ class Dispatcher:
                 return types.Completion(values=[])
             given = dict((chosen and chosen.arguments) or {})
             question = Question(ref, argument.name, argument.value, given)
-            work = self._work(served, f"completion of {argument.name} for {name}")
+            what = f"completion of {argument.name} for {name}"
+            # An adopted server completes arguments of any name.
+            work = self._work(served, what, f"a completion for {name}")
             run = partial(completer, question, self._scoped(context, work, served.plugin, catalog, served))
             try:
                 completion = await self._run(
@@ -189,17 +194,17 @@ class Dispatcher:
     # The pipeline
 
     def _ending(self, method: str, name: str, context: SDKContext[Any, Any]) -> Ending:
-        """Return the notes for observers of the request that this is, or is part of."""
+        """Return the notes for observers about the current request."""
         nested = isinstance(context, Context) and context.catalog is not None
         ending = self._observers.part(method, context.protocol_version, nested=nested)
         ending.asked_for(name)
         return ending
 
     def _catalog_of(self, context: SDKContext[Any, Any], ending: Ending) -> Catalog:
-        """The generation a request belongs to: that of the call it is part of, or the current one.
+        """Return the generation of a request: its caller's for a nested read, otherwise the current one.
 
         Raises:
-            MCPError: -32603 for a new request when the host is about to stop.
+            MCPError: -32603 for a new request while the host stops.
         """
         if isinstance(context, Context) and context.catalog is not None:
             return cast("Catalog", context.catalog)
@@ -208,14 +213,14 @@ class Dispatcher:
             raise MCPError(INTERNAL_ERROR, "The server is shutting down")
         return self._generations.current
 
-    def _work(self, served: Served, what: str) -> Work:
+    def _work(self, served: Served, what: str, item: str) -> Work:
         deadline = None if served.timeout is None else asyncio.get_running_loop().time() + served.timeout
-        return Work(served.plugin, what, deadline)
+        return Work(served.plugin, what, deadline, item=item)
 
     def _scoped(
         self, context: SDKContext[Any, Any], work: Work, plugin: LoadedPlugin, catalog: Catalog, served: Served
     ) -> Context[Any, Any]:
-        """The context of one plugin in a call of `served`, which may be another one's: then it is of a middleware."""
+        """Return the context of a plugin for a call of `served`. A middleware's plugin may not be the owner."""
         extends = served.timeout is not None and served.plugin.limits.progress_extends
         return Context.scoped(
             context,
@@ -223,8 +228,7 @@ class Dispatcher:
             plugin.state,
             catalog,
             on_progress=partial(work.extend, cast("float", served.timeout)) if extends else None,
-            asking=work.asking,
-            outgoing=self._outgoing.of(plugin),
+            session=partial(AskingSession, asking=work.asking, outgoing=self._outgoing.of(plugin)),
         )
 
     async def _call(
@@ -237,9 +241,9 @@ class Dispatcher:
         catalog: Catalog,
         ending: Ending,
     ) -> Any:
-        """Run an item, and what the catalog's middleware is around it."""
+        """Run an item with the middleware around it."""
         ending.of(served)
-        work = self._work(served, f"{kind} {name}")
+        work = self._work(served, f"{kind} {name}", f"{kind} {served.name}")
         call = Call(
             kind, served.plugin.name, name, arguments, self._scoped(context, work, served.plugin, catalog, served)
         )
@@ -263,7 +267,7 @@ class Dispatcher:
         """Run one piece of work within its plugin's limits.
 
         Raises:
-            FailedError: It failed for any other reason than those below.
+            FailedError: It failed in any other way than below.
             MCPError, ResourceNotFoundError: Raised by the plugin, for the caller.
             asyncio.CancelledError: The caller left.
         """
@@ -307,17 +311,18 @@ class Dispatcher:
 
     @staticmethod
     def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
-        """Tell the plugin's circuit breaker how it did, unless another plugin's middleware or the client failed."""
+        """Report success or failure to the plugin's circuit breaker, unless a middleware or the client failed."""
         error = outcome.error
         if outcome.unanswered or answer_error_in(error) is not None:
             return
         if outcome.timed_out:
-            failure = f"{work.what} did not finish within {timeout:g} s"
+            failure = f"{work.item} did not finish within {timeout:g} s"
+            logger.warning("%s did not finish within %g s and was stopped", work, timeout)
         elif error is None or _anticipated(error) or isinstance(error, _ANSWERS):
             visit.succeeded()
             return
         else:
-            failure = f"{work.what} raised {type(error).__name__}"
+            failure = f"{work.item} raised {type(error).__name__}"
         if work.plugin is plugin:
             visit.failed(failure)
 
@@ -332,7 +337,7 @@ class Dispatcher:
             )
 
     def _explain(self, error: BaseException, work: Work, ending: Ending) -> str:
-        """The text a caller sees: an anticipated failure's own, or an id that finds the crash in the log."""
+        """Return the text for the caller: that of an anticipated failure, or the id of a crash in the log."""
         shown = error if _anticipated(error) else answer_error_in(error)
         if shown is not None:
             text = str_of(shown)
@@ -349,15 +354,15 @@ class Dispatcher:
 
 
 _ANSWERS = (MCPError, ResourceNotFoundError, BadArgumentsError, RefusedError)
-"""What a plugin that works may raise."""
+"""Exceptions that do not count as failures of the plugin."""
 
 
 @dataclass
 class _Passage:
-    """One call on its way through the middleware to the item, with `work` naming the plugin whose code it is in.
+    """One call on its way through the middleware to the item. `work` names the plugin whose code is running.
 
-    Each middleware gets the context of its own plugin, and the item that of its owner, whatever call a middleware hands
-    on: only `arguments` are taken from it.
+    Each middleware gets the context of its own plugin, and the item gets its owner's. Of the call that a middleware
+    passes on, only the `arguments` are used.
     """
 
     work: Work
@@ -381,7 +386,7 @@ class _Passage:
         async def call_next(call: Call) -> Any:
             self.after_call(plugin)
             result = await self._step(index + 1, call.arguments)
-            # Not when that raised: then it is the inner one that failed.
+            # This is skipped if it raised, so that the failure counts against the inner plugin.
             self.after_call(inner)
             self.work.plugin = plugin
             return result
@@ -391,10 +396,10 @@ class _Passage:
 
 
 def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:
-    """Refuse arguments that are larger or deeper than the plugin takes, or not finite, before anything is made of them.
+    """Check the size, depth and numbers of arguments before they are used.
 
     Raises:
-        BadArgumentsError: They are.
+        BadArgumentsError: They are larger or deeper than the plugin's limits, or have a number that JSON does not have.
     """
     limits = plugin.limits
     size = measure(arguments, limits.argument_size, limits.argument_depth)
@@ -405,17 +410,17 @@ def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugi
         text = f"The arguments of {what} are nested deeper than {limits.argument_depth} levels"
         raise BadArgumentsError(text, "too-large")
     if not size.finite:
-        raise BadArgumentsError(f"The arguments of {what} hold a number that is too large, NaN or an infinity")
+        raise BadArgumentsError(f"The arguments of {what} have a number that is too large, NaN or an infinity")
 
 
 def _anticipated(error: BaseException) -> bool:
-    """Whether the author meant the caller to read the text: the SDK's rule for what is not a crash."""
+    """Return whether the text is for the caller. This is the SDK's rule for what is not a crash."""
     return isinstance(error, ToolError | ResourceError) and not isinstance(
         error, UnexpectedToolError | UnexpectedResourceError
     )
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    """Whether this call is being cancelled; a function that raises the exception by itself has crashed."""
+    """Return whether this call is being cancelled. A function that raises the exception itself has crashed."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Gives every request's end, and what changes in the host, to the observers of the plugins that are served."""
+"""Reports the end of every request and the changes of the host to the observers of the served plugins."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from mcp_host.plugins.plugin import LoadedPlugin
 logger = logging.getLogger(__name__)
 
 _ERRORS: Final = frozenset(get_args(EndReason)[:5])
-"""The reasons of a request that began to run; the others are refusals."""
+"""The reasons of requests that began to run. The other reasons are refusals."""
 
 _LONGEST_NAME = 200
-"""Characters of a name that a client made up."""
+"""The most characters of a name that nothing is served under."""
 
 _MOST_SLOW = 3
-"""How often an observer may take longer than `slow` before it is left out."""
+"""After so many slow events, an observer gets no more."""
 
 _current: ContextVar[Ending | None] = ContextVar("mcp_host.ending", default=None)
 
 
 class Ending:
-    """What is known of one request. The event is sent when the outermost `with` block of it ends.
+    """What is known about one request. Its event is sent when its outermost `with` block ends.
 
-    It sets its own `reason` from the exception that ends a block, unless the block has set one.
+    An exception that ends a block sets the `reason`, unless the block has set one.
     """
 
     __slots__ = (
@@ -71,12 +71,12 @@ class Ending:
         self.error_id: str | None = None
 
     def asked_for(self, name: str) -> None:
-        """Note what the client asked for. What is served under that name is noted by `of`."""
+        """Note the name that the client asked for."""
         if self._observers is not None:
             self.name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
     def of(self, served: Served) -> None:
-        """Note what is served under the name that was asked for."""
+        """Note the item that is served under that name."""
         self.name, self.plugin = served.name, served.plugin.name
 
     def crashed(self, error_id: str) -> None:
@@ -128,11 +128,11 @@ def _reason_of(error: BaseException) -> EndReason:
 
 
 class Observers:
-    """The observers of the current generation, and the host's own ones, which come first.
+    """The host's own observers, and after them the observers of the current generation.
 
-    They run in the event loop, one after the other, as the code of their plugins: the watchdog names the plugin of one
-    that blocks. One that raises is logged once. One that took longer than `slow` seconds three times is left out, with
-    a warning in its plugin's record. `after` is called with a plugin when its code has run.
+    They run in the event loop, one after another. If an observer blocks, the watchdog names its plugin. If it raises,
+    its first exception is logged. If it takes longer than `slow` seconds for three events, it gets no more, and its
+    plugin's record gets a warning. `after` is called with a plugin when its code has run.
     """
 
     def __init__(
@@ -148,23 +148,23 @@ class Observers:
         self._own: list[Observer] = []
         self._watched: list[_Watched] = []
         self._watched_in: Catalog | None = None
-        self._told: WeakKeyDictionary[LoadedPlugin, PluginChanged] = WeakKeyDictionary()
+        self._sent: WeakKeyDictionary[LoadedPlugin, PluginChanged] = WeakKeyDictionary()
 
     def add(self, observer: Observer) -> None:
-        """Add one of the host's own, which may not raise."""
+        """Add an observer of the host. It must not raise."""
         self._own.append(observer)
 
     @property
     def any(self) -> bool:
-        """Whether there is an observer at all."""
+        """Whether there are observers."""
         return bool(self._own or self._generations.current.observers)
 
     def request(self, method: str, protocol_version: str | None) -> Ending:
-        """Begin to note the end of a request."""
+        """Return the notes of a request that begins."""
         return Ending(self if self.any else None, method, protocol_version)
 
     def part(self, method: str, protocol_version: str | None, *, nested: bool) -> Ending:
-        """Return the notes of the request that is being answered, or new ones if there is none or it is `nested`."""
+        """Return the notes of the current request, or new ones if there is no such request or this one is `nested`."""
         current = _current.get()
         if current is not None and not nested:
             return current
@@ -173,7 +173,7 @@ class Observers:
         return ending
 
     def plugins(self, plugins: Iterable[LoadedPlugin]) -> None:
-        """Send an event for each plugin that has come to another stage, or failed, since it was last in an event."""
+        """Send an event for each plugin that has reached another stage or has failed since its last event."""
         for plugin in plugins:
             record = plugin.record
             event = PluginChanged(
@@ -182,12 +182,12 @@ class Observers:
                 problem=record.problem.what if record.problem else None,
                 error_id=record.error_id if record.problem else None,
             )
-            if self._told.get(plugin) != event:
-                self._told[plugin] = event
+            if self._sent.get(plugin) != event:
+                self._sent[plugin] = event
                 self.emit(event)
 
     def emit(self, event: Event) -> None:
-        """Give an event to every observer. Never raises."""
+        """Call every observer with an event. This never raises."""
         for own in self._own:
             own(event)
         for watched in self._watched_now():
@@ -208,7 +208,7 @@ class Observers:
 
 
 class _Watched:
-    """One observer of a plugin's, and what went wrong in it."""
+    """One observer of a plugin, with its failures and its slow calls."""
 
     def __init__(self, plugin: LoadedPlugin, observer: Observer, slow: float) -> None:
         self.plugin = plugin
@@ -231,14 +231,14 @@ class _Watched:
                 returned.close()
                 raise TypeError("it returned a coroutine; observers are plain functions")
         except BaseException as error:
-            # A SystemExit of its own would end the process, a CancelledError the request.
+            # A SystemExit would end the process, and a CancelledError the request.
             self._fail(error)
         if time.perf_counter() - started > self._slow:
             self._slow_calls += 1
             if self.left_out:
                 self.plugin.warn(
-                    f"its observer took longer than {self._slow:g} s for {_MOST_SLOW} events, and every client waits "
-                    "meanwhile: it gets no more events",
+                    f"its observer took longer than {self._slow:g} s for {_MOST_SLOW} events, and every client had to "
+                    "wait: it gets no more events",
                     hint="put the event into a queue, and do the work in a thread or in a task of the lifespan",
                 )
 
@@ -246,7 +246,7 @@ class _Watched:
         if not self._failed:
             self._failed = True
             logger.error(
-                "an observer of plugin %s raised %s; further exceptions of it are not logged",
+                "an observer of plugin %s raised %s; its next exceptions are not logged",
                 self.plugin.name,
                 type(error).__name__,
                 exc_info=error,

@@ -1,4 +1,4 @@
-"""The one exit: every text for a client that is no result of a plugin's is masked, made encodable and cut here."""
+"""The one exit: each text for a client, except for the results of plugins, is masked, made encodable and cut here."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mcp_host.errors import encodable
 from mcp_host.plugins.plugin import LoadedPlugin
 
 MOST: Final = 64 * 1024
-"""Bytes of a text of the host's own, which may repeat what a client sent."""
+"""The most bytes of a text that the host itself writes. It may repeat what a client sent."""
 
 
 class OutgoingError(MCPError):
-    """An error of the protocol that has passed the exit."""
+    """An error of the protocol whose texts have passed the exit."""
 
 
 class Outgoing:
-    """Masks what `redactor` knows, replaces what UTF-8 cannot encode, and cuts what is too long.
+    """Masks the secrets that `redactor` knows, replaces what UTF-8 cannot encode, and cuts what is too long.
 
-    A plugin may send as much at once as its `result_size`. The results of its tools, resources and prompts do not
-    pass here: what is in them is their author's decision.
+    `plugin` is the sender, or None for the host. A plugin may send at most `result_size` bytes at once. The results of
+    its tools, resources and prompts do not pass here, because their author decides what is in them.
     """
 
     def __init__(self, redactor: Redactor, plugin: LoadedPlugin | None = None) -> None:
@@ -51,13 +51,13 @@ class Outgoing:
         return cut_text(encodable(self._redactor.redact(text)), self._most, self._whose)
 
     def data(self, data: Any, *, keep_urls: bool = False) -> Any:
-        """Return data for JSON, every text and key in it as a client may see it; a note where it is too large.
+        """Return data for JSON, each text and key as a client may see it. If the data is too large, return a note.
 
-        What JSON cannot express becomes text. With `keep_urls`, nothing in the values of the key `url` is masked.
+        What JSON cannot express becomes text. With `keep_urls`, the values of the key `url` are not masked.
         """
         try:
             data = pydantic_core.to_jsonable_python(data, by_alias=True, inf_nan_mode="null", fallback=_named)
-        except Exception:  # It is a cycle, too deep, or an object that raises when it is read.
+        except Exception:  # It has a cycle, is too deep, or has an object that raises when it is read.
             return "[Left out: JSON cannot express it.]"
         if measure(data, self._most).size > self._most:
             return f"[Left out: larger than the {self._most} bytes that {self._whose} may send.]"
@@ -78,16 +78,16 @@ class Outgoing:
         }
 
     def error(self, error: MCPError) -> OutgoingError:
-        """Return an error of the protocol as a client may see it, message and data."""
+        """Return an error of the protocol with its message and data as a client may see them."""
         if isinstance(error, OutgoingError):
             return error
-        # A URL that the user is sent to (SEP-1036) has to be the one that was meant.
+        # The user is sent to this URL (SEP-1036), so it must stay as it is.
         keep_urls = error.code == URL_ELICITATION_REQUIRED
         data = None if error.data is None else self.data(error.data, keep_urls=keep_urls)
         return OutgoingError(error.code, self.text(error.message), data)
 
     def result(self, result: Any) -> Any:
-        """Return a result as it is, except for the texts of a tool's error and of a question to the user."""
+        """Return a result. Only the texts of a tool's error and of a question to the user are changed."""
         if isinstance(result, types.InputRequiredResult) and result.input_requests:
             asked = {key: self.request(request) for key, request in result.input_requests.items()}
             return result.model_copy(update={"input_requests": asked})
@@ -105,14 +105,14 @@ class Outgoing:
         return completion.model_copy(update={"values": [self.text(value) for value in completion.values]})
 
     def request(self, request: Any) -> Any:
-        """Return a request to the client, the message for its user as the user may see it."""
+        """Return a request to the client, with the message for its user as the user may see it."""
         if not isinstance(request, types.ElicitRequest):
             return request
         params = request.params.model_copy(update={"message": self.text(request.params.message)})
         return request.model_copy(update={"params": params})
 
     def notification(self, notification: Any) -> Any:
-        """Return a notification of the client, the texts of a log message or of progress as the client may see them."""
+        """Return a notification, with the texts of a log message or of progress as the client may see them."""
         params = notification.params
         if isinstance(params, types.LoggingMessageNotificationParams):
             texts = {"data": self.data(params.data), "logger": params.logger and self.text(params.logger)}
@@ -124,12 +124,12 @@ class Outgoing:
 
 
 def new_error_id() -> str:
-    """Return the id of an error, which a client is given and which is in the log beside the error's text."""
+    """Return a new id of an error. The client gets it, and the log has it beside the text of the error."""
     return secrets.token_hex(4)
 
 
 def unexpected(what: str, error_id: str) -> str:
-    """Return the text for a client about an error whose own text is for the log only."""
+    """Return the text for a client if the error's own text is for the log only."""
     return f"{what} failed unexpectedly (error {error_id}; the server's log has the details)"
 
 

@@ -1,1 +1,1 @@
-"""What is served: each item of a plugin bound to its wire form, and the immutable catalog of one generation."""
+"""What is served: the wire form of each item of a plugin, and the immutable catalog of one generation."""

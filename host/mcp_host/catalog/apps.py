@@ -1,4 +1,4 @@
-"""MCP Apps (SEP-1865): a tool names the page that renders its results, which is a resource of the same plugin."""
+"""MCP Apps (SEP-1865): a tool names the page that renders its results. The page is a resource of the same plugin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def with_ui(
     given: Mapping[str, Any],
     resources: Sequence[ServedResource | ServedTemplate],
 ) -> dict[str, Any]:
-    """Return `given`, the tool's `_meta`, with its UI as SEP-1865 has it, unless the user left that resource out."""
+    """Return `given`, the tool's `_meta`, with its UI as in SEP-1865. If the resource is filtered out, so is the UI."""
     meta = dict(given)
     ui = meta.pop("ui", {})
     if tool.ui is not None:
@@ -42,7 +42,7 @@ def _refuse_bad_ui(plugin: LoadedPlugin, uri: str, resources: Sequence[ServedRes
     if not any(answers(known, uri) for known in every):
         apps = [known for known in every if known.startswith(UI_SCHEME)]
         raise HostError(
-            f"its ui {uri!r} is no resource of the plugin{did_you_mean(uri, apps)}",
+            f"its ui {uri!r} is not a resource of the plugin{did_you_mean(uri, apps)}",
             hint=f'contribute the page: @plugin.resource("{uri}") above a function that returns its HTML',
         )
     page = next((resource for resource in resources if answers(resource.name, uri)), None)
@@ -54,7 +54,7 @@ def _refuse_bad_ui(plugin: LoadedPlugin, uri: str, resources: Sequence[ServedRes
 
 
 def answers(served: str, uri: object) -> bool:
-    """Whether the resource or template contributed at `served` is what a client gets at `uri`."""
+    """Return whether the resource or template at `served` serves the URI."""
     if not isinstance(uri, str):
         return False
     return served == uri or ("{" in served and UriTemplate.parse(served).match(uri) is not None)

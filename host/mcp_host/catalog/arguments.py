@@ -1,4 +1,4 @@
-"""The arguments of a Python function: their JSON Schema, and what a caller sent made into what the function takes."""
+"""The arguments of a Python function: their JSON Schema, and the check of what a caller sent."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mcp_host.errors import BadArgumentsError, describe_validation, did_you_mean
 class Arguments:
     """The parameters of one function as a pydantic model.
 
-    The model's own fields are numbered, so that a parameter may have any name, also one that pydantic uses
-    (`model_config`, `schema`, `copy`). Callers use the parameter's name, or its alias where it has one. `depth` is the
-    deepest nesting that JSON inside a text may have.
+    The model's fields are numbered, so a parameter may have any name, also one that pydantic uses (`model_config`,
+    `schema`, `copy`). Callers use the parameter's alias if it has one, otherwise its name. `depth` is the deepest
+    nesting of JSON inside a text.
     """
 
     def __init__(self, function: str, parameters: Sequence[inspect.Parameter], *, depth: int) -> None:
@@ -35,16 +35,16 @@ class Arguments:
         self.names: Collection[str] = tuple(self.schema.get("properties", {}))
         self.required: frozenset[str] = frozenset(self.schema.get("required", ()))
         self.runs_code = runs_code(self._model.__pydantic_core_schema__)
-        """Whether validating them calls functions of the author's."""
+        """Whether the validation calls functions of the author."""
 
     def validate(self, given: Mapping[str, Any], what: str) -> dict[str, Any]:
-        """Return the function's keyword arguments. Names that it does not take are passed over.
+        """Return the function's keyword arguments. Names that it does not take are ignored.
 
-        Models often send JSON inside a text where a list or an object is asked for. Such a text is read as JSON, but
-        only when the text itself is not a fit value.
+        Models often send JSON inside a text instead of a list or an object. Such a text is read as JSON, but only if
+        the text itself does not fit.
 
         Raises:
-            BadArgumentsError: They do not fit `what`, which is named in the text; no value is repeated.
+            BadArgumentsError: They do not fit. The text names `what` and the fields, and repeats no value.
         """
         try:
             return self._validated(given)
@@ -55,9 +55,9 @@ class Arguments:
                 try:
                     return self._validated(parsed)
                 except ValidationError:
-                    pass  # The first error is about what the caller really sent.
+                    pass  # The first error is about what the caller sent.
             lines = [describe_validation(error)]
-            # An unknown name is passed over when the rest fits. Here it is likely the cause.
+            # An unknown name is ignored if the rest fits. Here it is probably the cause.
             lines += [
                 f"there is no argument {name!r}{did_you_mean(name, self.names)}"
                 for name in given
@@ -72,7 +72,7 @@ class Arguments:
 
 
 def _field(parameter: inspect.Parameter) -> Any:
-    """A pydantic field definition: the author's `Field` wins over the parameter's own name."""
+    """Return a pydantic field definition. An alias in the author's `Field` replaces the parameter's name."""
     named = Field(alias=parameter.name)
     if parameter.annotation is parameter.empty:
         annotation: Any = Annotated[Any, WithJsonSchema({"title": parameter.name, "type": "string"}), named]
@@ -85,9 +85,9 @@ def _field(parameter: inspect.Parameter) -> Any:
 
 
 def with_json_read(given: Mapping[str, Any], names: Collection[str], depth: int) -> dict[str, Any] | None:
-    """Return the arguments with the texts of these names read as JSON, or None where none of them is JSON.
+    """Return the arguments with the texts of these names read as JSON, or None if no text is JSON.
 
-    A text that is JSON for another text stays as it is. So does one that is nested deeper than `depth`.
+    JSON that is only a text is not read, and JSON that is nested deeper than `depth` is not, either.
     """
     read: dict[str, Any] = {}
     for name in names:

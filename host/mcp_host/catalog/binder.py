@@ -1,4 +1,4 @@
-"""Binds one plugin's contributions to what can be served: filtered, named, and proven to fit the wire."""
+"""Makes the served items of one plugin from its contributions: filtered, named, and checked for the wire."""
 
 from __future__ import annotations
 
@@ -33,14 +33,13 @@ from mcp_host.catalog.schema_tool import schema_tool
 from mcp_host.catalog.served import (
     Parts,
     PreparedTool,
-    Served,
     ServedPrompt,
     ServedResource,
     ServedTemplate,
     ServedTool,
 )
 from mcp_host.catalog.uris import has_scheme
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, wrapped
 from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.streams import stdout_to_stderr
@@ -54,7 +53,7 @@ TOOLS: Mapping[type, Callable[[LoadedPlugin, str, Any], ToolBody]] = {
     PreparedTool: prepared_tool,
     SchemaTool: schema_tool,
 }
-"""What makes a tool of each class of contribution. A further implementation is a line here."""
+"""The function that makes a tool, by the class of the contribution. A further implementation is a line here."""
 RESOURCES: Mapping[type, Callable[[LoadedPlugin, UriTemplate, Any, str, dict[str, Any]], ResourceBody]] = {
     Resource: python_resource,
     ForwardedResource: forwarded_resource,
@@ -69,10 +68,10 @@ _WireT = TypeVar("_WireT", bound=BaseModel)
 
 
 def bind(plugin: LoadedPlugin) -> Parts:
-    """Bind everything a plugin contributed.
+    """Bind everything that a plugin contributed.
 
     Raises:
-        HostError: Something contributed cannot be served; it names the plugin, the item and the hint.
+        HostError: An item cannot be served. The error names the plugin and the item.
     """
     try:
         with stdout_to_stderr():
@@ -80,11 +79,11 @@ def bind(plugin: LoadedPlugin) -> Parts:
     except HostError:
         raise
     except BaseException as error:
-        raise HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where) from error
+        raise wrapped(error, "its contributions cannot be read", where=plugin.where) from error
 
 
 def _maker(table: Mapping[type, _MakeT], contribution: object) -> _MakeT:
-    """The entry of the contribution's own class, or of the nearest class that it derives from."""
+    """Return the entry of the contribution's class, or of its nearest base class."""
     return next(table[kind] for kind in type(contribution).__mro__ if kind in table)
 
 
@@ -100,7 +99,7 @@ class _Binder:
         }
 
     def bind(self) -> Parts:
-        """Filter first, by name and hint, and bind what is left: an item that cannot be bound can be denied."""
+        """Filter first, and bind the rest, so that an item that cannot be bound can be denied."""
         plugin, given = self._plugin, self._plugin.contributions
         prefix = plugin.section.prefix
         read = self._built(RESOURCE, [(resource.uri, resource) for resource in given.resources], self._resource)
@@ -239,6 +238,3 @@ class _Binder:
 
     def _warn(self, item: str, what: str) -> None:
         self._plugin.warn(f"{item}: {what}")
-
-
-__all__ = ["PROVENANCE", "Served", "bind"]

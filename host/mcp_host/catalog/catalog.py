@@ -1,4 +1,4 @@
-"""Everything the host serves at one moment, decided before it is served: names, owners, conflicts, listings."""
+"""Everything that the host serves at one moment. Names, owners and conflicts are decided before it is served."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
 from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog.uris import overlap
-from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Contributed
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
-"""What a tool may be called (SEP-986)."""
+"""The valid names of tools and prompts (SEP-986)."""
 
 NAME_BUDGET = 60
-"""Characters of a tool name past which known clients cut, refuse or hide it once they add their own prefix."""
+"""The most characters of a tool's name that all known clients accept, after they add their own prefix."""
 
 
 @dataclass(frozen=True, eq=False)
 class Catalog:
-    """An immutable generation of what is served. Mappings are in served order: the TOML's, then the plugin's own.
+    """One immutable generation. Mappings are in served order: first by plugin, as in the TOML, then as contributed.
 
-    `middleware` is what runs around the calls of each plugin, outermost first, with the plugins that it comes from.
+    `middleware` has what runs around the calls of each plugin, outermost first, with the plugin that it comes from.
+    `failures` has the plugins that serve nothing, with the reason.
     """
 
     generation: int = 0
@@ -67,20 +68,20 @@ class Catalog:
 
     @property
     def has_ui(self) -> bool:
-        """Whether a tool has an MCP App to render its results."""
+        """Whether a tool has an MCP App that renders its results."""
         return any(tool.ui is not None for tool in self.tools.values())
 
     def resource_at(self, uri: str) -> ServedResource | ServedTemplate | None:
-        """Return the resource or the template that answers for the URI."""
+        """Return the resource or the template that serves the URI, or None."""
         return self.resources.get(uri) or next(
             (template for template in self.templates.values() if template.template.match(uri) is not None), None
         )
 
     def find_resource(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]]:
-        """Return what serves the URI and the values of its variables: fixed URIs first, then templates in order.
+        """Return what serves the URI, and the values of its variables. Fixed URIs come before templates.
 
         Raises:
-            ResourceNotFoundError: Nothing does.
+            ResourceNotFoundError: Nothing serves it.
         """
         fixed = self.resources.get(uri)
         if fixed is not None:
@@ -92,17 +93,17 @@ class Catalog:
             if template.security is None:
                 return template, {"uri": uri}
             if template.security.validate(values) is not None:
-                # Stop at the first template that refuses: a later, laxer one must not get what this one turned down.
+                # Values that one template refuses must not reach a later template.
                 break
             return template, values
         raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
 
     def completer_of(self, served: Served, argument: str) -> Complete | None:
-        """Return what completes one argument of a prompt or a template."""
+        """Return the completer for one argument of a prompt or a template, or None."""
         return self.completers.get((served.name, argument)) or self.parts[served.plugin].any_completer
 
     def contributed(self, plugin: LoadedPlugin) -> Contributed:
-        """Return the names of what is served of a plugin, and of its functions and routes."""
+        """Return the names of a plugin's served items, functions and routes."""
         return self.names.get(plugin, Contributed())
 
     def listed(self, kind: Kind) -> list[Any]:
@@ -117,11 +118,10 @@ def build_catalog(
     bound: Mapping[LoadedPlugin, Parts] | None = None,
     endpoint: str = "/mcp",
 ) -> Catalog:
-    """Bind every plugin that is still alive, in order, and refuse a plugin that clashes with an earlier one.
+    """Bind every plugin that has not failed, in order. A plugin that conflicts with an earlier one is refused.
 
-    A plugin that cannot be bound or that clashes serves nothing; it is among the catalog's `failures`. No record of a
-    plugin is changed. Plugins in `bound` are not bound again. `endpoint` is the HTTP path that no plugin's route may
-    take.
+    A plugin that cannot be bound or is refused serves nothing, and is in the catalog's `failures`. No plugin's problem
+    is recorded here. Plugins in `bound` are not bound again. `endpoint` is the HTTP path that no route may have.
     """
     known = bound or {}
     failures: dict[LoadedPlugin, HostError] = {}
@@ -134,8 +134,8 @@ def build_catalog(
         except HostError as error:
             failures[plugin] = error
         except BaseException as error:
-            # A route is an object of the plugin's own, whose attributes may raise anything.
-            failures[plugin] = HostError(f"its contributions cannot be read: {text_of(error)}", where=plugin.where)
+            # A route is an object of the plugin, and its attributes may raise anything.
+            failures[plugin] = wrapped(error, "its contributions cannot be read", where=plugin.where)
     return Catalog(
         generation=generation,
         plugins=tuple(plugins),
@@ -151,7 +151,7 @@ def build_catalog(
 
 
 class _Builder:
-    """The catalog in the making. `add` changes nothing unless the whole plugin fits."""
+    """Collects the parts of a catalog. `add` adds all items of a plugin, or none if one does not fit."""
 
     def __init__(self, endpoint: str) -> None:
         self._paths: dict[str, LoadedPlugin | None] = {endpoint: None}
@@ -182,12 +182,12 @@ class _Builder:
         self.contributed[plugin] = contributed
         if contributed.middleware and plugin.section.middleware == "own" and not any(added.values()):
             plugin.warn(
-                "its middleware never runs: it runs around the plugin's own calls only, and the plugin serves nothing",
+                "its middleware never runs: it runs only around the plugin's own calls, and the plugin serves nothing",
                 hint=f'{plugin.table} middleware = "all"   (it then sees the arguments and results of every plugin)',
             )
 
     def middleware_around(self, owner: LoadedPlugin) -> Sequence[tuple[LoadedPlugin, Middleware]]:
-        """Return what runs around the calls of a plugin, the TOML's first plugin outermost."""
+        """Return the middleware around the calls of a plugin. The first plugin in the TOML is outermost."""
         return tuple(
             (plugin, middleware)
             for plugin in self.parts
@@ -204,7 +204,7 @@ class _Builder:
             if item.forwarded and not kind.named and item.name in taken:
                 plugin.warn(f"it is left out: {_conflict(kind.name, item, taken[item.name], deny).what}", hint=deny)
                 continue
-            # Templates and resources are both called resources by whoever reads a message.
+            # In messages, a template is called a resource, too.
             what = f"{kind.name if kind.named else RESOURCE.name} {item.name!r}"
             if kind.named and not NAME.fullmatch(item.name):
                 raise HostError(
@@ -228,7 +228,7 @@ class _Builder:
         return added
 
     def _free_prefix(self, plugin: LoadedPlugin, parts: Parts) -> str | None:
-        """Return a prefix under which every name of the plugin is free and allowed, or None when none comes to mind."""
+        """Return a prefix with which every name of the plugin is free and valid, or None."""
         given = plugin.section.prefix
         base = re.sub(r"[^A-Za-z0-9_-]", "_", plugin.name)
         for prefix in (f"{base}_", *(f"{base}_{number}_" for number in range(2, 10))):
@@ -243,7 +243,11 @@ class _Builder:
         return None
 
     def _route_paths(self, plugin: LoadedPlugin) -> dict[str, LoadedPlugin | None]:
-        """Refuse routes at a path that is taken. A plugin may have several at one path, for different methods."""
+        """Return the paths of the routes. A plugin may have several routes at one path, for different methods.
+
+        Raises:
+            HostError: A path is taken.
+        """
         paths: dict[str, LoadedPlugin | None] = {}
         for route in plugin.contributions.routes:
             path = getattr(route, "path", None)
@@ -263,7 +267,7 @@ class _Builder:
         return paths
 
     def _refuse_overlaps(self, added: Mapping[Kind, dict[str, Served]]) -> None:
-        """Refuse templates of two plugins that could claim one URI: which of them is read must not depend on order."""
+        """Refuse a URI or template that may match a URI of another plugin. The order must not decide what is read."""
         mine_by, theirs = {kind: list(added.get(kind, {}).values()) for kind in KINDS}, self.items
         others = (*theirs[TEMPLATE].values(), *theirs[RESOURCE].values())
         pairs = [(TEMPLATE, mine, other) for mine in mine_by[TEMPLATE] for other in others]
@@ -279,7 +283,7 @@ class _Builder:
 
 
 def _name_of(function: object) -> str:
-    """Return a function's name without the functions around it, or the class of another object that can be called."""
+    """Return the name of a function, or the name of another callable's class."""
     name = getattr(function, "__name__", None)
     return name if isinstance(name, str) else type(function).__name__
 

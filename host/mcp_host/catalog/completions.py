@@ -1,4 +1,4 @@
-"""Ties the completers of a plugin to the prompts and templates that they complete."""
+"""Finds the prompt or the template of each completer of a plugin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from mcp_host.plugins.plugin import LoadedPlugin
 def completers_of(
     plugin: LoadedPlugin, completions: Sequence[Completion], served: Sequence[Served]
 ) -> tuple[Mapping[tuple[str, str], Complete], Complete | None]:
-    """Tie each completion to what it completes. One whose prompt or template was filtered out is left out, too."""
+    """Return the completers by served name and argument, and the completer of an adopted server.
+
+    If a prompt or template was filtered out, its completers are left out, too.
+    """
     prefix = plugin.section.prefix
     uris = {resource.uri for resource in plugin.contributions.resources}
     every = uris | {author_name(prompt) for prompt in plugin.contributions.prompts}
@@ -67,7 +70,7 @@ def _arguments(item: Served) -> set[str]:
 
 
 def _server_completer(plugin: LoadedPlugin, completion: ServerCompletion) -> Complete:
-    """Ask an adopted server's one handler, which knows the names that its author gave."""
+    """Return the completer of an adopted server. Its one handler knows the names without the prefix."""
     converter = Converter("a completion", plugin)
 
     async def complete(question: Question, context: Any) -> types.Completion:

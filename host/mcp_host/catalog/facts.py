@@ -27,9 +27,9 @@ def scopes_of(part: Tool | SchemaTool | Resource | Prompt) -> frozenset[str]:
 def timeout_of(
     plugin: LoadedPlugin, own: float | None, by_name: Mapping[str, float] | None = None, name: str = ""
 ) -> float | None:
-    """The most specific deadline: the TOML's for this tool, the TOML's for the plugin, the author's, the host's."""
+    """Return the first deadline of these: in the TOML for the tool or the plugin, the author's, the host's."""
     section = plugin.section
-    given: object = own  # an author may have written anything
+    given: object = own  # an author may give anything
     if given is not None and (isinstance(given, bool) or not isinstance(given, int | float) or not given > 0):
         raise HostError(f"its timeout is {own!r}, not a number of seconds above 0")
     if by_name:
@@ -50,10 +50,10 @@ def annotations_of(tool: Tool | SchemaTool) -> types.ToolAnnotations | None:
         "open_world_hint": tool.open_world,
     }
     given = {name: value for name, value in hints.items() if value is not None}
-    own: Any = tool.annotations  # an author may have written anything
+    own: Any = tool.annotations  # an author may give anything
     if own is None and not given:
         return None
-    # Read anew: it may be a dict, or made without validation.
+    # It may be a dict, or made without validation.
     fields = own.model_dump(exclude_unset=True, warnings=False) if isinstance(own, BaseModel) else own
     read = types.ToolAnnotations.model_validate(fields or {})
     return types.ToolAnnotations.model_validate({**read.model_dump(exclude_unset=True), **given})

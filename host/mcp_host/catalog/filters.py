@@ -1,4 +1,4 @@
-"""Which items of a plugin its table in the TOML lets be served, and the line that leaves one out."""
+"""Filters the items of a plugin by its table in the TOML, and writes the line that leaves an item out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mcp_host.api import SchemaTool, Tool
 from mcp_host.catalog.facts import annotations_of
 from mcp_host.config import NameFilter
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import HostError, describe_validation, did_you_mean, wrapped
 from mcp_host.plugins.kinds import FilterKey
 from mcp_host.plugins.plugin import LoadedPlugin
 
@@ -23,7 +23,7 @@ _PartT = TypeVar("_PartT")
 def kept(
     plugin: LoadedPlugin, key: FilterKey, name_filter: NameFilter, parts: Sequence[tuple[str, _PartT]]
 ) -> list[tuple[str, _PartT]]:
-    """Keep what `allow` names and `deny` does not; globs match the name as served or as the author wrote it."""
+    """Keep the items that `allow` names and `deny` does not. Globs match names with and without the prefix."""
     prefix = "" if key == "resources" else plugin.section.prefix
 
     def matches(name: str, pattern: str) -> bool:
@@ -61,12 +61,12 @@ def hints_match(plugin: LoadedPlugin, tool: Tool | SchemaTool) -> bool:
         (wanted.idempotent, hints.idempotent_hint),
         (wanted.open_world, hints.open_world_hint),
     )
-    # A hint that the author left out is unknown: it does not count as what the user asks for.
+    # A hint that the author left out is unknown, so it does not match.
     return all(want is None or hint == want for want, hint in pairs)
 
 
 def deny_line(plugin: LoadedPlugin, key: FilterKey, name: str) -> str:
-    """Return the table and the line for it that leave out one part of a plugin, besides those left out already."""
+    """Return the table and its line that leave out one item of a plugin, and the items that are left out already."""
     names = dict.fromkeys((*getattr(plugin.section, key).deny, name))
     listed = ", ".join(json.dumps(denied, ensure_ascii=False).replace("\x7f", "\\u007f") for denied in names)
     return f"{plugin.table} {key}.deny = [{listed}]"
@@ -80,23 +80,17 @@ def guarded(
     part: _PartT,
     build: Callable[[str, _PartT], Any],
 ) -> Any:
-    """Build one item; what goes wrong names the item (`label` and `name`), with the line that leaves it out.
+    """Build one item. An error names the item (`label` and `name`) and has the line that leaves it out as its hint.
 
     Raises:
-        HostError: For whatever was raised: annotations are evaluated and schemas made here, which may run any code of
-            the plugin's.
+        HostError: The item cannot be built. Annotations and schemas may run any code of the plugin, which may raise
+            anything.
     """
     deny = deny_line(plugin, key, name) if key is not None else ""
     try:
         return build(name, part)
-    except HostError as error:
-        raise HostError(f"{label} {name!r}: {error.what}", where=plugin.where, hint=error.hint or deny) from error
+    except ValidationError as error:
+        what = f"{label} {name!r}: {describe_validation(error, 'the value')}"
+        raise HostError(what, where=plugin.where, hint=deny) from error
     except BaseException as error:
-        raise HostError(f"{label} {name!r}: {_explained(error)}", where=plugin.where, hint=deny) from error
-
-
-def _explained(error: BaseException) -> str:
-    if isinstance(error, ValidationError):
-        details = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details)
-    return text_of(error)
+        raise wrapped(error, f"{label} {name!r}", where=plugin.where, hint=deny) from error

@@ -1,4 +1,4 @@
-"""The generation that is served now, and the calls still running on the ones before it."""
+"""The generation that is served now, and the calls that still run on older ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcp_host.catalog.catalog import Catalog
 
 
 class Generations:
-    """Holds the current catalog. A call keeps the one it started with; `drained` waits for the calls on old ones."""
+    """Holds the current catalog. A call keeps the catalog with which it started."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._current = catalog
@@ -23,7 +23,7 @@ class Generations:
         return self._current
 
     def swap(self, catalog: Catalog) -> None:
-        """Serve this one from now on."""
+        """Serve this catalog from now on."""
         self._current = catalog
 
     @contextmanager
@@ -41,7 +41,7 @@ class Generations:
                     self._ended = None
 
     async def drained(self, generation: int) -> None:
-        """Wait until no call runs on this generation or one before it."""
+        """Wait until no call runs on this or an older generation."""
         while any(catalog.generation <= generation for catalog in self._calls):
             self._ended = self._ended or anyio.Event()
             await self._ended.wait()

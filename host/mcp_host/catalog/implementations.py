@@ -1,4 +1,4 @@
-"""The forms that an implementation of a tool, a resource or a prompt has, whoever it runs."""
+"""What each implementation of a tool, a resource or a prompt returns to the binder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mcp_host.catalog.served import Run, Watch
 
 @dataclass(frozen=True)
 class ToolBody:
-    """A tool without its name and owner: how it runs, the documentation of its code, and its JSON Schemas.
+    """A tool without its name and owner: the function that runs it, the docstring, and the JSON Schemas.
 
-    Another server's tool has a `definition`, which is served except for its name and `_meta`.
+    A tool of another server has a `definition`, which is served with another name and `_meta`.
     """
 
     run: Run
@@ -27,9 +27,9 @@ class ToolBody:
 
 @dataclass(frozen=True)
 class ResourceBody:
-    """A resource without its URI and owner: how it is read, and the name and text that its code gives it.
+    """A resource without its URI and owner: the function that reads it, and the name and docstring of its code.
 
-    Another server's has a `definition` as a tool has it. `watch` asks that server to report changes of a URI.
+    `definition` is as in `ToolBody`. `watch` asks the other server to report changes of a URI.
     """
 
     run: Run
@@ -41,7 +41,7 @@ class ResourceBody:
 
 @dataclass(frozen=True)
 class PromptBody:
-    """A prompt without its name and owner: how it is rendered, the documentation of its code, and its arguments."""
+    """A prompt without its name and owner: the function that renders it, the docstring, and the arguments."""
 
     run: Run
     doc: str

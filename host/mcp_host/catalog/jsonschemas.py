@@ -1,4 +1,4 @@
-"""JSON Schema: validators that never fetch anything, and what is wrong with a schema."""
+"""JSON Schema: validators that never fetch anything, and the check of schemas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mcp_host.errors import HostError
 
 
 class SchemaMaker(GenerateJsonSchema):
-    """Makes the schemas of pydantic's types. A default that JSON cannot express is left out of its schema."""
+    """Makes the schemas of pydantic's types, without the defaults that JSON cannot express."""
 
     def encode_default(self, dft: Any) -> Any:
         if isinstance(dft, float) and not math.isfinite(dft):
@@ -34,7 +34,7 @@ class SchemaMaker(GenerateJsonSchema):
 
 
 def validator_of(schema: Mapping[str, Any]) -> Validator:
-    """Return a validator of the schema's own draft. References are looked up inside of the schema only."""
+    """Return a validator of the schema's own draft. References are looked up only inside the schema."""
     return _kind_of(schema)(schema, registry=Registry())
 
 
@@ -42,7 +42,7 @@ def refuse_unfit(validator: Validator, made: Any) -> None:
     """Check a result against its output schema.
 
     Raises:
-        ValueError: It does not conform. The text is for the log: it may repeat a value.
+        ValueError: It does not conform. The text may repeat a value, so it is for the log.
     """
     fault = best_match(validator.iter_errors(made))
     if fault is not None:
@@ -51,12 +51,12 @@ def refuse_unfit(validator: Validator, made: Any) -> None:
 
 
 def refuse_bad_schema(what: str, schema: Mapping[str, Any]) -> None:
-    """Check that it is JSON Schema, and that each of its references is answered inside of it.
+    """Check that a schema is JSON Schema, and that it has the target of each of its references.
 
     Raises:
-        HostError: It is not. The text begins with `what`.
+        HostError: Something is wrong with it. The text begins with `what`.
     """
-    # The whole check takes several milliseconds, and most schemas are made of a few keywords.
+    # The whole check takes several milliseconds, and most schemas have only common keywords.
     fault = None if _is_plain(schema) else best_match(_meta_validator(_kind_of(schema)).iter_errors(schema))
     if fault is not None:
         path = ".".join(str(part) for part in fault.absolute_path)
@@ -77,7 +77,7 @@ _NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximu
 
 
 def _is_plain(schema: object) -> bool:
-    """Whether it has common keywords only, with values that each draft since 6 takes."""
+    """Return whether it has only common keywords, with values that each draft since 6 allows."""
     if isinstance(schema, bool):
         return True
     return isinstance(schema, dict) and all(_is_plain_keyword(key, value) for key, value in schema.items())
@@ -135,7 +135,7 @@ def _parts(resource: Resource[Any], resolver: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_circular(reference: str, resolver: Any) -> bool:
-    """Whether it leads to nothing but references, without an end."""
+    """Return whether the reference leads only to further references, without an end."""
     passed: set[int] = set()
     found: Any = {"$ref": reference}
     while isinstance(found, Mapping) and isinstance(found.get("$ref"), str):

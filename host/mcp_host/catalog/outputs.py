@@ -1,4 +1,4 @@
-"""What a return annotation promises: the output schema of a tool, and the check of its results."""
+"""The output schema of a tool, from its return annotation, and the check of its results."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from typing_inspection.introspection import is_union_origin
 from mcp_host.catalog.jsonschemas import SchemaMaker, refuse_unfit, validator_of
 from mcp_host.catalog.signatures import Function, no_schema
 from mcp_host.catalog.sizes import runs_code
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, text_of, wrapped
 
 
 @dataclass(frozen=True)
 class PythonOutput:
-    """What a return annotation promises: results are checked by it and made into JSON with the names of its aliases."""
+    """The output of a tool by its return annotation. Results are checked, and their JSON has the names of aliases."""
 
     adapter: TypeAdapter[Any]
     schema: dict[str, Any]
@@ -60,16 +60,16 @@ class PythonOutput:
         except PydanticSerializationError as error:
             if not str(error).startswith("Pydantic serializer warnings"):
                 raise
-        # A value is not of the type that is declared for it, which may or may not show in its JSON.
+        # A value has another type than declared. Its JSON may conform nevertheless.
         dumped = self._dumped(validated, warnings=False)
         refuse_unfit(validator_of(self.schema), dumped)
         return dumped
 
     def _dumped(self, validated: Any, warnings: bool | Literal["error"]) -> dict[str, Any]:
         if isinstance(validated, BaseModel) and self.schema.get("additionalProperties") is not False:
-            # By the instance, so that a subclass keeps the fields of its own.
-            return validated.model_dump(mode="json", by_alias=True, warnings=warnings)
-        dumped = self.adapter.dump_python(validated, mode="json", by_alias=True, warnings=warnings)
+            # The instance dumps itself, so that a subclass keeps its own fields.
+            return validated.model_dump(mode="json", by_alias=True, warnings=warnings, fallback=str)
+        dumped = self.adapter.dump_python(validated, mode="json", by_alias=True, warnings=warnings, fallback=str)
         return cast("dict[str, Any]", dumped)
 
 
@@ -77,7 +77,7 @@ _NOTES: tuple[Literal["default", "title", "description"], ...] = ("default", "ti
 
 
 class _OutputSchema(SchemaMaker, StrictJsonSchema):
-    """Makes schemas of what serializers return."""
+    """Makes the schemas of results as serializers return them."""
 
     def default_schema(self, schema: Any) -> dict[str, Any]:
         # Pydantic neither checks a default nor warns when it dumps None: `x: str = None` is often null.
@@ -88,45 +88,45 @@ class _OutputSchema(SchemaMaker, StrictJsonSchema):
         return {"anyOf": [described, {"type": "null"}], **annotations}
 
     def ser_schema(self, schema: Any) -> dict[str, Any] | None:
-        # Without a return annotation nothing is known of what the function returns.
+        # Without a return annotation, the function may return anything.
         if schema["type"] in ("function-plain", "function-wrap") and "return_schema" not in schema:
             return {}
         return super().ser_schema(schema)
 
 
 def output_of(function: Function, structured: bool | None) -> tuple[PythonOutput | None, tuple[str, ...]]:
-    """Return what the results of a tool are checked by, or None and why there is none.
+    """Return the output of a tool, or None and warnings that give the reason.
 
-    The schema describes results as they are sent: pydantic's serialization mode, with aliases. Where its root is no
+    The schema describes results as they are sent: pydantic's serialization mode, with aliases. If its root is not an
     object, results are wrapped in `result`.
 
     Raises:
-        HostError: The author insists on structured output, and there is no schema for it.
+        HostError: The author requires structured output, but no schema can be made.
     """
     if structured is False:
         return None, ()
     try:
         annotation = _data_of(function.signature.return_annotation, content=structured is True)
         output = None if annotation is _NO_DATA else _python_output(function.name, annotation)
-        if output is None and structured:
-            raise HostError("its return annotation names no data for structured output")
-        return output, ()
     except Exception as error:
-        # Pydantic, and the annotations' own code, may raise anything for a type that is no data.
+        # Pydantic and the code of annotations may raise anything for a type that is not data.
         if structured:
-            raise HostError(f"its return annotation has no JSON Schema: {text_of(error)}") from error
-        return None, (no_schema(f"its return annotation has none ({text_of(error)})"),)
+            raise wrapped(error, "its return annotation has no JSON Schema") from error
+        return None, (no_schema(f"none can be made from its return annotation ({text_of(error)})"),)
+    if output is None and structured:
+        raise HostError("its return annotation has no data for structured output")
+    return output, ()
 
 
 _NO_DATA: Any = object()
-"""Stands for a return annotation that promises nothing for structured output: content blocks, or nothing at all."""
+"""Stands for a return annotation without structured output: content blocks, or no annotation."""
 
 _CONTENT = (*get_args(types.ContentBlock), Image, Audio)
 _UNTYPED = (dict, list, tuple, set, frozenset, object)
 
 
 def _data_of(annotation: Any, *, content: bool) -> Any:
-    """Return the part of a return annotation that is data; with `content`, content blocks are data, too."""
+    """Return the part of a return annotation that is data. With `content`, content blocks are data, too."""
     if annotation is inspect.Signature.empty:
         return _NO_DATA
     if _is_class(annotation, types.InputRequiredResult):
@@ -136,7 +136,7 @@ def _data_of(annotation: Any, *, content: bool) -> Any:
         annotation = origin  # `typing.Dict` is `dict`.
     if origin is Annotated:
         if _is_class(arguments[0], types.CallToolResult):
-            # The author's own result, and the type of its structured content.
+            # The author makes the result. The annotation has the type of its structured content.
             return Annotated[arguments[1:]] if len(arguments) > 2 else arguments[1]
         if _data_of(arguments[0], content=content) is _NO_DATA:
             return _NO_DATA
@@ -158,7 +158,7 @@ def _is_class(annotation: Any, kind: type) -> bool:
 
 
 def _is_content(annotation: Any) -> bool:
-    """Whether a type is content blocks, alone or as items of a list."""
+    """Return whether a type is a content block, or a list or union with one."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _is_content(get_args(annotation)[0])
@@ -186,7 +186,7 @@ _NOT_DATA = (Iterator, AsyncIterator, Awaitable, concurrent.futures.Future)
 
 
 def _is_object(bare: Any, kind: Any) -> bool:
-    """Whether results are objects whose keys the author has named, or texts."""
+    """Return whether results are objects with keys that the author has named, or with text keys."""
     if kind is dict:
         return get_args(bare)[0] is str
     return (
@@ -198,7 +198,7 @@ def _is_object(bare: Any, kind: Any) -> bool:
 
 
 def _is_plain_class(kind: Any) -> bool:
-    """Whether it is an ordinary class with annotated attributes."""
+    """Return whether it is an ordinary class with annotated attributes."""
     return (
         isinstance(kind, type)
         and kind.__module__ not in sys.stdlib_module_names
@@ -224,7 +224,7 @@ def _is_class_variable(hint: Any) -> bool:
 
 
 def _readable(annotation: Any) -> Any:
-    """Replace `typing.TypedDict`, which pydantic refuses before Python 3.12, by that of `typing_extensions`."""
+    """Replace `typing.TypedDict` by that of `typing_extensions`: pydantic refuses it before Python 3.12."""
     if sys.version_info >= (3, 12):
         return annotation
     if is_typeddict(annotation):
@@ -254,5 +254,5 @@ def _unmarked(hint: Any) -> Any:
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, Any]:
     schema = adapter.json_schema(mode="serialization", schema_generator=_OutputSchema)
     ref = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    # A model that refers to itself has its root among the definitions, and the protocol wants `type` at the root.
+    # The root of a model that refers to itself is among the definitions. The protocol requires `type` at the root.
     return {**schema["$defs"][ref], **{k: v for k, v in schema.items() if k != "$ref"}} if ref else schema

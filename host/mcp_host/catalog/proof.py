@@ -1,6 +1,6 @@
-"""Proves each item before it is served: its wire form fits every protocol version, JSON, and JSON Schema.
+"""Checks each item before it is served: its wire form fits every protocol version, JSON, and JSON Schema.
 
-One item that does not fit would turn a list into an error for everybody.
+One item that does not fit would turn a list into an error for every client.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from mcp_host.catalog.jsonschemas import refuse_bad_schema
 from mcp_host.catalog.sizes import measure
-from mcp_host.errors import HostError, encodable, text_of
+from mcp_host.errors import HostError, encodable, wrapped
 from mcp_host.plugins.kinds import Kind
 
 _WireT = TypeVar("_WireT", bound=BaseModel)
@@ -31,20 +31,20 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
     Text that UTF-8 cannot encode is replaced, with a warning.
 
     Raises:
-        HostError: There is no form that every client can read; the text names the field.
+        HostError: No form can be read by every client. The text names the field.
     """
     wire = _finite(wire, warn)
     try:
         dumped = wire.model_dump(by_alias=True, mode="json", exclude_none=True, warnings=False)
         fitting, changed = _encodable(dumped)
-        # As clients do: readers of JSON have a limit of nesting.
+        # Clients read it, too, and readers of JSON have a limit of nesting.
         pydantic_core.from_json(pydantic_core.to_json(fitting))
     except Exception as error:
-        raise HostError(f"it is not JSON: {text_of(error)}") from error
+        raise wrapped(error, "it is not JSON") from error
     if changed:
         if fitting.get("name") != dumped.get("name") or _uri(fitting) != _uri(dumped):
-            raise HostError("its name or URI holds half of a surrogate pair, which UTF-8 cannot encode")
-        warn("its text holds half of a surrogate pair, which UTF-8 cannot encode; it is served as U+FFFD")
+            raise HostError("its name or URI has half of a surrogate pair, which UTF-8 cannot encode")
+        warn("its text has half of a surrogate pair, which UTF-8 cannot encode; it is served as U+FFFD")
         wire = type(wire).model_validate(fitting)
     for version in _versions(kind.list_method):
         try:
@@ -62,7 +62,7 @@ def proven(kind: Kind, wire: _WireT, warn: Callable[[str], None]) -> _WireT:
 
 
 _ENVELOPE = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
-"""What lists of 2026-07-28 have besides; the versions before pass it over."""
+"""Further fields of lists of 2026-07-28. The versions before ignore them."""
 
 
 @cache
@@ -75,7 +75,7 @@ def _uri(dumped: dict[str, Any]) -> object:
 
 
 def _encodable(value: Any) -> tuple[Any, bool]:
-    """The value with every half of a surrogate pair replaced, and whether there was one."""
+    """Return the value without halves of surrogate pairs, and whether there were any."""
     if isinstance(value, str):
         fitting = encodable(value)
         return fitting, fitting != value
@@ -89,7 +89,7 @@ def _encodable(value: Any) -> tuple[Any, bool]:
 
 
 def _finite(wire: _WireT, warn: Callable[[str], None]) -> _WireT:
-    """The wire form without numbers that JSON does not have. Pydantic would write null for them, without a word."""
+    """Return the wire form without numbers that JSON does not have. Pydantic would write null for them, silently."""
     for field in ("input_schema", "output_schema", "meta"):
         value = getattr(wire, field, None)
         without = value if field == "meta" else _without_bad_defaults(value)
@@ -97,12 +97,12 @@ def _finite(wire: _WireT, warn: Callable[[str], None]) -> _WireT:
             warn(f"its {field} has an infinite default, which JSON cannot express; it is served without that default")
             wire = wire.model_copy(update={field: without})
         if not measure(without, sys.maxsize).finite:
-            raise HostError(f"its {field} holds a NaN or an infinity, which JSON cannot express")
+            raise HostError(f"its {field} has a NaN or an infinity, which JSON cannot express")
     return wire
 
 
 def _without_bad_defaults(value: Any) -> Any:
-    """The value without each `default` of a schema that JSON has no number for, as `float("inf")`."""
+    """Return a schema without each `default` that JSON cannot express, such as `float("inf")`."""
     if isinstance(value, dict):
         return {
             key: _without_bad_defaults(item)
@@ -114,13 +114,13 @@ def _without_bad_defaults(value: Any) -> Any:
 
 def _first_fault(error: ValidationError) -> str:
     detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    # Behind the list's key and the item's index.
+    # The location begins with the key of the list and the index of the item.
     return f"{'.'.join(str(part) for part in detail['loc'][2:])}: {detail['msg']}"
 
 
 def object_schema(schema: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
-    """Return an input schema with the `type` that the protocol asks for, if it names none."""
+    """Return an input schema with the `type` that the protocol requires, if it has no `type`."""
     if "type" in schema:
         return schema
-    warn('its input_schema has no "type", and the protocol asks for "object"; it is served with it')
+    warn('its input_schema has no "type", and the protocol requires "object"; it is served with it')
     return {**schema, "type": "object"}

@@ -1,6 +1,6 @@
-"""Serves a Python function with a signature: arguments checked, the function run, its result made, in one compartment.
+"""Serves a Python function: checks its arguments, runs it, and makes its result, all in the plugin's compartment.
 
-The SDK's `Context` and `Resolve` parameters, and the tools that an `MCPServer` has made already, are known here only.
+Only this module knows the SDK's `Context` and `Resolve` parameters, and the tools that an `MCPServer` has made.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from mcp_host.plugins.plugin import LoadedPlugin
 
 @dataclass(frozen=True)
 class Compartment:
-    """Runs one function of a plugin: on the event loop where it is async, else in a thread of the plugin's.
+    """Runs one function of a plugin: in the event loop if it is async, otherwise in a thread of the plugin.
 
-    `arguments` check what the caller sent, unless the function gets its arguments from the host. What the result is
-    made into (`Finish`) runs in the same place as the function, within the same deadline.
+    `arguments` check what the caller sent. They are None if the host makes the arguments. The result is made (`Finish`)
+    in a thread of the plugin, too, or in the event loop if no code of the plugin runs then. The deadline is the same.
     """
 
     function: Function
@@ -51,7 +51,7 @@ class Compartment:
     arguments: Arguments | None = None
     output_runs_code: bool = False
     most_items: int | None = None
-    """How many items of an asynchronous iterator are asked for; None for all that the cap allows."""
+    """The most items that are taken from an asynchronous iterator. If it is None, the cap is the only limit."""
 
     async def run(self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish) -> Any:
         """Check the arguments, call the function with them and `extra`, and finish its result."""
@@ -59,20 +59,20 @@ class Compartment:
             checked = await self.check(given)
             returned = self.function.call(**checked, **extra)
             return await self._finished(returned, finish)
-        result, returned = await self.bulkhead.call_in_thread(functools.partial(self._in_thread, given, extra, finish))
-        # A plain function may return a coroutine: a lambda around an async one, for instance.
+        result, returned = await self.bulkhead.call_in_thread(functools.partial(self._run_whole, given, extra, finish))
+        # A plain function may return a coroutine, for example a lambda that calls an async function.
         return result if returned is None else await self._finished(returned, finish)
 
     async def check(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the keyword arguments, checked in a thread where that calls functions of the author's."""
+        """Return the checked keyword arguments. If the check calls functions of the author, it runs in a thread."""
         if self.arguments is None:
             return given
         if not self.arguments.runs_code:
             return self.arguments.validate(given, self.converter.what)
-        return cast("Mapping[str, Any]", await self._elsewhere(self.arguments.validate, given, self.converter.what))
+        return cast("Mapping[str, Any]", await self._in_a_thread(self.arguments.validate, given, self.converter.what))
 
-    def _in_thread(self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish) -> tuple[Any, Any]:
-        """Return the finished result, or what has to be awaited for it."""
+    def _run_whole(self, given: Mapping[str, Any], extra: Mapping[str, Any], finish: Finish) -> tuple[Any, Any]:
+        """Return the finished result and None, or None and what must be awaited."""
         checked = given if self.arguments is None else self.arguments.validate(given, self.converter.what)
         returned = self.function.call(**checked, **extra)
         if inspect.isawaitable(returned) or isinstance(returned, AsyncIterator):
@@ -86,16 +86,16 @@ class Compartment:
         if isinstance(result, AsyncIterator):
             result = await self.converter.drained_from(result, self.most_items)
         measured = self._measured_if_plain(result)
-        return await self._elsewhere(finish, result, None) if measured is None else finish(result, measured)
+        return await self._in_a_thread(finish, result, None) if measured is None else finish(result, measured)
 
     def _measured_if_plain(self, result: Any) -> Size | None:
-        """Return the size of a result if making its JSON runs no code of the author's, else None."""
+        """Return the size of a result, or None if code of the author runs when its JSON is made."""
         if self.output_runs_code:
             return None
         measured = measure(result, self.bulkhead.limits.result_size, plain_only=True)
         return measured if measured.plain else None
 
-    async def _elsewhere(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    async def _in_a_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         return await self.bulkhead.call_in_thread(functools.partial(call, *arguments))
 
 
@@ -105,7 +105,7 @@ def python_tool(plugin: LoadedPlugin, name: str, tool: Tool) -> ToolBody:
     resolved: Resolved = find_resolved_parameters(_annotated(function))
     if resolved and returns_input_required(_annotated(function)):
         raise HostError(
-            "it has Resolve(...) parameters and returns an InputRequiredResult, and a call can ask in one way only",
+            "it has Resolve(...) parameters and returns an InputRequiredResult, but a call can ask in only one way",
             hint="ask for everything with Resolve(...), or for everything with the result",
         )
     reader = _Reader(plugin, f"tool {name}", function, skip=resolved)
@@ -142,7 +142,7 @@ def python_tool(plugin: LoadedPlugin, name: str, tool: Tool) -> ToolBody:
 
 
 class _Reader:
-    """A function with its arguments and the parameter that takes the Context."""
+    """A function, its arguments, and the parameter that takes the Context."""
 
     def __init__(
         self, plugin: LoadedPlugin, what: str, function: Function, *, skip: Collection[str] = (), checked: bool = True
@@ -175,7 +175,7 @@ class _Reader:
 
 
 def _context_parameter(function: Function) -> str | None:
-    """The parameter that is annotated with the SDK's Context or the host's, alone or in a union."""
+    """Return the parameter that is annotated with the SDK's or the host's Context, alone or in a union."""
     for parameter in function.signature.parameters.values():
         for kind in (parameter.annotation, *get_args(parameter.annotation)):
             origin = getattr(kind, "__origin__", kind)
@@ -185,7 +185,7 @@ def _context_parameter(function: Function) -> str | None:
 
 
 def _annotated(function: Function) -> Callable[..., Any]:
-    """A function that shows the SDK the evaluated annotations of another one."""
+    """Return a function from which the SDK reads the evaluated annotations of another one."""
 
     def shown() -> None: ...
 
@@ -204,7 +204,7 @@ def _annotated(function: Function) -> Callable[..., Any]:
 def python_resource(
     plugin: LoadedPlugin, template: UriTemplate, resource: Resource, mime_type: str, meta: dict[str, Any]
 ) -> ResourceBody:
-    """Return a resource whose function gives its contents; the variables of the template are its parameters."""
+    """Return a resource whose function returns its contents. The template's variables are the parameters."""
     reader = _Reader(plugin, f"resource {resource.uri}", inspect_function(resource.fn))
     variables, parameters = set(template.variable_names), {parameter.name for parameter in reader.parameters}
     if parameters != variables:
@@ -237,7 +237,7 @@ def _names(names: Collection[str]) -> str:
 
 
 def python_prompt(plugin: LoadedPlugin, name: str, prompt: Prompt) -> PromptBody:
-    """Return a prompt whose function gives its messages."""
+    """Return a prompt whose function returns its messages."""
     reader = _Reader(plugin, f"prompt {name}", inspect_function(prompt.fn))
     compartment = reader.compartment()
     description = prompt.description or reader.function.doc or None
@@ -262,13 +262,13 @@ def python_prompt(plugin: LoadedPlugin, name: str, prompt: Prompt) -> PromptBody
 
 
 def python_completer(plugin: LoadedPlugin, what: str, fn: Callable[..., Any]) -> Complete:
-    """Return how to ask a completer, which gets what it has parameters for.
+    """Return the function that asks a completer. The completer gets what it has parameters for.
 
     Raises:
-        HostError: It does not take the value that was typed, or takes more than the host has.
+        HostError: It has no parameter for the typed value, or more parameters than the host can fill.
     """
     reader = _Reader(plugin, what, inspect_function(fn), checked=False)
-    # Beyond the value, a parameter with a default is the author's own business, unless it is `arguments`.
+    # After the value, a parameter with a default is not filled, unless it is `arguments`.
     value, *rest = [
         parameter.name
         for index, parameter in enumerate(reader.parameters)
@@ -279,7 +279,7 @@ def python_completer(plugin: LoadedPlugin, what: str, fn: Callable[..., Any]) ->
     compartment = replace(reader.compartment(), most_items=MOST_COUNTED + 1)
 
     def finish(result: Any, measured: Size | None) -> types.Completion:
-        return compartment.converter.completion(result, measured)
+        return compartment.converter.completion(result)
 
     async def complete(question: Question, context: SDKContext[Any, Any]) -> types.Completion:
         given: dict[str, Any] = {value: question.value}
@@ -293,8 +293,8 @@ def python_completer(plugin: LoadedPlugin, what: str, fn: Callable[..., Any]) ->
 def prepared_tool(plugin: LoadedPlugin, name: str, prepared: PreparedTool) -> ToolBody:
     """Return a tool that an `MCPServer` has made.
 
-    Its function is read as any other, and its schemas stay as its author published them. Where the host cannot read the
-    function, the SDK's own metadata runs it.
+    Its function is run like any other, and its input schema stays as published. If the host cannot read the function,
+    the SDK's metadata runs it.
     """
     tool = prepared.sdk
     published = tool.fn_metadata
@@ -311,7 +311,7 @@ def prepared_tool(plugin: LoadedPlugin, name: str, prepared: PreparedTool) -> To
 def _sdk_tool(plugin: LoadedPlugin, name: str, tool: SDKTool) -> ToolBody:
     metadata = tool.fn_metadata
     function = Function(tool.fn, name, "", inspect.Signature(), tool.is_async)
-    # Its metadata is another's class: what it does to a result is not known.
+    # The metadata may be of a class of the author, whose code may run.
     compartment = Compartment(function, plugin.bulkhead, Converter(f"tool {name}", plugin), output_runs_code=True)
     depth = plugin.limits.argument_depth
     params, plans = with_own_resolvers(tool.resolved_params, tool.resolver_plans, plugin.bulkhead)

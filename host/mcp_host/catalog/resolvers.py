@@ -9,17 +9,17 @@ from typing import Any, cast
 
 from mcp.server.mcpserver.resolve import Elicit, Resolve, _ParamPlan, _resolver_key, _ResolverPlan
 
-from mcp_host.asking import Form
+from mcp_host.catalog.forms import Form
 from mcp_host.plugins.bulkhead import Bulkhead
 
 Resolved = Mapping[str, tuple[Resolve, bool]]
-"""By parameter: what fills it, and whether it wants the whole answer or its data only."""
+"""By parameter: its resolver, and whether it takes the whole answer or only the data."""
 Plans = Mapping[Hashable, _ResolverPlan]
-"""By function: how its own parameters are filled."""
+"""By function: how its parameters are filled."""
 
 
 def with_own_resolvers(resolved: Resolved, plans: Plans, bulkhead: Bulkhead) -> tuple[Resolved, Plans]:
-    """Return the same with the functions wrapped.
+    """Return both with wrapped functions.
 
     The SDK runs plain functions in threads that all plugins share, and renders the model of an `Elicit` as it is.
     """

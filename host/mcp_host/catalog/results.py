@@ -1,7 +1,7 @@
-"""What a function returned, made into what the protocol sends: lazy parts run to their end, sizes capped, JSON made.
+"""Makes the protocol's results from what functions return: runs iterators to their end, caps sizes, makes JSON.
 
-All of it may run code of the plugin's (generators, serializers, `__str__`): `python_function` has it run where the
-plugin's own code runs.
+This may run a plugin's code (generators, serializers, `__str__`), so `python_function` calls it where the plugin's
+code runs. An object that JSON does not know becomes its `str()`, in every kind of result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Iter
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import mcp.types as types
 import pydantic_core
@@ -29,19 +29,19 @@ from mcp_host.plugins.bulkhead import caller_has_left
 from mcp_host.plugins.plugin import LoadedPlugin
 
 ToolResult = types.CallToolResult | types.InputRequiredResult
+_ResultT = TypeVar("_ResultT", bound=BaseModel)
 Contents = list[ReadResourceContents] | types.InputRequiredResult
 PromptResult = types.GetPromptResult | types.InputRequiredResult
 
 _TURN = 100
-"""Items of an asynchronous generator after which the event loop gets a turn."""
-
+"""After so many items of an asynchronous generator, the event loop gets a turn."""
 
 _PER_ITEM = 2
-"""Bytes of JSON between two items of a list, which count also where an item itself cannot be measured."""
+"""The bytes of JSON between two items of a list. They count also if an item has no size."""
 
 
 class Output(Protocol):
-    """What the results of a tool with an output schema are checked by."""
+    """The check of the results of a tool with an output schema."""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -49,14 +49,14 @@ class Output(Protocol):
 
     @property
     def wrapped(self) -> bool:
-        """Whether the result is the value of the one key `result`."""
+        """Whether the structured content is an object with the result under the key `result`."""
 
     @property
     def runs_code(self) -> bool:
-        """Whether checking a result calls functions of the author's."""
+        """Whether the check calls functions of the author."""
 
     def structured(self, result: Any, drained: Callable[[Any], Any]) -> dict[str, Any]:
-        """Return the structured content, as JSON's types. `drained` runs what is lazy in it to its end.
+        """Return the structured content in JSON's types. `drained` makes lists from the iterators in it.
 
         Raises:
             Exception: The result does not fit.
@@ -65,7 +65,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class Converter:
-    """Whose results are converted: `what` names the item in errors, `plugin` owns it and sets the caps."""
+    """Converts the results of one item. `what` names it in errors, and `plugin` owns it and has the caps."""
 
     what: str
     plugin: LoadedPlugin
@@ -73,9 +73,9 @@ class Converter:
     # Lazy parts
 
     def drained(self, value: Any) -> Any:
-        """Return the value with its iterators as lists, on the top and inside of collections and objects with fields.
+        """Return the value with lists instead of its iterators, also those inside collections and objects with fields.
 
-        An iterator without an end is refused when it passes the cap, and ends when nobody waits for it any more.
+        An iterator without an end is refused when it exceeds the cap. It is stopped when the caller has left.
         """
         if isinstance(value, Iterator):
             return self._items(value)
@@ -116,7 +116,7 @@ class Converter:
         try:
             for item in iterator:
                 if caller_has_left():
-                    raise RefusedError(f"nobody waits for {self.what} any more", "cancelled")
+                    raise RefusedError(f"the caller of {self.what} has left", "cancelled")
                 items.append(self.drained(item))
                 size = self._added(size, items[-1])
         finally:
@@ -125,7 +125,7 @@ class Converter:
         return items
 
     async def drained_from(self, iterator: AsyncIterator[Any], most: int | None = None) -> list[Any]:
-        """Return the items of an asynchronous iterator: the first `most`, or as many as the cap allows."""
+        """Return the items of an asynchronous iterator: the first `most`, or all, if they fit the cap."""
         items: list[Any] = []
         size = 0
         if not hasattr(iterator, "aclose"):
@@ -135,7 +135,7 @@ class Converter:
                 items.append(item)
                 if len(items) == most:
                     break
-                # It runs on the event loop, and so must not run code of the item's.
+                # This is the event loop, so no code of the item may run here.
                 size = self._added(size, item, plain_only=True)
                 if len(items) % _TURN == 0:
                     await asyncio.sleep(0)
@@ -151,12 +151,12 @@ class Converter:
     # Caps
 
     def capped(self, result: Any, measured: Size | None = None) -> tuple[Any, bool]:
-        """Return the result, its text cut if need be, and whether its JSON is as large as it was measured.
+        """Return the result, with a text that is too long cut, and whether its measured size is that of its JSON.
 
-        What serializers, computed fields and `__str__` make of it has to be measured again.
+        If serializers, computed fields or `__str__` make its JSON, that JSON must be measured, too.
 
         Raises:
-            RefusedError: It is too large and no text, or holds numbers that JSON does not have.
+            RefusedError: It is too large and is not a text, or has numbers that JSON does not have.
         """
         most = self.plugin.limits.result_size
         if isinstance(result, str) and is_encodable(result):
@@ -166,10 +166,10 @@ class Converter:
         return result, self.refuse_larger(result, measured).plain
 
     def refuse_larger(self, result: object, measured: Size | None = None) -> Size:
-        """Return the size of what is small enough and fit for JSON.
+        """Return the size of a result.
 
         Raises:
-            RefusedError: It is not.
+            RefusedError: It is too large, or JSON or UTF-8 cannot express it.
         """
         most = self.plugin.limits.result_size
         size = measured or measure(result, most)
@@ -177,11 +177,11 @@ class Converter:
             raise self._too_large()
         if not size.finite:
             raise RefusedError(
-                f"The result of {self.what} holds a NaN or an infinity, which JSON cannot express", "failed"
+                f"The result of {self.what} has a NaN or an infinity, which JSON cannot express", "failed"
             )
         if not size.encodable:
             raise RefusedError(
-                f"The result of {self.what} holds half of a surrogate pair, which UTF-8 cannot encode", "failed"
+                f"The result of {self.what} has half of a surrogate pair, which UTF-8 cannot encode", "failed"
             )
         return size
 
@@ -213,44 +213,53 @@ class Converter:
     # The kinds of results
 
     def tool_result(self, result: Any, output: Output | None, measured: Size | None = None) -> ToolResult:
-        """Return what a tool answers: the structured content where there is an output schema, and its text.
+        """Return the result of a tool: its text and, with an output schema, its structured content.
 
         Raises:
-            RefusedError: It is too large to be cut, or JSON cannot express it.
+            RefusedError: It is too large and cannot be cut, or JSON cannot express it.
         """
         if isinstance(result, types.InputRequiredResult):
             return result
-        # What was measured is plain, and a plain value holds nothing lazy.
+        # A measured value is plain, and a plain value has no iterators.
         drained = self.drained if measured is None else _as_it_is
         result, is_measured = self.capped(drained(result), measured)
         if isinstance(result, types.CallToolResult):
-            # The tool's own: nothing has looked yet whether it is one, and whether JSON can express it.
-            types.CallToolResult.model_validate_json(result.model_dump_json(by_alias=True, warnings=False))
             if output is not None and not result.is_error:
-                output.structured(result.structured_content, self.drained)
-            return result
-        if output is None:
-            content = list(_blocks(result))
+                given = result.structured_content
+                # An author may give the whole structured content, or only the result inside it.
+                inner = given["result"] if output.wrapped and given and given.keys() == {"result"} else given
+                result = result.model_copy(update={"structured_content": output.structured(inner, self.drained)})
+                is_measured = False
+            # An author may make one without validation.
+            own: types.CallToolResult = _as_json(result)
             if not is_measured:
-                self.refuse_larger(content)
-            return types.CallToolResult(content=content)
+                self.refuse_larger(own)
+            return own
+        if output is None:
+            made = types.CallToolResult(content=list(_blocks(result)))
+            if not is_measured:
+                made = _as_json(made)
+                self.refuse_larger(made.content)
+            return made
         structured = output.structured(result, drained)
         if not is_measured or output.runs_code:
             self.refuse_larger(structured)
+        if _has_blocks(result):
+            made = types.CallToolResult(content=list(_blocks(result)), structured_content=structured)
+            return made if is_measured else _as_json(made)
         shown = structured["result"] if output.wrapped else structured
-        content = list(_blocks(result) if _has_blocks(result) else _texts(result, shown))
-        return types.CallToolResult(content=content, structured_content=structured)
+        return types.CallToolResult(content=list(_texts(result, shown)), structured_content=structured)
 
     def contents(
         self, result: Any, mime_type: str, meta: dict[str, Any] | None, measured: Size | None = None
     ) -> Contents:
-        """Return what a resource answers: text, bytes, or anything else as JSON.
-
-        A function that knows a better media type than its template returns a `ReadResourceContents`.
-        """
+        """Return the contents of a resource: text, bytes, or the JSON of another value."""
         if isinstance(result, types.InputRequiredResult):
             return result
         own = result if isinstance(result, ReadResourceContents) else None
+        if own is not None and own.meta is not None:
+            self.refuse_larger(own.meta)
+            meta = pydantic_core.to_jsonable_python(own.meta, by_alias=True, fallback=str)
         content = own.content if own is not None else result
         mime_type = (own and own.mime_type) or mime_type
         if isinstance(content, str) and mime_type.startswith("text/") and is_encodable(content):
@@ -262,24 +271,28 @@ class Converter:
             content = pydantic_core.to_json(content, fallback=str, indent=2).decode()
             if not is_measured:
                 self.refuse_larger(content)
-        return [ReadResourceContents(content=content, mime_type=mime_type, meta=(own and own.meta) or meta)]
+        return [ReadResourceContents(content=content, mime_type=mime_type, meta=meta)]
 
     def prompt_result(self, result: Any, description: str | None, measured: Size | None = None) -> PromptResult:
-        """Return a prompt's messages: those of a sequence or a generator, or the one that a single value is."""
+        """Return the messages of a prompt: the items of a sequence or a generator, or a single value."""
         if isinstance(result, types.InputRequiredResult):
             return result
         rendered = self.drained(result)
         items = rendered if isinstance(rendered, list | tuple) else [rendered]
         messages = [types.PromptMessage(role=message.role, content=message.content) for message in map(_message, items)]
         self.refuse_larger(messages)
-        return types.GetPromptResult(description=description, messages=messages)
+        made = types.GetPromptResult(description=description, messages=messages)
+        if measured is None:
+            made = _as_json(made)
+            self.refuse_larger(made.messages)
+        return made
 
-    def completion(self, result: Any, measured: Size | None = None) -> types.Completion:
+    def completion(self, result: Any) -> types.Completion:
         """Return a completer's candidates, the first 100 of them (spec: Completion)."""
         if not isinstance(result, types.Completion):
             # A completer may return an iterator without an end.
             result = [result] if isinstance(result, str) else result
-            candidates = [str(value) for value in islice(self._while_awaited(result), MOST_COUNTED + 1)]
+            candidates = [str(value) for value in islice(self._until_caller_leaves(result), MOST_COUNTED + 1)]
             counted = len(candidates) <= MOST_COUNTED
             result = types.Completion(
                 values=candidates[:_MOST_VALUES],
@@ -292,15 +305,15 @@ class Converter:
         self.refuse_larger(result)
         return cast("types.Completion", result)
 
-    def _while_awaited(self, values: Iterable[Any]) -> Iterator[Any]:
+    def _until_caller_leaves(self, values: Iterable[Any]) -> Iterator[Any]:
         for value in values:
             if caller_has_left():
-                raise RefusedError(f"nobody waits for {self.what} any more", "cancelled")
+                raise RefusedError(f"the caller of {self.what} has left", "cancelled")
             yield value
 
 
 Finish = Callable[[Any, Size | None], Any]
-"""Makes a result of what a function returned, and of its size where all of it is plain."""
+"""Makes a result from what a function returned. The second argument is its size if all of it is plain."""
 
 _MOST_VALUES = 100
 MOST_COUNTED = 10_000
@@ -308,6 +321,11 @@ MOST_COUNTED = 10_000
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _as_json(result: _ResultT) -> _ResultT:
+    """Return an equal result whose data has only JSON's types. An object that JSON does not know becomes its text."""
+    return type(result).model_validate_json(result.model_dump_json(by_alias=True, fallback=str, warnings=False))
 
 
 async def _closable(iterator: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -328,7 +346,7 @@ def _has_blocks(result: Any) -> bool:
 
 
 def _blocks(result: Any) -> Iterator[types.ContentBlock]:
-    """The content blocks of a result, one for each item of a list, as the SDK makes them."""
+    """Yield the content blocks of a result, one for each item of a list, as the SDK does."""
     if result is None:
         return
     if isinstance(result, types.ContentBlock):
@@ -345,7 +363,7 @@ def _blocks(result: Any) -> Iterator[types.ContentBlock]:
 
 
 def _texts(result: Any, shown: Any) -> Iterator[types.ContentBlock]:
-    """The same for a result whose JSON form is `shown`, which need not be made a second time."""
+    """Yield the same blocks for a result whose JSON form is `shown`. It is not made again."""
     if result is None:
         return
     if isinstance(result, list | tuple) and isinstance(shown, list) and len(result) == len(shown):

@@ -1,4 +1,4 @@
-"""Serves a tool that is described by a JSON Schema and run by a handler that takes all arguments as one mapping."""
+"""Serves a tool that has a JSON Schema, and a handler that takes all arguments as one mapping."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from mcp_host.errors import BadArgumentsError, did_you_mean
 from mcp_host.plugins.plugin import LoadedPlugin
 
 _CHEAP = 4096
-"""Bytes of arguments that are checked on the event loop. A thread of the plugin's checks larger ones."""
+"""The most bytes of arguments that are checked in the event loop. Larger ones are checked in a thread."""
+
 _MOST_FAULTS = 10
-"""Faults of one call's arguments that its error names."""
+"""The most faults of one call's arguments that its error names."""
 
 
 def schema_tool(plugin: LoadedPlugin, name: str, tool: SchemaTool) -> ToolBody:
@@ -58,9 +59,9 @@ def schema_tool(plugin: LoadedPlugin, name: str, tool: SchemaTool) -> ToolBody:
 
 
 class SchemaArguments:
-    """Arguments that are checked by a JSON Schema; `depth` is the deepest nesting of JSON inside a text.
+    """Checks arguments with a JSON Schema. `depth` is the deepest nesting of JSON inside a text.
 
-    References are looked up inside of the schema only, and nothing is fetched.
+    References are looked up only inside the schema, and nothing is fetched.
     """
 
     def __init__(self, schema: Mapping[str, Any], depth: int) -> None:
@@ -70,14 +71,14 @@ class SchemaArguments:
         self._depth = depth
 
     def are_cheap(self, given: Mapping[str, Any]) -> bool:
-        """Whether checking them takes so little time that it can be done on the event loop."""
+        """Return whether the check takes so little time that it can run in the event loop."""
         return not self._has_patterns and measure(given, _CHEAP).size <= _CHEAP
 
     def validate(self, given: Mapping[str, Any], what: str) -> Mapping[str, Any]:
-        """Return the arguments as they were sent; a text is read as JSON where it is not a fit value and its JSON is.
+        """Return the arguments. A text that does not fit is read as JSON if that fits.
 
         Raises:
-            BadArgumentsError: They do not fit; the text names the fields and repeats no value.
+            BadArgumentsError: They do not fit. The text names the fields and repeats no value.
         """
         faults = list(self._validator.iter_errors(given))
         if not faults:
@@ -113,9 +114,9 @@ class SchemaArguments:
 
 @dataclass(frozen=True)
 class SchemaOutput:
-    """Structured content that is checked by a JSON Schema.
+    """Checks structured content with a JSON Schema.
 
-    The check takes time in proportion to the result, so a thread of the plugin's makes it (`runs_code`).
+    A large result takes long, so the check always runs in a thread of the plugin (`runs_code`).
     """
 
     schema: dict[str, Any]
@@ -125,7 +126,7 @@ class SchemaOutput:
 
     @classmethod
     def of(cls, schema: Mapping[str, Any]) -> SchemaOutput:
-        """Wrap results in `result` where the root is no object, as clients of the handshake versions need it."""
+        """Wrap results in `result` if the root is not an object: clients of the handshake versions need an object."""
         wrapped = schema.get("type") != "object"
         used = dict(schema)
         if wrapped:
@@ -140,13 +141,13 @@ class SchemaOutput:
         Raises:
             ValueError: It does not conform to the schema.
         """
-        made = pydantic_core.to_jsonable_python({"result": result} if self.wrapped else result)
+        made = pydantic_core.to_jsonable_python({"result": result} if self.wrapped else result, fallback=str)
         refuse_unfit(self.validator, made)
         return cast("dict[str, Any]", made)
 
 
 def _moved(schema: Any) -> Any:
-    """The schema with its references as they have to be where it is below `result`."""
+    """Return the schema with references that are right when it is below `result`."""
     if isinstance(schema, Mapping):
         return {key: _reference(value) if key == "$ref" else _moved(value) for key, value in schema.items()}
     return [_moved(part) for part in schema] if isinstance(schema, list) else schema
@@ -158,7 +159,7 @@ def _reference(value: Any) -> Any:
 
 
 def _has_patterns(schema: Any) -> bool:
-    """Whether it has regular expressions, which may take long for a short text."""
+    """Return whether it has regular expressions, which may take long even for a short text."""
     if isinstance(schema, Mapping):
         return any(key in ("pattern", "patternProperties") or _has_patterns(part) for key, part in schema.items())
     return isinstance(schema, list) and any(map(_has_patterns, schema))

@@ -1,4 +1,4 @@
-"""What is served of a plugin: objects that run themselves, each with its wire form, owner, deadline and policy."""
+"""The served items: objects that run themselves, each with its wire form, owner, deadline and scopes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import Context as SDKContext
 
 Run = Callable[[Mapping[str, Any], "SDKContext[Any, Any]"], Awaitable[Any]]
-"""Runs one item with the caller's arguments and a Context of its plugin's; returns what the protocol sends.
+"""Runs one item with the caller's arguments and its plugin's Context, and returns what the protocol sends.
 
-It checks the arguments (`BadArgumentsError`) and runs the plugin's code in the plugin's compartment. Only the module
-that made it knows how: by a Python function, a JSON Schema with a handler, or another server.
+It checks the arguments (`BadArgumentsError`) and runs the plugin's code in the plugin's compartment. The module that
+made it decides how: with a Python function, for example, or with a JSON Schema and a handler.
 """
 
 
@@ -32,7 +32,7 @@ Watch = Callable[[str], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """What everything served has. `timeout` is its deadline in seconds, `scopes` are what a caller's token must carry.
+    """The base of all items. `timeout` is in seconds. A caller's token must have all `scopes`.
 
     `run(arguments, context)` returns the result of its kind: a `CallToolResult`, a list of `ReadResourceContents` or a
     `GetPromptResult`, or an `InputRequiredResult` of each.
@@ -98,7 +98,7 @@ class ServedPrompt(Served):
 
 @dataclass(frozen=True)
 class Question:
-    """What a client wants completed: an argument of `ref`, its value so far, and the arguments chosen before."""
+    """A client's request for completion: an argument of `ref`, its value so far, and the arguments chosen before."""
 
     ref: types.PromptReference | types.ResourceTemplateReference
     argument: str
@@ -107,26 +107,26 @@ class Question:
 
 
 Complete = Callable[[Question, "SDKContext[Any, Any]"], Awaitable[types.Completion]]
-"""Answers one question in the compartment of its plugin."""
+"""Answers one question, in the compartment of its plugin."""
 
 
 @dataclass(frozen=True)
 class PreparedTool(Tool):
-    """A tool that already has its SDK form: one of an adopted `MCPServer`."""
+    """A tool of an adopted `MCPServer`, which already has its SDK form."""
 
     sdk: SDKTool = field(kw_only=True)
 
 
 @dataclass(frozen=True)
 class ServerCompletion(Completion):
-    """An adopted `MCPServer`'s one completion handler, which answers for all its prompts and templates."""
+    """The completion handler of an adopted `MCPServer`. It answers for all prompts and templates of the server."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """All that one plugin can serve, filtered and renamed by its table in the TOML.
+    """Everything that one plugin can serve, filtered and renamed by its table in the TOML.
 
-    `completers` are by served name and argument; `any_completer` answers for what has none.
+    `completers` are by served name and argument. `any_completer` answers for the other arguments.
     """
 
     items: Mapping[Kind, tuple[Served, ...]] = field(default_factory=dict)

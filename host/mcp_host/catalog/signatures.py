@@ -1,4 +1,4 @@
-"""Reads any callable that an author gives: its name, its documentation and its signature, annotations evaluated."""
+"""Reads an author's callable: its name, its documentation, and its signature with evaluated annotations."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from typing_extensions import get_type_hints
 
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, text_of, wrapped
 
 
 @dataclass(frozen=True)
 class Function:
-    """A callable as the host sees it.
+    """A callable and what the host knows about it.
 
     `signature` has evaluated annotations and no parameter that a `functools.partial` has bound by name. `warnings` are
     for its author.
@@ -32,7 +32,7 @@ class Function:
 
 
 def function_name(fn: Callable[..., Any]) -> str:
-    """Return the name an author gave a callable: a function's own, or that of an object's class in snake_case."""
+    """Return the name of a function. For another callable, return the name of its class in snake_case."""
     inner: Any = fn
     while isinstance(inner, functools.partial):
         inner = inner.func
@@ -77,9 +77,9 @@ def inspect_function(fn: Callable[..., Any]) -> Function:
 
 
 def _signature(fn: Callable[..., Any], target: Any, name: str) -> tuple[inspect.Signature, tuple[str, ...]]:
-    """The signature with evaluated annotations, the names within them (`list["Point"]`) included.
+    """Return the signature with evaluated annotations, also the names inside them (`list["Point"]`), and warnings.
 
-    A return annotation that cannot be evaluated is left out, with a warning: it costs the output schema only.
+    A return annotation that cannot be evaluated is left out with a warning, because only the output schema needs it.
     """
     names = getattr(inspect.unwrap(target), "__globals__", {})
     warnings: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ def _unreadable(name: str, error: Exception) -> HostError:
             f"the annotations of {name} cannot be evaluated: {error}",
             hint="import what they name at the top of the module, not under TYPE_CHECKING",
         )
-    return HostError(f"{name} has no readable signature: {text_of(error)}")
+    return wrapped(error, f"{name} has no readable signature")
 
 
 def _hints(signature: inspect.Signature, names: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -124,7 +124,7 @@ def _hints(signature: inspect.Signature, names: Mapping[str, Any]) -> Mapping[st
 
 
 def _without_return(fn: Callable[..., Any], names: Mapping[str, Any]) -> inspect.Signature:
-    """The signature without its return annotation, which names something that is not there."""
+    """Return the signature without its return annotation, which cannot be evaluated."""
     signature = inspect.signature(fn)
     parameters = [
         parameter.replace(annotation=eval(parameter.annotation, dict(names)))

@@ -1,4 +1,4 @@
-"""How large and how deep a value is, and whether JSON and UTF-8 can hold it, found without making its JSON."""
+"""Measures a value without making its JSON: its size and depth, and whether JSON and UTF-8 can express it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pydantic import BaseModel
 
 
 class Size(NamedTuple):
-    """`size` is about the bytes of the value's JSON, `depth` its deepest nesting.
+    """The size of a value. Measuring stops at a limit, so a value over a limit may be larger still.
 
-    `finite` is whether JSON has all of its numbers, `encodable` whether UTF-8 has all of its text (half of a surrogate
-    pair is not encodable). `plain` is whether making its JSON runs no code of a plugin's. Measuring stops where a limit
-    is passed.
+    `size` is the approximate number of bytes of its JSON. `depth` is its deepest nesting. It is `finite` if JSON has
+    all of its numbers, and `encodable` if UTF-8 has all of its text (it does not have half of a surrogate pair). It is
+    `plain` if no code of a plugin runs when its JSON is made.
     """
 
     size: int
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 def _by_class(find: Callable[[type[Any]], _T]) -> Callable[[type[Any]], _T]:
-    """Remember what is found for a class as long as the class is there: a reload makes new ones."""
+    """Remember the result for a class as long as the class exists. A reload makes new classes."""
     found: WeakKeyDictionary[type[Any], _T] = WeakKeyDictionary()
 
     def remembered(kind: type[Any]) -> _T:
@@ -53,9 +53,9 @@ def _by_class(find: Callable[[type[Any]], _T]) -> Callable[[type[Any]], _T]:
 
 
 def measure(value: object, most_bytes: int, most_depth: int | None = None, *, plain_only: bool = False) -> Size:
-    """Measure a value of JSON's types, or of objects with fields; a cycle is walked once.
+    """Measure a value of JSON's types or of objects with fields. A cycle is walked once.
 
-    With `plain_only`, measuring stops at the first part that is not plain, and runs no code of the value's own.
+    With `plain_only`, measuring stops at the first part that is not plain, and runs no code of the value.
     """
     size, depth, finite, encodable, plain = 0, 0, True, True, True
     seen: set[int] = set()
@@ -122,20 +122,20 @@ def _inside(item: object) -> Iterable[object]:
 
 
 def is_dataclass_object(item: object) -> bool:
-    """Whether it is an instance of a dataclass, and not the class itself."""
+    """Return whether it is an instance of a dataclass, and not the class itself."""
     return dataclasses.is_dataclass(item) and not isinstance(item, type)
 
 
 @_by_class
 def is_simple(kind: type[Any]) -> bool:
-    """Whether the objects of a class are fields and nothing else, so that making their JSON runs none of its code."""
+    """Return whether objects of a class have only fields, so that none of its code runs when their JSON is made."""
     if issubclass(kind, BaseModel):
         return kind.__pydantic_complete__ and not runs_code(kind.__pydantic_core_schema__)
     return dataclasses.is_dataclass(kind) and not hasattr(kind, "__pydantic_core_schema__")
 
 
 def runs_code(core_schema: Any) -> bool:
-    """Whether validating or serializing by a pydantic core schema calls functions of somebody's."""
+    """Return whether a pydantic core schema has functions that validation or serialization calls."""
     if isinstance(core_schema, list | tuple):
         return any(runs_code(part) for part in core_schema)
     if not isinstance(core_schema, dict):
@@ -153,12 +153,12 @@ def runs_code(core_schema: Any) -> bool:
 
 
 _CODE: Final = ("computed_fields", "default_factory", "post_init", "custom_init", "missing")
-"""Keys of a core schema that hold functions."""
+"""Keys of a core schema with functions."""
 
 
 @_by_class
 def _sent_fields(kind: type[Any]) -> tuple[str, ...]:
-    """The attributes of an object that its JSON has: no private ones, and none that its author excludes."""
+    """Return the attributes that are in an object's JSON: neither private ones nor those that its author excludes."""
     if issubclass(kind, BaseModel):
         return tuple(name for name, field in kind.model_fields.items() if field.exclude is not True)
     if dataclasses.is_dataclass(kind):
@@ -168,12 +168,12 @@ def _sent_fields(kind: type[Any]) -> tuple[str, ...]:
 
 
 def text_size(text: str) -> int:
-    """The bytes of a text in UTF-8."""
+    """Return the number of bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def is_encodable(text: str) -> bool:
-    """Whether UTF-8 can hold it."""
+    """Return whether UTF-8 can express the text."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -182,7 +182,7 @@ def is_encodable(text: str) -> bool:
 
 
 def cut_text(text: str, most_bytes: int, whose: str) -> str:
-    """Return the text, or as much of its beginning as fits and a note of what is missing."""
+    """Return the text. If it is too long, return its beginning and a note about the rest."""
     size = text_size(text)
     if size <= most_bytes:
         return text

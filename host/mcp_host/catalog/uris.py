@@ -1,4 +1,4 @@
-"""Whether two RFC 6570 templates can name the same URI."""
+"""Finds out whether two RFC 6570 templates can match the same URI."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final
 _EXPRESSION: Final = re.compile(r"\{([+#./;?&]?)([^}]*)\}")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
-# What a variable's value cannot contain, by operator, as the SDK's matcher has it.
+# The characters that a variable's value cannot contain, by operator, as in the SDK's matcher.
 _STOPS: Final = {"": "/?#&,", "+": "?#", "#": "", ".": "./?#", "/": "/?#", ";": ";/?#", "?": "&#", "&": "&#"}
 _LEADS: Final = {"": "", "+": ""}
 _SEPARATORS: Final = {"": ",", "+": ",", "#": ",", "?": "&"}
 
-# One literal character; the set of characters that a run (of any length, also none) cannot contain; or the number of
-# tokens after this one that may be left out.
+# A token is one literal character, the characters that a value (it may be empty) cannot contain, or the number of
+# following tokens that may be left out.
 _Token = str | frozenset[str] | int
 
 
 def has_scheme(uri: str) -> bool:
-    """Whether `uri` starts with a scheme (RFC 3986, 3.1), as every resource URI must."""
+    """Return whether `uri` starts with a scheme (RFC 3986, 3.1), as every resource URI must."""
     return _SCHEME.match(uri) is not None
 
 
 def overlap(first: str, second: str) -> bool:
-    """Return True if some URI may match both templates (or equals one of them, where that is a plain URI).
+    """Return True if a URI may match both templates. Each may also be a plain URI, which matches itself.
 
-    Values count as possibly empty and as free of the scan's own tie-breaks, which errs on the side of saying True.
+    A value may be empty here, and the order in which the SDK matches is ignored. So the answer may be True too often.
     """
     a, b = list(_tokens(first)), list(_tokens(second))
     # Reachability in the product of the two patterns: a state is a position in each.
@@ -55,7 +55,7 @@ def overlap(first: str, second: str) -> bool:
 
 
 def _without_reading(tokens: Sequence[_Token], position: int) -> Iterator[int]:
-    """Yield the positions that a pattern may go on to without a character of the URI."""
+    """Yield the next positions in a pattern that need no character of the URI."""
     token = tokens[position] if position < len(tokens) else None
     if isinstance(token, frozenset):
         yield position + 1
@@ -76,12 +76,12 @@ def _tokens(template: str) -> Iterator[_Token]:
         end = expression.end()
     yield from template[end:path_end]
     if path_end < len(template):
-        # The parameters come in any order, or not at all, with others among them, and a fragment is passed over.
+        # The parameters may be in any order, missing, or mixed with others. A fragment is ignored.
         yield from (2, "?", frozenset[str](), 2, "#", frozenset[str]())
 
 
 def _query_start(template: str, expressions: Sequence[re.Match[str]]) -> int:
-    """Return where the `{?...}{&...}` at the end begins that the SDK matches as a query, or the template's length."""
+    """Return the position of the `{?...}{&...}` that the SDK matches as a query, or the template's length."""
     start = len(template)
     for expression in reversed(expressions):
         if expression[1] not in ("?", "&") or expression.end() != start:
@@ -97,7 +97,7 @@ def _expression(operator: str, names: Sequence[str]) -> Iterator[_Token]:
     for index, name in enumerate(names):
         lead = _LEADS.get(operator, operator) if index == 0 else _SEPARATORS.get(operator, operator)
         if name.endswith("*"):
-            # It runs over its own separators, and emits nothing when it is empty.
+            # It may contain its separators, and it may be left out.
             yield from (2, lead, frozenset("?#"))
             continue
         yield from lead

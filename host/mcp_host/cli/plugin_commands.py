@@ -19,7 +19,7 @@ from typer.main import get_command
 from mcp_host.cli import completion
 from mcp_host.cli.common import ctrl_c_counts, read_config
 from mcp_host.cli.registry import COMMANDS, listed
-from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of, wrapped
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -172,7 +172,7 @@ def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:
     """Return typer's commands for the commands that the plugin contributes.
 
     Raises:
-        HostError: A command cannot be made, two have the same name, or the plugin has none.
+        HostError: A command cannot be made, two have the same name, or there are no commands.
     """
     app = typer.Typer(**_OPTIONS)
     app.callback()(lambda: None)
@@ -185,7 +185,7 @@ def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:
         commands: Mapping[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
     except Exception as error:
         logger.debug("the commands of plugin %s cannot be made", plugin.name, exc_info=error)
-        raise HostError(f"its commands cannot be made: {text_of(error)}", where=plugin.where) from error
+        raise wrapped(error, "its commands cannot be made", where=plugin.where) from error
     if not commands:
         raise HostError(f"plugin {plugin.name!r} has no commands", where=plugin.where, hint="mcp-host --help")
     return commands

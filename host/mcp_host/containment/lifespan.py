@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from mcp_host.containment.runner import Work, owned
-from mcp_host.errors import ErrorCode, HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, text_of, wrapped
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -167,12 +167,11 @@ class _Running:
         if result.error is not None:
             error = result.error
             logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
-            # A HostError of the plugin may have its own hint.
-            known = error if isinstance(error, HostError) else None
-            raise HostError(
-                f"its lifespan failed to start: {known.what if known else text_of(error)}",
+            raise wrapped(
+                error,
+                "its lifespan failed to start",
                 where=self.plugin.where,
-                hint=(known and known.hint) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+                hint="MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
                 code=ErrorCode.START_FAILED,
             )
         return result.state

@@ -33,6 +33,9 @@ _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
 class Work:
     """One piece of a plugin's work. `plugin` is the plugin whose code runs: the owner, or a middleware before it.
 
+    `what` is for the log and the caller. `item` is for records, which other clients see, so it has no value of the
+    caller. It is the same as `what` unless given.
+
     `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the
     time by which the client must answer, and the work's own time is paused. `on_deadline` is called when this changes
     the deadline.
@@ -42,8 +45,12 @@ class Work:
     what: str
     deadline: float | None = None
     on_deadline: Callable[[], None] | None = None
+    item: str = ""
     _questions: int = field(default=0, init=False)
     _left: float | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.item = self.item or self.what
 
     @property
     def is_asking(self) -> bool:

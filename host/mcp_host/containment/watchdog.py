@@ -37,7 +37,7 @@ class Watchdog:
         self._thread = threading.get_ident()
         self._beat_at = time.monotonic()
         self._timer: asyncio.Handle = loop.call_soon(self._beat)
-        self._blocker: tuple[LoadedPlugin, str] | None = None
+        self._blocker: tuple[LoadedPlugin, Work] | None = None
         self._reported = False
         self._stopped = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="mcp-host watchdog", daemon=True)
@@ -64,9 +64,9 @@ class Watchdog:
         if self._reported:
             lasted = now - self._beat_at
             if self._blocker is not None:
-                plugin, what = self._blocker
-                logger.warning("%s of plugin %s blocked the event loop for %.1f s", what, plugin.name, lasted)
-                plugin.warn(f"{what} blocks the event loop, and so every client", hint=_HINT)
+                plugin, work = self._blocker
+                logger.warning("%s of plugin %s blocked the event loop for %.1f s", work.what, plugin.name, lasted)
+                plugin.warn(f"{work.item} blocks the event loop, and so every client", hint=_HINT)
             else:
                 logger.debug("the event loop was blocked for %.1f s", lasted)
             self._reported, self._blocker = False, None
@@ -84,7 +84,7 @@ class Watchdog:
     def _report(self, frame: FrameType) -> None:
         task = asyncio.current_task(self._loop)
         work = self._work.get(task) if task is not None else None
-        self._blocker = (work.plugin, work.what) if work is not None else None
+        self._blocker = (work.plugin, work) if work is not None else None
         self._reported = True
         # If no plugin's code is running, it is usually an import at its first use, or a busy machine.
         log_with_stack(

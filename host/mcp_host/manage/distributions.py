@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_host._version import __version__
 from mcp_host.cli.live import status
 from mcp_host.cli.output import write
-from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
+from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean, wrapped
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
 from mcp_host.plugins.discovery import GROUP, InstalledPlugin, check_compatible, discover, find
 from mcp_host.plugins.metadata import HOST_DISTRIBUTION
@@ -47,7 +47,7 @@ def run_installer(action: Callable[[], str], what: str, environment: Environment
                 f"it needs another version of mcp-host than {__version__}: {environment.upgrade_host}, "
                 "or install another version of it"
             )
-        raise HostError(f"{what}: {error.what}", where=str(environment.prefix), hint=hint, code=error.code) from error
+        raise wrapped(error, what, where=str(environment.prefix), hint=hint) from error
 
 
 @dataclass(frozen=True)

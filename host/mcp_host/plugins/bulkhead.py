@@ -47,7 +47,7 @@ class Visit:
     def __init__(self, bulkhead: Bulkhead | None = None, *, tries: bool = False) -> None:
         self._bulkhead = bulkhead
         self._tries = tries
-        self._said = False
+        self._reported = False
         self._token: Token[frozenset[Bulkhead]] | None = None
 
     def __enter__(self) -> Visit:
@@ -63,19 +63,19 @@ class Visit:
 
     def succeeded(self) -> None:
         """The plugin answered, with a result or with an error for the caller."""
-        self._said = True
+        self._reported = True
         if self._bulkhead is not None:
             self._bulkhead.breaker.succeeded()
 
     def failed(self, what: str) -> None:
         """The plugin crashed, or did not end in time."""
-        self._said = True
+        self._reported = True
         if self._bulkhead is not None and self._bulkhead.breaker.failed(what):
             logger.error("%s", _paused(self._bulkhead.name, self._bulkhead.breaker.circuit))
 
     def end(self) -> None:
         """End the visit. Without a success or failure, the caller left or got no place."""
-        if self._bulkhead is not None and self._tries and not self._said:
+        if self._bulkhead is not None and self._tries and not self._reported:
             self._bulkhead.breaker.abandoned()
 
 

@@ -14,7 +14,7 @@ import pluggy
 
 from mcp_host import hookspecs
 from mcp_host.api import PROJECT
-from mcp_host.errors import HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.logs import log_with_stack
 from mcp_host.system.streams import stdout_to_stderr
@@ -112,7 +112,7 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
         raise
     except BaseException as error:
         logger.debug("%s plugin %s failed", doing, plugin.name, exc_info=error)
-        raise HostError(f"{doing} failed: {text_of(error)}", where=plugin.where, hint=_TRACEBACK) from error
+        raise wrapped(error, f"{doing} failed", where=plugin.where, hint=_TRACEBACK) from error
 
 
 @contextmanager
@@ -200,11 +200,7 @@ def is_plain_function(value: object) -> bool:
 
 def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostError:
     logger.debug("%s of plugin %s failed", hook, plugin.name, exc_info=error)
-    return HostError(
-        f"{hook} failed: {text_of(error)}",
-        where=plugin.where,
-        hint=_TRACEBACK,
-    )
+    return wrapped(error, f"{hook} failed", where=plugin.where, hint=_TRACEBACK, code=ErrorCode.HOOK_FAILED)
 
 
 def _close(value: object) -> None:

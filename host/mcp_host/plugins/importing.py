@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -108,8 +108,8 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
         hint = f"pip install {missing.partition('.')[0]}"
     else:
         hint = f"pip install --upgrade {distribution}, or {off}" if distribution else off
-    what = f"importing {module_name} failed: {text_of(error)}"
-    return HostError(what, where=plugin.where, hint=hint, code=ErrorCode.IMPORT_FAILED)
+    what = f"importing {module_name} failed"
+    return wrapped(error, what, where=plugin.where, hint=hint, code=ErrorCode.IMPORT_FAILED)
 
 
 def describe(value: object) -> str:

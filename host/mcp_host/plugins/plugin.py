@@ -87,7 +87,9 @@ class LoadedPlugin:
     def fail(self, error: HostError) -> None:
         """Record an error. After it, the plugin serves nothing."""
         redact = self.redactor.redact
-        problem = replace(error.problem, what=shortened(redact(error.what)), hint=redact(error.hint))
+        problem = replace(
+            error.problem, what=shortened(redact(error.what)), where=error.where or self.where, hint=redact(error.hint)
+        )
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
         logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
 

@@ -49,8 +49,8 @@ class Contributed:
 class Circuit:
     """The circuit breaker of a plugin: open while it is paused, half-open while one call tries it again.
 
-    `failures` is the number of failures in a row, and `last_failure` describes the last one. `retry_in` is in seconds,
-    or None unless the circuit is open.
+    `failures` is the number of failures in a row. `last_failure` names the item that failed last and how; all clients
+    see it, so it has no value of a caller's. `retry_in` is in seconds, or None unless the circuit is open.
     """
 
     state: Literal["closed", "open", "half-open"] = "closed"

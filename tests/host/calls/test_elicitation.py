@@ -20,7 +20,6 @@ from mcp.server.elicitation import AcceptedElicitation
 from mcp.server.mcpserver import Elicit, ListRoots, Resolve, Sample
 from mcp.shared.message import SessionMessage
 from mcp.types import (
-    CallToolResult,
     CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
@@ -36,12 +35,13 @@ from mcp.types import (
 from pydantic import BaseModel, Field, create_model
 
 from mcp_host import Context, Plugin, ToolError
-from mcp_host.asking import AnswerError
+from mcp_host.catalog.forms import AnswerError
 from mcp_host.containment.runner import Work
 from mcp_host.plugins.breaker import CircuitBreaker
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
+from support.talking import failure_of, text_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::mcp.MCPDeprecationWarning")]
 
@@ -156,17 +156,6 @@ WAYS = (
 )
 
 
-def text(result: Any) -> str:
-    block = result.content[0]
-    assert isinstance(block, TextContent)
-    return block.text
-
-
-def failure(result: CallToolResult) -> str:
-    assert result.is_error
-    return text(result)
-
-
 class AnsweringUser:
     """Whoever sits at the client: gives the same answer to everything, after `think`."""
 
@@ -230,7 +219,7 @@ async def test_the_time_until_the_answer_is_not_part_of_the_call(way: str) -> No
         began = anyio.current_time()
         result = await client.call_tool(way, {})
         assert anyio.current_time() > began + 1.2
-        assert (result.is_error, answering.asked) == (False, 1), text(result)
+        assert (result.is_error, answering.asked) == (False, 1), text_of(result)
 
 
 async def test_in_2026_07_28_the_time_between_the_rounds_is_not_part_of_the_call() -> None:
@@ -241,7 +230,7 @@ async def test_in_2026_07_28_the_time_between_the_rounds_is_not_part_of_the_call
     answering = AnsweringUser(think)
     async with connect(make_plugin(), options={"host": {"call_timeout": 1}}, **answering.callbacks) as client:
         began = anyio.current_time()
-        assert text(await client.call_tool("resolved", {})) == "Annabel"
+        assert text_of(await client.call_tool("resolved", {})) == "Annabel"
 
 
 def work_of(limits: dict[str, Any]) -> Work:
@@ -297,7 +286,7 @@ async def test_after_the_answer_the_deadline_still_ends_the_call(extends: bool) 
     options = {"host": {"call_timeout": 0.2, "limits": {"progress_extends": extends}}}
     answering = AnsweringUser(think)
     async with connect(plugin, mode="legacy", options=options, **answering.callbacks) as client:
-        assert "did not finish within 0.2 s" in failure(await client.call_tool("hang", {}))
+        assert "did not finish within 0.2 s" in failure_of(await client.call_tool("hang", {}))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -308,10 +297,10 @@ async def test_a_client_that_never_answers_ends_the_call_and_does_not_count_agai
     async with host.running(), Client(HostServer(host), mode="legacy", **answering.callbacks) as client:
         with anyio.fail_after(30):
             result = await client.call_tool(way, {})
-        assert failure(result) == (
+        assert failure_of(result) == (
             f"tool {way} of plugin plugin was stopped: the client did not answer its question within 0.2 s"
         )
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
         assert host.plugins[0].bulkhead.health.circuit.failures == 0
 
 
@@ -331,12 +320,12 @@ async def test_a_question_of_another_plugin_s_resource_stops_the_time_of_both() 
     options: dict[str, Any] = {"host": {"call_timeout": 1}}
     async with connect(plugins, mode="legacy", options=options, **answering.callbacks) as client:
         began = anyio.current_time()
-        assert text(await client.call_tool("read", {})) == "accept"
+        assert text_of(await client.call_tool("read", {})) == "accept"
     answering = AnsweringUser(anyio.sleep_forever)
     options["host"]["limits"] = {"answer_timeout": 0.2, "failures": 1}
     async with connect(plugins, mode="legacy", options=options, **answering.callbacks) as client:
-        assert "the client did not answer" in failure(await client.call_tool("read", {}))
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert "the client did not answer" in failure_of(await client.call_tool("read", {}))
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 async def test_a_client_that_leaves_while_it_is_asked_does_not_count() -> None:
@@ -415,10 +404,10 @@ async def test_an_answer_that_the_protocol_does_not_allow_does_not_count(result:
         host.running(),
         Client(careless(HostServer(host), result), mode="legacy", **AnsweringUser().callbacks) as client,
     ):
-        said = failure(await client.call_tool(way, {}))
+        said = failure_of(await client.call_tool(way, {}))
         assert "is malformed: " in said
         assert SECRET not in said
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 @pytest.mark.parametrize("way", FORMS)
@@ -431,10 +420,10 @@ async def test_an_answer_that_does_not_fit_is_reported_without_its_values_and_do
     answering = AnsweringUser(answer=given)
     async with connect(make_plugin(), mode="legacy", options=options, **answering.callbacks) as client:
         for _ in range(2):
-            said = failure(await client.call_tool(way, {}))
+            said = failure_of(await client.call_tool(way, {}))
             assert expected in said
             assert SECRET not in said
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 @pytest.mark.parametrize("answer", UNFIT)
@@ -444,10 +433,10 @@ async def test_in_2026_07_28_too(answer: str) -> None:
     answering = AnsweringUser(answer=given)
     async with connect(make_plugin(), options=options, **answering.callbacks) as client:
         for way in ("resolved", "resolved_async"):
-            said = failure(await client.call_tool(way, {}))
+            said = failure_of(await client.call_tool(way, {}))
             assert expected in said
             assert SECRET not in said
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -455,8 +444,8 @@ async def test_an_error_of_the_client_s_is_a_result_that_names_it_and_does_not_c
     options = {"host": {"limits": {"failures": 1}}}
     answering = AnsweringUser(answer=ErrorData(code=-1, message="The user is away"))
     async with connect(make_plugin(), mode="legacy", options=options, **answering.callbacks) as client:
-        assert "with an error (-1): The user is away" in failure(await client.call_tool(way, {}))
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert "with an error (-1): The user is away" in failure_of(await client.call_tool(way, {}))
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 async def test_an_unfit_answer_to_a_resource_or_a_prompt_does_not_count_either() -> None:
@@ -472,7 +461,7 @@ async def test_an_unfit_answer_to_a_resource_or_a_prompt_does_not_count_either()
         for ask in (lambda: client.read_resource("ask://person"), lambda: client.get_prompt("greet")):
             with pytest.raises(MCPError, match="does not fit the form: name: "):
                 await ask()
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 async def test_it_does_not_count_however_the_plugin_passes_it_on() -> None:
@@ -509,11 +498,11 @@ async def test_it_does_not_count_however_the_plugin_passes_it_on() -> None:
     answering = AnsweringUser(answer=ElicitResult(action="accept", content={"name": SECRET}))
     async with connect(plugin, mode="legacy", options=options, **answering.callbacks) as client:
         for way in ("from_it", "meanwhile", "in_a_group"):
-            said = failure(await client.call_tool(way, {}))
+            said = failure_of(await client.call_tool(way, {}))
             assert said.startswith("The client's answer does not fit the form: name: ")
             assert SECRET not in said
-        assert failure(await client.call_tool("in_words_of_its_own", {})) == "I need a name"
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert failure_of(await client.call_tool("in_words_of_its_own", {})) == "I need a name"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
 
 
 async def test_a_plugin_that_crashes_on_an_answer_that_fits_counts() -> None:
@@ -526,8 +515,8 @@ async def test_a_plugin_that_crashes_on_an_answer_that_fits_counts() -> None:
 
     options = {"host": {"limits": {"failures": 1}}}
     async with connect(plugin, mode="legacy", options=options, **AnsweringUser().callbacks) as client:
-        assert "failed unexpectedly" in failure(await client.call_tool("crash", {}))
-        assert "is paused" in failure(await client.call_tool("crash", {}))
+        assert "failed unexpectedly" in failure_of(await client.call_tool("crash", {}))
+        assert "is paused" in failure_of(await client.call_tool("crash", {}))
 
 
 async def test_an_unfit_answer_neither_ends_the_pause_nor_prolongs_it() -> None:
@@ -538,9 +527,9 @@ async def test_an_unfit_answer_neither_ends_the_pause_nor_prolongs_it() -> None:
         breaker.failed("it was broken")
         clock.now = 30
         for _ in range(2):
-            assert "name: Field required" in failure(await client.call_tool("elicit", {}))
+            assert "name: Field required" in failure_of(await client.call_tool("elicit", {}))
             assert (breaker.circuit.state, breaker.trying) == ("half-open", False)
-        assert text(await client.call_tool("fine", {})) == "fine"
+        assert text_of(await client.call_tool("fine", {})) == "fine"
         assert breaker.circuit.state == "closed"
 
 
@@ -561,7 +550,7 @@ async def test_a_plugin_may_catch_what_the_sdk_raises_for_an_answer() -> None:
 
     answering = AnsweringUser(answer=ErrorData(code=-1, message="The user is away", data={"back": "soon"}))
     async with connect(plugin, mode="legacy", **answering.callbacks) as client:
-        assert text(await client.call_tool("careful", {})) == "careful"
+        assert text_of(await client.call_tool("careful", {})) == "careful"
     sampled, elicited = caught
     assert isinstance(sampled, MCPError)
     assert (sampled.code, sampled.message, sampled.data) == (-1, "The user is away", {"back": "soon"})
@@ -577,7 +566,7 @@ async def test_an_invalid_schema_is_the_plugin_s_own_failure() -> None:
 
     answering = AnsweringUser()
     async with connect(plugin, mode="legacy", **answering.callbacks) as client:
-        assert "failed unexpectedly" in failure(await client.call_tool("ask", {}))
+        assert "failed unexpectedly" in failure_of(await client.call_tool("ask", {}))
     assert answering.asked == 0
 
 
@@ -643,7 +632,7 @@ async def test_a_form_has_every_field_that_the_protocol_has(kind: str, mode: str
     answering = AnsweringUser(answer=ElicitResult(action="accept", content={} if answer is None else {"pick": answer}))
     async with connect(plugin, mode=mode, **answering.callbacks) as client:
         result = await client.call_tool(way, {})
-        assert not result.is_error, text(result)
+        assert not result.is_error, text_of(result)
     assert type(got[0]) is form
     assert got[0].pick == expected
     asked = answering.forms[0]
@@ -664,7 +653,7 @@ async def test_a_field_that_the_protocol_does_not_have_is_the_plugin_s_own_failu
         await ctx.elicit("Which?", form)
 
     async with connect(plugin, mode="legacy", **AnsweringUser().callbacks) as client:
-        assert "failed unexpectedly" in failure(await client.call_tool("ask", {}))
+        assert "failed unexpectedly" in failure_of(await client.call_tool("ask", {}))
     assert "Elicitation schema field 'pick' rendered as" in caplog.text
 
 
@@ -705,7 +694,7 @@ async def test_a_plain_resolver_runs_in_a_thread_of_its_plugin(mode: str) -> Non
     leave.clear()
     host = make_host(plugin, options={"host": {"call_timeout": 0.2}})
     async with host.running(), Client(HostServer(host), mode=mode) as client:
-        assert "did not finish" in failure(await client.call_tool("ask", {}))
+        assert "did not finish" in failure_of(await client.call_tool("ask", {}))
         assert host.plugins[0].bulkhead.health.abandoned == 1
         leave.set()
 
@@ -722,6 +711,6 @@ async def test_resolvers_that_need_each_other_ask_each_question_once(mode: str) 
 
     answering, asks.ran = AnsweringUser(), 0
     async with connect(plugin, mode=mode, **answering.callbacks) as client:
-        assert text(await client.call_tool("greet", {"suffix": "?"})) == "plugin greets Annabel: Annabel"
+        assert text_of(await client.call_tool("greet", {"suffix": "?"})) == "plugin greets Annabel: Annabel"
     assert answering.asked == 1
     assert asks.ran == (1 if mode == "legacy" else 2), "once a round"

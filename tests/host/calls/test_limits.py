@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, TextContent, TextResourceContents
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolResult, CompletionArgument, PromptReference, TextContent, TextResourceContents
 
 from mcp_host import Context, Plugin, ToolError
 from mcp_host.calls.dispatch import check_arguments
@@ -21,21 +22,11 @@ from mcp_host.plugins.breaker import CircuitBreaker
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
+from support.talking import failure_of, text_of
 
 pytestmark = pytest.mark.anyio
 
 each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
-
-
-def text(result: Any) -> str:
-    block = result.content[0]
-    assert isinstance(block, TextContent)
-    return block.text
-
-
-def failure(result: CallToolResult) -> str:
-    assert result.is_error
-    return text(result)
 
 
 class Gate:
@@ -111,7 +102,7 @@ async def test_a_plugin_whose_45_calls_hang_does_not_delay_another(mode: str, to
             group.start_soon(client.call_tool, tool, {})
         await gate.wait_for(45)
         for name, said in (("neighbour", "here"), ("alive", "alive")):
-            assert text(await client.call_tool(name, {})) == said
+            assert text_of(await client.call_tool(name, {})) == said
         gate.open()
 
 
@@ -123,7 +114,7 @@ async def test_calls_beyond_the_places_wait_and_calls_beyond_the_queue_get_the_e
     async with serving(host, mode) as client, anyio.create_task_group() as group:
 
         async def call() -> None:
-            results.append(text(await client.call_tool("hold", {})))
+            results.append(text_of(await client.call_tool("hold", {})))
 
         group.start_soon(call)
         group.start_soon(call)
@@ -132,7 +123,7 @@ async def test_calls_beyond_the_places_wait_and_calls_beyond_the_queue_get_the_e
         with anyio.fail_after(30):
             while not host.plugins[0].bulkhead.health.waiting:
                 await anyio.lowlevel.checkpoint()
-        assert failure(await client.call_tool("free", {})) == (
+        assert failure_of(await client.call_tool("free", {})) == (
             "plugin plugin is busy: 2 calls are running and 1 are waiting. Try again later"
         )
         health = host.records[0].health
@@ -148,7 +139,7 @@ async def test_a_call_that_waits_for_a_place_gets_the_error_busy_at_its_deadline
     async with connect(gate.plugin, options=options) as client, anyio.create_task_group() as group:
         group.start_soon(client.call_tool, "hold", {})
         await gate.wait_for(1)
-        assert failure(await client.call_tool("free", {})) == (
+        assert failure_of(await client.call_tool("free", {})) == (
             "plugin plugin is busy: none of its 1 running calls ended in time. Try again later"
         )
         gate.open()
@@ -165,7 +156,7 @@ async def test_a_call_within_a_call_of_the_same_plugin_shares_its_place() -> Non
     plugin.resource("own://inner")(lambda: "inner")
     options = {"host": {"limits": {"calls": 1, "queue": 0}}}
     async with connect(plugin, options=options) as client:
-        assert text(await client.call_tool("outer", {})) == "inner"
+        assert text_of(await client.call_tool("outer", {})) == "inner"
 
 
 async def test_a_thread_that_outlives_its_call_is_counted_until_it_ends() -> None:
@@ -177,14 +168,14 @@ async def test_a_thread_that_outlives_its_call_is_counted_until_it_ends() -> Non
         return health.abandoned if health else -1
 
     async with serving(host) as client:
-        assert "did not finish within 0.05 s" in failure(await client.call_tool("hold_thread", {}))
+        assert "did not finish within 0.05 s" in failure_of(await client.call_tool("hold_thread", {}))
         assert abandoned() == 1
-        assert failure(await client.call_tool("free", {})).startswith("plugin plugin is stuck: all of its 1 threads")
+        assert failure_of(await client.call_tool("free", {})).startswith("plugin plugin is stuck: all of its 1 threads")
         gate.open()
         with anyio.fail_after(30):
             while abandoned():
                 await anyio.lowlevel.checkpoint()
-        assert text(await client.call_tool("free", {})) == "free"
+        assert text_of(await client.call_tool("free", {})) == "free"
 
 
 async def test_a_coroutine_that_ignores_its_cancellation_is_abandoned_and_its_caller_answered(
@@ -205,7 +196,7 @@ async def test_a_coroutine_that_ignores_its_cancellation_is_abandoned_and_its_ca
 
     host = make_host(plugin, options={"host": {"call_timeout": "50ms"}})
     async with serving(host) as client:
-        assert "did not finish within 0.05 s" in failure(await client.call_tool("stubborn", {}))
+        assert "did not finish within 0.05 s" in failure_of(await client.call_tool("stubborn", {}))
         health = host.records[0].health
         assert health is not None
         assert (health.calls, health.abandoned) == (0, 1)
@@ -238,9 +229,9 @@ async def test_progress_extends_the_deadline_only_if_configured(extends: bool) -
     async with connect(plugin, options=options) as client:
         result = await client.call_tool("steps", {})
     if extends:
-        assert text(result) == "done"
+        assert text_of(result) == "done"
     else:
-        assert "did not finish within 1 s" in failure(result)
+        assert "did not finish within 1 s" in failure_of(result)
 
 
 # The circuit breaker
@@ -268,20 +259,124 @@ async def test_a_plugin_that_keeps_failing_is_paused_and_tried_again(mode: str, 
     host.plugins[0].bulkhead.breaker = CircuitBreaker(3, 30, clock)
     async with serving(host, mode) as client:
         for _ in range(3):
-            assert "failed unexpectedly" in failure(await client.call_tool("shaky", {}))
+            assert "failed unexpectedly" in failure_of(await client.call_tool("shaky", {}))
         clock.now = 10
-        assert failure(await client.call_tool("shaky", {})) == (
+        assert failure_of(await client.call_tool("shaky", {})) == (
             "plugin a is paused after 3 failures in a row; it is tried again in 20 s. Last: tool shaky raised OSError"
         )
         health = host.records[0].health
         assert health is not None
         assert (health.circuit.state, health.circuit.retry_in) == ("open", 20.0)
-        assert text(await client.call_tool("alive", {})) == "alive"
+        assert text_of(await client.call_tool("alive", {})) == "alive"
         clock.now, broken[0] = 30, False
-        assert text(await client.call_tool("shaky", {})) == "well"
+        assert text_of(await client.call_tool("shaky", {})) == "well"
         health = host.records[0].health
         assert health is not None
         assert health.circuit.state == "closed"
+
+
+CANARY = "canary-of-one-caller"
+
+
+def failing_items() -> Plugin:
+    plugin = Plugin()
+
+    @plugin.resource("notes://{owner}")
+    async def crashing(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.resource("slow://{owner}", timeout=0.01)
+    async def hanging(owner: str) -> str:
+        await asyncio.Event().wait()
+        return owner
+
+    @plugin.tool
+    async def broken(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.prompt
+    async def greeting(owner: str) -> str:
+        raise OSError(owner)
+
+    @plugin.completion("greeting", "owner")
+    async def owners(value: str) -> list[str]:
+        raise OSError(value)
+
+    return plugin
+
+
+def failing_server() -> MCPServer:
+    server = MCPServer("adopted")
+
+    @server.prompt()
+    def greeting(owner: str) -> str:
+        return owner
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]
+    async def complete(ref: Any, argument: CompletionArgument, context: Any) -> Any:
+        await asyncio.Event().wait()
+
+    return server
+
+
+async def complete_greeting(client: Client, argument: str, value: str) -> Any:
+    return await client.complete(
+        PromptReference(type="ref/prompt", name="greeting"), {"name": argument, "value": value}
+    )
+
+
+@each_era
+@pytest.mark.parametrize(
+    ("make", "ask", "shown"),
+    [
+        (
+            failing_items,
+            lambda client: client.read_resource(f"notes://{CANARY}"),
+            "resource notes://{owner} raised OSError",
+        ),
+        (
+            failing_items,
+            lambda client: client.read_resource(f"slow://{CANARY}"),
+            "resource slow://{owner} did not finish within 0.01 s",
+        ),
+        (failing_items, lambda client: client.call_tool("broken", {"owner": CANARY}), "tool broken raised OSError"),
+        (
+            failing_items,
+            lambda client: client.get_prompt("greeting", {"owner": CANARY}),
+            "prompt greeting raised OSError",
+        ),
+        (
+            failing_items,
+            lambda client: complete_greeting(client, "owner", CANARY),
+            "a completion for greeting raised OSError",
+        ),
+        (
+            failing_server,
+            lambda client: complete_greeting(client, CANARY, CANARY),
+            "a completion for greeting did not finish within 0.05 s",
+        ),
+    ],
+)
+async def test_no_client_sees_what_another_one_asked_for_when_it_failed(
+    mode: str,
+    make: Callable[[], object],
+    ask: Callable[[Client], Awaitable[Any]],
+    shown: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    timeout = "50ms" if make is failing_server else "60s"
+    host = make_host({"bad": make()}, options={"host": {"limits": {"failures": 1}, "call_timeout": timeout}})
+    async with serving(host, mode) as client, serving(host, mode) as other:
+        with suppress(MCPError):
+            await ask(client)
+        contents = (await other.read_resource("mcp-host://plugins")).contents[0]
+        assert isinstance(contents, TextResourceContents)
+        assert shown in contents.text
+        with pytest.raises(MCPError) as refused:
+            await other.get_prompt("greeting", {"owner": "x"})
+        assert f"Last: {shown}" in str(refused.value)
+    assert CANARY not in f"{contents.text} {refused.value}"
+    assert CANARY in caplog.text  # the operator finds the call in the log
 
 
 async def test_errors_for_the_caller_do_not_pause_the_plugin() -> None:
@@ -293,7 +388,7 @@ async def test_errors_for_the_caller_do_not_pause_the_plugin() -> None:
 
     async with connect(plugin, options={"host": {"limits": {"failures": 1}}}) as client:
         for arguments in ({"value": 1}, {"value": "x"}, {"value": 1}):
-            assert "paused" not in failure(await client.call_tool("picky", arguments))
+            assert "paused" not in failure_of(await client.call_tool("picky", arguments))
 
 
 async def test_a_middleware_that_crashes_does_not_count_against_the_wrapped_plugin(
@@ -309,7 +404,7 @@ async def test_a_middleware_that_crashes_does_not_count_against_the_wrapped_plug
     options = {"host": {"limits": {"failures": 1}}, "plugins": {"m": {"middleware": "all"}}}
     async with connect({"m": plugin, "b": neighbour}, options=options) as client:
         for _ in range(3):
-            assert "Tool alive failed unexpectedly" in failure(await client.call_tool("alive", {}))
+            assert "Tool alive failed unexpectedly" in failure_of(await client.call_tool("alive", {}))
     assert "tool alive of plugin m crashed" in caplog.text
 
 
@@ -357,11 +452,11 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
     note = "\n[Cut here: 1000 of 5000 bytes are shown, the most that plugin plugin may return.]"
     async with connect(make_large(), mode=mode, options={"host": {"limits": {"result_size": 1000}}}) as client:
         for tool in ("large", "large_structured_text"):
-            assert text(await client.call_tool(tool, {"size": 1000})) == "é" * 500
-            assert text(await client.call_tool(tool, {"size": 5000})) == "é" * 500 + note
+            assert text_of(await client.call_tool(tool, {"size": 1000})) == "é" * 500
+            assert text_of(await client.call_tool(tool, {"size": 5000})) == "é" * 500 + note
         assert not (await client.call_tool("rows", {"count": 50})).is_error
-        assert failure(await client.call_tool("rows", {"count": 500})) == f"The result of tool rows is {refused}"
-        assert refused in failure(await client.call_tool("endless", {}))
+        assert failure_of(await client.call_tool("rows", {"count": 500})) == f"The result of tool rows is {refused}"
+        assert refused in failure_of(await client.call_tool("endless", {}))
         cut = await client.call_tool("blocks", {"size": 600})
         assert [len(block.text.partition("\n")[0]) for block in cut.content if isinstance(block, TextContent)] == [
             600,
@@ -379,8 +474,8 @@ async def test_results_over_the_cap_are_cut_if_text_and_refused_if_not(mode: str
 @each_era
 async def test_numbers_that_json_does_not_have_are_refused(mode: str) -> None:
     async with connect(make_large(), mode=mode) as client:
-        assert failure(await client.call_tool("infinite", {})) == (
-            "The result of tool infinite holds a NaN or an infinity, which JSON cannot express"
+        assert failure_of(await client.call_tool("infinite", {})) == (
+            "The result of tool infinite has a NaN or an infinity, which JSON cannot express"
         )
 
 
@@ -397,11 +492,11 @@ async def test_arguments_over_the_caps_are_refused(mode: str) -> None:
         nested = [nested]
     options = {"host": {"limits": {"argument_size": 1000, "argument_depth": 10}}}
     async with connect(plugin, mode=mode, options=options) as client:
-        assert text(await client.call_tool("take", {"value": nested})) == "taken"
-        assert failure(await client.call_tool("take", {"value": [[nested]]})) == (
+        assert text_of(await client.call_tool("take", {"value": nested})) == "taken"
+        assert failure_of(await client.call_tool("take", {"value": [[nested]]})) == (
             "The arguments of tool take are nested deeper than 10 levels"
         )
-        assert failure(await client.call_tool("take", {"value": "x" * 1000})) == (
+        assert failure_of(await client.call_tool("take", {"value": "x" * 1000})) == (
             "The arguments of tool take are larger than 1000 bytes"
         )
 
@@ -410,7 +505,7 @@ def test_numbers_that_do_not_fit_into_a_double_are_refused() -> None:
     (plugin,) = make_host(Plugin()).plugins
     check_arguments({"value": [1e308]}, "tool take", plugin)
     # As the parser reads 1e999. An answer that repeats it would be no JSON.
-    with pytest.raises(BadArgumentsError, match="tool take hold a number that is too large, NaN or an infinity"):
+    with pytest.raises(BadArgumentsError, match="tool take have a number that is too large, NaN or an infinity"):
         check_arguments({"value": [float("inf")]}, "tool take", plugin)
 
 

@@ -227,7 +227,7 @@ def test_a_page_that_is_not_contributed_fails_the_plugin() -> None:
     plugin = clock()
     plugin.tool(name="typo", ui="ui://clock/veiw.html")(lambda: "x")
     what = problem_of(plugin)
-    assert "tool 'typo': its ui 'ui://clock/veiw.html' is no resource of the plugin" in what
+    assert "tool 'typo': its ui 'ui://clock/veiw.html' is not a resource of the plugin" in what
     assert "did you mean 'ui://clock/view.html'?" in what
     assert '@plugin.resource("ui://clock/veiw.html")' in what
 

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, NamedTuple, NoReturn, TypeVar
 
+import mcp.types as types
 import pytest
 import typing_extensions
 from hypothesis import HealthCheck, given, settings
@@ -416,11 +417,58 @@ async def test_an_annotation_without_a_schema_costs_the_schema_only(label: str, 
 
 
 @pytest.mark.parametrize("annotation", [dict, list, typing.Dict, typing.List, object])  # noqa: UP006
-def test_a_type_that_promises_nothing_has_no_schema_and_no_warning(annotation: Any) -> None:
+def test_an_untyped_annotation_has_no_schema_and_no_warning(annotation: Any) -> None:
     assert output_of(inspect_function(returning(annotation, None)), None) == (None, ())
 
 
-def test_who_insists_on_a_schema_gets_it_or_an_error() -> None:
+def test_an_author_who_requires_structured_output_gets_it_or_an_error() -> None:
     with pytest.raises(HostError, match="no JSON Schema"):
         output_of(inspect_function(returning(re.Match[str], None)), True)
     assert output_of(inspect_function(returning(int, 1)), False) == (None, ())
+
+
+# Results that the author makes
+
+
+class WithDefault(BaseModel):
+    size: int = Field(serialization_alias="howLarge")
+    unit: str = "m"
+
+
+OWN_RESULTS: dict[str, tuple[Any, dict[str, Any] | None, dict[str, Any] | None]] = {
+    "any, nothing structured": (Any, None, {"result": None}),
+    "any, an object": (Any, {"a": 1}, {"result": {"a": 1}}),
+    "any, the whole content": (Any, {"result": 1}, {"result": 1}),
+    "a list": (Annotated[types.CallToolResult, list[int]], {"result": [1]}, {"result": [1]}),
+    "a list, nothing structured": (Annotated[types.CallToolResult, list[int]], None, None),
+    "a model": (Annotated[types.CallToolResult, WithDefault], {"size": 1}, {"howLarge": 1, "unit": "m"}),
+    "a model, unfit": (Annotated[types.CallToolResult, WithDefault], {"size": "large"}, None),
+}
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("label", OWN_RESULTS)
+async def test_a_result_that_the_author_makes_conforms_to_the_schema_too(label: str, is_async: bool, mode: str) -> None:
+    annotation, structured, expected = OWN_RESULTS[label]
+    own = types.CallToolResult(content=[types.TextContent(type="text", text="x")], structured_content=structured)
+
+    async def later() -> Any:
+        return own
+
+    fn = later if is_async else returning(Any, own)
+    fn.__annotations__ = {"return": annotation}
+    async with connect(plugin_of(fn), mode=mode) as client:
+        # The client raises if the content does not conform.
+        result = await client.call_tool("t", {})
+    assert result.is_error == (expected is None)
+    assert result.structured_content == expected
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_an_error_that_the_author_makes_needs_no_structured_content(mode: str) -> None:
+    own = types.CallToolResult(content=[types.TextContent(type="text", text="why")], is_error=True)
+    async with connect(plugin_of(returning(Any, own)), mode=mode) as client:
+        result = await client.call_tool("t", {})
+    assert result.is_error
+    assert result.structured_content is None

@@ -20,6 +20,7 @@ from mcp_host.catalog import jsonschemas
 from mcp_host.plugins.kinds import KINDS
 from mcp_host.server.host import Host
 from mcp_host.testing import connect, make_host
+from support.parts import plugin_of
 from support.sites import problem
 
 pytestmark = pytest.mark.anyio
@@ -78,19 +79,6 @@ def deep(levels: int) -> dict[str, Any]:
     for _ in range(levels):
         nested = {"a": nested}
     return nested
-
-
-def plugin_of(*parts: Any) -> Plugin:
-    plugin = Plugin()
-    for part in parts:
-        match part:
-            case Resource():
-                plugin._resources.append(part)
-            case Prompt():
-                plugin._prompts.append(part)
-            case _:
-                plugin._tools.append(part)
-    return plugin
 
 
 def neighbour() -> Plugin:

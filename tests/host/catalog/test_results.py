@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import mcp.types as types
 import pytest
 from mcp import Client
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver.prompts.base import AssistantMessage
 from mcp.types import PromptReference
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_serializer
 
-from mcp_host import Completion, Plugin, Prompt, Resource, Tool
+from mcp_host import Completion, Plugin, Prompt, Resource, SchemaTool, Tool
 from mcp_host.testing import connect
+from support.parts import plugin_of
 
 pytestmark = pytest.mark.anyio
 
@@ -47,21 +50,6 @@ class Watched:
     def check(self, times: int) -> None:
         assert len(self.threads) == times
         assert self.loop_thread not in self.threads
-
-
-def plugin_of(*parts: Any) -> Plugin:
-    plugin = Plugin()
-    for part in parts:
-        match part:
-            case Resource():
-                plugin._resources.append(part)
-            case Prompt():
-                plugin._prompts.append(part)
-            case Completion():
-                plugin._completions.append(part)
-            case _:
-                plugin._tools.append(part)
-    return plugin
 
 
 def other() -> Plugin:
@@ -411,3 +399,103 @@ async def test_a_number_that_json_does_not_have_is_refused(value: Any, mode: str
         result = await call(client)
     assert result.is_error
     assert "NaN or an infinity" in texts(result)[0]
+
+
+# What JSON does not know
+
+
+class Unknown:
+    """An object that JSON does not know. Its text is `shown`."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def __str__(self) -> str:
+        self._watched.work()
+        return "shown"
+
+
+def unknown_parts(watched: Watched) -> dict[str, tuple[Any, Callable[[Client], Any], Any]]:
+    unknown = Unknown(watched)
+    block = types.TextContent(type="text", text="x", _meta={"about": unknown})
+
+    def with_return(annotation: Any, value: Any) -> Callable[[], Any]:
+        def work() -> Any:
+            return value
+
+        work.__annotations__ = {"return": annotation}
+        return work
+
+    async def later() -> Any:
+        return unknown
+
+    def tool(fn: Callable[[], Any], **options: Any) -> Any:
+        return Tool(fn, name="work", **options)
+
+    def schema_tool(value: Any) -> Any:
+        return SchemaTool("work", {"type": "object"}, lambda arguments, ctx: value, {"type": "object"})
+
+    async def called(client: Client) -> Any:
+        result = await client.call_tool("work", {})
+        assert not result.is_error, texts(result)
+        metas = [block.meta for block in result.content if block.meta]
+        return result.structured_content or texts(result), (result.meta or {}).get("about", metas)
+
+    async def read(client: Client) -> Any:
+        (contents,) = (await client.read_resource("x://y")).contents
+        assert isinstance(contents, types.TextResourceContents)
+        return contents.text, (contents.meta or {}).get("about")
+
+    async def prompted(client: Client) -> Any:
+        (message,) = (await client.get_prompt("ask")).messages
+        assert isinstance(message.content, types.TextContent)
+        return message.content.text, message.content.meta
+
+    text = [types.TextContent(type="text", text="x")]
+    structured = types.CallToolResult(content=list(text), structured_content={"a": unknown})
+    with_meta = types.CallToolResult(content=list(text), _meta={"about": unknown})
+    contents = ReadResourceContents(content="x", mime_type="text/plain", meta={"about": unknown})
+    messages = [types.PromptMessage(role="user", content=block)]
+    return {
+        "any": (tool(with_return(Any, unknown)), called, ({"result": "shown"}, [])),
+        "any, async": (tool(later), called, ({"result": "shown"}, [])),
+        "list": (tool(with_return(list[Any], [unknown])), called, ({"result": ["shown"]}, [])),
+        "dict": (tool(with_return(dict[str, Any], {"a": [unknown]})), called, ({"a": ["shown"]}, [])),
+        "key": (tool(with_return(Any, {unknown: 1})), called, ({"result": {"shown": 1}}, [])),
+        "object": (tool(with_return(object, unknown)), called, (['"shown"'], [])),
+        "no structured output": (
+            tool(with_return(Any, unknown), structured_output=False),
+            called,
+            (['"shown"'], []),
+        ),
+        "schema tool": (schema_tool({"a": unknown}), called, ({"a": "shown"}, [])),
+        "result of the author's": (tool(with_return(types.CallToolResult, structured)), called, ({"a": "shown"}, [])),
+        "meta of a result": (tool(with_return(types.CallToolResult, with_meta)), called, (["x"], "shown")),
+        "meta of a block": (tool(with_return(types.TextContent, block)), called, (["x"], [{"about": "shown"}])),
+        "resource": (Resource("x://y", lambda: unknown), read, ('"shown"', None)),
+        "resource with a dict": (Resource("x://y", lambda: {"a": unknown}), read, ('{\n  "a": "shown"\n}', None)),
+        "meta of contents": (Resource("x://y", lambda: contents), read, ("x", "shown")),
+        "prompt": (Prompt(lambda: unknown, name="ask"), prompted, ('"shown"', None)),
+        "meta of a message": (Prompt(lambda: messages, name="ask"), prompted, ("x", {"about": "shown"})),
+    }
+
+
+@MODES
+@pytest.mark.parametrize("label", unknown_parts(Watched()))
+async def test_an_object_that_json_does_not_know_is_sent_as_its_text(label: str, mode: str) -> None:
+    watched = Watched()
+    part, ask, expected = unknown_parts(watched)[label]
+    assert await while_another_answers(watched, plugin_of(part), mode, ask) == expected
+    watched.check(1)
+
+
+@MODES
+@pytest.mark.parametrize("make", [threading.Lock, lambda: re.match("a", "a"), object, lambda: len, lambda: re])
+async def test_any_object_has_a_text(make: Callable[[], Any], mode: str) -> None:
+    value = make()
+
+    def work() -> Any:
+        return value
+
+    async with connect(plugin_of(Tool(work)), mode=mode) as client:
+        assert (await client.call_tool("work", {})).structured_content == {"result": str(value)}

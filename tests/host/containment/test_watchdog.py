@@ -62,6 +62,28 @@ async def test_a_tool_that_blocks_the_loop_is_in_the_log_with_its_stack_and_in_t
     assert "plain def" in warning.hint
 
 
+async def test_the_record_names_a_template_that_blocks_the_loop_without_the_callers_values(
+    heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin = Plugin()
+
+    @plugin.resource("grain://{kind}")
+    async def grind(kind: str) -> str:
+        heard.event.clear()
+        assert heard.event.wait(30)
+        return "ground"
+
+    host = make_host({"mill": plugin}, options={"host": {"block_warning": "50ms"}})
+    async with host.running(), Client(HostServer(host)) as client:
+        for kind in ("rye", "oats"):
+            await client.read_resource(f"grain://{kind}")
+            await client.list_tools()
+            assert f"resource grain://{kind} of plugin mill has blocked" in caplog.text
+    assert [warning.what for warning in host.records[0].warnings] == [
+        "resource grain://{kind} blocks the event loop, and so every client"
+    ]
+
+
 async def test_a_background_task_that_blocks_the_loop_is_reported(
     heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:

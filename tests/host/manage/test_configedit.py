@@ -33,6 +33,7 @@ from mcp_host.manage.configedit import (
     write_new,
 )
 from mcp_host.plugins.discovery import InstalledPlugin
+from support.processes import run_together
 
 # --- Each form of a plugin in the file
 
@@ -572,22 +573,7 @@ for number in range(10):
 
 
 def test_changes_of_several_processes_at_once_are_all_made(file: Path) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", ADDING, file, letter], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for letter in "xyz"
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-        assert process.returncode == 0
+    run_together([[sys.executable, "-c", ADDING, str(file), letter] for letter in "xyz"])
     wanted = {f"{letter}{number}" for letter in "xyz" for number in range(10)}
     assert set(loaded(file.read_text(encoding="utf-8"))["plugins"]) == {"a"} | wanted
     assert [path.name for path in file.parent.iterdir()] == ["mcp-host.toml"]

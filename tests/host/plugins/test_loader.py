@@ -16,7 +16,7 @@ import pytest
 from mcp_host import Plugin, Tool, hookimpl
 from mcp_host.api import HostFacts
 from mcp_host.config import PluginSection, parse_config
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, Problem
 from mcp_host.plugins.hooks import HOOKS
 from mcp_host.plugins.loader import Loader
 from mcp_host.plugins.records import Stage
@@ -722,3 +722,103 @@ async def test_decorators_and_dataclasses_contribute_the_same() -> None:
         async with connect(plugin) as client:
             listings.append((await client.list_tools()).tools)
     assert listings[0] == listings[1]
+
+
+# --- Codes and hints
+
+
+RAISING = {
+    "import": "raise HostError({arguments})",
+    "hook": "@hookimpl\ndef mcp_tools(): raise HostError({arguments})",
+    "generator hook": "@hookimpl\ndef mcp_tools():\n    yield len\n    raise HostError({arguments})",
+    "iterator hook": """
+        class Items(list):
+            def __iter__(self): raise HostError({arguments})
+        @hookimpl
+        def mcp_tools(): return Items()
+    """,
+    "property of the object": """
+        class Parts:
+            @hookimpl
+            def mcp_tools(self): return []
+            @property
+            def __dir__(self): raise HostError({arguments})
+        import sys
+        sys.modules[__name__] = Parts()
+    """,
+    "lifespan hook": "@hookimpl\ndef mcp_lifespan(plugin): raise HostError({arguments})",
+    "lifespan": """
+        from contextlib import asynccontextmanager
+        @asynccontextmanager
+        async def live(plugin):
+            raise HostError({arguments})
+            yield
+        @hookimpl
+        def mcp_lifespan(plugin): return live(plugin)
+    """,
+    "field of a contribution": """
+        class Late(Prompt):
+            @property
+            def title(self): raise HostError({arguments})
+            @title.setter
+            def title(self, value): pass
+        @hookimpl
+        def mcp_prompts(): return [Late(lambda: "", name="late")]
+    """,
+    "schema of a parameter": """
+        class Value:
+            @classmethod
+            def __get_pydantic_core_schema__(cls, source, handler): raise HostError({arguments})
+        def work(value: Value) -> str: return ""
+        @hookimpl
+        def mcp_tools(): return [work]
+    """,
+    "schema of a result": """
+        class Value:
+            @classmethod
+            def __get_pydantic_core_schema__(cls, source, handler): raise HostError({arguments})
+        def work() -> Value: return ""
+        @hookimpl
+        def mcp_tools(): return [Tool(work, structured_output=True)]
+    """,
+    "path of a route": """
+        from starlette.routing import BaseRoute
+        class Odd(BaseRoute):
+            @property
+            def path(self): raise HostError({arguments})
+        @hookimpl
+        def mcp_routes(): return [Odd()]
+    """,
+}
+OWN_CODES = {
+    "import": "import-failed",
+    "hook": "hook-failed",
+    "generator hook": "hook-failed",
+    "iterator hook": "hook-failed",
+    "lifespan hook": "hook-failed",
+    "lifespan": "start-failed",
+}
+
+
+async def stopped(site: Site, where: str, arguments: str) -> Problem:
+    source = "from mcp_host import HostError\n" + hooks(RAISING[where]).replace("{arguments}", arguments)
+    site.plugin("bad", source, attribute="")
+    host = site.host("[plugins.bad]")
+    async with host.running():
+        return problem(host.records[0])
+
+
+@pytest.mark.parametrize("where", RAISING)
+async def test_an_error_of_the_authors_keeps_its_hint_and_its_code(site: Site, where: str) -> None:
+    found = await stopped(site, where, "'no engine', hint='install it', code='no-engine'")
+    assert found.what.endswith("no engine")
+    assert found.where == "plugins.bad (mcp-plugin-bad 1.0)"
+    assert (found.hint, found.code) == ("install it", "no-engine")
+
+
+@pytest.mark.parametrize("where", RAISING)
+async def test_an_error_of_the_authors_without_a_code_has_the_code_of_its_stage(site: Site, where: str) -> None:
+    found = await stopped(site, where, "'no engine'")
+    assert found.what.endswith("no engine")
+    assert found.code == OWN_CODES.get(where, "other")
+    assert found.where == "plugins.bad (mcp-plugin-bad 1.0)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcp_host.system.files import atomic_write, locked, replace_file
+from support.processes import run_together
 
 COUNTING = """
 import sys
@@ -30,18 +30,7 @@ for _ in range(30):
 def test_processes_that_change_a_file_at_once_lose_no_change(tmp_path: Path) -> None:
     file = tmp_path / "number"
     file.write_bytes(b"0")
-    command = [sys.executable, "-c", COUNTING, str(file)]
-    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-        assert process.returncode == 0
+    run_together([[sys.executable, "-c", COUNTING, str(file)]] * 3)
     assert file.read_bytes() == b"90"
     assert os.listdir(tmp_path) == ["number"]
 

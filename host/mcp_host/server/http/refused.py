@@ -1,4 +1,4 @@
-"""Gives observers the HTTP requests to the MCP endpoint that are refused before they are a request of the protocol."""
+"""Reports HTTP requests to observers that the MCP endpoint refused before it read a request of the protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mcp_host.api import EndReason
 from mcp_host.calls.observers import Observers
 
 _SEEN: Final = "mcp_host.seen"
-"""The key of an ASGI scope under which it is noted that the request reached the protocol."""
+"""The key of an ASGI scope for the note that the request reached the protocol."""
 
 _REASONS: Final[dict[int, EndReason]] = {
     401: "denied",
@@ -25,7 +25,7 @@ _REASONS: Final[dict[int, EndReason]] = {
 
 
 async def observed(app: ASGIApp, observers: Observers, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run the app. If it answers with an error and no request of the protocol was seen, note the end of `http/POST`."""
+    """Run the app. If it answers with an error before it read a request of the protocol, report that to observers."""
     seen: list[None] = []
     status = 0
 
@@ -42,7 +42,7 @@ async def observed(app: ASGIApp, observers: Observers, scope: Scope, receive: Re
 
 
 def note_seen(request: Any) -> None:
-    """Note that an HTTP request holds a request of the protocol, which is an event of its own."""
+    """Note that an HTTP request has a request of the protocol, which has its own event."""
     seen = request.scope.get(_SEEN) if request is not None else None
     if seen is not None:
         seen.append(None)

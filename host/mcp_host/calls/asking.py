@@ -1,12 +1,11 @@
-"""Elicitation: how a plugin asks the client, and through it a person, and which answers are errors."""
+"""The session of a call: how a plugin asks the client, and through it a person, and which answers are errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.session import ServerSession
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError, NoBackChannelError
@@ -14,17 +13,11 @@ from mcp.shared.message import ServerMessageMetadata
 from mcp.types import ElicitResult, ErrorData, RequestId, ServerNotification, ServerRequest
 from pydantic import BaseModel, ValidationError
 
-from mcp_host.errors import LONGEST_TEXT, describe_validation
+from mcp_host.calls.outgoing import Outgoing
+from mcp_host.catalog.forms import DOES_NOT_FIT, AnswerError, content_of, unfit
+from mcp_host.errors import LONGEST_TEXT
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
-
-
-class AnswerError(ToolError, ValueError):
-    """The client's answer cannot be used. This is not a failure of the plugin.
-
-    The text is for the caller: it names what does not fit and repeats no value. The class is a `ValueError` because
-    the SDK raises one for such an answer, and a plugin may already catch it.
-    """
 
 
 class ErrorAnswerError(AnswerError, MCPError):
@@ -53,16 +46,6 @@ def answer_error_in(error: BaseException | None) -> AnswerError | None:
     return None
 
 
-class Exit(Protocol):
-    """Masks the secrets in the messages that a call sends to its client."""
-
-    def text(self, text: str) -> str: ...
-
-    def request(self, request: Any) -> Any: ...
-
-    def notification(self, notification: Any) -> Any: ...
-
-
 class AskingSession(ServerSession):
     """The session of one call. Each request of a plugin to the client goes through `send_request`.
 
@@ -71,7 +54,7 @@ class AskingSession(ServerSession):
     """
 
     def __init__(
-        self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]], outgoing: Exit
+        self, session: ServerSession, asking: Callable[[], AbstractContextManager[None]], outgoing: Outgoing
     ) -> None:
         # The SDK's constructor would compute the allowed log levels again for each call.
         self.__dict__.update(session.__dict__)
@@ -104,7 +87,7 @@ class AskingSession(ServerSession):
         except MCPError as error:
             raise ErrorAnswerError(request.method, error.error) from error
         except ValidationError as error:
-            raise _unfit(f"The client's answer to {request.method} is malformed", error) from error
+            raise unfit(f"The client's answer to {request.method} is malformed", error) from error
 
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Report progress; see the SDK's `ServerSession.report_progress`."""
@@ -132,60 +115,8 @@ class AskingSession(ServerSession):
             # The library reports a problem for each missing field, but `_unfit_part` names all of them each time.
             problems = dict.fromkeys(map(_unfit_part, validator.iter_errors(content_of(result))))
             if problems:
-                raise AnswerError(f"{_DOES_NOT_FIT}: {'; '.join(problems)}"[:LONGEST_TEXT])
+                raise AnswerError(f"{DOES_NOT_FIT}: {'; '.join(problems)}"[:LONGEST_TEXT])
         return result
-
-
-class Form:
-    """A model whose schema has the shape that the protocol allows for a form.
-
-    pydantic writes an enum as a reference to its definition, and a single choice as a constant. The protocol allows
-    neither, only lists of choices. A `Form` has the methods of a model that the SDK calls.
-    """
-
-    def __init__(self, model: type[BaseModel]) -> None:
-        self.model = model
-
-    @classmethod
-    def of(cls, schema: type[BaseModel] | Form) -> Form:
-        """Return the form of a model, or the form itself."""
-        return schema if isinstance(schema, Form) else cls(schema)
-
-    def model_json_schema(self, **options: Any) -> dict[str, Any]:
-        """Return the model's schema with all definitions in place."""
-        schema = self.model.model_json_schema(**options)
-        definitions = schema.pop("$defs", {})
-        fields = schema.get("properties", {})
-        return {**schema, "properties": {name: _in_place(field, definitions) for name, field in fields.items()}}
-
-    def model_validate(self, content: object) -> BaseModel:
-        """Return the model's instance.
-
-        Raises:
-            AnswerError: The content does not fit.
-        """
-        try:
-            return self.model.model_validate(content)
-        except ValidationError as error:
-            raise _unfit(_DOES_NOT_FIT, error) from error
-
-
-def content_of(result: ElicitResult) -> dict[str, Any]:
-    """Return the content of an accepted form.
-
-    Raises:
-        AnswerError: There is no content.
-    """
-    if result.content is None:
-        raise AnswerError("The client accepted the form but sent no content")
-    return dict(result.content)
-
-
-_DOES_NOT_FIT = "The client's answer does not fit the form"
-
-
-def _unfit(what: str, error: ValidationError) -> AnswerError:
-    return AnswerError(f"{what}: {describe_validation(error)}"[:LONGEST_TEXT])
 
 
 def _unfit_part(problem: Any) -> str:
@@ -195,20 +126,3 @@ def _unfit_part(problem: Any) -> str:
         return "; ".join(f"{name}: Field required" for name in missing)
     field = ".".join(str(part) for part in problem.absolute_path) or "content"
     return f"{field}: does not fit {problem.validator} {problem.validator_value!r}"
-
-
-def _in_place(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a field's schema with the definition it refers to, under the field's own name."""
-    field = dict(schema)
-    name = str(field.get("$ref", "")).removeprefix("#/$defs/")
-    if name in definitions:
-        del field["$ref"]
-        others = {key: value for key, value in definitions.items() if key != name}
-        target = _in_place(definitions[name], others)
-        target.pop("title", None)
-        field = {**target, **field}
-    if isinstance(field.get("items"), Mapping):
-        field["items"] = _in_place(field["items"], definitions)
-    if isinstance(field.get("const"), str):
-        field["enum"] = [field.pop("const")]
-    return field
