@@ -292,9 +292,8 @@ async def _make(
     tool = _Tool(folder.parent, environ, log, report)
     # The packages' versions depend on the requirements alone, not on a project around the TOML: hence --no-project,
     # and the working directory.
-    await tool.run(
-        [uv, "venv", "--no-project", "--python", python.asked] if uv else [python.asked, "-m", "venv"], folder
-    )
+    make = [uv, "venv", "--no-project", "--python", python.asked] if uv else [python.asked, "-m", "venv"]
+    await tool.run([*make, str(folder)])
     program = program_in(folder, "python")
     if program is None:
         raise HostError("its environment cannot be made: it has no Python", where=str(folder))
