@@ -65,8 +65,8 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
     listed = []
     for name, section in config.plugins.items():
         status = "enabled" if section.enabled else "disabled"
-        if section.object is not None:
-            listed.append(Listed(name, None, None, status, value=section.object))
+        if section.place is not None:
+            listed.append(Listed(name, None, None, status, value=section.place))
             continue
         claim = claims.get(name, ())
         distribution, version = (claim[0].distribution, claim[0].version) if claim else (None, None)

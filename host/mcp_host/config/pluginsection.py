@@ -170,6 +170,13 @@ class PluginSection(Section):
             return "process"
         return "entry point" if self.object is None else "object"
 
+    @property
+    def place(self) -> str | None:
+        """The object, the command or the URL that the plugin comes from; None if it is installed under its name."""
+        if self.command is not None:
+            return shlex.join(self.command)
+        return self.url or self.object
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [key for key in ("object", "command", "url") if getattr(self, key) is not None]

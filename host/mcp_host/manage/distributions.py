@@ -223,6 +223,8 @@ class Leaving:
         for name, section in file.config.plugins.items():
             if section.object is not None:
                 homes[name] = _home_of(name, section.object, file)
+            elif section.place is not None:
+                homes[name] = set()
         asked_for = {each.name for each in known_as} | {found.key for found in known_as.values() if found}
         known = set(file.config.plugins) | set(homes)
         plugins: list[str] = []

@@ -45,7 +45,7 @@ def enable(
     for name in names:
         section = file.config.plugins.get(name)
         try:
-            if section is None or section.object is None:
+            if section is None or section.place is None:
                 check_compatible(find(name, installed))
         except HostError as error:
             problem = error.problem

@@ -45,7 +45,7 @@ def sync(
     not_installed = [
         name
         for name, section in file.config.plugins.items()
-        if section.enabled and section.object is None and name not in installed
+        if section.enabled and section.place is None and name not in installed
     ]
     if after:
         not_installed = []  # the missing distributions may contain them

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shlex
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -180,7 +179,7 @@ class Loader:
             return found
         section = plugin.section
         if section.source in ("command", "url"):
-            plugin.record = replace(plugin.record, value=section.url or shlex.join(section.command or ()))
+            plugin.record = replace(plugin.record, value=section.place)
             plugin.reach(Stage.IMPORTED)
             return None
         value = section.object
