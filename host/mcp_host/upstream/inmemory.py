@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,7 +16,8 @@ from mcp_host.upstream.child import Streams
 
 def low_level_server(found: object) -> Server[Any] | None:
     """Return the SDK's server that an object is or has (a standalone `fastmcp.FastMCP` has one), else None."""
-    server = found if isinstance(found, Server) else getattr(found, "_mcp_server", None)
+    # Statically, because a module or an object may run code of its own for a name that it does not have.
+    server = found if isinstance(found, Server) else inspect.getattr_static(found, "_mcp_server", None)
     return server if isinstance(server, Server) else None
 
 

@@ -62,6 +62,7 @@ def test_a_record_is_json() -> None:
         },
         "middleware": "own",
         "health": None,
+        "connection": None,
         "error_id": None,
     }
     serving = PluginRecord("mean", health=Health(calls=2, circuit=Circuit("open", 3, "why", 1.5)))
