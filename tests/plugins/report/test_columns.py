@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcp_plugin_report.columns import describe
@@ -45,6 +45,9 @@ def test_the_chart_of_any_column_counts_each_value_once(values: list[Any], type_
 
 
 @given(NUMBERS)
+@example([2**53 + 1, 2**53 + 1])
+@example([2**53 + 1, 2**53 + 3, 2**53 + 4])
+@example([-(2**60) - 1, 0.5, 2**60 + 1])
 def test_numbers_have_figures_and_a_chart_of_limited_size(values: list[float | int]) -> None:
     column = describe("c", "DOUBLE", values, 15)
     assert column.kind in ("number", "text")

@@ -8,6 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any, Final
 
 from mcp_plugin_report import bars
@@ -87,7 +88,7 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
 
     try:
         mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
-        q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+        q1, median, q3 = _quartiles(values)
         if not all(math.isfinite(figure) for figure in (mean, q1, median, q3)):
             raise OverflowError
     except OverflowError:
@@ -106,6 +107,27 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
     few = whole and column.distinct <= bars.MOST_VALUES
     chart = bars.of_few_numbers(values) if few else bars.of_ranges([float(value) for value in values], _limit)
     return column.model_copy(update={"kind": "number", "figures": figures, "chart": chart})
+
+
+def _quartiles(values: Sequence[float | int]) -> list[float | int]:
+    """Return the three quartiles, as `statistics.quantiles` has them with the inclusive method, but exact.
+
+    Its floats would lie outside of the values where these are integers that a float cannot hold.
+
+    Raises:
+        OverflowError: One of them is larger than any float.
+    """
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    quartiles: list[float | int] = []
+    for quarter in (1, 2, 3):
+        below, part = divmod(quarter * last, 4)
+        low, high = Fraction(ordered[below]), Fraction(ordered[min(below + 1, last)])
+        exact = low + (high - low) * part / 4
+        # From here on, floats have no digits behind the point, and not all of those before it.
+        as_float = float(exact)
+        quartiles.append(round(exact) if abs(exact) >= 2**53 else as_float)
+    return quartiles
 
 
 def _limit(value: float) -> str:
