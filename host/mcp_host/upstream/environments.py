@@ -86,7 +86,7 @@ async def environment(
     """
     wanted = [parse_wanted(text, base=base_dir) for text in requirements]
     base = await _find_python(python, base_dir, environ)
-    folder = cache / await asyncio.to_thread(_key, wanted, base)
+    folder = cache.absolute() / await asyncio.to_thread(_key, wanted, base)
     if _is_complete(folder):
         return folder
 
@@ -292,8 +292,8 @@ async def _make(
     tool = _Tool(folder.parent, environ, log, report)
     # The packages' versions depend on the requirements alone, not on a project around the TOML: hence --no-project,
     # and the working directory.
-    make = [uv, "venv", "--no-project", "--python", python.asked] if uv else [python.asked, "-m", "venv"]
-    await tool.run([*make, str(folder)])
+    made_by = [uv, "venv", "--no-project", "--python", python.asked] if uv else [python.asked, "-I", "-m", "venv"]
+    await tool.run([*made_by, str(folder)])
     program = program_in(folder, "python")
     if program is None:
         raise HostError("its environment cannot be made: it has no Python", where=str(folder))
