@@ -245,6 +245,8 @@ def main() -> None:
             continue
         if result is not None:
             send(id=message["id"], result=complete(message["method"], result))
+        while (message.get("params") or {}).get("name") == "deaf":
+            time.sleep(3600)
         if message["method"] == "prompts/list" and "ends-after-listing" in WORDS:
             os._exit(0)
     while "stubborn" in WORDS:

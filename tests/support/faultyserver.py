@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ class Faulty:
         """The methods of the requests that it got."""
         return self._lines("seen")
 
-    def lists(self, **lists: Sequence[Any]) -> None:
+    def lists(self, **lists: Any) -> None:
         """Replace some of its lists."""
         draft = self.folder / "lists.draft"
         draft.write_text(json.dumps(lists))

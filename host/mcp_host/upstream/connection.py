@@ -19,7 +19,7 @@ from mcp.client.session import ClientSession
 from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -28,7 +28,7 @@ from mcp_host.errors import HostError, RefusedError, describe_validation, text_o
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams
 from mcp_host.upstream.definitions import Definitions, list_all
-from mcp_host.upstream.wire import Wire
+from mcp_host.upstream.wire import Wire, means_closed
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class Connection:
         inner = _innermost(error)
         if isinstance(inner, HostError):
             return inner.what
-        closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and inner.code == CONNECTION_CLOSED)
+        closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and means_closed(inner))
         if closed and self._child.pid is not None:
             return str(self._child)
         if isinstance(inner, TimeoutError | ConnectionError):
@@ -293,7 +293,7 @@ class Connection:
             ended = asyncio.create_task(wire.ended.wait(), name="end of the session")
             helpers: list[asyncio.Task[Any]] = [ended]
             try:
-                ready = asyncio.create_task(self._greet(session), name="start of the session")
+                ready = asyncio.create_task(self._greet(session, helpers), name="start of the session")
                 helpers.append(ready)
                 await asyncio.wait({ended, ready}, timeout=self._pace.start, return_when=asyncio.FIRST_COMPLETED)
                 if ended.done() and not (ready.done() and not ready.cancelled() and ready.exception() is None):
@@ -303,8 +303,6 @@ class Connection:
                     raise TimeoutError(f"it did not answer within {self._pace.start:g} s")
                 await self._learn(ready.result(), session)
                 helpers.append(asyncio.create_task(self._follow(session), name="lists of the session"))
-                if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-                    helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
                 for uri in list(self._watched):
                     self._watch(session, uri)
                 return await self._lived(ended)
@@ -397,7 +395,7 @@ class Connection:
             message_handler=self._noticed,
         )
 
-    async def _greet(self, session: ClientSession) -> Definitions:
+    async def _greet(self, session: ClientSession, helpers: list[asyncio.Task[Any]]) -> Definitions:
         was_legacy = self.known is not None and self.known.protocol_version not in ("", *MODERN_PROTOCOL_VERSIONS)
         if self._source.legacy:
             await session.initialize()
@@ -412,6 +410,9 @@ class Connection:
                 await session.discover()
             except (MCPError, ValidationError, RuntimeError):
                 await session.initialize()
+        if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            # Before the lists are read, so that no change is missed.
+            helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
         return await list_all(session, self._log)
 
     # What it reports

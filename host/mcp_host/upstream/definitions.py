@@ -12,9 +12,10 @@ from typing import Any, Final
 import mcp.types as types
 from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
-from mcp.types import CONNECTION_CLOSED, METHOD_NOT_FOUND
+from mcp.types import METHOD_NOT_FOUND
 
 from mcp_host.system.files import atomic_write
+from mcp_host.upstream.wire import means_closed
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:
             try:
                 lists[kind] = await _pages(ask, "resource_templates" if kind == "templates" else kind, log)
             except MCPError as error:
-                if error.code == CONNECTION_CLOSED:
+                if means_closed(error):
                     raise
                 log.warning("its list of %s cannot be read, and is left out: %s", kind, error.message)
     return Definitions(
