@@ -29,6 +29,7 @@ class ErrorCode(StrEnum):
     HOOK_FAILED = "hook-failed"
     START_FAILED = "start-failed"
     NOT_REFRESHED = "not-refreshed"
+    NOT_CONNECTED = "not-connected"
     INSTALLER_FAILED = "installer-failed"
     UNREACHABLE = "unreachable"
 

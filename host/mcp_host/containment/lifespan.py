@@ -152,11 +152,12 @@ class _Running:
         try:
             done, _ = await asyncio.wait([self._entered], timeout=timeout)
         except BaseException:
-            self._abandon()
+            # What it has begun is undone before the event loop ends.
+            with anyio.CancelScope(shield=True):
+                await self._abandon(stop_timeout)
             raise
         if not done:
-            self._abandon()
-            await asyncio.wait([self._task], timeout=stop_timeout)
+            await self._abandon(stop_timeout)
             raise HostError(
                 f"its lifespan did not start within {timeout:g} s",
                 where=self.plugin.where,
@@ -185,7 +186,8 @@ class _Running:
             )
             self._task.cancel()
 
-    def _abandon(self) -> None:
-        """Cancel the lifespan. If it starts nevertheless, it stops immediately."""
+    async def _abandon(self, timeout: float) -> None:
+        """Cancel the lifespan, and wait for its end. If it starts nevertheless, it stops immediately."""
         self._stop.set()
         self._task.cancel()
+        await asyncio.wait([self._task], timeout=timeout)

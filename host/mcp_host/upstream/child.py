@@ -7,13 +7,14 @@ and ends the child with everything that the child has started.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import re
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,16 @@ from typing import Any, Final
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp.types import INTERNAL_ERROR, ErrorData, JSONRPCError, JSONRPCRequest, jsonrpc_message_adapter
+from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 
 Streams = tuple[Any, Any]
 """What to read messages from, and what to write them to, as the SDK's transports yield them."""
@@ -31,7 +41,7 @@ LARGEST: Final = 32 * 1024 * 1024
 """Bytes of the longest line that is read as a message."""
 
 _CHUNK = 1 << 16
-_GRACE = 0.6
+_GRACE = 0.5
 """Seconds that a child has to end by itself, and again after SIGTERM. Clients give the host itself two seconds."""
 
 _BURST, _RATE = 100, 2.0
@@ -40,32 +50,48 @@ _BURST, _RATE = 100, 2.0
 _LONGEST_LINE = 2000
 _KEPT_LINES = 20
 
+_STATUS = 0.5
+"""Seconds to wait for the status of a process that has closed its stdout."""
+
+_LAST_WORDS = 0.2
+"""Seconds to wait for the rest of the stderr of a process that has ended."""
+
+NOT_DELIVERED: Final = "Session terminated"
+"""The error of a request that the child cannot have read. The SDK's HTTP transport has the same text for the same."""
+
 
 @dataclass
 class ChildState:
-    """What is known of a child process, for messages about it."""
+    """What is known of a child process, for messages about it.
+
+    `closed` means that nothing more comes from it. `ended` is set when it is known how it ended, or when that took too
+    long. `answered` is how a remote server last answered, if that was no message.
+    """
 
     pid: int | None = None
     returncode: int | None = None
+    answered: str = ""
+    closed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
 
-    def ended_with(self, returncode: int) -> None:
-        """Note the end. A negative `returncode` is the number of the signal that killed it."""
-        self.returncode = returncode
-        self.ended.set()
+    def ended_with(self, returncode: int | None) -> None:
+        """Note the end, once. A negative `returncode` is the number of the signal that killed it."""
+        if not self.ended.is_set():
+            self.returncode = returncode
+            self.ended.set()
 
     def __str__(self) -> str:
         if self.pid is None:
             return "the connection ended"
         if self.returncode is None:
-            return "its process ended"
-        if self.returncode < 0:
-            how = f"was killed by {_signal_name(-self.returncode)}"
+            how = "its process closed its stdout" if self.closed else "its process was ended by the host"
+        elif self.returncode < 0:
+            how = f"its process was killed by {_signal_name(-self.returncode)}"
         else:
-            how = f"ended with status {self.returncode}"
+            how = f"its process ended with status {self.returncode}"
         last = next((line for line in reversed(self.last_lines) if line.strip()), "")
-        return f"its process {how}" + (f": {last[:200]}" if last else "")
+        return how + (f": {last[:200]}" if last else "")
 
 
 def _signal_name(number: int) -> str:
@@ -87,7 +113,9 @@ async def child_streams(
     Raises:
         OSError: The program cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
+    loop = asyncio.get_running_loop()
+    transport, pipes = await loop.subprocess_exec(
+        lambda: _Pipes(limit=_CHUNK, loop=loop),
         *argv,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -96,68 +124,113 @@ async def child_streams(
         cwd=cwd,
         start_new_session=True,
     )
-    state.pid = process.pid
+    pid = state.pid = transport.get_pid()
     to_session, from_child = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     from_session_send, from_session = anyio.create_memory_object_stream[SessionMessage](0)
-    child = _Child(process, log, state)
+    child = _Child(transport, pipes, log, state, to_session)
     # Plain tasks, because a task group would end the session with an error of its own.
     tasks = [
-        asyncio.create_task(child.read_messages(to_session), name=f"stdout of process {process.pid}"),
-        asyncio.create_task(child.write_messages(from_session), name=f"stdin of process {process.pid}"),
-        asyncio.create_task(child.read_errors(), name=f"stderr of process {process.pid}"),
+        asyncio.create_task(child.read_messages(), name=f"stdout of process {pid}"),
+        asyncio.create_task(child.write_messages(from_session), name=f"stdin of process {pid}"),
+        asyncio.create_task(child.read_errors(), name=f"stderr of process {pid}"),
     ]
     try:
         yield from_child, from_session_send
     finally:
-        with anyio.CancelScope(shield=True):
-            await child.end()
+        try:
+            with anyio.CancelScope(shield=True):
+                await child.end()
+        finally:
+            # What the process has moved elsewhere may keep its pipes open.
+            transport.close()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
             for stream in (to_session, from_child, from_session_send, from_session):
-                await stream.aclose()
+                stream.close()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(tasks)
+
+
+class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
+    """The pipes of a process. Its end is noted also when something else keeps them open."""
+
+    def __init__(self, *, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=limit, loop=loop)
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exited.set()
 
 
 class _Child:
-    """A running child process and its three pipes."""
+    """A running child process and its three pipes. `session` gets its messages."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: logging.Logger, state: ChildState) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._process = process
-        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+    def __init__(
+        self,
+        transport: asyncio.SubprocessTransport,
+        pipes: _Pipes,
+        log: logging.Logger,
+        state: ChildState,
+        session: MemoryObjectSendStream[SessionMessage | Exception],
+    ) -> None:
+        assert pipes.stdin is not None
+        assert pipes.stdout is not None
+        assert pipes.stderr is not None
+        self._transport = transport
+        self._pid = transport.get_pid()
+        self._exited = pipes.exited
+        self._stdin, self._stdout, self._stderr = pipes.stdin, pipes.stdout, pipes.stderr
         self._log = log
         self._state = state
+        self._session = session
         self._rubbish_seen = False
-        self._asked: set[str | int] = set()
+        self._asked: dict[str, str | int] = {}
+        self._errors_read = asyncio.Event()
 
-    async def read_messages(self, session: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
-        """Send each message of stdout to the session. The session ends when stdout does."""
+    # stdout
+
+    async def read_messages(self) -> None:
+        """Send each message of stdout to the session, which ends with stdout or with the process."""
+        reading = asyncio.create_task(self._read(), name=f"messages of process {self._pid}")
+        exited = asyncio.create_task(self._exited.wait(), name=f"end of process {self._pid}")
+        async with self._session:
+            try:
+                await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
+                # The status comes a little after the end of stdout. What the process started may keep its stdout open.
+                await asyncio.wait({reading, exited}, timeout=_STATUS)
+                self._state.closed = True
+                if exited.done():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LAST_WORDS):
+                            await self._errors_read.wait()
+                self._state.ended_with(self._transport.get_returncode())
+            finally:
+                for task in (reading, exited):
+                    task.cancel()
+                await asyncio.wait({reading, exited})
+
+    async def _read(self) -> None:
         line = bytearray()
         too_long = False
-        async with session:
-            with suppress(ConnectionError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                while data := await self._stdout.read(_CHUNK):
-                    *ended, rest = data.split(b"\n")
-                    for part in ended:
-                        line += part
-                        if too_long or len(line) > LARGEST:
-                            await self._refuse(line, session)
-                        else:
-                            await self._pass_on(bytes(line), session)
-                        line, too_long = bytearray(), False
-                    line += rest
-                    if len(line) > LARGEST:
-                        # Only its ends are kept: one of them has the id of the call that it answers.
-                        too_long = True
-                        del line[_CHUNK:-_CHUNK]
-                # The exit status is known a little after the end of stdout.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(0.5):
-                        self._state.ended_with(await self._process.wait())
+        with suppress(ConnectionError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            while data := await self._stdout.read(_CHUNK):
+                *ended, rest = data.split(b"\n")
+                for part in ended:
+                    line += part
+                    if too_long or len(line) > LARGEST:
+                        await self._refuse(line)
+                    else:
+                        await self._pass_on(bytes(line))
+                    line, too_long = bytearray(), False
+                line += rest
+                if len(line) > LARGEST:
+                    # Only its ends are kept: one of them has the id of the call that it answers.
+                    too_long = True
+                    del line[_CHUNK:-_CHUNK]
+        self._state.closed = True
 
-    async def _pass_on(self, line: bytes, session: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    async def _pass_on(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
@@ -167,89 +240,141 @@ class _Child:
                 self._rubbish_seen = True
                 self._log.warning("it prints what is no message on stdout, which is passed over: %r", line[:120])
             return
-        self._asked.discard(getattr(message, "id", None) or "")
-        await session.send(SessionMessage(message))
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            self._asked.pop(str(message.id), None)
+        await self._session.send(SessionMessage(message))
 
-    async def _refuse(self, line: bytearray, session: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    async def _refuse(self, line: bytearray) -> None:
         """Answer the call whose answer is too long with an error, or all calls where it is not known which one."""
-        text = f"the answer of the server is larger than {LARGEST} bytes"
         self._log.error("it sends a message larger than %d bytes, which is passed over", LARGEST)
-        found = {_id_in(bytes(line[:_CHUNK])), _id_in(bytes(line[-_CHUNK:]))} & self._asked
-        for request_id in found or set(self._asked):
-            self._asked.discard(request_id)
-            error = ErrorData(code=INTERNAL_ERROR, message=text)
-            await session.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=error)))
+        head = outer_members(bytes(line[:_CHUNK]), bytes(line[-_CHUNK:]))
+        if "method" in head:
+            if isinstance(head.get("id"), int | str):
+                error = ErrorData(code=INTERNAL_ERROR, message=f"the request is larger than {LARGEST} bytes")
+                await self._write(JSONRPCError(jsonrpc="2.0", id=head["id"], error=error))
+            return
+        request_id = str(head.get("id"))
+        for key in [request_id] if request_id in self._asked else list(self._asked):
+            await self._fail(
+                self._asked[key], INTERNAL_ERROR, f"the answer of the server is larger than {LARGEST} bytes"
+            )
+
+    async def _fail(self, request_id: str | int, code: int, text: str) -> None:
+        self._asked.pop(str(request_id), None)
+        error = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
+        await self._session.send(SessionMessage(error))
+
+    # stdin
 
     async def write_messages(self, session: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        """Write each message of the session to stdin."""
-        with suppress(ConnectionError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        """Write each message of the session to stdin. A request that cannot be written is answered with an error."""
+        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
             async with session:
                 async for message in session:
-                    sent = message.message
-                    if isinstance(sent, JSONRPCRequest):
-                        self._asked.add(sent.id)
-                    self._stdin.write(sent.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
-                    await self._stdin.drain()
+                    await self._write(message.message)
+
+    async def _write(self, sent: Any) -> None:
+        if isinstance(sent, JSONRPCRequest):
+            self._asked[str(sent.id)] = sent.id
+        elif isinstance(sent, JSONRPCNotification) and sent.method == "notifications/cancelled":
+            # A cancelled request gets no answer.
+            self._asked.pop(str((sent.params or {}).get("requestId")), None)
+        try:
+            self._stdin.write(sent.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+            await self._stdin.drain()
+        except (ConnectionError, RuntimeError):
+            if isinstance(sent, JSONRPCRequest):
+                await self._fail(sent.id, INVALID_REQUEST, NOT_DELIVERED)
+
+    # stderr
 
     async def read_errors(self) -> None:
         """Log the lines of stderr, so many at once and a few in a second after that, and keep the last ones."""
         allowed, left_out = _Allowance(_BURST, _RATE), 0
         begun = b""
-        with suppress(ConnectionError):
+        try:
             while data := await self._stderr.read(_CHUNK):
                 *lines, begun = (begun + data).split(b"\n")
                 begun = begun[-_LONGEST_LINE:]
                 over = False
-                for line in lines:
-                    text = line[:_LONGEST_LINE].decode(errors="replace").rstrip()
-                    if not text:
-                        continue
+                for text in _texts(lines):
                     self._state.last_lines.append(text)
                     if not allowed.take():
                         left_out, over = left_out + 1, True
                         continue
-                    if left_out:
-                        self._log.info("(%d lines were left out)", left_out)
-                        left_out = 0
+                    self._note_left_out(left_out)
+                    left_out = 0
                     self._log.info("%s", text)
                 if over:
                     # Who floods waits for its own pipe, and not everybody else for the log.
                     await asyncio.sleep(0.02)
-        if begun.strip():
-            self._state.last_lines.append(begun.decode(errors="replace").rstrip())
+        except ConnectionError as error:
+            self._log.debug("its stderr cannot be read: %s", error)
+        finally:
+            self._note_left_out(left_out)
+            for text in _texts([begun]):
+                self._state.last_lines.append(text)
+                self._log.info("%s", text)
+            self._errors_read.set()
+
+    def _note_left_out(self, lines: int) -> None:
+        if lines:
+            self._log.info("(%d lines were left out)", lines)
+
+    # The end
 
     async def end(self) -> None:
         """End the process: close its stdin, then SIGTERM, then SIGKILL; and SIGKILL for what is left of its group."""
-        with suppress(ConnectionError):
-            self._stdin.close()
-        await self._wait()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.returncode is None:
-                self._signal(number)
-                await self._wait()
-        self._signal(signal.SIGKILL)
-        if self._process.returncode is not None:
-            self._state.ended_with(self._process.returncode)
+        try:
+            with suppress(ConnectionError):
+                self._stdin.close()
+            await self._wait()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                if not self._exited.is_set():
+                    self._signal(number)
+                    await self._wait()
+        finally:
+            # Also when this is cancelled, because the host itself is being killed.
+            self._signal(signal.SIGKILL)
+            self._state.ended_with(self._transport.get_returncode() if self._state.closed else None)
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
-                await self._process.wait()
+                await self._exited.wait()
 
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
+            os.killpg(self._pid, number)
 
 
-_ID = re.compile(rb'"id"\s*:\s*(?:"((?:[^"\\]|\\.){1,100})"|(-?\d{1,18}))\s*[,}]')
+_MEMBER = r'"(?:jsonrpc|id|method)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?\d+|null)\s*'
+_FIRST_MEMBERS = re.compile(rf"\s*\{{\s*((?:{_MEMBER},\s*)*)")
+_LAST_MEMBERS = re.compile(rf"((?:,\s*{_MEMBER})+)\}}\s*$")
+_LAST = 1024
+"""Bytes at the end of a message in which its last short members are."""
 
 
-def _id_in(part: bytes) -> str | int:
-    """Return the id of a message from one end of it, or an empty text."""
-    found = _ID.search(part)
-    if found is None:
-        return ""
-    return int(found[2]) if found[2] else found[1].decode(errors="replace")
+def outer_members(start: bytes, end: bytes) -> dict[str, Any]:
+    """Return the id and the method of a message of which only the two ends are known.
+
+    Only the message's own members count, in front of its large one or behind it; not those of an object inside of it.
+    """
+    found: dict[str, Any] = {}
+    first = _FIRST_MEMBERS.match(start.decode(errors="replace"))
+    last = _LAST_MEMBERS.search(end[-_LAST:].decode(errors="replace"))
+    for members in (first, last):
+        with suppress(ValueError):
+            found |= json.loads(f"{{{members[1].strip().strip(',')}}}") if members else {}
+    return found
+
+
+def _texts(lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield the lines that are not blank, as text that is not too long."""
+    for line in lines:
+        text = line[:_LONGEST_LINE].decode(errors="replace").rstrip()
+        if text:
+            yield text
 
 
 class _Allowance:

@@ -11,42 +11,61 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+import anyio
 import mcp.types as types
 from mcp.client.session import ClientSession
 from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.types import CONNECTION_CLOSED
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcp_host._version import __version__
-from mcp_host.errors import HostError, RefusedError, text_of
+from mcp_host.errors import HostError, RefusedError, describe_validation, text_of
 from mcp_host.plugins.records import ConnectionState, State
 from mcp_host.upstream.child import ChildState, Streams
 from mcp_host.upstream.definitions import Definitions, list_all
-from mcp_host.upstream.wire import Wire
+from mcp_host.upstream.wire import Wire, means_closed
 
-START_TIMEOUT: Final = 25.0
-"""Seconds for a server to start, to agree on a protocol version, and to list what it has."""
 
-FIRST_START: Final = 4.0
-"""Seconds that the host waits for servers whose lists it does not know. What comes later is served when it comes."""
+@dataclass(frozen=True)
+class Pace:
+    """The times of a connection, in seconds, and how often its server may end."""
 
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 60.0
-_HEALTHY = 60.0
-"""Seconds of life after which the delays before a new start begin anew."""
+    start: float = 25.0
+    """For a server to start, to agree on a protocol version, and to list what it has."""
 
-_MOST_ENDS, _WITHIN = 30, 3600.0
-"""So many ends within so many seconds, and it is not started again."""
+    first_start: float = 4.0
+    """The host waits so long for servers whose lists it does not know. What comes later is served when it comes."""
 
-_WORTH_WAITING = 1.0
-"""A call waits for a start that is at most so many seconds away."""
+    first_delay: float = 0.5
+    longest_delay: float = 60.0
+    """The time before a new start, which doubles with each end."""
 
-_DEBOUNCE = 0.1
-"""Seconds in which notices of changed lists are one."""
+    healthy: float = 60.0
+    """After so long a life, the time before a new start is short again."""
+
+    most_ends: int = 30
+    within: float = 3600.0
+    """So many ends within this time, and it is not started again."""
+
+    worth_waiting: float = 1.0
+    """A call waits for a start that is at most so far away."""
+
+    debounce: float = 0.1
+    longest_debounce: float = 10.0
+    """Notices of changed lists within this time are one. It doubles while the lists are the same."""
+
+
+_LISTEN_AGAIN = 1.0
+"""Seconds before a stream of changes is opened again."""
+
+
+class UnreachableError(HostError):
+    """A remote server cannot be reached. It may come back."""
 
 
 class Asked(Protocol):
@@ -61,12 +80,11 @@ class Asked(Protocol):
     async def log(self, params: types.LoggingMessageNotificationParams) -> None: ...
 
 
-Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
-"""Opens the transport. It notes what it knows about a child process."""
-
-
 Prepare = Callable[[], Awaitable[None]]
 """Makes what a server needs before it can be started. This may take minutes."""
+
+Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
+"""Opens the transport. It notes what it knows about a child process."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +98,18 @@ class Source:
     is_lazy: bool = True
     asks: bool = True
     idle_timeout: float | None = None
+    must_start: bool = False
+    """Start it with the host, and wait for that however long it takes, because the host ends without the server."""
     patient: bool = False
-    """Wait for the first start however long it takes."""
+    """Wait for the first start of a server of which nothing is known, however long it takes."""
+    pace: Pace = Pace()
 
 
 class Connection:
     """Keeps a session in a task of its own, and gives it to calls.
 
     `on_lists` gets what the server lists when it is different from what is known. `on_updated` gets the URI of each
-    resource that has changed.
+    resource that has changed. `on_trouble` gets why the server cannot be started, and None when it is up.
     """
 
     def __init__(
@@ -101,24 +122,27 @@ class Connection:
         known: Definitions | None = None,
         on_lists: Callable[[Definitions], Awaitable[None]],
         on_updated: Callable[[str], Awaitable[None]],
-        on_trouble: Callable[[str], None],
+        on_trouble: Callable[[str | None], None],
     ) -> None:
         self.name = name
         self.known = known
         self._source = source
+        self._pace = source.pace
         self._log = log
         self._asked = asked
         self._on_lists = on_lists
         self._on_updated = on_updated
         self._on_trouble = on_trouble
         self._session: ClientSession | None = None
+        self._wire: Wire | None = None
         self._child = ChildState()
         self._state: State = "cold"
         self._trouble: str | None = None
         self._retry_at = 0.0
-        self._starts = 0
-        self._ends: deque[float] = deque(maxlen=_MOST_ENDS)
-        self._wanted = asyncio.Event()
+        self._starts = self._ups = self._failures = 0
+        self._ends: deque[float] = deque(maxlen=source.pace.most_ends)
+        self._may_come_back = False
+        self._waiters = 0
         self._changed = asyncio.Event()
         self._relist = asyncio.Event()
         self._dead = asyncio.Event()
@@ -131,21 +155,32 @@ class Connection:
 
     @property
     def state(self) -> ConnectionState:
-        session, known = self._session, self.known
+        session, known, child = self._live, self.known, self._child
         return ConnectionState(
             state=self._state,
             protocol_version=session.protocol_version if session else None,
-            server=f"{known.server_name} {known.server_version}".strip() if known else None,
+            server=f"{known.server_name} {known.server_version}".strip() or None if known else None,
             restarts=max(0, self._starts - 1),
-            pid=self._child.pid if session is not None else None,
+            pid=child.pid if self._state in ("starting", "up") and not child.closed else None,
             retry_in=max(0.0, self._retry_at - time.monotonic()) if self._state == "waiting" else None,
             last_end=self._trouble,
         )
 
     @property
+    def _live(self) -> ClientSession | None:
+        """The session, if the server has not ended it."""
+        gone = self._child.closed or self._wire is None or self._wire.ended.is_set()
+        return None if gone else self._session
+
+    @property
+    def _is_wanted(self) -> bool:
+        needed = self._source.must_start and not self._ups
+        return needed or not self._source.is_lazy or self.known is None or bool(self._waiters or self._watched)
+
+    @property
     def is_modern(self) -> bool:
         """Whether the server speaks 2026-07-28, as far as is known."""
-        session = self._session
+        session = self._live
         version = session.protocol_version if session is not None else self.known and self.known.protocol_version
         return version in MODERN_PROTOCOL_VERSIONS
 
@@ -165,9 +200,7 @@ class Connection:
         self._context = contextvars.copy_context()
         keeper = asyncio.create_task(self._keep(), name=f"connection of plugin {self.name}")
         try:
-            if self.known is None or not self._source.is_lazy:
-                self._wanted.set()
-            if self.known is None:
+            if self.known is None or self._source.must_start:
                 await self._first_start()
             yield self
         finally:
@@ -175,21 +208,27 @@ class Connection:
             await asyncio.wait([keeper])
 
     async def _first_start(self) -> None:
-        wait = START_TIMEOUT if self._source.patient else FIRST_START
-        if self._source.patient:
+        waits = self._source.must_start or self._source.patient
+        wait = self._pace.start if waits else self._pace.first_start
+        if waits:
+            # It may take minutes to make an environment.
             await self._until(lambda: self._state not in ("cold", "preparing"))
         try:
             async with asyncio.timeout(wait):
-                await self._until(lambda: self._state not in ("cold", "preparing", "starting"))
+                await self._until(lambda: bool(self._ups or self._failures))
         except TimeoutError:
-            if self._source.patient:
+            if waits:
                 raise HostError(f"the server did not start within {wait:g} s") from None
+            self._log.info("it has not started within %g s; what it lists is served when it comes", wait)
             return
-        if self._session is None:
+        if not self._ups and (self._source.must_start or not self._may_come_back):
             raise HostError(f"the server did not start: {self._trouble}")
 
     def _set(self, state: State) -> None:
         self._state = state
+        self._notify()
+
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -198,10 +237,11 @@ class Connection:
             await self._changed.wait()
 
     async def _keep(self) -> None:
-        delay = _FIRST_DELAY
+        pace = self._pace
+        delay = pace.first_delay
         while True:
-            await self._wanted.wait()
-            began = time.monotonic()
+            await self._until(lambda: self._is_wanted)
+            began, ups = time.monotonic(), self._ups
             self._child, self._dead = ChildState(), asyncio.Event()
             self._starts += 1
             try:
@@ -209,62 +249,73 @@ class Connection:
                     self._set("preparing")
                     await self._source.prepare()
                 self._set("starting")
-                idle = await self._session_of_its_life()
-                trouble = None if idle else str(self._child)
+                trouble = await self._session_of_its_life()
             except Exception as error:
                 trouble = self._explained(error)
-            finally:
-                self._session = None
+                self._may_come_back = isinstance(_innermost(error), UnreachableError)
             if trouble is None:
                 self._log.debug("nobody has called it for a while; it is ended until the next call")
-                self._wanted.clear()
                 self._set("cold")
                 continue
-            was_up = self._state == "up"
             self._trouble = trouble
             self._ends.append(time.monotonic())
-            if len(self._ends) == _MOST_ENDS and self._ends[-1] - self._ends[0] < _WITHIN:
-                self._on_trouble(f"it has ended {_MOST_ENDS} times within an hour and is not started again: {trouble}")
+            if len(self._ends) == pace.most_ends and self._ends[-1] - self._ends[0] < pace.within:
+                self._failures += 1
                 self._set("stopped")
+                self._on_trouble(f"it has ended {pace.most_ends} times, too often, and is not started again: {trouble}")
                 return
-            delay = _FIRST_DELAY if was_up and time.monotonic() - began > _HEALTHY else delay
+            if self._ups == ups:
+                self._failures += 1
+                self._on_trouble(f"it cannot be started: {trouble}")
+            elif time.monotonic() - began > pace.healthy:
+                delay = pace.first_delay
             wait = delay * random.uniform(0.75, 1.25)
-            delay = min(delay * 2, _LONGEST_DELAY)
+            delay = min(delay * 2, pace.longest_delay)
             self._retry_at = time.monotonic() + wait
             self._log.warning("%s; it can be started again in %.1f s", trouble, wait)
-            if self._source.is_lazy and self.known is not None:
-                self._wanted.clear()
             self._set("waiting")
             await asyncio.sleep(wait)
+            if not self._is_wanted:
+                self._set("cold")
 
     def _explained(self, error: Exception) -> str:
-        inner: BaseException = error
-        while isinstance(inner, BaseExceptionGroup):
-            inner = inner.exceptions[0]
-        closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and inner.code == CONNECTION_CLOSED)
-        return str(self._child) if closed and self._child.returncode is not None else text_of(inner)
+        """Return one line about why the server ended or did not start."""
+        inner = _innermost(error)
+        if isinstance(inner, HostError):
+            return inner.what
+        closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and means_closed(inner))
+        if closed and self._child.pid is not None:
+            return str(self._child)
+        if isinstance(inner, TimeoutError | ConnectionError):
+            return str(inner)
+        if isinstance(inner, ValidationError):
+            return f"its answer does not fit the protocol: {describe_validation(inner)}"
+        said = inner.message if isinstance(inner, MCPError) else text_of(inner)
+        return f"{said} ({self._child.answered})" if self._child.answered else said
 
-    async def _session_of_its_life(self) -> bool:
-        """Open a session and keep it until it ends. Return whether that is because nobody used it."""
+    async def _session_of_its_life(self) -> str | None:
+        """Open a session and keep it until it ends. Return why it ended, or None if nobody used it.
+
+        Raises:
+            Exception: It did not start.
+        """
         async with AsyncExitStack() as stack:
             read, write = await stack.enter_async_context(self._source.connect(self._child))
-            wire = Wire(JSONRPCDispatcher(read, write), self._log)
+            self._wire = wire = Wire(JSONRPCDispatcher(read, write), self._log)
             session = await stack.enter_async_context(self._new_session(wire))
             ended = asyncio.create_task(wire.ended.wait(), name="end of the session")
             helpers: list[asyncio.Task[Any]] = [ended]
             try:
-                ready = asyncio.create_task(self._greet(session), name="start of the session")
+                ready = asyncio.create_task(self._greet(session, helpers), name="start of the session")
                 helpers.append(ready)
-                await asyncio.wait({ended, ready}, timeout=START_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({ended, ready}, timeout=self._pace.start, return_when=asyncio.FIRST_COMPLETED)
                 if ended.done() and not (ready.done() and not ready.cancelled() and ready.exception() is None):
                     await self._exit_status(self._child)
                     raise ConnectionError(str(self._child))
                 if not ready.done():
-                    raise TimeoutError(f"it did not answer within {START_TIMEOUT:g} s")
+                    raise TimeoutError(f"it did not answer within {self._pace.start:g} s")
                 await self._learn(ready.result(), session)
                 helpers.append(asyncio.create_task(self._follow(session), name="lists of the session"))
-                if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-                    helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
                 for uri in list(self._watched):
                     self._watch(session, uri)
                 return await self._lived(ended)
@@ -274,34 +325,62 @@ class Connection:
                 self._watched = dict.fromkeys(self._watched)
                 for task in (*helpers, *watching):
                     task.cancel()
-                await asyncio.gather(*helpers, *watching, return_exceptions=True)
+                with anyio.CancelScope(shield=True):
+                    await asyncio.gather(*helpers, *watching, return_exceptions=True)
 
     async def _learn(self, known: Definitions, session: ClientSession) -> None:
         before, self.known = self.known, known
         self._session = session
         self._last_call = time.monotonic()
-        if before is None or not known.lists_the_same(before) or known.protocol_version != before.protocol_version:
-            await self._on_lists(known)
+        if before is None:
+            await self._report_lists(known)
+        self._ups += 1
         self._set("up")
+        self._on_trouble(None)
+        if before is not None and not (
+            known.lists_the_same(before) and known.protocol_version == before.protocol_version
+        ):
+            await self._report_lists(known)
 
-    async def _lived(self, ended: asyncio.Task[Any]) -> bool:
-        """Wait for the end of the session. Return whether it is ended here because nobody has used it for a while."""
+    async def _report_lists(self, known: Definitions) -> None:
+        try:
+            await self._on_lists(known)
+        except Exception:
+            self._log.exception("what it lists now cannot be served")
+
+    async def _lived(self, ended: asyncio.Task[Any]) -> str | None:
+        """Wait for the end of the session. Return why it ended, or None if that is because nobody has used it."""
         dead = asyncio.create_task(self._dead.wait(), name="end of the server")
+        idle = self._source.idle_timeout
         try:
             while True:
-                idle = self._source.idle_timeout
-                left = None if idle is None else max(0.0, self._last_call + idle - time.monotonic())
-                if self._calls or self._watched:
-                    left = idle
+                in_use = self._calls or self._watched
+                left = idle if in_use or idle is None else max(0.0, self._last_call + idle - time.monotonic())
                 done, _ = await asyncio.wait({ended, dead}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                if dead in done:
+                    # Other calls of this session get the same answer. They are given the time for it.
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._pace.worth_waiting):
+                            await self._until(lambda: self._calls <= self._waiters)
                 if done:
-                    await self._exit_status(self._child)
-                    return False
-                unused = not self._calls and not self._watched
+                    return await self._ended_how()
+                unused = not self._calls and not self._watched and not self._waiters
                 if idle is not None and unused and time.monotonic() - self._last_call >= idle:
-                    return True
+                    # From here on, calls wait for the next start.
+                    self._session = None
+                    return None
         finally:
             dead.cancel()
+
+    async def _ended_how(self) -> str:
+        """Return why a session ended that was up."""
+        child = self._child
+        if child.pid is None:
+            return self._trouble if self._dead.is_set() and self._trouble else str(child)
+        await self._exit_status(child)
+        return (
+            "its process does not read its stdin any more" if self._dead.is_set() and not child.closed else str(child)
+        )
 
     @staticmethod
     async def _exit_status(child: ChildState) -> None:
@@ -309,7 +388,7 @@ class Connection:
         if child.pid is None:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(0.6):
+            async with asyncio.timeout(1.0):
                 await child.ended.wait()
 
     def _new_session(self, wire: Wire) -> ClientSession:
@@ -329,7 +408,7 @@ class Connection:
             message_handler=self._noticed,
         )
 
-    async def _greet(self, session: ClientSession) -> Definitions:
+    async def _greet(self, session: ClientSession, helpers: list[asyncio.Task[Any]]) -> Definitions:
         was_legacy = self.known is not None and self.known.protocol_version not in ("", *MODERN_PROTOCOL_VERSIONS)
         if self._source.legacy:
             await session.initialize()
@@ -344,7 +423,10 @@ class Connection:
                 await session.discover()
             except (MCPError, ValidationError, RuntimeError):
                 await session.initialize()
-        return await list_all(session)
+        if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            # Before the lists are read, so that no change is missed.
+            helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
+        return await list_all(session, self._log)
 
     # What it reports
 
@@ -361,21 +443,28 @@ class Connection:
 
     async def _follow(self, session: ClientSession) -> None:
         """List again when the server reports a change."""
+        wait = self._pace.debounce
         while True:
             await self._relist.wait()
-            await asyncio.sleep(_DEBOUNCE)
+            await asyncio.sleep(wait)
             self._relist.clear()
             try:
-                known = await list_all(session)
-            except (MCPError, ValidationError) as error:
-                self._log.warning("its lists have changed and cannot be read: %s", text_of(error))
+                known = await list_all(session, self._log)
+            except Exception as error:
+                if self._live is None:
+                    return
+                self._log.warning("its lists have changed and cannot be read: %s", self._explained(error))
                 continue
             before, self.known = self.known, known
-            if before is None or not known.lists_the_same(before):
-                await self._on_lists(known)
+            if before is not None and known.lists_the_same(before):
+                wait = min(wait * 2, self._pace.longest_debounce)
+                continue
+            wait = self._pace.debounce
+            await self._report_lists(known)
 
     async def _listen(self, session: ClientSession, uri: str | None) -> None:
-        """Follow the changes of the lists, or of one resource (2026-07-28)."""
+        """Follow the changes of the lists, or of one resource (2026-07-28). A stream that ends is opened again."""
+        wait = _LISTEN_AGAIN
         while True:
             if uri is None:
                 opened = listen(
@@ -383,30 +472,38 @@ class Connection:
                 )
             else:
                 opened = listen(session, resource_subscriptions=[uri])
+            began = time.monotonic()
             try:
                 async with opened as subscription:
                     async for _ in subscription:
                         if uri is None:
                             self._relist.set()
                         # A change of a resource also comes to `_noticed`.
-                return
             except MCPError as error:
-                self._log.debug("it cannot be listened to: %s", error)
-                return
-            except SubscriptionLost:
-                # Nothing was kept for us meanwhile.
+                if error.code in (METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST):
+                    self._log.debug("it cannot be listened to: %s", error)
+                    return
+                self._log.debug("listening to it failed: %s", error)
+            except SubscriptionLost as error:
+                self._log.debug("listening to it ended: %s", error)
+            wait = _LISTEN_AGAIN if time.monotonic() - began > self._pace.healthy else wait
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, self._pace.longest_delay)
+            # Nothing was kept for us meanwhile.
+            if uri is None:
                 self._relist.set()
-                await asyncio.sleep(1)
+            else:
+                await self._on_updated(uri)
 
     async def watch(self, uri: str) -> None:
         """Ask the server to report changes of a resource, now or when it is up."""
         if uri in self._watched:
             return
         self._watched[uri] = None
-        if self._session is not None:
-            self._watch(self._session, uri)
+        if self._live is not None:
+            self._watch(self._live, uri)
         else:
-            self._wanted.set()
+            self._notify()
 
     def _watch(self, session: ClientSession, uri: str) -> None:
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
@@ -440,6 +537,8 @@ class Connection:
         finally:
             self._calls -= 1
             self._last_call = time.monotonic()
+            if self._dead.is_set():
+                self._notify()
 
     async def session(self) -> ClientSession:
         """Return the session, after a start if the server is not up.
@@ -447,34 +546,45 @@ class Connection:
         Raises:
             RefusedError: It is not up, and no start is near.
         """
-        if self._session is not None:
-            return self._session
-        self._wanted.set()
-        left = self._retry_at - time.monotonic()
-        if self._state == "stopped" or (self._state == "waiting" and left > _WORTH_WAITING):
-            when = "it is not started again" if self._state == "stopped" else f"it is tried again in {left:.0f} s"
-            raise RefusedError(f"The server of {self.name} is not running ({self._trouble}); {when}", "paused")
-        starts = self._starts
+        if self._live is not None:
+            return self._live
+        failures = self._failures
+        self._waiters += 1
+        self._notify()
         try:
-            async with asyncio.timeout(START_TIMEOUT):
-                await self._until(
-                    lambda: (
-                        self._session is not None
-                        or (self._state in ("waiting", "stopped") and self._starts > starts)
-                        or self._state == "stopped"
-                    )
-                )
+            async with asyncio.timeout(self._pace.start):
+                await self._until(lambda: self._live is not None or self._failures > failures or self._is_far)
         except TimeoutError:
-            pass
-        if self._session is None:
-            why = self._trouble or f"it did not start within {START_TIMEOUT:g} s"
-            raise RefusedError(f"The server of {self.name} is not running ({why})", "paused")
-        return self._session
+            self._log.debug("a call has waited for it in vain")
+        finally:
+            self._waiters -= 1
+        if self._live is not None:
+            return self._live
+        left = self._retry_at - time.monotonic()
+        when = ""
+        if self._state == "stopped":
+            when = "; it is not started again"
+        elif self._state == "waiting" and left > 0:
+            when = f"; it can be started again in {max(1, round(left))} s"
+        why = self._trouble or f"it did not start within {self._pace.start:g} s"
+        raise RefusedError(f"The server of {self.name} is not running ({why}){when}", "paused")
+
+    @property
+    def _is_far(self) -> bool:
+        """Whether no start is near."""
+        left = self._retry_at - time.monotonic()
+        return self._state == "stopped" or (self._state == "waiting" and left > self._pace.worth_waiting)
 
     def lost(self, session: ClientSession, why: str) -> None:
         """Note that the other side knows this session no longer. A new one is started."""
         if session is self._session:
             self._session = None
             self._trouble = why
-            self._set("starting")
             self._dead.set()
+            self._set("starting")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

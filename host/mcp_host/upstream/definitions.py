@@ -15,6 +15,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import METHOD_NOT_FOUND
 
 from mcp_host.system.files import atomic_write
+from mcp_host.upstream.wire import means_closed
 
 logger = logging.getLogger(__name__)
 
@@ -82,18 +83,30 @@ def _dump(item: Any) -> Any:
     return item.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
-async def list_all(session: ClientSession) -> Definitions:
-    """Ask a server for all its lists, every page of them."""
+async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:
+    """Ask a server for all its lists, every page of them. `log` gets what is left out.
+
+    Raises:
+        MCPError: The list of tools cannot be read.
+    """
     capabilities = session.server_capabilities or types.ServerCapabilities()
     info = session.server_info
     lists: dict[str, list[Any]] = {kind: [] for kind in _ITEMS}
     if capabilities.tools is not None:
-        lists["tools"] = await _pages(session.list_tools, "tools")
-    if capabilities.resources is not None:
-        lists["resources"] = await _pages(session.list_resources, "resources")
-        lists["templates"] = await _pages(session.list_resource_templates, "resource_templates")
-    if capabilities.prompts is not None:
-        lists["prompts"] = await _pages(session.list_prompts, "prompts")
+        lists["tools"] = await _pages(session.list_tools, "tools", log)
+    asked: list[tuple[str, Any, Any]] = [
+        ("resources", capabilities.resources, session.list_resources),
+        ("templates", capabilities.resources, session.list_resource_templates),
+        ("prompts", capabilities.prompts, session.list_prompts),
+    ]
+    for kind, has, ask in asked:
+        if has is not None:
+            try:
+                lists[kind] = await _pages(ask, "resource_templates" if kind == "templates" else kind, log)
+            except MCPError as error:
+                if means_closed(error):
+                    raise
+                log.warning("its list of %s cannot be read, and is left out: %s", kind, error.message)
     return Definitions(
         protocol_version=session.protocol_version or "",
         server_name=info.name if info else "",
@@ -104,7 +117,7 @@ async def list_all(session: ClientSession) -> Definitions:
     )
 
 
-async def _pages(ask: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
+async def _pages(ask: Callable[..., Awaitable[Any]], key: str, log: logging.Logger) -> list[Any]:
     found: list[Any] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -117,8 +130,11 @@ async def _pages(ask: Callable[..., Awaitable[Any]], key: str) -> list[Any]:
             raise
         found += getattr(page, key)
         cursor = page.next_cursor
-        if not cursor or cursor in seen:
+        if not cursor:
+            return found
+        if cursor in seen:
+            log.warning("its list of %s names a page twice; what comes after that is left out", key)
             return found
         seen.add(cursor)
-    logger.warning("a list has more than %d pages; the rest is left out", _MOST_PAGES)
+    log.warning("its list of %s has more than %d pages; the rest is left out", key, _MOST_PAGES)
     return found

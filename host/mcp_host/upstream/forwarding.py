@@ -25,7 +25,7 @@ from mcp.client.session import ClientSession
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
-from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from mcp_types import (
     CLIENT_CAPABILITIES_META_KEY,
     CLIENT_INFO_META_KEY,
@@ -39,7 +39,7 @@ from pydantic import TypeAdapter, ValidationError
 from mcp_host.context import Context
 from mcp_host.errors import RefusedError
 from mcp_host.upstream.connection import Connection
-from mcp_host.upstream.wire import Report, forwarded
+from mcp_host.upstream.wire import Report, forwarded, means_closed
 
 _ENVELOPE: Final = frozenset(
     {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY, "progressToken", "progress_token"}
@@ -189,7 +189,7 @@ class Forwarding:
                 except MCPError as error:
                     if error.message.strip().lower() in _LOST:
                         connection.lost(session, error.message)
-                    elif error.code == CONNECTION_CLOSED:
+                    elif means_closed(error):
                         ended = await how_it_ended()
                         what = f"The server of {self._name} ended during this call ({ended})"
                         raise RefusedError(f"{what}; a new one does not have its state", "failed") from None

@@ -23,7 +23,7 @@ from mcp_host.catalog.served import ServerCompletion
 from mcp_host.config import PluginSection
 from mcp_host.config.secrets import ResolvedSettings, resolve_secrets
 from mcp_host.context import Context
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
@@ -299,14 +299,15 @@ class OtherServer:
                     is_lazy=lazy,
                     asks=section.ask,
                     idle_timeout=section.idle_timeout,
-                    patient=section.required or self._patient,
+                    must_start=section.required,
+                    patient=self._patient,
                 ),
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),
                 known=self._known,
                 on_lists=learned,
                 on_updated=plugin.notify_resource_updated,
-                on_trouble=self._plugin.warn,
+                on_trouble=self._note_trouble,
             )
 
         async with AsyncExitStack() as stack:
@@ -325,6 +326,13 @@ class OtherServer:
             known.save(self._file, self._key)
         except OSError as error:
             self._plugin.warn(f"what it lists cannot be kept, so that it is started with the host: {text_of(error)}")
+
+    def _note_trouble(self, trouble: str | None) -> None:
+        warnings = self._plugin.record.warnings
+        if trouble is None or all(warning.what != trouble for warning in warnings):
+            self._plugin.take_back(ErrorCode.NOT_CONNECTED)
+        if trouble is not None:
+            self._plugin.warn(trouble, code=ErrorCode.NOT_CONNECTED)
 
     def state(self) -> ConnectionState:
         return self._primary.state if self._primary is not None else ConnectionState()

@@ -13,7 +13,9 @@ import anyio
 import anyio.abc
 import mcp.types as types
 from mcp.shared.dispatcher import CallOptions, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
+from mcp.types import CONNECTION_CLOSED
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, SERVER_INFO_META_KEY
 from pydantic import BaseModel, ValidationError
 
@@ -135,6 +137,12 @@ class Wire:
                 message if isinstance(message, str) else None,
             )
         )
+
+
+def means_closed(error: MCPError) -> bool:
+    """Return whether an error means that the connection ended. Servers use the same code for errors of their own."""
+    ours = error.message == "Connection closed" or error.message.startswith("SSE stream ")
+    return error.code == CONNECTION_CLOSED and ours
 
 
 async def _nothing(progress: float, total: float | None, message: str | None) -> None:

@@ -1,0 +1,233 @@
+"""The transport to a child process: what it passes over, what it bounds, and how the child ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
+
+from mcp_host.upstream.child import ChildState, child_streams, outer_members
+from support.faultyserver import Faulty, is_running
+
+pytestmark = pytest.mark.anyio
+
+log = logging.getLogger("mcp_host.plugin.faulty")
+
+
+class Talk:
+    """The messages to and from one child."""
+
+    def __init__(self, streams: Any, state: ChildState) -> None:
+        self._read, self._write = streams
+        self.state = state
+        self._ids = iter(range(1, 1000))
+
+    async def send(self, method: str, params: dict[str, Any] | None = None, request_id: int | str | None = None) -> Any:
+        request_id = next(self._ids) if request_id is None else request_id
+        await self._write.send(
+            SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=request_id, method=method, params=params or {}))
+        )
+        return request_id
+
+    async def call(self, tool: str, request_id: int | str | None = None, **arguments: Any) -> Any:
+        return await self.send("tools/call", {"name": tool, "arguments": arguments}, request_id)
+
+    async def next(self) -> JSONRPCMessage:
+        with anyio.fail_after(30):
+            item = await self._read.receive()
+        assert isinstance(item, SessionMessage)
+        return item.message
+
+    async def result(self) -> tuple[Any, Any]:
+        message = await self.next()
+        assert isinstance(message, JSONRPCResponse)
+        return message.id, message.result
+
+    async def error(self) -> tuple[Any, str]:
+        message = await self.next()
+        assert isinstance(message, JSONRPCError)
+        return message.id, message.error.message
+
+    async def end(self) -> None:
+        """Wait for the end of the session."""
+        with anyio.fail_after(30), pytest.raises(anyio.EndOfStream):
+            await self._read.receive()
+
+
+@asynccontextmanager
+async def talking(faulty: Faulty, *words: str) -> AsyncIterator[Talk]:
+    state = ChildState()
+    async with child_streams(faulty.command(*words), dict(os.environ), faulty.folder, log, state) as streams:
+        yield Talk(streams, state)
+
+
+async def test_what_is_no_message_is_passed_over_and_reported_once(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with talking(faulty, "noise") as talk:
+        for _ in range(3):
+            asked = await talk.call("echo", text="hello")
+            answered, result = await talk.result()
+            assert answered == asked
+            assert result["content"] == [{"type": "text", "text": "hello"}]
+    reports = [record.getMessage() for record in caplog.records if "no message on stdout" in record.getMessage()]
+    assert reports == ["it prints what is no message on stdout, which is passed over: b'Hello!'"]
+
+
+@pytest.mark.parametrize("at", ["front", "end"])
+@pytest.mark.parametrize("request_id", [None, "h1", 'with "quotes" \\ and é', 0])
+async def test_a_line_that_is_too_long_fails_its_own_call_at_once(
+    faulty: Faulty, at: str, request_id: str | int | None
+) -> None:
+    async with talking(faulty) as talk:
+        waits = await talk.call("wait", request_id="other")
+        await faulty.wrote("waiting")
+        asked = await talk.call("long", request_id, size=33 * 1024 * 1024, at=at, decoy=waits)
+        failed, text = await talk.error()
+        assert failed == asked
+        assert text == "the answer of the server is larger than 33554432 bytes"
+        later = await talk.call("echo", text="alive")
+        assert (await talk.result())[0] == later
+
+
+async def test_a_message_just_below_the_bound_is_read(faulty: Faulty) -> None:
+    async with talking(faulty) as talk:
+        await talk.call("big", size=33_000_000)
+        _, result = await talk.result()
+        assert len(result["content"][0]["text"]) == 33_000_000
+
+
+def test_only_the_outer_members_of_a_cut_message_name_its_call() -> None:
+    assert outer_members(b'{"jsonrpc":"2.0","id":7,"result":{"id":9,"x":"xx', b'xx","id":8}}')["id"] == 7
+    assert outer_members(b'{"jsonrpc":"2.0","result":{"id":9,"x":"xx', b'x","id":8},"id":"a\\"b"} ')["id"] == 'a"b'
+    assert "id" not in outer_members(b'{"jsonrpc":"2.0","result":{"id":9,"x":"xx', b'x","id":8}}')
+    assert "id" not in outer_members(b'{"result":{"x":"xx', b'xx, \\"id\\": 8}')
+    assert outer_members(b'{"params":{"x":"xx', b'"}, "method": "ask", "id": 3}') == {"method": "ask", "id": 3}
+    assert outer_members(b'[{"id":1},', b'{"id":1}]') == {}
+
+
+async def test_the_status_and_the_last_line_of_stderr_are_known_when_the_session_ends(faulty: Faulty) -> None:
+    async with talking(faulty, "dies") as talk:
+        await talk.end()
+        assert str(talk.state) == "its process ended with status 3: cannot find the database"
+
+
+async def test_the_signal_that_killed_it_is_named(faulty: Faulty) -> None:
+    async with talking(faulty) as talk:
+        await talk.call("kill")
+        await talk.end()
+        assert str(talk.state) == "its process was killed by SIGKILL"
+
+
+async def test_the_session_ends_with_the_process_also_when_its_child_keeps_stdout_open(faulty: Faulty) -> None:
+    async with talking(faulty, "family", "holds") as talk:
+        await talk.call("pid")
+        await talk.result()
+        assert talk.state.pid is not None
+        os.kill(talk.state.pid, signal.SIGKILL)
+        await talk.end()
+        assert str(talk.state) == "its process was killed by SIGKILL"
+
+
+async def test_a_process_that_closes_its_stdout_ends_the_session_and_is_ended(faulty: Faulty) -> None:
+    async with talking(faulty) as talk:
+        await talk.call("closed")
+        await talk.end()
+        pid = talk.state.pid
+        assert pid is not None
+        assert is_running(pid)
+    assert not is_running(pid)
+    assert str(talk.state) == "its process closed its stdout"
+
+
+async def test_a_request_that_the_process_cannot_read_is_answered_as_not_delivered(faulty: Faulty) -> None:
+    async with talking(faulty) as talk:
+        await talk.call("deaf")
+        await talk.result()
+        asked = await talk.call("echo")
+        assert await talk.error() == (asked, "Session terminated")
+
+
+async def test_a_flood_on_stderr_is_cut_in_the_log_and_delays_no_answer(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with talking(faulty, "flood") as talk:
+        for _ in range(20):
+            await talk.call("echo")
+            await talk.result()
+    lines = [record.getMessage() for record in caplog.records if record.name == log.name]
+    assert 100 <= lines.count("a line of noise") < 200
+    assert any("lines were left out" in line for line in lines)
+    assert len(talk.state.last_lines) == 20
+
+
+@pytest.mark.parametrize("words", [(), ("stubborn",), ("family",), ("family", "stubborn")])
+async def test_nothing_is_left_of_a_child(faulty: Faulty, words: tuple[str, ...]) -> None:
+    async with talking(faulty, *words) as talk:
+        await talk.call("pid")
+        await talk.result()
+        pids = [*faulty.pids, *(int(file.read_text()) for file in faulty.folder.glob("child"))]
+        assert len(pids) == 1 + ("family" in words)
+        assert all(is_running(pid) for pid in pids)
+    await gone(pids)
+
+
+async def test_nothing_is_left_of_a_child_whose_end_is_cancelled(faulty: Faulty) -> None:
+    began = asyncio.Event()
+
+    async def keep() -> None:
+        async with talking(faulty, "family", "stubborn") as talk:
+            await talk.call("pid")
+            await talk.result()
+            began.set()
+            await asyncio.Event().wait()
+
+    keeper = asyncio.create_task(keep())
+    await began.wait()
+    pids = [*faulty.pids, int((faulty.folder / "child").read_text())]
+    keeper.cancel()
+    # The event loop ends in this way: what is ending is cancelled again.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    keeper.cancel()
+    await asyncio.wait([keeper])
+    await gone(pids)
+
+
+async def test_fifty_children_leave_no_file_and_no_task_behind(faulty: Faulty) -> None:
+    async def once() -> None:
+        command = ["sh", "-c", 'read line; echo \'{"jsonrpc": "2.0", "id": 1, "result": {}}\'; sleep 100 & exit 4']
+        state = ChildState()
+        async with child_streams(command, dict(os.environ), faulty.folder, log, state) as streams:
+            talk = Talk(streams, state)
+            await talk.call("echo")
+            await talk.result()
+            await talk.end()
+        assert str(state) == "its process ended with status 4"
+
+    await once()
+    gc.collect()
+    files, tasks = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
+    for _ in range(50):
+        await once()
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= files
+    assert len(asyncio.all_tasks()) == tasks
+
+
+async def gone(pids: list[int]) -> None:
+    """Wait until processes are gone. A killed one takes a moment."""
+    with anyio.fail_after(10):
+        while any(is_running(pid) for pid in pids):
+            await asyncio.sleep(0.01)
