@@ -86,6 +86,12 @@ COMMANDS: Final = {
         "Remove this server from the settings of an MCP client.",
         "Example: mcp-host uninstall claude-desktop",
     ),
+    "import": Entry(
+        "mcp_host.manage.import_servers:import_servers",
+        "Import the servers that MCP clients have.",
+        "Examples: mcp-host import; mcp-host import cursor --dry-run; mcp-host import .mcp.json --replace\n\n"
+        "Exit codes: 0 all is imported; 1 something could not be imported; 2 nothing was.",
+    ),
     "add": Entry(
         "mcp_host.manage.add:add",
         "Install plugins where mcp-host runs, and enable them.",
