@@ -87,7 +87,7 @@ COMMANDS: Final = {
         "Example: mcp-host uninstall claude-desktop",
     ),
     "import": Entry(
-        "mcp_host.manage.import_servers:import_servers",
+        "mcp_host.manage.import_servers:import_",
         "Import the servers that MCP clients have.",
         "Examples: mcp-host import; mcp-host import cursor --dry-run; mcp-host import .mcp.json --replace\n\n"
         "Exit codes: 0 all is imported; 1 something could not be imported; 2 nothing was.",

@@ -29,7 +29,7 @@ _LONGEST_SOURCE = 60
 """The most characters of a command or URL in the report."""
 
 
-def import_servers(
+def import_(
     what: Annotated[
         str | None,
         typer.Argument(metavar="CLIENT | FILE", help="claude-desktop, cursor, vscode ..., or a client's file."),

@@ -133,9 +133,9 @@ def _first(given: Mapping[str, Any], thing: str) -> tuple[str, Any]:
 def _command(given: Mapping[str, Any]) -> list[str]:
     command = given.get("command", given.get("cmd"))
     words = command if isinstance(command, list) else [command] if command else []
-    args = given.get("args") or []
+    args = given.get("args", [])
     if isinstance(args, str):
-        args = [args]
+        args = [args] if args else []
     if not isinstance(args, list):
         raise NotImportedError("args is not a list")
     every = [*words, *(arg for arg in args if arg is not None)]

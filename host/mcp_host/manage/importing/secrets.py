@@ -17,7 +17,7 @@ _PASSWORD: Final = re.compile(r"://[^\s/:@]*:([^\s/]+)@|://([^\s/:@]{16,})@")
 """The password in a URL, or a long user name, which is a token then."""
 
 _PAIR: Final = re.compile(
-    r"""([A-Za-z][\w.-]*)["']?(?:\s*[=:]\s*|\s+(?=[^\s-]))(?:(?:Bearer|Basic|Token|ApiKey)\s+)?["']?([^\s"'&;,]+)""",
+    r"""([A-Za-z][\w.-]*)["']?(?:\s*[=:]\s*|\s+(?=[^\s-]))["']?(?:(?:Bearer|Basic|Token|ApiKey)\s+)?["']?([^\s"'&;,]+)""",
     re.IGNORECASE,
 )
 """A name and its value: `--api-key=x`, `--token x`, `?key=x`, `Password=x;`, `X-Api-Key: x`, `"token": "x"`."""

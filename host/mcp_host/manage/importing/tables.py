@@ -120,7 +120,8 @@ class TableMaker:
         for number, word in enumerate(line.words):
             parts = self.around.parts(word)
             # `--token VALUE`: the option is the key of the next word.
-            option = before.lstrip("-") if before.startswith("-") and "=" not in before and word[:1] != "-" else ""
+            is_option = before.startswith("-") and "=" not in before and not re.fullmatch("--.*|-.?", word)
+            option = before.lstrip("-") if is_option else ""
             words.append(self._without_secrets(parts, option, "args" if number else "command"))
             before = word
         if all(parts and not references(parts) for parts in words):
