@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.terminals import screen
+from support.terminals import LONGEST, screen
 
 if TYPE_CHECKING:
     from support.processes import Cli

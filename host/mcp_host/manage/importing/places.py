@@ -77,14 +77,7 @@ class Found:
 
 def find_all(machine: Machine) -> list[Found]:
     """Return the files of all clients that exist: the user's own, and those in the working directory."""
-    found = []
-    seen: set[str] = set()
-    for client in load_clients(others=True).values():
-        for path, project in _paths_of(client, machine):
-            if (real := os.path.realpath(path)) not in seen and path.is_file():
-                seen.add(real)
-                found.append(read(path, client, project))
-    return found
+    return _read_all(load_clients(others=True).values(), machine)
 
 
 def find(asked: str, machine: Machine) -> list[Found]:
@@ -96,11 +89,10 @@ def find(asked: str, machine: Machine) -> list[Found]:
     clients = load_clients(others=True)
     if asked in clients:
         client = clients[asked]
-        paths = list(_paths_of(client, machine))
-        found = [read(path, client, project) for path, project in paths if path.is_file()]
-        if not found:
-            raise HostError(f"{client.title} has no file here", where=str(paths[0][0]), hint="mcp-host import FILE")
-        return found
+        if found := _read_all([client], machine):
+            return found
+        usual = machine.locate(client)[0]
+        raise HostError(f"{client.title} has no file here", where=str(usual), hint="mcp-host import FILE")
     path = machine.cwd / Path(asked).expanduser()
     if not path.is_file():
         is_path = path.exists() or re.search(r"[/\\.]", asked)
@@ -126,6 +118,18 @@ def read(path: Path, client: Client | None, project: Path | None = None) -> Foun
         Place(path, client, keys, entries, folder or project) for keys, entries, folder in _tables(data) if entries
     ]
     return Found(path, client, tuple(places))
+
+
+def _read_all(clients: Iterable[Client], machine: Machine) -> list[Found]:
+    """Read the files of the clients. A file that several paths lead to is read once."""
+    found = []
+    seen: set[str] = set()
+    for client in clients:
+        for path, project in _paths_of(client, machine):
+            if (real := os.path.realpath(path)) not in seen and path.is_file():
+                seen.add(real)
+                found.append(read(path, client, project))
+    return found
 
 
 def _paths_of(client: Client, machine: Machine) -> Iterator[tuple[Path, Path | None]]:
