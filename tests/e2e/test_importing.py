@@ -230,8 +230,17 @@ def test_another_server_with_the_name_of_the_host_is_not_overwritten(home: Invok
 
 async def call(entry: dict[str, Any]) -> Any:
     parameters = StdioServerParameters(command=entry["command"], args=entry["args"], env=entry.get("env"), cwd="/")
+    changed = asyncio.Event()
+
+    async def notice(message: object) -> None:
+        changed.set()
+
     with open(os.devnull, "w", encoding="utf-8") as log:
-        async with Client(stdio_client(parameters, log)) as client:
+        async with Client(stdio_client(parameters, log), mode="legacy", message_handler=notice) as client:
+            # A server that takes long for its first start is announced later.
+            while not (await client.list_tools()).tools:
+                await changed.wait()
+                changed.clear()
             return (await client.call_tool("secretive_whoami", {})).structured_content
 
 
