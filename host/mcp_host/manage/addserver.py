@@ -68,7 +68,9 @@ class ServerSpec:
         if self.kind == "file":
             path = Path(os.path.abspath(self.text.rpartition(".py")[0]))
             return plugin_name(path.parent.name if path.name in ("server", "main", "app", "__main__") else path.name)
-        package = re.split(r"(?<=.)[@=<>~!\[]", self.text)[0].rpartition("/")[2]
+        scope, _, package = re.split(r"(?<=.)[@=<>~!\[]", self.text)[0].rpartition("/")
+        # `@playwright/mcp` is named by its scope.
+        package = scope if scope and package in ("mcp", "server", "mcp-server") else package
         return plugin_name(_AROUND.sub("", package.lower()) or package)
 
 
