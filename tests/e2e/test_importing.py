@@ -216,6 +216,15 @@ def test_nothing_is_replaced_if_one_file_cannot_be(home: Invoke) -> None:
     assert [path.read_bytes() for path in paths] == before
 
 
+def test_a_file_whose_servers_have_no_form_is_left_alone(home: Invoke) -> None:
+    path = client_file(home.folder, "cursor", '{"mcpServers": {"x": {"type": "sse", "url": "u"}}}')
+    before = path.read_bytes()
+    done = home("import", "cursor", "--replace")
+    assert (done.code, done.out) == (1, "Nothing is imported.\n")
+    assert path.read_bytes() == before
+    assert not (home.folder / "mcp-host.toml").exists()
+
+
 def test_another_server_with_the_name_of_the_host_is_not_overwritten(home: Invoke) -> None:
     home.config("[host]\nname = 'x'\n")
     path = client_file(

@@ -83,7 +83,7 @@ def import_(
             for each, backup in _replace(planned, file):
                 _report_replaced(each, backup)
         elif imported and not dry_run:
-            say(f"Next: mcp-host check{file.option}")
+            say(f"\nNext: mcp-host check{file.option}")
     if any(one.decision == "refused" for one in planned) or any(found.error for found in machine_places):
         raise typer.Exit(1)
 
@@ -306,6 +306,8 @@ def _replace(planned: Sequence[Planned], file: EditedFile) -> list[tuple[Replace
     from mcp_host.manage.importing.replacing import replacement
     from mcp_host.manage.install import command_entry, server_name
 
+    if not _leaving(planned):
+        return []
     settings: HostConfig = read_config(file.path)
     name = server_name(None, settings)
     replacements = []

@@ -515,6 +515,12 @@ def test_no_variable_changes_the_configuration_of_the_host() -> None:
     assert result.table.values["env"]["MCP_HOST_TOKEN"] == {"env": "SERVER_MCP_HOST_TOKEN"}
 
 
+def test_an_input_of_vs_code_is_named() -> None:
+    result = one({"command": "srv", "env": {"K": "${input:api-key}"}}, "vscode")
+    assert result.table.notes == ["the client's input api-key is the variable API_KEY here"]
+    assert result.table.variables[0].value == "${input:api-key}"  # what the host's entry in that file has
+
+
 def test_an_env_file_is_read_by_name_only(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("A_TOKEN=hunter22\n# no\nexport B='x'\n")
     entry = {"command": "srv", "envFile": "${workspaceFolder}/.env", "env": {"B": "mine"}}
@@ -615,6 +621,7 @@ def test_a_file_is_read_by_what_it_has(tmp_path: Path, name: str, text: str, key
         ("p/.vscode/mcp.json", "vscode"),
         ("copy/claude_desktop_config.json", "claude-desktop"),
         ("copy/cline_mcp_settings.json", "cline"),
+        ("copy/opencode.jsonc", "opencode"),
         ("copy/mcp.json", None),
     ],
 )

@@ -52,10 +52,10 @@ class Place:
     @property
     def syntax(self) -> Syntax:
         """What the client replaces in the texts of the file. For an unknown client: `${...}`."""
+        if self.keys == ("mcp",) or (self.client is not None and self.client.name == "opencode"):
+            return "opencode"
         if self.client is None:
             return "braces"
-        if self.client.name == "opencode":
-            return "opencode"
         if self.client.expands is None:
             return "none"
         return "shell" if "$[A-Za-z_]" in self.client.expands else "braces"
@@ -150,7 +150,7 @@ def _owner_of(path: Path, clients: Mapping[str, Client], machine: Machine) -> tu
         if parts and absolute.parts[-len(parts) :] == parts:
             return client, absolute.parents[len(parts) - 1]
     # A copy of the user's file. Names that several clients have say nothing.
-    same = [name for name, file in own.items() if file.name == path.name]
+    same = [name for name, file in own.items() if file.name == path.name.replace(".jsonc", ".json")]
     return (clients[same[0]], None) if len(same) == 1 else (None, None)
 
 

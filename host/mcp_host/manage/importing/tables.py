@@ -282,6 +282,8 @@ class TableMaker:
             return {"env": reference.name}
         variable = self.variables.referred(reference, f"{self.where}.{where}")
         self.used.append(variable)
+        if reference.kind == "input":
+            self.notes.append(f"the client's input {reference.name} is the variable {variable.name} here")
         return {"env": variable.name}
 
     def _secret(self, key: str, value: str, where: str) -> Variable:
