@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_NAME = "unknown-name"
     NOT_INSTALLED = "not-installed"
     NOT_ENABLED = "not-enabled"
+    ALREADY_EXISTS = "already-exists"
     NAME_CONFLICT = "name-conflict"
     INCOMPATIBLE = "incompatible"
     IMPORT_FAILED = "import-failed"

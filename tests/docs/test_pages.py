@@ -88,6 +88,8 @@ class Story:
 
     def json(self, block: Block) -> None:
         json.loads(block.text)
+        if block.title:
+            self.sandbox.write(block.title, block.text)
 
     def elsewhere(self, block: Block) -> None:
         """Leave the block to its own test, test_nginx.py."""

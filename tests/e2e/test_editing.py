@@ -135,10 +135,10 @@ def test_the_file_is_found_as_by_the_other_commands(invoke: Invoke, monkeypatch:
 
 
 def test_what_cannot_be_installed_is_refused_before_anything_is_done(invoke: Invoke) -> None:
-    done = invoke("add", "./nowhere", "--", "--index-url=x")
+    done = invoke("add", "./nowhere", "a b")
     assert done.code == 2
     assert "does not exist" in done.err
-    assert "'--index-url=x' is not something that can be installed" in done.err
+    assert "'a b' is not something that can be installed" in done.err
     assert "there is nothing to add" in invoke("add").err
     assert list(invoke.folder.glob("*.toml")) == []
     invoke.config('[host]\nrequires = ["a", "-r x"]\n')
@@ -610,3 +610,53 @@ def test_an_object_s_distribution_is_removed_if_the_file_requires_it(world: Worl
     assert world("remove", "odd").code == 0
     assert not world.has("mcp-plugin-odd")
     assert path.read_text() == "[host]\n"
+
+
+# --- servers that are no plugins
+
+
+def test_a_server_in_a_file_is_added_and_served(invoke: Invoke) -> None:
+    (invoke.folder / "weather.py").write_text(
+        dedent("""\
+        from mcp.server import MCPServer
+
+        mcp = MCPServer("weather")
+
+        @mcp.tool()
+        def forecast(city: str) -> str:
+            return f"Rain in {city}"
+        """)
+    )
+    done = invoke("add", "weather.py")
+    assert done.code == 0, done.err
+    assert done.out.startswith("Wrote mcp-host.toml.\nEnabled weather in mcp-host.toml.\n")
+    assert "weather  weather.py:mcp  serving  1 tool\n" in done.out
+    assert "Rain in Rome" in invoke("call", "forecast", "city=Rome").out
+    assert "there is already a plugin 'weather'" in invoke("add", "weather.py").err
+
+
+def test_a_server_s_own_arguments_come_after_two_dashes(invoke: Invoke) -> None:
+    script = invoke.folder / "server.py"
+    script.write_text("from mcp.server import MCPServer\nmcp = MCPServer('x')\n")
+    done = invoke("add", "uvx:mcp-server-git", "--name", "git", "--dry-run", "--", "--repository", ".", "-v")
+    assert done.code == 0, done.err
+    assert '+command = ["uvx", "mcp-server-git", "--repository", ".", "-v"]' in done.out
+    assert "-- is for one server" in invoke("add", "uvx:a", "npx:b", "--", "x").err
+    assert "-- is for one server" in invoke("add", "mcp-plugin-x", "--", "x").err
+    assert "--name is for one server" in invoke("add", "uvx:a", "mcp-plugin-x", "--name", "n").err
+    assert "two servers would have the name 'a'" in invoke("add", "uvx:a", "npx:a").err
+    done = invoke("add", "uvx:a", "npx:b", "mcp-plugin-x", "--dry-run", "--json")
+    added = tomllib.loads("\n".join(line[1:] for line in done.json["diff"].splitlines() if line.startswith("+[plu")))
+    assert list(added["plugins"]) == ["a", "b"]
+    assert 'requires = [\\"mcp-plugin-x\\"]' in done.out
+
+
+@pytest.mark.network
+def test_a_distribution_that_needs_an_older_mcp_is_refused_with_the_form_that_serves_it(each_world: World) -> None:
+    world = each_world
+    built = wheel(world.folder, "older", requires=["mcp<2"], plugins={})
+    done = world("add", f"./{built.name}")
+    assert done.code == 2
+    assert "hint:  if it is a server that needs another mcp: mcp-host add pypi:mcp-plugin-older" in done.err
+    assert not world.has("mcp-plugin-older")
+    assert list(world.prefix.glob("**/mcp-1.*.dist-info")) == []

@@ -49,10 +49,11 @@ def build_wheel(
     version: str = "1.0",
     requires: Iterable[str] = ("mcp-host",),
     plugins: Mapping[str, str] | None = None,
+    scripts: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the wheel of a pure Python distribution (PEP 427) into `folder` and return its path.
 
-    `files` are texts by path, `plugins` the entry points of the group `mcp.plugins`.
+    `files` are texts by path, `plugins` the entry points of the group `mcp.plugins`, `scripts` its programs.
     """
     stem = f"{distribution.replace('-', '_')}-{version}"
     metadata = ["Metadata-Version: 2.1", f"Name: {distribution}", f"Version: {version}"]
@@ -64,10 +65,11 @@ def build_wheel(
             f"{name}\n" for name in sorted({Path(path).parts[0].removesuffix(".py") for path in files})
         ),
     }
-    if plugins:
-        info["entry_points.txt"] = "\n".join(
-            ["[mcp.plugins]", *(f"{name} = {value}" for name, value in plugins.items()), ""]
-        )
+    points = {"mcp.plugins": plugins, "console_scripts": scripts}
+    for group, named in points.items():
+        if named:
+            lines = [f"[{group}]", *(f"{name} = {value}" for name, value in named.items()), ""]
+            info["entry_points.txt"] = info.get("entry_points.txt", "") + "\n".join(lines)
     everything = {**files, **{f"{stem}.dist-info/{name}": text for name, text in info.items()}}
     record = [_record_line(path, text) for path, text in everything.items()]
     record.append(f"{stem}.dist-info/RECORD,,")

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from mcp_host.cli import completion
 
 
 class Entry(NamedTuple):
-    """One command: the path of its function, its line in `mcp-host --help`, and the end of its own help."""
+    """One command: the path of its function, its line in `mcp-host --help`, and the end of its own help.
+
+    With `takes_rest`, what is after `--` is not for the command's own arguments: `rest_of` returns it.
+    """
 
     path: str
     about: str
     epilog: str
+    takes_rest: bool = False
 
 
 COMMANDS: Final = {
@@ -86,10 +90,18 @@ COMMANDS: Final = {
         "Remove this server from the settings of an MCP client.",
         "Example: mcp-host uninstall claude-desktop",
     ),
+    "import": Entry(
+        "mcp_host.manage.import_servers:import_",
+        "Import the servers that MCP clients have.",
+        "Examples: mcp-host import; mcp-host import cursor --dry-run; mcp-host import .mcp.json --replace\n\n"
+        "Exit codes: 0 all is imported; 1 something could not be imported; 2 nothing was.",
+    ),
     "add": Entry(
         "mcp_host.manage.add:add",
-        "Install plugins where mcp-host runs, and enable them.",
-        'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin',
+        "Add plugins and other MCP servers.",
+        'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin; '
+        "mcp-host add uvx:mcp-server-git -- --repository .; mcp-host add https://mcp.example.com/mcp --name example",
+        takes_rest=True,
     ),
     "remove": Entry(
         "mcp_host.manage.remove:remove",
@@ -141,6 +153,26 @@ class Commands(TyperGroup):
         return name, load(name) if name in COMMANDS else find("mcp_host.cli.plugin_commands:group")(name), rest
 
 
+_REST: Final = "mcp_host.rest"
+
+
+class _WithRest(TyperCommand):
+    """A command that keeps what is after `--` for something else."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_REST] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+def rest_of(context: typer.Context) -> list[str]:
+    """Return what is after `--`, for a command with `takes_rest`."""
+    rest: list[str] = context.meta.get(_REST, [])
+    return rest
+
+
 def find(path: str) -> Any:
     """Import and return `package.module:attribute`. So this package need not import the packages above it."""
     module, _, attribute = path.partition(":")
@@ -150,7 +182,8 @@ def find(path: str) -> Any:
 def load(name: str) -> Any:
     """Import a built-in command and return it, ready to run."""
     entry = COMMANDS[name]
-    return _command(name, find(entry.path), epilog=entry.epilog)
+    options = {"cls": _WithRest} if entry.takes_rest else {}
+    return _command(name, find(entry.path), epilog=entry.epilog, **options)
 
 
 def listed(name: str, about: str) -> Any:

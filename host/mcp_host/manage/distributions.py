@@ -17,7 +17,7 @@ from mcp_host.cli.output import write
 from mcp_host.errors import ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean, wrapped
 from mcp_host.manage.editedfile import EditedFile, guess, names_of, required
 from mcp_host.plugins.discovery import GROUP, InstalledPlugin, check_compatible, discover, find
-from mcp_host.plugins.metadata import HOST_DISTRIBUTION
+from mcp_host.plugins.metadata import HOST_DISTRIBUTION, requirements
 from mcp_host.plugins.records import Contributed, PluginRecord, Stage
 from mcp_host.system.texts import printable
 
@@ -30,8 +30,8 @@ def describe(environment: Environment) -> dict[str, str]:
     return {"kind": environment.kind, "prefix": str(environment.prefix), "installer": environment.installer}
 
 
-def run_installer(action: Callable[[], str], what: str, environment: Environment) -> None:
-    """Run an installer. Its output is shown if it fails."""
+def run_installer(action: Callable[[], str], what: str, where: Environment, names: Sequence[str] = ()) -> None:
+    """Run an installer. Its output is shown if it fails. `names` are the distributions that it is to install."""
     from mcp_host.manage.environment import InstallerError
 
     try:
@@ -44,10 +44,19 @@ def run_installer(action: Callable[[], str], what: str, environment: Environment
         # Neither pip nor uv has an exit code for a conflict of versions: only their text shows it.
         if re.search(r"mcp[-_]host\W{0,3}[<>=!~]", output):
             hint = (
-                f"it needs another version of mcp-host than {__version__}: {environment.upgrade_host}, "
+                f"it needs another version of mcp-host than {__version__}: {where.upgrade_host}, "
                 "or install another version of it"
             )
-        raise wrapped(error, what, where=str(environment.prefix), hint=hint) from error
+        elif names and re.search(r"\bmcp\W{0,3}[<>=!~]", output):
+            hint = f"if it is a server that needs another mcp: mcp-host add pypi:{names[0]}   (a process of its own)"
+        raise wrapped(error, what, where=str(where.prefix), hint=hint) from error
+
+
+def _needed_by_host(installed: Mapping[str, Installed]) -> list[str]:
+    """Return the ranges of what mcp-host needs, as constraints. An installer may not know that it is there."""
+    host = installed.get(HOST_DISTRIBUTION)
+    needed = requirements(host.requires) if host is not None else ()
+    return [f"{each.name}{each.specifier}" for each in needed if each.specifier]
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class Installation:
             each for each in wanted if upgrade or what_is_missing(each, before) or (each.url and not each.editable)
         ]
         if missing:
-            with held({HOST_DISTRIBUTION: __version__}) as constraints:
+            with held({HOST_DISTRIBUTION: __version__}, _needed_by_host(before)) as constraints:
                 there = [find_wanted(each, before) for each in missing]
                 names = [old.key if old else each.name for old, each in zip(there, missing, strict=True)]
                 arguments = [each.arguments for each in missing]
@@ -81,7 +90,8 @@ class Installation:
                 )
                 with status(f"Installing {names_of(missing)} with {environment.installer} ..."):
                     what = f"{environment.installer} could not install {names_of(missing)}"
-                    run_installer(lambda: run(commands, show=verbose), what, environment)
+                    known = [each.name for each in missing if each.name]
+                    run_installer(lambda: run(commands, show=verbose), what, environment, known)
         return cls(environment, wanted, before, installed_now(GROUP), had)
 
     def asked(self) -> list[Installed]:
@@ -123,8 +133,8 @@ class Installation:
                     Problem(
                         f"{each.label} has no plugin: no entry point of the group {GROUP!r}",
                         where=str(self.environment.prefix),
-                        hint=f"mcp-host add {guess(each.name)}, if you meant that one; to serve an MCPServer from a "
-                        'package that you install yourself: [plugins.NAME] object = "module:attribute"',
+                        hint=f"mcp-host add pypi:{each.key}, if it is an MCP server; mcp-host add {guess(each.name)}, "
+                        'if you meant that one; or for an object in it: [plugins.NAME] object = "module:attribute"',
                     )
                 )
         for name in wanted:

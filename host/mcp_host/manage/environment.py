@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -209,12 +209,31 @@ def _refuse_managed(environ: Mapping[str, str]) -> None:
         )
 
 
+def into_folder(requirement: str, folder: Path, environ: Mapping[str, str] | None = None) -> Command:
+    """Return the command that installs one distribution, without its dependencies, into a folder.
+
+    Raises:
+        HostError: There is neither uv nor pip.
+    """
+    options = ("--no-deps", "--target", str(folder))
+    if uv := _program("uv", os.environ if environ is None else environ):
+        return Command((*uv, "pip", "install", "--python", sys.executable, *options, requirement))
+    if not find_spec("pip"):
+        raise HostError("there is neither uv nor pip here", where=sys.prefix, hint="install uv (docs.astral.sh/uv)")
+    pip = (sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile")
+    return Command((*pip, *options, requirement))
+
+
 @contextmanager
-def held(versions: Mapping[str, str]) -> Iterator[Path]:
-    """Yield a file of constraints that pins these distributions to these versions, for the block."""
+def held(versions: Mapping[str, str], ranges: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield a file of constraints that pins these distributions to these versions, for the block.
+
+    `ranges` are further constraints, such as `mcp<3`.
+    """
     with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
         file = Path(folder, "constraints.txt")
-        file.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()), encoding="utf-8")
+        lines = [*(f"{name}=={version}" for name, version in versions.items()), *ranges]
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         yield file
 
 

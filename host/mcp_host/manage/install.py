@@ -86,12 +86,12 @@ def install(
         return
     target = _target(client, project, file)
     settings = _settings(config)
-    name = _name(name, settings)
+    name = server_name(name, settings)
     env = _environment(env_files or (), values or ())
     if http or url is not None:
-        entry = _url_entry(target, url or _url_of(settings), env)
+        entry = _url_entry(target, url or url_of(settings), env)
     else:
-        entry = _command_entry(target, settings, env)
+        entry = command_entry(target, settings, env)
     if target is None:
         verification = None if not verify or dry_run else verified(entry, config=_config_path(settings), where="")
         _report_verified(verification, sys.stderr)
@@ -258,7 +258,7 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _machine() -> Machine:
+def this_machine() -> Machine:
     from mcp_host.manage.clients.clientconfig import Machine
 
     return Machine(os.environ, sys.platform, Path.cwd())
@@ -284,7 +284,7 @@ def _target(name: str | None, project: bool, file: Path | None) -> ClientFile | 
         return ClientFile.read(client, file.absolute())
     if project:
         return ClientFile.read(client, _project_file(client))
-    path, present = _machine().locate(client)
+    path, present = this_machine().locate(client)
     if not present and not path.exists():
         raise HostError(
             f"{client.title} does not seem to be installed here",
@@ -312,7 +312,7 @@ def _config_path(settings: HostConfig) -> str:
     return os.path.abspath(settings.path)
 
 
-def _name(name: str | None, settings: HostConfig) -> str:
+def server_name(name: str | None, settings: HostConfig) -> str:
     from mcp_host.manage.clients.clientconfig import NAME
 
     if name is None:
@@ -357,7 +357,7 @@ def _env_file(file: Path) -> dict[str, str]:
     return {key: value for key, value in dotenv_values(stream=StringIO(text)).items() if value is not None}
 
 
-def _command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping[str, str]) -> dict[str, Any]:
+def command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping[str, str]) -> dict[str, Any]:
     if not sys.executable:
         raise HostError("the path of this Python is not known", where="sys.executable")
     path = _config_path(settings)
@@ -382,7 +382,7 @@ def _url_entry(target: ClientFile | None, url: str, env: Mapping[str, str]) -> d
     return entry
 
 
-def _url_of(settings: HostConfig) -> str:
+def url_of(settings: HostConfig) -> str:
     if settings.transport.kind != "http" or not settings.transport.port:
         raise ConfigError(
             "the configuration has no URL",
@@ -403,7 +403,7 @@ def _is_ours(entry: Entry, config: Path | None) -> bool:
     if url is None:
         return False
     try:
-        return url == _url_of(_settings(config))
+        return url == url_of(_settings(config))
     except HostError:
         return False
 
@@ -458,7 +458,7 @@ def _listed(client: Client, project: bool) -> dict[str, Any]:
             path = _project_file(client)
             present = path.exists()
         else:
-            path, present = _machine().locate(client)
+            path, present = this_machine().locate(client)
         listed |= {"present": present, "file": str(path)}
         entries = ClientFile.read(client, path).entries()
     except HostError as error:

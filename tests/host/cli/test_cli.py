@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import keyword
 import os
 import re
 import shlex
@@ -97,7 +98,7 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 def test_each_command_of_the_table_exists_and_its_help_has_the_table_s_texts() -> None:
     for name, entry in COMMANDS.items():
         function = find(entry.path)
-        assert function.__name__ == name
+        assert function.__name__ == (f"{name}_" if keyword.iskeyword(name) else name)
         assert (inspect.getdoc(function) or "").partition("\n")[0] == entry.about
 
 

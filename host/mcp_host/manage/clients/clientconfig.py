@@ -46,7 +46,7 @@ class Client:
     name: str
     title: str
     user: Mapping[str, list[str]]
-    format: Literal["json", "jsonc", "toml"]
+    format: Literal["json", "jsonc", "toml", "yaml"]
     key: str
     after: str
     sources: list[str]
@@ -73,9 +73,11 @@ class Client:
         return [text for text in _strings(entry) if re.search(self.expands, text)]
 
 
-def load_clients() -> dict[str, Client]:
-    """Return the clients of clients.toml by name."""
-    return {name: Client(name=name, **table) for name, table in _data()["clients"].items()}
+def load_clients(*, others: bool = False) -> dict[str, Client]:
+    """Return the clients of clients.toml by name. With `others`, also those that `install` does not support."""
+    data = _data()
+    tables = {**data["clients"], **(data["others"] if others else {})}
+    return {name: Client(name=name, **table) for name, table in tables.items()}
 
 
 def _data() -> dict[str, Any]:
@@ -232,8 +234,10 @@ class ClientFile:
             return []
         return list(entry["env"]) if entry and isinstance(entry.get("env"), dict) else []
 
-    def write(self, text: str | None, *, mode: int) -> Path | None:
+    def write(self, text: str | None, *, mode: int, backup: Path | None = None) -> Path | None:
         """Write a text, or remove the file if it is None. Return the path of the backup, if one was written.
+
+        `backup` is another place for the backup than usual.
 
         Raises:
             HostError: The file cannot be written, or was changed since it was read. Then nothing is changed.
@@ -242,11 +246,11 @@ class ClientFile:
         try:
             if (self.path.read_bytes() if self.path.exists() else None) != before:
                 raise HostError("the file was changed just now", where=str(self.path), hint="try again")
-            backup = None
+            written = None
             # If the backup itself is written back, it is not replaced.
-            if before is not None and text is not None and text != self._backup_text():
+            if before is not None and text is not None and (backup or text != self._backup_text()):
                 # Only users who may read the file may read the backup.
-                backup = atomic_write(self.backup, before, mode=self.path.stat().st_mode & 0o777)
+                written = atomic_write(backup or self.backup, before, mode=self.path.stat().st_mode & 0o777)
             if text is None:
                 self.path.unlink(missing_ok=True)
             else:
@@ -254,7 +258,7 @@ class ClientFile:
         except OSError as error:
             reason = error.strerror or text_of(error)
             raise HostError(f"the file cannot be written: {reason}", where=error.filename or str(self.path)) from None
-        return backup
+        return written
 
     def diff(self, text: str | None, hide: Iterable[str]) -> str:
         """Return the change to `text` as a unified diff, with the values of the keys `hide` and of secrets as ***."""

@@ -11,13 +11,14 @@ the texts that a person sees.
 
 from mcp_host.manage.configedit.editing import Change, Edit, edit_file, write_new
 from mcp_host.manage.configedit.newfile import new_config
-from mcp_host.manage.configedit.plugins import disable_plugin, enable_plugin, remove_plugin
+from mcp_host.manage.configedit.plugins import add_plugin, disable_plugin, enable_plugin, remove_plugin
 from mcp_host.manage.configedit.requires import set_requires
 from mcp_host.manage.configedit.showing import diff, masked
 
 __all__ = [
     "Change",
     "Edit",
+    "add_plugin",
     "diff",
     "disable_plugin",
     "edit_file",

@@ -1,15 +1,19 @@
-"""Changes to the plugins of a text: enables, disables and removes them."""
+"""Changes to the plugins of a text: adds, enables, disables and removes them."""
 
 from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import tomlkit
 
 from mcp_host.config.origins import dotted
+from mcp_host.config.references import is_reference
+from mcp_host.errors import ErrorCode, HostError
 from mcp_host.manage.configedit.document import Document
 from mcp_host.manage.configedit.statements import StatementKind, by_hand, parts_of
 
@@ -22,6 +26,15 @@ def enable_plugin(text: str, name: str) -> str:
     elif file.plugins[name].get("enabled") is False:
         _switch_on(file, name)
     return file.checked(("plugins", name, "enabled"), lambda new: new["plugins"][name].get("enabled", True) is True)
+
+
+def add_plugin(text: str, name: str, values: Mapping[str, Any]) -> str:
+    """Return the text with a new table `[plugins.NAME]` that has these values, after the tables of other plugins."""
+    file = Document(text)
+    if name in file.plugins:
+        raise HostError(f"there is already a table {dotted(('plugins', name))}", code=ErrorCode.ALREADY_EXISTS)
+    _add(file, name, values)
+    return file.checked(("plugins", name), lambda new: bool(new["plugins"].get(name) == values))
 
 
 def disable_plugin(text: str, name: str) -> str:
@@ -39,13 +52,16 @@ def remove_plugin(text: str, name: str) -> tuple[str, str]:
     return file.checked(("plugins", name), lambda new: name not in new.get("plugins", {})), removed
 
 
-def _add(file: Document, name: str) -> None:
+def _add(file: Document, name: str, values: Mapping[str, Any] | None = None) -> None:
     inline = file.find("plugins")
     if inline is not None:
-        file.edit(inline, lambda plugins: plugins.update({name: tomlkit.inline_table()}))
+        table = tomlkit.inline_table()
+        table.update(values or {})
+        file.edit(inline, lambda plugins: plugins.update({name: table}))
         return
     header = f"[{dotted(('plugins', name))}]"
-    if (comment := _commented_out(file, name)) is not None:
+    # The comment is about the installed plugin with this name, and not about one with values of its own.
+    if values is None and (comment := _commented_out(file, name)) is not None:
         file.parts[comment : comment + 1] = parts_of(header + file.end)
         return
     mine = [n for n, part in enumerate(file.parts) if part.path[:1] == ("plugins",)]
@@ -53,7 +69,24 @@ def _add(file: Document, name: str) -> None:
     close = (StatementKind.VALUE, StatementKind.HEADER)
     above = max((n for n in mine if file.parts[n].kind is StatementKind.HEADER), default=0) - 1
     compact = above >= 0 and file.parts[above].kind in close and file.parts[at - 1].kind in close
-    file.insert(at, *([""] if at > 0 and not compact else []), header)
+    compact = compact and not values
+    file.insert(at, *([""] if at > 0 and not compact else []), header, *_lines(values or {}))
+
+
+def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each key, and for each key of a table that is no reference."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value and not is_reference(value):
+            for inner, part in value.items():
+                yield f"{dotted((key, inner))} = {_toml(part)}"
+        else:
+            yield f"{dotted((key,))} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(tomlkit.item(value).as_string())
+    return f"{{ {', '.join(f'{dotted((key,))} = {_toml(inner)}' for key, inner in value.items())} }}" if value else "{}"
 
 
 def _commented_out(file: Document, name: str) -> int | None:
