@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ EXPECTED: dict[str, Any] = tomllib.loads((HERE / "expected.toml").read_text(enco
 OLDER, NEWER = "0.1.16", "0.2.0-alpha.12"
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+@pytest.fixture(scope="module", params=["plugin", "process", "url"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Serve the fixtures: as a plugin, or from another server, which is a child process or at a URL."""
     try:
         node.packages()
     except node.MissingError as error:
@@ -34,16 +36,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     files = {f"{package.name}/{path.name}": path.read_text(encoding="utf-8") for path in package.glob("*.py")}
     site.install("mcp-plugin-conformance", files, plugins={"conformance": package.name})
     cli = Cli(folder, node.environment(PYTHONPATH=str(site.folder), PYTHONUNBUFFERED="1"), longest=300)
-    cli.config('[host]\nname = "conformance"\n[transport]\nresumable = true\n[plugins.conformance]\n')
-    with cli.serve() as process:
-        yield process
+    front = '[host]\nname = "conformance"\ndata_dir = "data"\n[transport]\nresumable = true\n[plugins.conformance]\n'
+    with ExitStack() as stack:
+        if request.param == "process":
+            front += 'isolation = "process"\nera = "caller"\n'
+        if request.param == "url":
+            back = Cli(tmp_path_factory.mktemp("back"), cli.env, longest=300)
+            back.config('[host]\nname = "back"\n[plugins.conformance]\n')
+            front += f'url = "{stack.enter_context(back.serve()).url}"\nera = "caller"\n'
+        cli.config(front)
+        yield stack.enter_context(cli.serve())
 
 
 def passing(
-    served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str]
+    served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str], *, place: str = "plugin"
 ) -> dict[str, suite.Scenario]:
     """Run the suite. Required scenarios pass without a warning, the others have the result in expected.toml."""
-    others: dict[str, dict[str, Any]] = EXPECTED[revision or version]["others"]
+    lines = EXPECTED[revision or version]
+    others: dict[str, dict[str, Any]] = {**lines["others"], **(lines.get("forwarded", {}) if place != "plugin" else {})}
     expected: dict[str, suite.Result] = {
         **dict.fromkeys(required, "passes"),
         **{name: line["result"] for name, line in others.items()},
@@ -83,9 +93,11 @@ def test_the_requirements_of_2025_11_25_are_met(served: Process, tmp_path: Path)
     assert_saw(scenarios, "server-sse-multiple-streams", '"functionalSseStreams": 3')
 
 
-def test_the_requirements_of_2026_07_28_are_met(served: Process, tmp_path: Path) -> None:
-    revision = "2026-07-28"
-    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision))
+def test_the_requirements_of_2026_07_28_are_met(
+    served: Process, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    revision, place = "2026-07-28", request.node.callspec.params["served"]
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision), place=place)
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "input-required-result-ignore-extra-params", "Hello, Alice!")
     assert_saw(scenarios, "input-required-result-validate-input", '"code": -32602', "What is your name?")
