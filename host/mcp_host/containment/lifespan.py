@@ -168,10 +168,13 @@ class _Running:
             logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
             # A HostError of the plugin may have its own hint.
             known = error if isinstance(error, HostError) else None
+            is_server = known is not None and self.plugin.connection is not None
+            what = known.what if known else text_of(error)
+            hint = "" if is_server else "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
             raise HostError(
-                f"its lifespan failed to start: {known.what if known else text_of(error)}",
+                what if is_server else f"its lifespan failed to start: {what}",
                 where=self.plugin.where,
-                hint=(known and known.hint) or "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+                hint=(known and known.hint) or hint,
                 code=ErrorCode.START_FAILED,
             )
         return result.state

@@ -80,7 +80,7 @@ def _streams_of(
     if section.url is not None:
         from mcp_host.upstream.remote import remote_streams
 
-        return remote_streams(section.url, resolved.values["headers"])
+        return remote_streams(section.url, resolved.values["headers"], state)
     assert section.command is not None
     env = child_environment(resolved.values["env"], around.environ)
     argv = [program(section.command[0], env, around.base_dir / (section.cwd or "")), *section.command[1:]]
