@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -65,8 +66,9 @@ def _list(config: HostConfig, installed: Sequence[InstalledPlugin]) -> list[List
     listed = []
     for name, section in config.plugins.items():
         status = "enabled" if section.enabled else "disabled"
-        if section.object is not None:
-            listed.append(Listed(name, None, None, status, value=section.object))
+        value = section.object or section.url or (shlex.join(section.command) if section.command else None)
+        if value is not None:
+            listed.append(Listed(name, None, None, status, value=value))
             continue
         claim = claims.get(name, ())
         distribution, version = (claim[0].distribution, claim[0].version) if claim else (None, None)

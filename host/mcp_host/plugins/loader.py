@@ -37,7 +37,7 @@ class Adopted:
     """A plugin object made from something else, and notes for its user about the differences.
 
     With `takes_settings`, `settings` in the table were for whatever it was made from, and have been used. `secrets` are
-    texts to mask. `connection` and `instructions` are those of another server.
+    texts to mask. `connection` and `instructions` are those of another server, which `connect` starts.
     """
 
     plugin: object
@@ -45,6 +45,7 @@ class Adopted:
     takes_settings: bool = False
     secrets: frozenset[str] = frozenset()
     connection: Callable[[], ConnectionState] | None = None
+    connect: Callable[[], Awaitable[None]] | None = None
     instructions: Callable[[], str | None] = lambda: None
 
 
@@ -203,6 +204,7 @@ class Loader:
             found, takes_settings = adopted.plugin, adopted.takes_settings
             self.redactor.add(*adopted.secrets)
             plugin.connection, plugin.instructions = adopted.connection, adopted.instructions
+            plugin.connect = adopted.connect
             for note in adopted.notes:
                 plugin.warn(note)
         manager = pluggy.PluginManager(PROJECT)

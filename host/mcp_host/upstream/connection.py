@@ -135,7 +135,7 @@ class Connection:
         self._retry_at = 0.0
         self._starts = self._ups = self._failures = 0
         self._ends: deque[float] = deque(maxlen=source.pace.most_ends)
-        self._may_come_back = self._is_first = False
+        self._may_come_back = self._is_first = self._is_settled = False
         self._waiters = 0
         self._changed = asyncio.Event()
         self._relist = asyncio.Event()
@@ -153,7 +153,7 @@ class Connection:
         return ConnectionState(
             state=self._state,
             protocol_version=session.protocol_version if session else None,
-            server=f"{known.server_name} {known.server_version}".strip() or None if known else None,
+            server=known.server if known else None,
             restarts=max(0, self._starts - 1),
             pid=child.pid if self._state in ("starting", "up") and not child.closed else None,
             retry_in=max(0.0, self._retry_at - time.monotonic()) if self._state == "waiting" else None,
@@ -241,6 +241,7 @@ class Connection:
             began, ups = time.monotonic(), self._ups
             self._child, self._dead = ChildState(), asyncio.Event()
             self._starts += 1
+            self._is_settled = False
             self._set("starting")
             try:
                 trouble = await self._session_of_its_life()
@@ -338,6 +339,8 @@ class Connection:
             known.lists_the_same(before) and known.protocol_version == before.protocol_version
         ):
             await self._report_lists(known)
+        self._is_settled = True
+        self._notify()
 
     async def _report_lists(self, known: Definitions) -> None:
         try:
@@ -571,6 +574,15 @@ class Connection:
         """Whether no start is near."""
         left = self._retry_at - time.monotonic()
         return self._state == "stopped" or (self._state == "waiting" and left > self._pace.worth_waiting)
+
+    async def connected(self) -> None:
+        """Start the server if it is not up, and wait until what it lists is known.
+
+        Raises:
+            RefusedError: As `session` does.
+        """
+        await self.session()
+        await self._until(lambda: self._is_settled or self._live is None)
 
     def lost(self, session: ClientSession, why: str) -> None:
         """Note that the other side knows this session no longer. A new one is started."""

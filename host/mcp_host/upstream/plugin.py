@@ -70,6 +70,7 @@ def _adopted(server: OtherServer, secrets: frozenset[str] = frozenset()) -> Adop
         takes_settings=True,
         secrets=secrets,
         connection=server.state,
+        connect=server.connect,
         instructions=server.instructions,
     )
 
@@ -247,6 +248,11 @@ class OtherServer:
             yield
 
     def _keep_on_disk(self, known: Definitions) -> None:
+        if known.text != self._plugin.redactor.redact(known.text):
+            # A server may repeat what its table gave it.
+            self._file.unlink(missing_ok=True)
+            self._plugin.warn("what it lists contains a secret and is not kept, so that it is started with the host")
+            return
         try:
             known.save(self._file, self._key)
         except OSError as error:
@@ -260,7 +266,14 @@ class OtherServer:
             self._plugin.warn(trouble, code=ErrorCode.NOT_CONNECTED)
 
     def state(self) -> ConnectionState:
-        return self._primary.state if self._primary is not None else ConnectionState()
+        if self._primary is not None:
+            return self._primary.state
+        return ConnectionState(server=self._known.server if self._known else None)
+
+    async def connect(self) -> None:
+        """Start the server if it is not up. It raises a RefusedError if that fails."""
+        assert self._primary is not None
+        await self._primary.connected()
 
     def instructions(self) -> str | None:
         """Return the server's instructions for the models of clients, if the table lets them through."""

@@ -68,6 +68,6 @@ def _explained(url: str, error: httpx2.TransportError) -> HostError:
         if isinstance(cause, ssl.SSLError):
             return HostError(f"{url} cannot be reached: {cause.reason or cause}")
         if isinstance(cause, OSError) and cause.strerror:
-            known = cause.errno is not None and cause.errno > 0
-            reason = os.strerror(cause.errno) if known else cause.strerror
+            # The texts of asyncio's own errors repeat the address.
+            reason = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
     return UnreachableError(f"{url} cannot be reached: {reason}")
