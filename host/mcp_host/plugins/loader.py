@@ -51,13 +51,14 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a plugin may be made from besides its table: the host's folders, variables and transport."""
+    """What a plugin may be made from besides its table: the host's folders, variables, transport and deadline."""
 
     base_dir: Path
     data_dir: Path
     environ: Mapping[str, str]
     transport: str
     where: Callable[..., str]
+    start_timeout: float
     installed: InstalledPlugin | None = None
 
 
@@ -232,7 +233,15 @@ class Loader:
             installed = None
         config = self._config
         environ = os.environ if self._environ is None else self._environ
-        return Surroundings(config.base_dir, config.data_dir, environ, config.transport.kind, config.where, installed)
+        return Surroundings(
+            config.base_dir,
+            config.data_dir,
+            environ,
+            config.transport.kind,
+            config.where,
+            config.host.start_timeout,
+            installed,
+        )
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:
         model = call_hook(plugin, manager, "mcp_settings", pass_plugin=False)

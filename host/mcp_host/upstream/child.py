@@ -41,7 +41,7 @@ LARGEST: Final = 32 * 1024 * 1024
 """Bytes of the longest line that is read as a message."""
 
 _CHUNK = 1 << 16
-_GRACE = 0.5
+_GRACE = 0.4
 """Seconds that a child has to end by itself, and again after SIGTERM. Clients give the host itself two seconds."""
 
 _BURST, _RATE = 100, 2.0

@@ -28,12 +28,15 @@ from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
-from mcp_host.upstream.connection import Connect, Connection, Source
+from mcp_host.upstream.connection import Connect, Connection, Pace, Source
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.forwarding import Forwarding
 
 DEPTH_VARIABLE: Final = "MCP_HOST_DEPTH"
 _MOST_DEPTH = 3
+
+_OF_START = 0.85
+"""A server has so much of `[host] start_timeout` to start, to agree on a protocol version, and to list what it has."""
 
 _MOST_INSTRUCTIONS = 2000
 """Characters of another server's instructions that reach the models of clients."""
@@ -130,6 +133,7 @@ class OtherServer:
         self._connect = connect
         self._is_object = is_object
         self._one_client = around.transport == "stdio"
+        self._start_timeout = around.start_timeout
         self._primary: Connection | None = None
         self._older: Connection | None = None
         self._forwarding: Forwarding | None = None
@@ -227,6 +231,8 @@ class OtherServer:
                     asks=section.ask,
                     idle_timeout=section.idle_timeout,
                     must_start=section.required,
+                    # The host's own deadline would only report that the lifespan did not start.
+                    pace=Pace(start=self._start_timeout * _OF_START),
                 ),
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),

@@ -12,10 +12,11 @@ import pytest
 from mcp import Client
 from mcp.types import EmptyResult, SubscribeRequest, SubscribeRequestParams, TextResourceContents
 
+from mcp_host.errors import HostError
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
-from support.faultyserver import Faulty, tool
+from support.faultyserver import Faulty, is_running, tool
 from support.talking import read, refusal, text_of
 
 pytestmark = pytest.mark.anyio
@@ -226,3 +227,26 @@ async def test_an_eager_server_is_started_with_the_host_each_time(faulty: Faulty
     for count in (1, 2):
         async with connect(config(faulty, faulty.table(start="eager"))):
             assert len(faulty.pids) == count
+
+
+async def test_a_mute_server_has_the_start_timeout_of_the_host(faulty: Faulty) -> None:
+    host = make_host(config(faulty, faulty.table("mute", required=True), head='start_timeout = "1s"'))
+    with pytest.raises(HostError, match=r"the server did not start within 0\.85 s"):
+        async with host.running():
+            pass
+
+
+async def test_stopping_the_start_ends_the_servers_and_fails_their_plugins_only(faulty: Faulty) -> None:
+    host = make_host(config(faulty, faulty.table("mute", "stubborn")))
+
+    async def stop() -> None:
+        await faulty.wrote("seen")
+        host.stop_starting()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stop())
+        async with host.running():
+            (record,) = host.records
+            assert record.problem is not None
+            assert record.problem.what == "it was ended while it started"
+            assert not is_running(faulty.pids[0])
