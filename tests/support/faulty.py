@@ -3,7 +3,8 @@
     faulty.py FOLDER [WORD ...]
 
 FOLDER has what a test sets and sees: `lists.json` replaces its lists, `starts` gets the process id of each start, and
-`seen` the method of each request. A WORD chooses the era (`modern`; the handshake is the default) or a fault:
+`seen` the method of each request. With a file `broken`, it ends with status 4. A WORD chooses the era (`modern`; the
+handshake is the default) or a fault:
 
 - `dies`: it ends with status 3 after a line on stderr, before it answers anything.
 - `mute`: it reads and answers nothing.
@@ -48,6 +49,7 @@ TOOLS = (
     "deaf",
     "closed",
     "variables",
+    "fails",
 )
 URI = "faulty://text"
 listeners: dict[Any, dict[str, Any]] = {}
@@ -211,6 +213,9 @@ def begin() -> None:
     if "dies" in WORDS:
         print("cannot find the database", file=sys.stderr, flush=True)
         os._exit(3)
+    if (FOLDER / "broken").exists():
+        print("it is broken", file=sys.stderr, flush=True)
+        os._exit(4)
     if "stubborn" in WORDS:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "family" in WORDS:
@@ -236,6 +241,10 @@ def main() -> None:
             continue
         while "held" in WORDS and not (FOLDER / "go").exists():
             time.sleep(0.01)
+        given = (message.get("params") or {}).get("arguments") or {}
+        if "code" in given:
+            send(id=message["id"], error=given)
+            continue
         try:
             result = answer(message)
         except LookupError as error:

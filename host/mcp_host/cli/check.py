@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -26,12 +26,13 @@ from mcp_host.cli.common import (
 )
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
 from mcp_host.cli.registry import COMMANDS, find
-from mcp_host.errors import HostError, Problem, str_of, text_of
+from mcp_host.errors import HostError, Problem, RefusedError, str_of, text_of
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
     from mcp_host.catalog.served import ServedTool
-    from mcp_host.plugins.records import PluginRecord
+    from mcp_host.plugins.plugin import LoadedPlugin
+    from mcp_host.plugins.records import ConnectionState, PluginRecord
     from mcp_host.server.host import Host
 
 PluginOption = Annotated[
@@ -129,12 +130,15 @@ def check(
     as_json: JsonOption = False,
     log_level: LogLevelOption = None,
     disable: DisableOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Start no other servers; use what they listed when they last ran.")
+    ] = False,
 ) -> int:
     """Load and start all plugins, and show what is wrong.
 
-    Does what `run` does before it serves, then runs each plugin's own checks. The tokens are an estimate of how much
-    of a model's context the tools take. With --plugin, it checks one plugin (an installed one, or a project's) against
-    the contract for authors.
+    Does what `run` does before it serves, starts all other servers, then runs each plugin's own checks. The tokens are
+    an estimate of how much of a model's context the tools take. With --plugin, it checks one plugin (an installed one,
+    or a project's) against the contract for authors.
     """
     settings = read_config(config, disable=disable)
     if plugin is not None:
@@ -143,7 +147,7 @@ def check(
     with command_stdout() as stdout:
         # The report shows each problem once, at the end. The log would only repeat it.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")
-        summary = asyncio.run(summary_of(host))
+        summary = asyncio.run(summary_of(host, offline=offline))
         if as_json:
             text = json_text(summary.to_json(strict=strict))
         else:
@@ -169,6 +173,10 @@ def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> 
     if verbose and summary.tools:
         rows = [(tool.name, tool.plugin, f"{tool.tokens:,}") for tool in summary.tools]
         yield table(("tool", "plugin", "tokens"), rows, out)
+    connected = [(record.name, record.connection) for record in summary.records if record.connection is not None]
+    if connected:
+        states = [(name, state.server or "-", state.protocol_version or "-", state.phrase) for name, state in connected]
+        yield table(("plugin", "server", "protocol", "connection"), states, out)
     if summary.results:
         rows = [(r.plugin, r.name, "ok" if r.problem is None else f"NO: {r.problem}") for r in summary.results]
         yield table(("plugin", "check", "answer"), rows, out)
@@ -218,11 +226,16 @@ def _verdict(summary: Summary, out: TextIO, *, strict: bool) -> str:
 # Checking
 
 
-async def summary_of(host: Host) -> Summary:
-    """Start a host's plugins, run their own checks, and return everything that was found."""
+async def summary_of(host: Host, *, offline: bool = False) -> Summary:
+    """Start a host's plugins, run their own checks, and return everything that was found.
+
+    With `offline`, no other server is started.
+    """
     from mcp_host.cli.tokens import tool_tokens
 
-    refusal, results = await _start(host)
+    if offline:
+        _keep_offline(host)
+    refusal, results, connections = await _start(host, offline=offline)
     for plugin in host.plugins:
         if plugin.contributions.commands and plugin.name in COMMANDS:
             what = f"its commands cannot be run: mcp-host {plugin.name} is a command of mcp-host itself"
@@ -232,7 +245,7 @@ async def summary_of(host: Host) -> Summary:
     served.sort(key=lambda tool: -costs[tool.name])
     return Summary(
         config=str(host.config.path) if host.config.path else None,
-        records=host.records,
+        records=[replace(record, connection=connections.get(record.name)) for record in host.records],
         results=results,
         refusal=refusal,
         tools=[ToolCost(tool.name, tool.plugin.name, costs[tool.name]) for tool in served],
@@ -258,7 +271,18 @@ def _over_budget(host: Host, costliest: Sequence[ServedTool], costs: dict[str, i
     )
 
 
-async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
+def _keep_offline(host: Host) -> None:
+    for plugin in host.plugins:
+        if plugin.connection is not None:
+            plugin.contributions = replace(plugin.contributions, lifespan=lambda: None)
+            given = plugin.contributions
+            if not (given.tools or given.resources or given.prompts):
+                plugin.warn("what it lists is not known, because it has not run yet", hint="mcp-host check")
+
+
+async def _start(
+    host: Host, *, offline: bool
+) -> tuple[HostError | None, list[CheckResult], dict[str, ConnectionState]]:
     from mcp_host.server.hostserver import HostServer
 
     try:
@@ -269,9 +293,26 @@ async def _start(host: Host) -> tuple[HostError | None, list[CheckResult]]:
 
             header_settings(host.config)
         async with host.running():
-            return None, await _run_checks(host)
+            results = [] if offline else await _connect(host)
+            results += await _run_checks(host)
+            alive = [plugin for plugin in host.plugins if plugin.alive and plugin.connection is not None]
+            return None, results, {plugin.name: plugin.connection() for plugin in alive if plugin.connection}
     except HostError as error:
-        return error, []
+        return error, [], {}
+
+
+async def _connect(host: Host) -> list[CheckResult]:
+    """Start the other servers that are not up, all at the same time."""
+
+    async def connect(plugin: LoadedPlugin) -> CheckResult:
+        assert plugin.connect is not None
+        try:
+            await plugin.connect()
+        except RefusedError as error:
+            return CheckResult(plugin.name, "server answers", host.redactor.redact(str(error)))
+        return CheckResult(plugin.name, "server answers", None)
+
+    return await asyncio.gather(*(connect(plugin) for plugin in host.plugins if plugin.alive and plugin.connect))
 
 
 async def _run_checks(host: Host) -> list[CheckResult]:

@@ -37,6 +37,8 @@ class Lifespans:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._running: list[_Running] = []
+        self._starting: set[asyncio.Task[None]] = set()
+        self._given_up = False
 
     @property
     def plugins(self) -> list[LoadedPlugin]:
@@ -54,14 +56,26 @@ class Lifespans:
             async with asyncio.TaskGroup() as group:
                 for plugin in alive:
                     if plugin.connection is not None:
-                        group.create_task(self._start(plugin), name=f"start of plugin {plugin.name}")
+                        task = group.create_task(self._start(plugin), name=f"start of plugin {plugin.name}")
+                        self._starting.add(task)
+                        task.add_done_callback(self._starting.discard)
                 for plugin in alive:
                     if plugin.connection is None:
                         await self._start(plugin)
+            for plugin in alive:
+                if self._given_up and plugin.alive and plugin.record.stage != Stage.STARTED:
+                    what = "it was ended while it started"
+                    plugin.fail(HostError(what, where=plugin.where, code=ErrorCode.START_FAILED))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.stop()
             raise
+
+    def stop_starting(self) -> None:
+        """Cancel the starts of plugins that are other servers. They fail; the others start as before."""
+        self._given_up = True
+        for task in self._starting:
+            task.cancel()
 
     async def _start(self, plugin: LoadedPlugin) -> None:
         try:
@@ -74,6 +88,9 @@ class Lifespans:
                 self._running.append(running)
         except HostError as error:
             plugin.fail(error)
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
         else:
             plugin.reach(Stage.STARTED)
         finally:
@@ -168,6 +185,9 @@ class _Running:
         if result.error is not None:
             error = result.error
             logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
+            if isinstance(error, HostError) and self.plugin.connection is not None:
+                # It is not the plugin's own code that failed.
+                raise HostError(error.what, where=self.plugin.where, hint=error.hint, code=ErrorCode.START_FAILED)
             raise wrapped(
                 error,
                 "its lifespan failed to start",

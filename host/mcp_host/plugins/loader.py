@@ -36,7 +36,7 @@ class Adopted:
     """A plugin object made from something else, and notes for its user about the differences.
 
     With `takes_settings`, `settings` in the table were for whatever it was made from, and have been used. `secrets` are
-    texts to mask. `connection` and `instructions` are those of another server.
+    texts to mask. `connection` and `instructions` are those of another server, which `connect` starts.
     """
 
     plugin: object
@@ -44,12 +44,13 @@ class Adopted:
     takes_settings: bool = False
     secrets: frozenset[str] = frozenset()
     connection: Callable[[], ConnectionState] | None = None
+    connect: Callable[[], Awaitable[None]] | None = None
     instructions: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a plugin may be made from besides its table: the host's folders, variables and transport.
+    """What a plugin may be made from besides its table: the host's folders, variables, transport and deadline.
 
     `patient` means that whoever asks first gets no list without it: the first start of another server is waited for.
     """
@@ -59,6 +60,7 @@ class Surroundings:
     environ: Mapping[str, str]
     transport: str
     where: Callable[..., str]
+    start_timeout: float
     installed: InstalledPlugin | None = None
     patient: bool = True
     debug: bool = False
@@ -209,6 +211,7 @@ class Loader:
             found, takes_settings = adopted.plugin, adopted.takes_settings
             self.redactor.add(*adopted.secrets)
             plugin.connection, plugin.instructions = adopted.connection, adopted.instructions
+            plugin.connect = adopted.connect
             for note in adopted.notes:
                 plugin.warn(note)
         manager = pluggy.PluginManager(PROJECT)
@@ -242,6 +245,7 @@ class Loader:
             environ,
             config.transport.kind,
             config.where,
+            config.host.start_timeout,
             installed,
             patient=self._patient,
             debug=config.host.debug,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,8 @@ class LoadedPlugin:
 
     `default_timeout` is the deadline, in seconds, of items without their own. All calls go through `bulkhead`.
     `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. A plugin that is
-    another server has a `connection`, and may have `instructions` for models. Plugins are compared
-    by identity: a plugin that a reload does not change stays the same object.
+    another server has a `connection`, which `connect` starts, and may have `instructions` for models. Plugins are
+    compared by identity: a plugin that a reload does not change stays the same object.
     """
 
     name: str
@@ -75,6 +75,7 @@ class LoadedPlugin:
     left_tasks: list[str] = field(default_factory=list)
     collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
     connection: Callable[[], ConnectionState] | None = field(default=None, repr=False)
+    connect: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     instructions: Callable[[], str | None] = field(default=lambda: None, repr=False)
     bulkhead: Bulkhead = field(init=False)
 

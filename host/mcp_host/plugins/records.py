@@ -92,6 +92,18 @@ class ConnectionState:
     retry_in: float | None = None
     last_end: str | None = None
 
+    @property
+    def phrase(self) -> str:
+        """The state, and what else is worth knowing about it."""
+        parts = [str(self.state)]
+        if self.retry_in is not None:
+            parts.append(f"for {self.retry_in:.0f} s")
+        if self.pid is not None:
+            parts.append(f"process {self.pid}")
+        if self.restarts:
+            parts.append(f"started {self.restarts + 1} times")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True)
 class PluginRecord:

@@ -41,7 +41,7 @@ LARGEST: Final = 32 * 1024 * 1024
 """Bytes of the longest line that is read as a message."""
 
 _CHUNK = 1 << 16
-_GRACE = 0.5
+_GRACE = 0.4
 """Seconds that a child has to end by itself, and again after SIGTERM. Clients give the host itself two seconds."""
 
 _BURST, _RATE = 100, 2.0
@@ -65,12 +65,14 @@ class ChildState:
     """What is known of a child process, for messages about it.
 
     `closed` means that nothing more comes from it. `ended` is set when it is known how it ended, or when that took too
-    long. `answered` is how a remote server last answered, if that was no message.
+    long. `answered` is how a remote server last answered, if that was no message. `is_busy` means that it may answer
+    otherwise later.
     """
 
     pid: int | None = None
     returncode: int | None = None
     answered: str = ""
+    is_busy: bool = False
     closed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))

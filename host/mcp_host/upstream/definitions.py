@@ -13,6 +13,7 @@ import mcp.types as types
 from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.types import METHOD_NOT_FOUND
+from pydantic import TypeAdapter
 
 from mcp_host.system.files import atomic_write
 from mcp_host.upstream.wire import means_closed
@@ -20,7 +21,7 @@ from mcp_host.upstream.wire import means_closed
 logger = logging.getLogger(__name__)
 
 _MOST_PAGES = 200
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,35 +42,41 @@ class Definitions:
         """Return whether clients would see no difference."""
         return all(getattr(self, key) == getattr(other, key) for key in (*_ITEMS, "instructions", "capabilities"))
 
+    @property
+    def server(self) -> str | None:
+        """The name and version that the server gave, if any."""
+        return f"{self.server_name} {self.server_version}".strip() or None
+
+    @property
+    def text(self) -> str:
+        """All of it, as JSON."""
+        return _AS_JSON.dump_json(self, by_alias=True, exclude_none=True).decode()
+
     def save(self, file: Path, key: str) -> None:
-        """Write it to a file. `key` stands for what it was made from."""
-        data = {"format": _FORMAT, "key": key, "protocol_version": self.protocol_version}
-        data |= {"server_name": self.server_name, "server_version": self.server_version}
-        data |= {"instructions": self.instructions, "capabilities": _dump(self.capabilities)}
-        data |= {kind: [_dump(item) for item in getattr(self, kind)] for kind in _ITEMS}
-        atomic_write(file, json.dumps(data).encode(), mode=0o600)
+        """Write it to a file. `key` stands for what it was made from.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        head = json.dumps({"format": _FORMAT, "key": key})
+        atomic_write(file, f'{head[:-1]}, "definitions": {self.text}}}'.encode(), mode=0o600)
 
     @classmethod
     def load(cls, file: Path, key: str) -> Definitions | None:
         """Read it from a file, or return None: there is none, or it was made from something else or by another host."""
         try:
             data = json.loads(file.read_bytes())
-            if (data["format"], data["key"]) != (_FORMAT, key):
+            if not isinstance(data, dict) or (data.get("format"), data.get("key")) != (_FORMAT, key):
                 return None
-            return cls(
-                protocol_version=data["protocol_version"],
-                server_name=data["server_name"],
-                server_version=data["server_version"],
-                instructions=data["instructions"],
-                capabilities=types.ServerCapabilities.model_validate(data["capabilities"]),
-                **{kind: tuple(model.model_validate(item) for item in data[kind]) for kind, model in _ITEMS.items()},
-            )
+            return _AS_JSON.validate_python(data["definitions"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, RecursionError) as error:
             logger.debug("%s is not used: %s", file, error)
             return None
 
+
+_AS_JSON: Final = TypeAdapter(Definitions)
 
 _ITEMS: Final[dict[str, Any]] = {
     "tools": types.Tool,
@@ -77,10 +84,6 @@ _ITEMS: Final[dict[str, Any]] = {
     "templates": types.ResourceTemplate,
     "prompts": types.Prompt,
 }
-
-
-def _dump(item: Any) -> Any:
-    return item.model_dump(by_alias=True, mode="json", exclude_none=True)
 
 
 async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:

@@ -29,13 +29,16 @@ from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
 from mcp_host.upstream.childhost import child_command, child_requirements, limited
-from mcp_host.upstream.connection import Connect, Connection, Prepare, Source
+from mcp_host.upstream.connection import Connect, Connection, Pace, Prepare, Source
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.environments import environment, program_in, python_program
 from mcp_host.upstream.forwarding import Forwarding
 
 DEPTH_VARIABLE: Final = "MCP_HOST_DEPTH"
 _MOST_DEPTH = 3
+
+_OF_START = 0.85
+"""A server has so much of `[host] start_timeout` to start, to agree on a protocol version, and to list what it has."""
 
 _MOST_INSTRUCTIONS = 2000
 """Characters of another server's instructions that reach the models of clients."""
@@ -71,6 +74,7 @@ def _adopted(server: OtherServer, secrets: frozenset[str] = frozenset()) -> Adop
         takes_settings=True,
         secrets=secrets,
         connection=server.state,
+        connect=server.connect,
         instructions=server.instructions,
     )
 
@@ -115,7 +119,7 @@ class _Place:
         if section.url is not None:
             from mcp_host.upstream.remote import remote_streams
 
-            return remote_streams(section.url, self._resolved.values["headers"])
+            return remote_streams(section.url, self._resolved.values["headers"], state)
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
@@ -202,6 +206,7 @@ class OtherServer:
         self._is_object = is_object
         self._patient = around.patient
         self._one_client = around.transport == "stdio"
+        self._start_timeout = around.start_timeout
         self._primary: Connection | None = None
         self._older: Connection | None = None
         self._forwarding: Forwarding | None = None
@@ -301,6 +306,8 @@ class OtherServer:
                     idle_timeout=section.idle_timeout,
                     must_start=section.required,
                     patient=self._patient,
+                    # The host's own deadline would only report that the lifespan did not start.
+                    pace=Pace(start=self._start_timeout * _OF_START),
                 ),
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),
@@ -322,6 +329,11 @@ class OtherServer:
             yield
 
     def _keep_on_disk(self, known: Definitions) -> None:
+        if known.text != self._plugin.redactor.redact(known.text):
+            # A server may repeat what its table gave it.
+            self._file.unlink(missing_ok=True)
+            self._plugin.warn("what it lists contains a secret and is not kept, so that it is started with the host")
+            return
         try:
             known.save(self._file, self._key)
         except OSError as error:
@@ -335,7 +347,14 @@ class OtherServer:
             self._plugin.warn(trouble, code=ErrorCode.NOT_CONNECTED)
 
     def state(self) -> ConnectionState:
-        return self._primary.state if self._primary is not None else ConnectionState()
+        if self._primary is not None:
+            return self._primary.state
+        return ConnectionState(server=self._known.server if self._known else None)
+
+    async def connect(self) -> None:
+        """Start the server if it is not up. It raises a RefusedError if that fails."""
+        assert self._primary is not None
+        await self._primary.connected()
 
     def instructions(self) -> str | None:
         """Return the server's instructions for the models of clients, if the table lets them through."""
