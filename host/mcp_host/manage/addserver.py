@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import tempfile
@@ -35,6 +36,13 @@ _ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
 _AROUND: Final = re.compile(r"^(?:mcp-server-|server-|mcp-)|(?:-mcp-server|-server|-mcp)$")
 _SERVERS: Final = frozenset({"MCPServer", "FastMCP", "Server", "Plugin"})
 _USUAL_NAMES: Final = ("mcp", "server", "app", "plugin")
+_OLD_API: Final = re.compile(
+    r"^\s*(?:from mcp\.server\.fastmcp\b|import mcp\.server\.fastmcp\b)"
+    r"|^\s*@\w+\.(?:list_tools|call_tool|list_resources|read_resource|list_prompts|get_prompt)\(\)",
+    re.MULTILINE,
+)
+"""What a server for mcp 1 has in its code: FastMCP at its old place, or the decorators of the low-level server."""
+
 _SCRIPT: Final = re.compile(r"^# /// script$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$", re.MULTILINE)
 """The metadata of a script (PEP 723)."""
 
@@ -91,6 +99,14 @@ class Distribution:
     scripts: tuple[str, ...]
     modules: tuple[str, ...]
     """Packages that `python -m` runs."""
+    is_for_mcp_1: bool = False
+    """Whether its code uses what mcp 2 does not have any more."""
+
+    @property
+    def requirements(self) -> list[str]:
+        """Return what its environment needs. Old code may allow any mcp, and then would get one that it cannot use."""
+        own = f"{self.installed.name}=={self.installed.version}"
+        return [own, "mcp<2"] if self.is_for_mcp_1 else [own]
 
     def program(self) -> list[str]:
         """Return the command that starts it.
@@ -106,7 +122,7 @@ class Distribution:
                 return [found[0]]
         if len(self.modules) == 1 and not self.scripts:
             return ["python", "-m", self.modules[0]]
-        pinned = f'requirements = ["{self.installed.name}=={self.installed.version}"]'
+        pinned = f"requirements = {json.dumps(self.requirements)}"
         if not self.scripts:
             raise HostError(f"{self.installed.label} is no plugin and has no program", hint=f"a library? {pinned}")
         raise HostError(
@@ -143,8 +159,10 @@ def look_up(text: str, fetch: Callable[[str, Path], None]) -> Distribution:
         points = scan([folder])[key].entry_points
         scripts = tuple(sorted(point.name for point in points.select(group="console_scripts")))
         modules = tuple(sorted(path.parent.name for path in Path(folder).glob("*/__main__.py")))
+        texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path(folder).rglob("*.py"))
+        is_for_mcp_1 = any(_OLD_API.search(text) for text in texts)
     extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
-    return Distribution(replace(found, name=f"{found.name}{extras}"), scripts, modules)
+    return Distribution(replace(found, name=f"{found.name}{extras}"), scripts, modules, is_for_mcp_1)
 
 
 def _needed_by_host(here: Mapping[str, Installed]) -> set[str]:
@@ -232,7 +250,8 @@ class ServerAdder:
             return Added(plugin, table, (f"{found.installed.label} {needs}: it gets a process of its own.",))
         name = self._name(spec, name)
         table = self._table(name, Server(command=[*found.program(), *self.arguments]))
-        table.values["requirements"] = [pinned]
+        table.values["requirements"] = found.requirements
+        needs = needs or ("is written for mcp 1" if found.is_for_mcp_1 else "")
         why = f"is a server and no plugin{f', and {needs}' if needs else ''}"
         return Added(name, table, (f"{found.installed.label} {why}: it gets an environment and a process of its own.",))
 

@@ -211,6 +211,18 @@ def test_a_distribution_without_a_plugin_gets_a_process_of_its_own(add: Add, tmp
     assert server(add, "pypi:mcp-server-old@1.5")[1]["requirements"] == ["mcp-server-old==1.5"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["from mcp.server.fastmcp import FastMCP\n", "server = Server('x')\n\n@server.list_tools()\nasync def f(): ...\n"],
+)
+def test_old_code_gets_an_old_mcp_though_it_allows_any(add: Add, tmp_path: Path, source: str) -> None:
+    build_wheel(tmp_path / "wheels", "lax", {"lax.py": source}, requires=["mcp>=1"], scripts={"lax": "lax:main"})
+    result = add("pypi:lax")
+    assert isinstance(result, Added)
+    assert result.table.values == {"command": ["lax"], "requirements": ["lax==1.0", "mcp<2"]}
+    assert "is written for mcp 1" in result.notes[0]
+
+
 def test_a_plugin_is_installed_unless_it_cannot_live_here(add: Add, tmp_path: Path) -> None:
     files = {"p.py": "plugin = None\n"}
     build_wheel(tmp_path / "wheels", "mcp-plugin-fits", files, plugins={"fits": "p:plugin"}, requires=["mcp-host"])

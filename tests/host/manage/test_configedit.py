@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
 from mcp_host.manage.configedit import (
+    add_plugin,
     diff,
     disable_plugin,
     edit_file,
@@ -577,3 +578,39 @@ def test_changes_of_several_processes_at_once_are_all_made(file: Path) -> None:
     wanted = {f"{letter}{number}" for letter in "xyz" for number in range(10)}
     assert set(loaded(file.read_text(encoding="utf-8"))["plugins"]) == {"a"} | wanted
     assert [path.name for path in file.parent.iterdir()] == ["mcp-host.toml"]
+
+
+# --- A table with values
+
+VALUES: dict[str, Any] = {
+    "command": ["npx", "-y", 'a "b" \\c', "ü\n"],
+    "env": {"A": "b", "T": {"env": "T", "format": "x {}"}, "a.b c": {"file": "~/x"}},
+    "tools": {"allow": [], "deny": ["x"]},
+    "timeout": 2.5,
+    "enabled": False,
+}
+
+
+@forms
+def test_a_table_with_values_is_added_and_the_rest_stays(text: str) -> None:
+    after = add_plugin(text, "new.one", VALUES)
+    assert loaded(after)["plugins"]["new.one"] == VALUES
+    assert remove_plugin(after, "new.one")[0].strip() == text.strip() or "plugins = {" in text
+    assert ("\r\n" in text) == ("\r\n" in after)
+
+
+@forms
+def test_a_table_that_is_there_is_never_overwritten(text: str) -> None:
+    with pytest.raises(HostError, match=r"there is already a table plugins\.a"):
+        add_plugin(text, "a", {"command": ["x"]})
+
+
+def test_a_comment_about_an_installed_plugin_does_not_become_a_server() -> None:
+    text = "[host]\nname = 'x'\n\n# [plugins.git]    # mcp-plugin-git 1.0\n"
+    assert add_plugin(text, "git", {"command": ["x"]}) == text + '\n[plugins.git]\ncommand = ["x"]\n'
+
+
+@given(st.dictionaries(st.text(min_size=1), st.one_of(st.text(), st.lists(st.text()), st.integers(), st.booleans())))
+def test_values_of_any_text_are_written_so_that_they_are_read_again(values: dict[str, Any]) -> None:
+    after = add_plugin("", "x", {"env": values})
+    assert tomllib.loads(after)["plugins"]["x"]["env"] == values

@@ -639,6 +639,7 @@ def test_the_servers_of_a_project_run_in_its_folder(tmp_path: Path) -> None:
     (place,) = read(tmp_path / ".claude.json", CLIENTS["claude-code"]).places
     (result,) = plan([place], settings(tmp_path))
     assert result.table.values == {"command": ["/p/x"], "cwd": "/p"}
+    assert result.table.notes == ["the folder of its project, /p, does not exist"]
 
 
 def test_a_file_that_is_a_link_to_another_is_read_once(tmp_path: Path) -> None:

@@ -78,15 +78,21 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value and not is_reference(value):
             for inner, part in value.items():
-                yield f"{dotted((key, inner))} = {_toml(part)}"
+                yield f"{_key(key, inner)} = {_toml(part)}"
         else:
-            yield f"{dotted((key,))} = {_toml(value)}"
+            yield f"{_key(key)} = {_toml(value)}"
+
+
+def _key(*keys: str) -> str:
+    # JSON does not escape this character, and TOML does not allow it.
+    return dotted(keys).replace("\x7f", r"\u007f")
 
 
 def _toml(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(tomlkit.item(value).as_string())
-    return f"{{ {', '.join(f'{dotted((key,))} = {_toml(inner)}' for key, inner in value.items())} }}" if value else "{}"
+    inner = ", ".join(f"{_key(key)} = {_toml(each)}" for key, each in value.items())
+    return f"{{ {inner} }}" if inner else "{}"
 
 
 def _commented_out(file: Document, name: str) -> int | None:

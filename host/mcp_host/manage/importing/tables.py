@@ -195,7 +195,11 @@ class TableMaker:
         if text:
             return text if text.startswith("~") else str(self.around.folder / text)
         # A client starts the servers of a project in its folder.
-        return str(self.project) if self.project is not None and self.project != self.base else ""
+        if self.project is None or self.project == self.base:
+            return ""
+        if not self.project.is_dir():
+            self.notes.append(f"the folder of its project, {self.project}, does not exist")
+        return str(self.project)
 
     # --- A URL
 
