@@ -174,7 +174,7 @@ def greet(name: str, tone: str = "warm") -> str:
     return f"Greet {name}, {tone}."
 
 
-@server.completion()
+@server.completion()  # type: ignore[no-untyped-call,untyped-decorator]
 async def complete(ref: Any, argument: Any, context: Any) -> types.Completion:
     subject = ref.name if isinstance(ref, types.PromptReference) else ref.uri
     return types.Completion(values=[f"{subject}/{argument.name}/{argument.value}"], total=7, has_more=True)

@@ -98,7 +98,8 @@ async def test_calls_and_results_pass_unchanged(table: dict[str, Any], tmp_path:
         assert (raised.value.code, raised.value.error.data) == (-31999, {"why": "protocol"})
         with pytest.raises(MCPError, match="did you mean 'add'"):
             await client.call_tool("ad", {})
-        result = await client.call_tool("meta", {}, meta={"mine": "yes"})
+        meta: Any = {"mine": "yes"}
+        result = await client.call_tool("meta", {}, meta=meta)
         assert result.structured_content == {"mine": "yes"}
 
 
@@ -218,7 +219,7 @@ async def test_sampling_and_roots(table: dict[str, Any], tmp_path: Path, mode: s
         return types.CreateMessageResult(role="assistant", content=content, model="m")
 
     async def list_roots(context: Any) -> types.ListRootsResult:
-        return types.ListRootsResult(roots=[types.Root(uri="file:///a"), types.Root(uri="file:///b")])
+        return types.ListRootsResult.model_validate({"roots": [{"uri": "file:///a"}, {"uri": "file:///b"}]})
 
     callbacks = {"sampling_callback": write, "list_roots_callback": list_roots}
     async with serving({**table, "era": "legacy"}, tmp_path, mode, **callbacks) as client:
