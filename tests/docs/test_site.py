@@ -205,7 +205,7 @@ def test_no_page_is_too_long_to_read_at_one_sitting() -> None:
         written = page.read_text(encoding="utf-8")
         for block in blocks(page):
             written = written.replace(block.text, "")
-        assert len(written.split()) < 1200, page
+        assert len(written.split()) < 1300, page
 
 
 @pytest.mark.parametrize(("page", "least"), [("design.md", 15), ("maintainers.md", 30)])
