@@ -59,7 +59,6 @@ class HostServer(MCPServer[None]):
         self.bus = EventBus(host.observers.emit)
         host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
         host.on_catalog_changed = self._publish_changes
-        host.on_catalog_changed = self._publish_changes
         self.authorization = auth_of(host)
         settings = host.config.host
         with root_logger_untouched():

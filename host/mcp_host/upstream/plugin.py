@@ -294,7 +294,10 @@ class OtherServer:
                 self._keep_on_disk(known)
             await plugin.refresh()
 
-        def connection(*, legacy: bool, lazy: bool) -> Connection:
+        async def lists_the_same(known: Definitions) -> None:
+            """Do nothing: what the second connection lists, the first one lists, too."""
+
+        def connection(*, legacy: bool, lazy: bool, is_second: bool = False) -> Connection:
             return Connection(
                 plugin.name,
                 Source(
@@ -312,7 +315,7 @@ class OtherServer:
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),
                 known=self._known,
-                on_lists=learned,
+                on_lists=lists_the_same if is_second else learned,
                 on_updated=plugin.notify_resource_updated,
                 on_trouble=self._note_trouble,
             )
@@ -324,7 +327,7 @@ class OtherServer:
             )
             await stack.enter_async_context(self._primary.kept())
             if section.era == "caller":
-                self._older = connection(legacy=True, lazy=True)
+                self._older = connection(legacy=True, lazy=True, is_second=True)
                 await stack.enter_async_context(self._older.kept())
             yield
 
