@@ -91,7 +91,7 @@ def run(
                 server = HostServer(loaded, reloads=True)
                 client = Stdio(server, stdin.fileno, stdout.fileno())
                 serving = _following(server, client.serve(), read, reload)
-                with process.stopping(client.end):
+                with process.stopping(client.stop):
                     process.run(until_stopped(_with_hint(serving, stdin), process))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from mcp_host.containment.runner import Work, owned
-from mcp_host.errors import ErrorCode, HostError, text_of, wrapped
+from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -37,6 +37,8 @@ class Lifespans:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._running: list[_Running] = []
+        self._starting: set[asyncio.Task[None]] = set()
+        self._given_up = False
 
     @property
     def plugins(self) -> list[LoadedPlugin]:
@@ -54,14 +56,26 @@ class Lifespans:
             async with asyncio.TaskGroup() as group:
                 for plugin in alive:
                     if plugin.connection is not None:
-                        group.create_task(self._start(plugin), name=f"start of plugin {plugin.name}")
+                        task = group.create_task(self._start(plugin), name=f"start of plugin {plugin.name}")
+                        self._starting.add(task)
+                        task.add_done_callback(self._starting.discard)
                 for plugin in alive:
                     if plugin.connection is None:
                         await self._start(plugin)
+            for plugin in alive:
+                if self._given_up and plugin.alive and plugin.record.stage != Stage.STARTED:
+                    what = "it was ended while it started"
+                    plugin.fail(HostError(what, where=plugin.where, code=ErrorCode.START_FAILED))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.stop()
             raise
+
+    def stop_starting(self) -> None:
+        """Cancel the starts of plugins that are other servers. They fail; the others start as before."""
+        self._given_up = True
+        for task in self._starting:
+            task.cancel()
 
     async def _start(self, plugin: LoadedPlugin) -> None:
         try:
@@ -74,6 +88,9 @@ class Lifespans:
                 self._running.append(running)
         except HostError as error:
             plugin.fail(error)
+        except asyncio.CancelledError:
+            if not self._given_up:
+                raise
         else:
             plugin.reach(Stage.STARTED)
         finally:
@@ -168,11 +185,15 @@ class _Running:
         if result.error is not None:
             error = result.error
             logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
-            raise wrapped(
-                error,
-                "its lifespan failed to start",
+            # A HostError of the plugin may have its own hint.
+            known = error if isinstance(error, HostError) else None
+            is_server = known is not None and self.plugin.connection is not None
+            what = known.what if known else text_of(error)
+            hint = "" if is_server else "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
+            raise HostError(
+                what if is_server else f"its lifespan failed to start: {what}",
                 where=self.plugin.where,
-                hint="MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
+                hint=(known and known.hint) or hint,
                 code=ErrorCode.START_FAILED,
             )
         return result.state

@@ -127,8 +127,8 @@ class Distribution:
 
 def look_up(text: str, fetch: Callable[[str, Path], None]) -> Distribution:
     """Return what the metadata of a distribution says. `fetch` installs it, alone, into a folder."""
-    from mcp_host.plugins.requirements import installed_now
     from mcp_host.plugins.metadata import scan
+    from mcp_host.plugins.requirements import installed_now
 
     try:
         wanted = Requirement(re.sub(r"^([\w.-]+(?:\[[^\]]*\])?)@(?=\d)", r"\1==", text))

@@ -236,6 +236,10 @@ class Host:
         self._serving()
         self.observers.plugins(self.plugins)
 
+    def stop_starting(self) -> None:
+        """End the other servers that are being started, because nobody waits for them any more."""
+        self._lifespans.stop_starting()
+
     async def _start_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
         self._starting = plugins
         try:

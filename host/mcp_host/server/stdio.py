@@ -13,7 +13,7 @@ import select
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 import anyio.to_thread
@@ -58,6 +58,8 @@ class Stdio:
         self._lines: _Lines | None = None
         self._ending = False
         self._gone = False
+        self._starting: asyncio.Task[None] | None = None
+        self._stopped = False
 
     async def serve(self) -> None:
         """Serve until stdin ends.
@@ -65,13 +67,39 @@ class Stdio:
         Raises:
             StartRefusedError: A required plugin failed to start.
         """
-        self._lines = _Lines(self._stdin, self._largest, self.end)
+        self._lines = _Lines(self._stdin, self._largest, self._at_end)
         if self._ending:
             self._lines.end()
-        # The lifespans start first, because the answer to `initialize` depends on which plugins started.
-        async with self._server.host.running(), self._streams() as (read, write):
+        async with AsyncExitStack() as stack:
+            # The lifespans start first, because the answer to `initialize` depends on which plugins started.
+            self._starting = asyncio.current_task()
+            try:
+                await stack.enter_async_context(self._server.host.running())
+            except asyncio.CancelledError:
+                if not self._stopped:
+                    raise
+                return
+            finally:
+                self._starting = None
+            read, write = await stack.enter_async_context(self._streams())
             low = self._server._lowlevel_server
             await low.run(read, write, low.create_initialization_options())
+
+    def _at_end(self) -> None:
+        """End after the lines that have been read.
+
+        A client that waits for its first answer has left before it came: nobody needs the servers that still start.
+        """
+        self.end()
+        if self._lines is not None and self._lines.count <= 1:
+            self._server.host.stop_starting()
+
+    def stop(self) -> None:
+        """End because of a signal: `end`, and do not start any further."""
+        self.end()
+        if self._starting is not None and not self._stopped:
+            self._stopped = True
+            self._starting.cancel()
 
     def end(self) -> None:
         """Stop reading requests. `serve` then waits for the requests in flight, within the grace period.
@@ -185,13 +213,15 @@ class Stdio:
 class _Lines:
     """The lines of a descriptor, read in a thread. The thread cannot be stopped while it waits for the client.
 
-    A line larger than `largest` bytes becomes `None`. `at_end` is called after the last line.
+    A line larger than `largest` bytes becomes `None`. `at_end` is called after the last line. `count` is how many lines
+    with content have been read.
     """
 
     def __init__(self, fileno: int, largest: int, at_end: Callable[[], None]) -> None:
         self._fileno = fileno
         self._largest = largest
         self._at_end = at_end
+        self.count = 0
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[list[bytes | None] | None] = asyncio.Queue()
         self._room = threading.Semaphore(_READ_AHEAD)
@@ -215,6 +245,7 @@ class _Lines:
             for part in ended:
                 partial += part
                 lines.append(None if too_long or len(partial) > self._largest else bytes(partial))
+                self.count += too_long or bool(partial.strip())
                 partial.clear()
                 too_long = False
             partial += rest
@@ -223,6 +254,7 @@ class _Lines:
                 too_long = True
             if not self._call_in_loop(self._chunks.put_nowait, lines):
                 return
+        self.count += too_long or bool(partial.strip())
         self._call_in_loop(self._chunks.put_nowait, [None if too_long else bytes(partial)])
         self._call_in_loop(self._at_end)
 

@@ -65,12 +65,14 @@ class ChildState:
     """What is known of a child process, for messages about it.
 
     `closed` means that nothing more comes from it. `ended` is set when it is known how it ended, or when that took too
-    long. `answered` is how a remote server last answered, if that was no message.
+    long. `answered` is how a remote server last answered, if that was no message. `is_busy` means that it may answer
+    otherwise later.
     """
 
     pid: int | None = None
     returncode: int | None = None
     answered: str = ""
+    is_busy: bool = False
     closed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))

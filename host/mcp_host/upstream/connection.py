@@ -141,7 +141,7 @@ class Connection:
         self._retry_at = 0.0
         self._starts = self._ups = self._failures = 0
         self._ends: deque[float] = deque(maxlen=source.pace.most_ends)
-        self._may_come_back = False
+        self._may_come_back = self._is_first = False
         self._waiters = 0
         self._changed = asyncio.Event()
         self._relist = asyncio.Event()
@@ -201,11 +201,17 @@ class Connection:
         keeper = asyncio.create_task(self._keep(), name=f"connection of plugin {self.name}")
         try:
             if self.known is None or self._source.must_start:
+                self._is_first = True
                 await self._first_start()
+                self._is_first = False
             yield self
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
+
+    @property
+    def _fails_with_its_first_start(self) -> bool:
+        return self._is_first and not self._ups and (self._source.must_start or not self._may_come_back)
 
     async def _first_start(self) -> None:
         waits = self._source.must_start or self._source.patient
@@ -219,9 +225,10 @@ class Connection:
         except TimeoutError:
             if waits:
                 raise HostError(f"the server did not start within {wait:g} s") from None
+            self._is_first = False
             self._log.info("it has not started within %g s; what it lists is served when it comes", wait)
             return
-        if not self._ups and (self._source.must_start or not self._may_come_back):
+        if self._fails_with_its_first_start:
             raise HostError(f"the server did not start: {self._trouble}")
 
     def _set(self, state: State) -> None:
@@ -252,7 +259,7 @@ class Connection:
                 trouble = await self._session_of_its_life()
             except Exception as error:
                 trouble = self._explained(error)
-                self._may_come_back = isinstance(_innermost(error), UnreachableError)
+                self._may_come_back = isinstance(innermost(error), UnreachableError) or self._child.is_busy
             if trouble is None:
                 self._log.debug("nobody has called it for a while; it is ended until the next call")
                 self._set("cold")
@@ -266,13 +273,15 @@ class Connection:
                 return
             if self._ups == ups:
                 self._failures += 1
+            if self._ups == ups and not self._fails_with_its_first_start:
                 self._on_trouble(f"it cannot be started: {trouble}")
             elif time.monotonic() - began > pace.healthy:
                 delay = pace.first_delay
             wait = delay * random.uniform(0.75, 1.25)
             delay = min(delay * 2, pace.longest_delay)
             self._retry_at = time.monotonic() + wait
-            self._log.warning("%s; it can be started again in %.1f s", trouble, wait)
+            if not self._fails_with_its_first_start:
+                self._log.warning("%s; it can be started again in %.1f s", trouble, wait)
             self._set("waiting")
             await asyncio.sleep(wait)
             if not self._is_wanted:
@@ -280,7 +289,7 @@ class Connection:
 
     def _explained(self, error: Exception) -> str:
         """Return one line about why the server ended or did not start."""
-        inner = _innermost(error)
+        inner = innermost(error)
         if isinstance(inner, HostError):
             return inner.what
         closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and means_closed(inner))
@@ -290,8 +299,9 @@ class Connection:
             return str(inner)
         if isinstance(inner, ValidationError):
             return f"its answer does not fit the protocol: {describe_validation(inner)}"
-        said = inner.message if isinstance(inner, MCPError) else text_of(inner)
-        return f"{said} ({self._child.answered})" if self._child.answered else said
+        if self._child.answered:
+            return self._child.answered
+        return inner.message.partition("\n")[0] if isinstance(inner, MCPError) else text_of(inner)
 
     async def _session_of_its_life(self) -> str | None:
         """Open a session and keep it until it ends. Return why it ended, or None if nobody used it.
@@ -584,7 +594,8 @@ class Connection:
             self._set("starting")
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
+    """Return the first exception in a group of groups, or the exception itself."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -39,7 +39,7 @@ from pydantic import TypeAdapter, ValidationError
 from mcp_host.context import Context
 from mcp_host.errors import RefusedError
 from mcp_host.upstream.connection import Connection
-from mcp_host.upstream.wire import Report, forwarded, means_closed
+from mcp_host.upstream.wire import Report, forwarded, means_closed, means_lost
 
 _ENVELOPE: Final = frozenset(
     {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY, "progressToken", "progress_token"}
@@ -63,9 +63,6 @@ _MOST_PARKED = 64
 """Calls of one server that wait for an answer between two requests of their clients."""
 
 _PARKED = "mcp-host-parked:"
-
-_LOST = ("session not found", "session terminated")
-"""How a server over HTTP answers when it does not know the session, for example after it was started again."""
 
 Make = Callable[[dict[str, Any]], Any]
 """Makes a request, given the fields that depend on the round and the era."""
@@ -187,7 +184,7 @@ class Forwarding:
                 try:
                     return await self._request(session, method, make, extra, passing)
                 except MCPError as error:
-                    if error.message.strip().lower() in _LOST:
+                    if means_lost(error):
                         connection.lost(session, error.message)
                     elif means_closed(error):
                         ended = await how_it_ended()

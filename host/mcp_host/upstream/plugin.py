@@ -115,7 +115,7 @@ class _Place:
         if section.url is not None:
             from mcp_host.upstream.remote import remote_streams
 
-            return remote_streams(section.url, self._resolved.values["headers"])
+            return remote_streams(section.url, self._resolved.values["headers"], state)
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)

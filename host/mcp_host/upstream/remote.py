@@ -1,25 +1,72 @@
-"""The transport to a remote server: Streamable HTTP, through the client that is protected against SSRF."""
+"""The transport to a remote server: Streamable HTTP, and what is known of a server that does not speak it."""
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_host.upstream.child import Streams
+from mcp_host.errors import HostError
+from mcp_host.upstream.child import LARGEST, ChildState, Streams
+from mcp_host.upstream.connection import UnreachableError, innermost
 
 _CONNECT, _READ = 30.0, 300.0
 """Seconds to connect, and between two pieces of an answer. The deadline of a call is the host's."""
 
+_KINDS = ("application/json", "text/event-stream")
+
 
 @asynccontextmanager
-async def remote_streams(url: str, headers: Mapping[str, str]) -> AsyncIterator[Streams]:
-    """Connect to a remote server for the block, and yield the streams of its messages."""
+async def remote_streams(url: str, headers: Mapping[str, str], state: ChildState) -> AsyncIterator[Streams]:
+    """Connect to a remote server for the block, and yield the streams of its messages.
+
+    Raises:
+        HostError: It cannot be reached; an `UnreachableError` if that may change.
+    """
+
+    async def note(response: httpx2.Response) -> None:
+        state.answered = _unusual(response)
+        state.is_busy = response.status_code >= 500 or response.status_code == 429
+
     timeout = httpx2.Timeout(_CONNECT, read=_READ)
-    async with (
-        httpx2.AsyncClient(headers=dict(headers), timeout=timeout) as client,
-        streamable_http_client(url, http_client=client) as streams,
-    ):
-        yield streams
+    try:
+        async with (
+            httpx2.AsyncClient(headers=dict(headers), timeout=timeout, event_hooks={"response": [note]}) as client,
+            streamable_http_client(url, http_client=client, max_sse_event_size=LARGEST) as streams,
+        ):
+            yield streams
+    except Exception as error:
+        inner = innermost(error)
+        if isinstance(inner, httpx2.TransportError):
+            raise _explained(url, inner) from error
+        raise
+
+
+def _unusual(response: httpx2.Response) -> str:
+    """Return what is unusual about an answer, or an empty text if it may be one of an MCP server."""
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    if response.is_redirect:
+        return f"it answered {status}, to {response.headers.get('location', '')[:200]}, which is not followed"
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.is_error:
+        return f"it answered {status}"
+    if response.request.method == "POST" and response.status_code == 200 and kind not in _KINDS:
+        return f"it answered with {kind or 'no media type'}, which is no MCP"
+    return ""
+
+
+def _explained(url: str, error: httpx2.TransportError) -> HostError:
+    """Return the error about a connection that failed. What the operating system said is at the end of its causes."""
+    cause: BaseException = error
+    reason = str(error) or type(error).__name__
+    while (next_cause := cause.__cause__ or cause.__context__) is not None:
+        cause = next_cause
+        if isinstance(cause, ssl.SSLError):
+            return HostError(f"{url} cannot be reached: {cause.reason or cause}")
+        if isinstance(cause, OSError) and cause.strerror:
+            reason = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror
+    return UnreachableError(f"{url} cannot be reached: {reason}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
@@ -143,6 +144,20 @@ def means_closed(error: MCPError) -> bool:
     """Return whether an error means that the connection ended. Servers use the same code for errors of their own."""
     ours = error.message == "Connection closed" or error.message.startswith("SSE stream ")
     return error.code == CONNECTION_CLOSED and ours
+
+
+_LOST: Final = re.compile(
+    r"(bad request: |not found: )?"
+    r"(session (not found|terminated|expired)|(invalid|unknown|missing) session( id)?|no valid session id provided|"
+    r"server not initialized)\.?",
+    re.IGNORECASE,
+)
+"""How servers over HTTP answer when they do not know a session, for example after they were started again."""
+
+
+def means_lost(error: MCPError) -> bool:
+    """Return whether an error means that the server does not know the session. It has not executed the request."""
+    return _LOST.fullmatch(error.message.strip()) is not None
 
 
 async def _nothing(progress: float, total: float | None, message: str | None) -> None:
