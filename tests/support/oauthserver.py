@@ -9,8 +9,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -381,13 +381,18 @@ def remote_server(auth: AuthorizationServer | None = None) -> Iterator[Remote]:
         async def about(request: Request) -> Response:
             return JSONResponse(remote.metadata)
 
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            async with mcp_app.router.lifespan_context(mcp_app):
+                yield
+
         app = Starlette(
             routes=[
                 Route("/.well-known/oauth-protected-resource/mcp", about),
                 *(own.routes if auth is None else []),
                 Mount("/", _NeedsToken(mcp_app, remote)),
             ],
-            lifespan=lambda app: mcp_app.router.lifespan_context(mcp_app),
+            lifespan=lifespan,
         )
         try:
             with _serving(app, listening):

@@ -208,9 +208,7 @@ class _Provider(OAuthClientProvider):
         """
         metadata, wanted = self.context.oauth_metadata, self._login.section.issuer
         if metadata is None:
-            raise OAuthFlowError(
-                f"{self._login.url} names no authorization server that can be used (no OAuth metadata)"
-            )
+            raise OAuthFlowError(f"{self._login.url} names no authorization server: it has no OAuth metadata")
         if wanted is not None and not issuers_match(str(metadata.issuer), wanted):
             raise OAuthFlowError(f"the server does not name the issuer {wanted}; it names {metadata.issuer}")
         return metadata

@@ -69,6 +69,8 @@ def _unusual(response: httpx2.Response) -> str:
     if response.is_redirect:
         return f"it answered {status}, to {response.headers.get('location', '')[:200]}, which is not followed"
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code == 401:
+        return f'it answered {status}: it requires a token, or refuses this one (with OAuth: auth = "oauth")'
     if response.is_error:
         return f"it answered {status}"
     if response.request.method == "POST" and response.status_code == 200 and kind not in _KINDS:

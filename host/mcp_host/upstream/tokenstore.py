@@ -154,9 +154,7 @@ class TokenStore:
                 found = os.fstat(file.fileno())
                 if strict and sys.platform != "win32":
                     if found.st_mode & 0o077:
-                        what = (
-                            f"its tokens may be read by others: the mode of {self.file} is {found.st_mode & 0o777:04o}"
-                        )
+                        what = f"others may read its tokens: the mode of {self.file} is {found.st_mode & 0o777:04o}"
                         raise HostError(what, where=self._where, hint=f"chmod 600 {self.file}")
                     if found.st_uid != os.geteuid():
                         raise HostError(f"{self.file} belongs to another user", where=self._where, hint=self._hint)

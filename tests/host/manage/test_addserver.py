@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp_host.plugins.requirements import Installed
 
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
@@ -17,6 +16,7 @@ from mcp_host.manage.addserver import Added, Distribution, ServerAdder, ServerSp
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.editedfile import EditedFile
 from mcp_host.manage.environment import into_folder
+from mcp_host.plugins.requirements import Installed
 from support.sites import build_wheel
 
 Add = Callable[..., Added | str]
