@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import pytest
 from support.oauthserver import Remote, browse, remote_server
 
 if TYPE_CHECKING:
+    from support.invoking import Invoke
     from support.processes import Cli, Process
 
 each_era = pytest.mark.parametrize("era", ["auto", "legacy"])
@@ -87,3 +90,94 @@ def test_after_a_login_the_tools_of_the_server_are_served(cli: Cli, remote: Remo
     for secret in (tokens["access_token"], tokens["refresh_token"]):
         assert secret not in shown
         assert secret not in (cli.folder / "data/remote/definitions.json").read_text(encoding="utf-8")
+
+
+def test_a_login_and_a_logout_as_json(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote, '{ scopes = ["read"] }')
+    out, err = log_in(cli, "--json", "--no-browser")
+    assert json.loads(out) == {
+        "plugin": "remote",
+        "url": remote.url,
+        "issuer": remote.auth.url,
+        "scopes": ["read"],
+        "renews": True,
+        "kept_in": str(tokens_file(cli)),
+    }
+    assert "open this page in a browser" in err
+    assert stat.S_IMODE(tokens_file(cli).stat().st_mode) == 0o600
+    done = cli.run("logout", "remote", "--json")
+    gone = {"plugin": "remote", "url": remote.url, "removed": True, "revoked": True, "problem": None}
+    assert done.json == gone
+    assert not remote.auth.tokens
+    assert not tokens_file(cli).exists()
+    assert cli.run("logout", "remote").out == f"Nobody was logged in to {remote.url} for the plugin remote.\n"
+
+
+def test_a_login_with_a_device_code(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote)
+    with cli.start("login", "remote", "--device") as process:
+        process.until_logged("This address has the code in it")
+        assert "enter the code WXYZ-0 there" in process.err
+        browse(process.err.split("has the code in it: ")[1].split()[0])
+        assert process.wait() == 0, process.err
+    assert kept(cli)["access_token"] in remote.auth.tokens
+
+
+def test_a_refused_login_keeps_nothing(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote)
+    remote.auth.denies = True
+    _, err = log_in(cli, code=2)
+    assert "error: the login was refused: access_denied (Ann said <no>)" in err
+    assert "Traceback" not in err
+    assert not tokens_file(cli).exists()
+
+
+def test_a_login_can_be_interrupted_and_has_a_time_limit(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote)
+    with cli.start("login", "remote") as process:
+        page_of(process)
+        process.signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert "Traceback" not in process.err
+    done = cli.run("login", "remote", "--timeout", "1")
+    assert done.code == 2
+    assert "error: nobody has logged in within 1 s" in done.err
+    assert "hint:  mcp-host login remote" in done.err
+
+
+def test_a_running_host_takes_a_later_login(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote)
+    with cli.serve() as process:
+        process.until_logged("mcp-host login remote")
+        assert "nobody is logged in" in process.err
+        assert remote.auth.asked == []
+        log_in(cli)
+        while cli.run("call", "whoami", "--url", process.url).out != "ann\n":
+            assert process.alive
+
+
+@pytest.mark.parametrize(
+    ("table", "error"),
+    [
+        ('url = "https://x.example/mcp"', "the table of the plugin 'remote' has no `auth`"),
+        ('command = "x"', "the plugin 'remote' has no `url`, so there is nothing to log in to"),
+        (
+            'url = "https://x.example/mcp"\n'
+            'auth = { grant = "client_credentials", client_id = "a", client_secret = "b" }',
+            "nobody logs in to remote: the host gets its tokens by itself (client_credentials)",
+        ),
+        (
+            'url = "https://x.example/mcp"\nauth = { client_id = "a", client_secret = { env = "NO_SUCH" } }',
+            "the environment variable 'NO_SUCH' is not set",
+        ),
+    ],
+)
+def test_what_cannot_be_logged_in_to(invoke: Invoke, table: str, error: str) -> None:
+    invoke.config(f"[plugins.remote]\n{table}\n")
+    for command in ("login", "logout"):
+        if command == "logout" and "client_credentials" in error:
+            continue
+        done = invoke(command, "remote")
+        assert (done.code, done.out) == (2, "")
+        assert f"error: {error}" in done.err
+    assert "(did you mean 'remote'?)" in invoke("login", "remot").err
