@@ -60,6 +60,10 @@ class AuthorizationServer:
     required_scope: str = ""
     wrong_state: bool = False
     is_down: bool = False
+    held: threading.Event | None = None
+    """The token endpoint does not answer before this is set."""
+    reached: threading.Event = field(default_factory=threading.Event)
+    """Set when a request has reached the token endpoint."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Changes of the metadata; a member that is changed to None is left out."""
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -157,10 +161,14 @@ class AuthorizationServer:
             return PlainTextResponse("down", 503)
         if client is None:
             return _error("invalid_client", status=401)
+        if grant == "refresh_token":
+            answer = self._refresh(form, client)
+            self.reached.set()
+            if self.held is not None:
+                await asyncio.to_thread(self.held.wait, 60)
+            return answer
         if grant == "authorization_code":
             return self._for_code(form, client)
-        if grant == "refresh_token":
-            return self._refresh(form, client)
         if grant == "client_credentials":
             return self._given(client, "service", form.get("scope", ""), form.get("resource", ""), refresh=False)
         if grant == DEVICE:

@@ -134,7 +134,7 @@ class _Place:
 
         login = Login(plugin.name, section.url, section.auth, self._resolved.values["auth"].get("client_secret"))
         store = TokenStore(self._around.data_dir / plugin.name, plugin.name, section.url)
-        return Tokens(login, store, plugin.own_context.log, plugin.redactor.add)
+        return Tokens(login, store, plugin.own_context.log, plugin.redactor)
 
     def _program(self, env: dict[str, str], cwd: Path) -> list[str]:
         name, *arguments = self._section.command or [""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
@@ -12,6 +13,7 @@ import httpx2
 from filelock import AsyncFileLock
 from mcp.client.auth.utils import extract_field_from_www_auth
 
+from mcp_host.config.secrets import Redactor
 from mcp_host.errors import HostError
 from mcp_host.upstream.authorizing import new_tokens
 from mcp_host.upstream.connection import NotLoggedInError, UnreachableError
@@ -25,17 +27,22 @@ _LAST: Final = 1.0
 """Seconds that a renewal gets to end when the host stops. The old refresh token may already be worth nothing."""
 
 
+_MASKED: Final = 8
+"""How many generations of tokens are masked. A log or an answer may still contain the ones before the last."""
+
+
 class Tokens:
-    """The tokens of one plugin. `masked` takes each text that must not be shown anywhere.
+    """The tokens of one plugin. The `redactor` gets each of them.
 
     Several hosts may share one store: before a renewal, a token that another host has got is taken.
     """
 
-    def __init__(self, login: Login, store: TokenStore, log: logging.Logger, masked: Callable[..., None]) -> None:
+    def __init__(self, login: Login, store: TokenStore, log: logging.Logger, redactor: Redactor) -> None:
         self._login = login
         self._store = store
         self._log = log
-        self._masked = masked
+        self._redactor = redactor
+        self._masked: deque[frozenset[str]] = deque()
         self._held: KeptTokens | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._wanted_scopes: set[str] = set()
@@ -98,8 +105,11 @@ class Tokens:
                 if isinstance(renewed, str):
                     raise self._not_logged_in(f"the login has ended: {renewed}")
                 kept = renewed
-                self._masked(*kept.secrets)
-                await anyio.to_thread.run_sync(self._store.save, kept)
+                self._mask(kept)
+                try:
+                    await anyio.to_thread.run_sync(self._store.save, kept)
+                except HostError as error:
+                    self._log.warning("%s; the login ends with this host", error.what)
             self._hold(kept)
 
     async def _kept(self) -> KeptTokens | None:
@@ -109,8 +119,17 @@ class Tokens:
             raise self._not_logged_in(error.what, error.hint) from None
 
     def _hold(self, tokens: KeptTokens) -> None:
-        self._masked(*tokens.secrets)
+        self._mask(tokens)
         self._held = tokens
+
+    def _mask(self, tokens: KeptTokens) -> None:
+        """Mask tokens, and stop to mask those of long ago."""
+        if tokens.secrets in self._masked:
+            return
+        self._redactor.add(*tokens.secrets)
+        self._masked.append(tokens.secrets)
+        if len(self._masked) > _MASKED:
+            self._redactor.forget(*self._masked.popleft().difference(*self._masked))
 
     def _not_logged_in(self, what: str, hint: str = "") -> NotLoggedInError:
         self._held = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -387,6 +388,22 @@ async def test_calls_at_the_same_time_renew_once_and_do_not_wait_for_one_another
         assert await waiting == "ann"
 
 
+@each_session
+async def test_a_caller_that_leaves_does_not_end_the_renewal(tmp_path: Path, remote: Remote, era: str) -> None:
+    await logged_in(tmp_path, remote)
+    async with serving(config(tmp_path, remote, era=era)) as (_, client):
+        await whoami(client)
+        remote.auth.expire_all()
+        remote.auth.held = threading.Event()
+        leaving = asyncio.create_task(whoami(client))
+        await asyncio.to_thread(remote.auth.reached.wait, 60)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        remote.auth.held.set()
+        assert await whoami(client) == "ann"
+    assert len(renewals(remote)) == 1
+
+
 @each_era
 @each_session
 async def test_a_login_that_was_revoked_is_reported_and_a_new_one_is_taken(
@@ -505,6 +522,11 @@ async def test_tokens_are_masked_in_the_log_and_in_results(tmp_path: Path, remot
         await whoami(client)
         for secret in remote.auth.tokens.keys() - {tokens.access_token}:
             assert host.redactor.redact(secret) == "***"
+        for _ in range(20):
+            remote.auth.expire_all()
+            await whoami(client)
+        assert host.redactor.redact(tokens.access_token) == tokens.access_token
+        assert "of 16 secrets" in repr(host.redactor)
         assert not any(secret in repr(host.records) for secret in remote.auth.tokens)
     for file in (tmp_path / "data").rglob("*"):
         if file.is_file() and file.name != "oauth.json":
