@@ -65,6 +65,20 @@ def call(cli: Cli, tool: str = "whoami") -> str:
     return done.out.strip() if done.code == 0 else f"{done.code}: {done.err}"
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "remote-servers.md"
+
+
+def shown_on_the_page(cli: Cli, remote: Remote, text: str) -> bool:
+    """Return whether the page of the guide shows this text, with its own names, in one of its blocks."""
+    text = text.replace(str(cli.folder / "data"), "/home/you/.local/share/mcp-host")
+    text = text.replace("remote", "tracker").replace(remote.auth.url, "https://tracker.example.com")
+    text = re.sub(r"(?<=redirect_uri=)http\S+", "", text)
+    blocks = re.findall(r"```text\n(.*?)\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return re.sub(r"\n+", "\n", text.strip()) in [
+        re.sub(r"\n+", "\n", re.sub(r"(?<=redirect_uri=)http\S+", "", block)) for block in blocks
+    ]
+
+
 def tokens_file(cli: Cli, name: str = "remote") -> Path:
     return cli.folder / "data" / name / "oauth.json"
 
@@ -78,8 +92,7 @@ def kept(cli: Cli, name: str = "remote") -> dict[str, Any]:
 def test_after_a_login_the_tools_of_the_server_are_served(cli: Cli, remote: Remote, era: str) -> None:
     configure(cli, remote, era=era)
     out, err = log_in(cli)
-    assert f"Logged in to {remote.url} for the plugin remote." in out
-    assert f"The tokens are kept in {tokens_file(cli)}." in out
+    assert shown_on_the_page(cli, remote, err + out)
     assert call(cli) == "ann"
     assert remote.auth.asked[1:3] == [
         "register authorization_code refresh_token",
@@ -110,6 +123,8 @@ def test_a_login_and_a_logout_as_json(cli: Cli, remote: Remote) -> None:
     assert done.json == gone
     assert not remote.auth.tokens
     assert not tokens_file(cli).exists()
+    log_in(cli)
+    assert shown_on_the_page(cli, remote, cli.run("logout", "remote").out)
     assert cli.run("logout", "remote").out == f"Nobody was logged in to {remote.url} for the plugin remote.\n"
 
 
@@ -117,9 +132,10 @@ def test_a_login_with_a_device_code(cli: Cli, remote: Remote) -> None:
     configure(cli, remote)
     with cli.start("login", "remote", "--device") as process:
         process.until_logged("This address has the code in it")
-        assert "enter the code WXYZ-0 there" in process.err
         browse(process.err.split("has the code in it: ")[1].split()[0])
+        out = process.stdout.read()
         assert process.wait() == 0, process.err
+        assert shown_on_the_page(cli, remote, process.err + out)
     assert kept(cli)["access_token"] in remote.auth.tokens
 
 

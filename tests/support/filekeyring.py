@@ -15,7 +15,7 @@ class FileKeyring(KeyringBackend):
     priority = 9
 
     def __init__(self, file: Path) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._file = file
 
     @property

@@ -31,6 +31,8 @@ from support.webservers import Reply, redirect, web_server
 
 pytestmark = pytest.mark.anyio
 
+PAGE = Path(__file__).parents[3] / "docs" / "guide" / "remote-servers.md"
+
 each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 each_session = pytest.mark.parametrize("era", ["auto", "legacy"])
 
@@ -370,6 +372,7 @@ async def test_hosts_that_share_tokens_do_not_use_a_refresh_token_twice(tmp_path
         for _ in range(3):
             remote.auth.expire_all()
             assert await asyncio.gather(*(whoami(client) for client in (one, two) * 3)) == ["ann"] * 6
+    assert len(renewals(remote)) == 3
     assert remote.auth.refresh_tokens
 
 
@@ -415,6 +418,7 @@ async def test_a_login_that_was_revoked_is_reported_and_a_new_one_is_taken(
         remote.auth.revoke_all()
         said = await refusal(client, "whoami")
         assert "the login has ended: invalid_grant (the refresh token is not known): mcp-host login remote" in said
+        assert said.replace("remote", "tracker") in PAGE.read_text(encoding="utf-8")
         said = await refusal(client, "whoami")
         assert "mcp-host login remote" in said
         assert host.records[0].warnings[0].hint == "mcp-host login remote"
