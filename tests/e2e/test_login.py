@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 each_era = pytest.mark.parametrize("era", ["auto", "legacy"])
 
 
+@pytest.fixture(autouse=True)
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the keyring of whoever runs the tests alone."""
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+
+
 @pytest.fixture
 def remote() -> Iterator[Remote]:
     with remote_server() as remote:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import keyring
+import keyring.backends.fail
 import pytest
 from mcp import Client
 from mcp.shared.auth import AuthorizationCodeResult
@@ -25,6 +27,7 @@ from mcp_host.testing import make_host
 from mcp_host.upstream.authorizing import DeviceCode, new_tokens
 from mcp_host.upstream.oauthclient import Login, revoked
 from mcp_host.upstream.tokenstore import KeptTokens, TokenStore
+from support.filekeyring import FileKeyring
 from support.oauthserver import Remote, authorization_server, browse, remote_server, state_of
 from support.talking import refusal, text_of
 from support.webservers import Reply, redirect, web_server
@@ -35,6 +38,15 @@ PAGE = Path(__file__).parents[3] / "docs" / "guide" / "remote-servers.md"
 
 each_era = pytest.mark.parametrize("mode", ["auto", "legacy"])
 each_session = pytest.mark.parametrize("era", ["auto", "legacy"])
+
+
+@pytest.fixture(autouse=True)
+def no_keyring() -> Iterator[None]:
+    """Leave the keyring of whoever runs the tests alone."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(keyring.backends.fail.Keyring())
+    yield
+    keyring.set_keyring(before)
 
 
 @pytest.fixture
@@ -579,17 +591,11 @@ async def test_a_file_with_wrong_members_is_an_error_that_shows_none(tmp_path: P
 
 
 @pytest.fixture
-def keyring_file(tmp_path: Path) -> Iterator[Path]:
+def keyring_file(tmp_path: Path, no_keyring: None) -> Path:
     """A keyring that keeps its secrets in this file."""
-    import keyring
-
-    from support.filekeyring import FileKeyring
-
-    before = keyring.get_keyring()
     file = tmp_path / "keyring.json"
     keyring.set_keyring(FileKeyring(file))
-    yield file
-    keyring.set_keyring(before)
+    return file
 
 
 async def test_tokens_are_kept_in_the_keyring_where_there_is_one(
