@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.oauthserver import Remote, browse, remote_server
+from support.oauthserver import Remote, authorization_server, browse, remote_server
 
 if TYPE_CHECKING:
     from support.invoking import Invoke
@@ -143,6 +143,18 @@ def test_a_login_with_a_device_code(cli: Cli, remote: Remote) -> None:
         assert process.wait() == 0, process.err
         assert shown_on_the_page(cli, remote, process.err + out)
     assert kept(cli)["access_token"] in remote.auth.tokens
+
+
+def test_an_authorization_server_at_another_private_address_is_one_error(cli: Cli) -> None:
+    with authorization_server() as auth, remote_server(auth) as remote:
+        configure(cli, remote)
+        done = cli.run("login", "remote")
+        assert done.code == 2
+        assert done.err.splitlines() == [
+            "error: the server names a private address: 127.0.0.1 is a loopback address, which is not allowed",
+            '  hint:  if it is meant to, write its issuer: auth = { issuer = "https://..." }',
+        ]
+        assert auth.asked == []
 
 
 def test_a_refused_login_keeps_nothing(cli: Cli, remote: Remote) -> None:

@@ -47,6 +47,9 @@ def login(
     stderr. The tokens are kept in the system's keyring, or in a file that only you may read. A host that is running
     takes them by itself.
     """
+    from mcp_host.config.secrets import Redactor
+    from mcp_host.system.logs import configure_logging
+
     found = read_config(config)
     about = login_of(name, found)
     if about.section.grant == "client_credentials":
@@ -55,6 +58,7 @@ def login(
             where=found.where("plugins", name, "auth"),
             hint="mcp-host check",
         )
+    configure_logging("error", Redactor(filter(None, [about.secret])))
     store = store_of(found, name, about.url)
     tokens = asyncio.run(_logged_in(about, timeout, browser=not no_browser and sys.stderr.isatty(), device=device))
     place = store.save(tokens)

@@ -28,8 +28,12 @@ def logout(
 
     The tokens are revoked, if the authorization server offers that, and removed in any case.
     """
+    from mcp_host.config.secrets import Redactor
+    from mcp_host.system.logs import configure_logging
+
     found = read_config(config)
     about = login_of(name, found)
+    configure_logging("error", Redactor(filter(None, [about.secret])))
     store = store_of(found, name, about.url)
     removed, revoked, problem = False, False, ""
     try:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -42,6 +43,9 @@ from mcp_host.upstream.tokenstore import KeptTokens
 logger = logging.getLogger(__name__)
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
+
+_in_flow: ContextVar[bool] = ContextVar("in_flow", default=False)
+"""Whether the code runs in a login of the host. A plugin may use the SDK's provider, too."""
 
 _NO_REDIRECT: Final = "http://127.0.0.1/callback"
 """Registered where no browser will return to."""
@@ -106,12 +110,17 @@ async def new_tokens(login: Login, person: Person | None) -> KeptTokens:
 def _quiet() -> Iterator[None]:
     """Keep the SDK from logging each error with a traceback: it is raised, too."""
     log = logging.getLogger("mcp.client.auth.oauth2")
-    before = log.level
-    log.setLevel(logging.CRITICAL)
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return not _in_flow.get()
+
+    log.addFilter(is_of_others)
+    token = _in_flow.set(True)
     try:
         yield
     finally:
-        log.setLevel(before)
+        _in_flow.reset(token)
+        log.removeFilter(is_of_others)
 
 
 class _Memory:

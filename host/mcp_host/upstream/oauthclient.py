@@ -62,7 +62,7 @@ class Login:
 
     def blocked(self, error: BlockedAddressError) -> HostError:
         """Return the error about a private address that the server led to."""
-        what = f"the server leads to {error.what}"
+        what = f"the server names a private address: {error.what}"
         return HostError(what, hint='if it is meant to, write its issuer: auth = { issuer = "https://..." }')
 
 

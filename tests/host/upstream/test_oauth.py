@@ -44,7 +44,7 @@ each_session = pytest.mark.parametrize("era", ["auto", "legacy"])
 def no_keyring() -> Iterator[None]:
     """Leave the keyring of whoever runs the tests alone."""
     before = keyring.get_keyring()
-    keyring.set_keyring(keyring.backends.fail.Keyring())
+    keyring.set_keyring(keyring.backends.fail.Keyring())  # type: ignore[no-untyped-call]
     yield
     keyring.set_keyring(before)
 
@@ -287,7 +287,7 @@ async def test_a_redirect_port_that_is_in_use_is_explained() -> None:
 async def test_a_private_authorization_server_has_to_be_named(tmp_path: Path) -> None:
     with authorization_server() as auth, remote_server(auth) as remote:
         error = await failure(about(remote))
-        assert error.what == "the server leads to 127.0.0.1 is a loopback address, which is not allowed"
+        assert error.what == "the server names a private address: 127.0.0.1 is a loopback address, which is not allowed"
         assert "issuer" in error.hint
         assert auth.asked == []
         tokens = await logged_in(tmp_path, remote, issuer=auth.url)
