@@ -124,6 +124,16 @@ COMMANDS: Final = {
         "Example: mcp-host sync --check\n\n"
         "Exit codes: 0 all is installed; 1 something is missing; 2 it could not be installed.",
     ),
+    "login": Entry(
+        "mcp_host.manage.login:login",
+        "Log in to the remote server of a plugin.",
+        "Examples: mcp-host login tracker; mcp-host login tracker --device",
+    ),
+    "logout": Entry(
+        "mcp_host.manage.logout:logout",
+        "Log out of the remote server of a plugin.",
+        "Example: mcp-host logout tracker",
+    ),
     "schema": Entry(
         "mcp_host.manage.schema:schema",
         "Write the JSON Schema of mcp-host.toml, for editors.",

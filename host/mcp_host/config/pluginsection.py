@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
+from mcp_host.config.oauthsection import OAuth
 from mcp_host.config.values import (
     PROCESS_LIMITS,
     Duration,
@@ -38,6 +39,7 @@ _FITS: Final[Mapping[str, frozenset[Source]]] = {
     "python": _OWN_PROCESS,
     "requirements": _OWN_PROCESS,
     "headers": frozenset({"url"}),
+    "auth": frozenset({"url"}),
     "idle_timeout": CONNECTED,
     "start": CONNECTED | {"object"},
     "era": CONNECTED | {"object"},
@@ -100,6 +102,10 @@ class PluginSection(Section):
     url: HttpUrl | None = Field(default=None, description="Address of a remote MCP server (Streamable HTTP).")
     headers: dict[HeaderName, TextOrSecret] = Field(
         default={}, repr=False, description="HTTP headers for `url`; a value may be a secret."
+    )
+    auth: OAuth | None = Field(
+        default=None,
+        description='How to log in to `url`: `"oauth"`, or a table about the client that the host is.',
     )
     isolation: Literal["process"] | None = Field(
         default=None, description="`process` serves an ordinary plugin in a process of its own."
@@ -194,6 +200,8 @@ class PluginSection(Section):
                 f"limits.{given[0]} does not fit this plugin, which comes from {_NAMED[self.source]}: "
                 f"{_HELPS['limits']}"
             )
+        if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("has auth and the header Authorization, and a request has one of them: remove one")
         if self.source in ("command", "url") and self.settings:
             raise ValueError(
                 f"settings do not fit this plugin, which comes from {_NAMED[self.source]}: {_HELPS['settings']}"
@@ -215,6 +223,7 @@ _HELPS: Final[Mapping[str, str]] = {
     "python": "it is for `isolation`, or for a `command` with `requirements`",
     "requirements": "it is for `isolation`, or for a `command`",
     "headers": "it is for `url`",
+    "auth": "it is for `url`",
     "idle_timeout": "it is for `command`, `url` and `isolation`",
     "start": "it is for servers that the host connects to",
     "era": "it is for servers that the host connects to",

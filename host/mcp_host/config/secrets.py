@@ -110,27 +110,34 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._forms: frozenset[str] = frozenset()
+        self._forms: dict[str, set[str]] = {}
         self._pattern: re.Pattern[str] | None = None
         self.add(*secrets)
 
     def add(self, *secrets: str) -> None:
         """Redact these secrets, too."""
-        added = {
-            form for secret in secrets if is_worth_masking(secret, is_secret=True) for form in _written_forms(secret)
-        }
+        added = {secret for secret in secrets if is_worth_masking(secret, is_secret=True)} - self._forms.keys()
         if added:
-            self._forms |= added
-            # The longest first, so that a secret that holds another is masked as a whole.
-            longest_first = sorted(self._forms, key=len, reverse=True)
-            self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+            self._forms |= {secret: _written_forms(secret) for secret in added}
+            self._compile()
+
+    def forget(self, *secrets: str) -> None:
+        """Redact these secrets no longer: they are worth nothing any more, and each one costs time."""
+        if self._forms.keys() & set(secrets):
+            self._forms = {secret: forms for secret, forms in self._forms.items() if secret not in secrets}
+            self._compile()
+
+    def _compile(self) -> None:
+        # The longest first, so that a secret that holds another is masked as a whole.
+        forms = sorted(set().union(*self._forms.values()), key=len, reverse=True)
+        self._pattern = re.compile("|".join(re.escape(form) for form in forms)) if forms else None
 
     def redact(self, text: str) -> str:
         """Return the text with `***` for each secret in it."""
         return self._pattern.sub(MASK, text) if self._pattern else text
 
     def __repr__(self) -> str:
-        return f"<Redactor of {len(self._forms)} forms>"
+        return f"<Redactor of {len(self._forms)} secrets>"
 
 
 def _written_forms(secret: str) -> set[str]:

@@ -23,6 +23,7 @@ def guarded_client(
     max_bytes: int = 10 * MEBIBYTE,
     max_redirects: int = 5,
     headers: Mapping[str, str] | None = None,
+    streams: bool = False,
     resolver: Resolver | None = None,
     verify: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncClient:
@@ -33,7 +34,9 @@ def guarded_client(
     `allow` and `deny` are rules in the forms that `AddressRule.parse` reads.
 
     `timeout` is in seconds. `max_bytes` counts the body before and after decoding. Both limit the whole exchange, from
-    the first request to the last byte, with all redirects. At most `max_redirects` redirects are followed. Only headers
+    the first request to the last byte, with all redirects. With `streams`, the answers may stay open: `timeout` limits
+    each wait for a piece of an answer instead, and `max_bytes` each answer that is not an event stream
+    (`text/event-stream`). At most `max_redirects` redirects are followed. Only headers
     that carry no credential are sent to another origin. Proxies from the environment are not used, and cookies are not
     kept. `verify` replaces the trusted certificates. The default is the system's; `SSL_CERT_FILE` and `SSL_CERT_DIR`
     are respected.
@@ -57,13 +60,13 @@ def guarded_client(
     guard = Guard(allow=allow, deny=deny, resolver=resolver)
     pool = httpcore2.AsyncConnectionPool(
         ssl_context=verify or httpx2.create_ssl_context(),
-        max_connections=100,
+        max_connections=None if streams else 100,
         max_keepalive_connections=20,
         keepalive_expiry=5.0,
         network_backend=GuardedBackend(guard),
     )
     return GuardedClient(
-        transport=GuardedTransport(pool, ExchangeLimits(timeout, max_bytes)),
+        transport=GuardedTransport(pool, ExchangeLimits(timeout, max_bytes, streams)),
         headers=headers,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=True,

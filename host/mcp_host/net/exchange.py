@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,10 +19,14 @@ EXTENSION: Final = "mcp_host.net.exchange"
 
 @dataclass(frozen=True)
 class ExchangeLimits:
-    """How long an exchange may take, in seconds, and how large its body may be, in bytes."""
+    """How long an exchange may take, in seconds, and how large its body may be, in bytes.
+
+    With `streams`, an exchange has no time limit, and the body of an event stream no limit of size.
+    """
 
     timeout: float
     max_bytes: int
+    streams: bool = False
 
 
 @dataclass
@@ -33,13 +38,16 @@ class Exchange:
     deadline: float
     raw: int = 0
     decoded: int = 0
+    is_stream: bool = False
+    """Whether its body is an event stream that may be endless."""
 
     @classmethod
     def of(cls, request: httpx2.Request, limits: ExchangeLimits) -> Exchange:
         """Return the exchange that a request belongs to. The first request begins a new one."""
         exchange = request.extensions.get(EXTENSION)
         if not isinstance(exchange, cls):
-            exchange = cls(origin_of(request.url), limits, anyio.current_time() + limits.timeout)
+            deadline = math.inf if limits.streams else anyio.current_time() + limits.timeout
+            exchange = cls(origin_of(request.url), limits, deadline)
             request.extensions = {**request.extensions, EXTENSION: exchange}
         return exchange
 
@@ -55,7 +63,7 @@ class Exchange:
         """Count the bytes of all hops together."""
         self.raw += raw
         self.decoded += decoded
-        if max(self.raw, self.decoded) > self.limits.max_bytes:
+        if not self.is_stream and max(self.raw, self.decoded) > self.limits.max_bytes:
             raise ResponseTooLargeError(self.limits.max_bytes)
 
 

@@ -58,6 +58,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         )
         with _errors_of_httpx2(), exchange.clock():
             response = await self._pool.handle_async_request(hop)
+        exchange.is_stream = self._limits.streams and response.status == 200 and _is_event_stream(response)
         body = _Body(response, exchange)
         try:
             return _decoded(response, body, exchange, head=request.method == "HEAD")
@@ -124,6 +125,11 @@ class _Decoded(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._encoded.aclose()
+
+
+def _is_event_stream(response: httpcore2.Response) -> bool:
+    kind: str = httpx2.Headers(response.headers).get("content-type", "")
+    return kind.partition(";")[0].strip().lower() == "text/event-stream"
 
 
 def _decoded(response: httpcore2.Response, body: _Body, exchange: Exchange, *, head: bool) -> httpx2.Response:

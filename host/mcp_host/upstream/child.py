@@ -66,13 +66,14 @@ class ChildState:
 
     `closed` means that nothing more comes from it. `ended` is set when it is known how it ended, or when that took too
     long. `answered` is how a remote server last answered, if that was no message. `is_busy` means that it may answer
-    otherwise later.
+    otherwise later. `refused` is why no request may be sent any more.
     """
 
     pid: int | None = None
     returncode: int | None = None
     answered: str = ""
     is_busy: bool = False
+    refused: str = ""
     closed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
@@ -85,7 +86,7 @@ class ChildState:
 
     def __str__(self) -> str:
         if self.pid is None:
-            return "the connection ended"
+            return self.refused or "the connection ended"
         if self.returncode is None:
             how = "its process closed its stdout" if self.closed else "its process was ended by the host"
         elif self.returncode < 0:

@@ -68,6 +68,14 @@ class UnreachableError(HostError):
     """A remote server cannot be reached. It may come back."""
 
 
+class NotLoggedInError(UnreachableError):
+    """Somebody has to log in to a remote server. `wait` returns when that may have happened."""
+
+    def __init__(self, what: str, *, hint: str, wait: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(what, hint=hint)
+        self.wait = wait
+
+
 class Asked(Protocol):
     """Answers what the other server asks, and takes its log messages."""
 
@@ -109,7 +117,8 @@ class Connection:
     """Keeps a session in a task of its own, and gives it to calls.
 
     `on_lists` gets what the server lists when it is different from what is known. `on_updated` gets the URI of each
-    resource that has changed. `on_trouble` gets why the server cannot be started, and None when it is up.
+    resource that has changed. `on_trouble` gets why the server cannot be started, and a hint if there
+    is one, and None when it is up.
     """
 
     def __init__(
@@ -122,7 +131,7 @@ class Connection:
         known: Definitions | None = None,
         on_lists: Callable[[Definitions], Awaitable[None]],
         on_updated: Callable[[str], Awaitable[None]],
-        on_trouble: Callable[[str | None], None],
+        on_trouble: Callable[..., None],
     ) -> None:
         self.name = name
         self.known = known
@@ -142,6 +151,7 @@ class Connection:
         self._starts = self._ups = self._failures = 0
         self._ends: deque[float] = deque(maxlen=source.pace.most_ends)
         self._may_come_back = self._is_first = self._is_settled = False
+        self._needs_login = False
         self._waiters = 0
         self._changed = asyncio.Event()
         self._relist = asyncio.Event()
@@ -162,9 +172,13 @@ class Connection:
             server=known.server if known else None,
             restarts=max(0, self._starts - 1),
             pid=child.pid if self._state in ("starting", "up") and not child.closed else None,
-            retry_in=max(0.0, self._retry_at - time.monotonic()) if self._state == "waiting" else None,
+            retry_in=max(0.0, self._retry_at - time.monotonic()) if self._may_be_retried else None,
             last_end=self._trouble,
         )
+
+    @property
+    def _may_be_retried(self) -> bool:
+        return self._state == "waiting" and not self._needs_login
 
     @property
     def _live(self) -> ClientSession | None:
@@ -248,7 +262,7 @@ class Connection:
         delay = pace.first_delay
         while True:
             await self._until(lambda: self._is_wanted)
-            began, ups = time.monotonic(), self._ups
+            began, ups, login = time.monotonic(), self._ups, None
             self._child, self._dead = ChildState(), asyncio.Event()
             self._starts += 1
             self._is_settled = False
@@ -260,12 +274,17 @@ class Connection:
                 trouble = await self._session_of_its_life()
             except Exception as error:
                 trouble = self._explained(error)
-                self._may_come_back = isinstance(innermost(error), UnreachableError) or self._child.is_busy
+                inner = innermost(error)
+                self._may_come_back = isinstance(inner, UnreachableError) or self._child.is_busy
+                login = inner if isinstance(inner, NotLoggedInError) else None
             if trouble is None:
                 self._log.debug("nobody has called it for a while; it is ended until the next call")
                 self._set("cold")
                 continue
             self._trouble = trouble
+            if login is not None:
+                await self._until_logged_in(login)
+                continue
             self._ends.append(time.monotonic())
             if len(self._ends) == pace.most_ends and self._ends[-1] - self._ends[0] < pace.within:
                 self._failures += 1
@@ -287,6 +306,19 @@ class Connection:
             await asyncio.sleep(wait)
             if not self._is_wanted:
                 self._set("cold")
+
+    async def _until_logged_in(self, error: NotLoggedInError) -> None:
+        self._failures += 1
+        self._trouble = f"{error.what}: {error.hint}"
+        if not self._fails_with_its_first_start:
+            self._on_trouble(error.what, error.hint)
+        self._needs_login = True
+        self._set("waiting")
+        try:
+            await error.wait()
+        finally:
+            self._needs_login = False
+        self._set("cold")
 
     def _explained(self, error: Exception) -> str:
         """Return one line about why the server ended or did not start."""
@@ -577,7 +609,7 @@ class Connection:
         when = ""
         if self._state == "stopped":
             when = "; it is not started again"
-        elif self._state == "waiting" and left > 0:
+        elif self._may_be_retried and left > 0:
             when = f"; it can be started again in {max(1, round(left))} s"
         why = self._trouble or f"it did not start within {self._pace.start:g} s"
         raise RefusedError(f"The server of {self.name} is not running ({why}){when}", "paused")
@@ -586,7 +618,11 @@ class Connection:
     def _is_far(self) -> bool:
         """Whether no start is near."""
         left = self._retry_at - time.monotonic()
-        return self._state == "stopped" or (self._state == "waiting" and left > self._pace.worth_waiting)
+        return (
+            self._needs_login
+            or self._state == "stopped"
+            or (self._state == "waiting" and left > self._pace.worth_waiting)
+        )
 
     async def connected(self) -> None:
         """Start the server if it is not up, and wait until what it lists is known.

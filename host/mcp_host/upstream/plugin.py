@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import mcp.types as types
 from mcp.client.stdio import get_default_environment
@@ -34,6 +34,9 @@ from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.environments import environment, program_in, python_program
 from mcp_host.upstream.forwarding import Forwarding
 
+if TYPE_CHECKING:
+    from mcp_host.upstream.tokens import Tokens
+
 DEPTH_VARIABLE: Final = "MCP_HOST_DEPTH"
 _MOST_DEPTH = 3
 
@@ -52,7 +55,7 @@ def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
     """
     section = plugin.section
     resolved = resolve_secrets(
-        {"env": section.env, "headers": section.headers},
+        {"env": section.env, "headers": section.headers, "auth": section.auth.secrets if section.auth else {}},
         base_dir=around.base_dir,
         environ=around.environ,
         where=lambda keys: around.where("plugins", plugin.name, *keys),
@@ -119,11 +122,23 @@ class _Place:
         if section.url is not None:
             from mcp_host.upstream.remote import remote_streams
 
-            return remote_streams(section.url, self._resolved.values["headers"], state)
+            return remote_streams(section.url, self._resolved.values["headers"], state, self._tokens())
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
         return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
+
+    def _tokens(self) -> Tokens | None:
+        section, plugin = self._section, self._plugin
+        if section.auth is None or section.url is None:
+            return None
+        from mcp_host.upstream.oauthclient import Login
+        from mcp_host.upstream.tokens import Tokens
+        from mcp_host.upstream.tokenstore import TokenStore
+
+        login = Login(plugin.name, section.url, section.auth, self._resolved.values["auth"].get("client_secret"))
+        store = TokenStore(self._around.data_dir / plugin.name, plugin.name, section.url)
+        return Tokens(login, store, plugin.own_context.log, plugin.redactor)
 
     def _program(self, env: dict[str, str], cwd: Path) -> list[str]:
         name, *arguments = self._section.command or [""]
@@ -342,12 +357,12 @@ class OtherServer:
         except OSError as error:
             self._plugin.warn(f"what it lists cannot be kept, so that it is started with the host: {text_of(error)}")
 
-    def _note_trouble(self, trouble: str | None) -> None:
+    def _note_trouble(self, trouble: str | None, hint: str = "") -> None:
         warnings = self._plugin.record.warnings
         if trouble is None or all(warning.what != trouble for warning in warnings):
             self._plugin.take_back(ErrorCode.NOT_CONNECTED)
         if trouble is not None:
-            self._plugin.warn(trouble, code=ErrorCode.NOT_CONNECTED)
+            self._plugin.warn(trouble, hint=hint, code=ErrorCode.NOT_CONNECTED)
 
     def state(self) -> ConnectionState:
         if self._primary is not None:

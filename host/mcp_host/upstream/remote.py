@@ -5,24 +5,31 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_host.errors import HostError
+from mcp_host.net import guarded_client
 from mcp_host.upstream.child import LARGEST, ChildState, Streams
 from mcp_host.upstream.connection import UnreachableError, innermost
+from mcp_host.upstream.oauthclient import allowed_addresses
+from mcp_host.upstream.tokens import BearerAuth, Tokens
 
-_CONNECT, _READ = 30.0, 300.0
-"""Seconds to connect, and between two pieces of an answer. The deadline of a call is the host's."""
+_READ = 300.0
+"""Seconds between two pieces of an answer. The deadline of a call is the host's."""
 
 _KINDS = ("application/json", "text/event-stream")
 
 
 @asynccontextmanager
-async def remote_streams(url: str, headers: Mapping[str, str], state: ChildState) -> AsyncIterator[Streams]:
+async def remote_streams(
+    url: str, headers: Mapping[str, str], state: ChildState, tokens: Tokens | None = None
+) -> AsyncIterator[Streams]:
     """Connect to a remote server for the block, and yield the streams of its messages.
+
+    Only the host and port of the URL may have a private address. Nothing is sent without a token if there are `tokens`.
 
     Raises:
         HostError: It cannot be reached; an `UnreachableError` if that may change.
@@ -32,13 +39,23 @@ async def remote_streams(url: str, headers: Mapping[str, str], state: ChildState
         state.answered = _unusual(response)
         state.is_busy = response.status_code >= 500 or response.status_code == 429
 
-    timeout = httpx2.Timeout(_CONNECT, read=_READ)
+    def refuse(why: str) -> None:
+        state.refused = why
+
+    client = guarded_client(
+        allow=allowed_addresses(url), headers=headers, timeout=_READ, max_bytes=LARGEST, streams=True
+    )
+    client.event_hooks = {"response": [note]}
     try:
-        async with (
-            httpx2.AsyncClient(headers=dict(headers), timeout=timeout, event_hooks={"response": [note]}) as client,
-            streamable_http_client(url, http_client=client, max_sse_event_size=LARGEST) as streams,
-        ):
-            yield streams
+        async with AsyncExitStack() as stack:
+            if tokens is not None:
+                stack.push_async_callback(tokens.aclose)
+                await tokens.token()
+                client.auth = BearerAuth(tokens, refuse)
+            await stack.enter_async_context(client)
+            yield await stack.enter_async_context(
+                streamable_http_client(url, http_client=client, max_sse_event_size=LARGEST)
+            )
     except Exception as error:
         inner = innermost(error)
         if isinstance(inner, httpx2.TransportError):
@@ -52,6 +69,8 @@ def _unusual(response: httpx2.Response) -> str:
     if response.is_redirect:
         return f"it answered {status}, to {response.headers.get('location', '')[:200]}, which is not followed"
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code == 401:
+        return f'it answered {status}: it requires a token, or refuses this one (with OAuth: auth = "oauth")'
     if response.is_error:
         return f"it answered {status}"
     if response.request.method == "POST" and response.status_code == 200 and kind not in _KINDS:

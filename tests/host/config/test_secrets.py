@@ -78,6 +78,14 @@ def problems(model: type[BaseModel] | None, settings: dict[str, Any], **options:
 # --- References
 
 
+def test_a_secret_that_is_forgotten_is_masked_no_longer() -> None:
+    redactor = Redactor(["first-secret", "second-secret"])
+    redactor.forget("first-secret", "never-added")
+    assert redactor.redact("first-secret second-secret") == "first-secret ***"
+    redactor.forget("second-secret")
+    assert redactor.redact("second-secret") == "second-secret"
+
+
 def test_a_reference_is_read_for_a_field_of_any_type() -> None:
     class Kinds(BaseModel):
         hidden: SecretStr

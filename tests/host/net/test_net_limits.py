@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from mcp_host.net import (
+    BlockedAddressError,
     ExchangeTimeoutError,
     RefusedURLError,
     ResponseTooLargeError,
@@ -169,3 +170,65 @@ async def test_head_has_no_body_to_limit() -> None:
     async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"], max_bytes=10) as client:
         response = await client.head(server.url)
         assert response.headers["content-length"] == "99999999999"
+
+
+# Answers that stay open
+
+
+async def events() -> AsyncIterator[bytes]:
+    for _ in range(40):
+        yield b"data: " + bytes(LIMIT // 20).replace(b"\0", b"x") + b"\n\n"
+        await anyio.sleep(0.02)
+
+
+async def silence() -> AsyncIterator[bytes]:
+    yield b"data: x\n\n"
+    await anyio.sleep_forever()
+
+
+STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
+
+
+async def test_with_streams_an_event_stream_may_be_longer_and_larger_than_the_limits() -> None:
+    allowed: dict[str, Any] = {"allow": ["127.0.0.1"], "max_bytes": LIMIT, "timeout": 0.5}
+    async with web_server({"/": Reply(body=events, headers=STREAM)}) as server:
+        async with guarded_client(**allowed, streams=True) as client, client.stream("GET", server.url) as response:
+            assert sum([len(piece) async for piece in response.aiter_bytes()]) > 2 * LIMIT - 100
+        async with guarded_client(**allowed) as client:
+            with pytest.raises((ResponseTooLargeError, ExchangeTimeoutError)):
+                await client.get(server.url)
+
+
+async def test_with_streams_each_wait_for_a_piece_is_limited() -> None:
+    async with (
+        web_server({"/": Reply(body=silence, headers=STREAM)}) as server,
+        guarded_client(allow=["127.0.0.1"], timeout=0.2, streams=True) as client,
+    ):
+        with pytest.raises(httpx2.ReadTimeout):
+            await client.get(server.url)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(body=zeros),
+        Reply(body=zeros, headers={"Content-Type": "application/json"}),
+        Reply(status=500, body=zeros, headers=STREAM),
+        Reply(body=gzip.compress(bytes(LIMIT + 1)), headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=["no type", "json", "error", "gzip"],
+)
+async def test_with_streams_any_other_answer_is_limited(reply: Reply) -> None:
+    async with (
+        web_server({"/": reply}) as server,
+        guarded_client(allow=["127.0.0.1"], max_bytes=LIMIT, streams=True) as client,
+    ):
+        with pytest.raises(ResponseTooLargeError):
+            await client.get(server.url)
+
+
+async def test_with_streams_the_addresses_are_checked() -> None:
+    async with web_server({"/": text("x")}) as server, guarded_client(streams=True) as client:
+        with pytest.raises(BlockedAddressError):
+            await client.get(server.url)
+        assert server.connections == 0
