@@ -209,7 +209,7 @@ def test_two_hosts_share_a_data_dir(cli: Cli, faulty: Faulty) -> None:
             assert called(process, 2, "echo", text="here") == "here"
         assert called(one, 3, "pid") != called(two, 3, "pid")
     kept = json.loads((cli.folder / "data" / "faulty" / "definitions.json").read_text())
-    assert "echo" in [item["name"] for item in kept["tools"]]
+    assert "echo" in [item["name"] for item in kept["definitions"]["tools"]]
 
 
 # Death
