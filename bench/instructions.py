@@ -1,7 +1,7 @@
 """How many processor instructions a call in memory takes, in thousands: the host compared with the bare SDK.
 
 Unlike a time, the count hardly depends on the machine's other load. It needs valgrind, which makes Python about 50
-times slower: the whole table takes about ten minutes on two cores that are free. `--call` is the part that runs under valgrind.
+times slower: the table takes about ten minutes. `--call` is the part that runs under valgrind.
 """
 
 from __future__ import annotations
