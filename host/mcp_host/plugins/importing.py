@@ -101,7 +101,14 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
     distribution = plugin.record.distribution
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     off = f"{plugin.table} enabled = false"
-    if missing and (f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")):
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "mcp":
+        # What it wants of the SDK is not there: FastMCP, for example, has another name since mcp 2.
+        run = f'"{module_name}"' if module_name.endswith(".py") else f'"-m", "{module_name}"'
+        hint = (
+            f'{plugin.table} command = ["python", {run}] and requirements = ["mcp<2"]   (not object, for a server '
+            "that was written for mcp 1: a process with its own libraries)"
+        )
+    elif missing and (f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")):
         package = missing.partition(".")[0].replace("_", "-")
         hint = f"pip install {f'--force-reinstall {distribution}' if distribution else package}"
     elif missing:

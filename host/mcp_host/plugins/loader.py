@@ -228,7 +228,8 @@ class Loader:
             raise HostError(
                 f"{plugin.record.value} is {article(found)}, which implements no hook",
                 where=where,
-                hint="point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer",
+                hint="point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer; any "
+                f'other server is served by its command: {plugin.table} command = ["python", "server.py"]',
             )
         return manager, takes_settings
 

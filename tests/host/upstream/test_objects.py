@@ -147,6 +147,27 @@ def test_what_is_wrong_with_an_object(folder: Path, table: dict[str, Any], what:
     assert problem.hint
 
 
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        ("from mcp.server.fastmcp import FastMCP", '["python", "old.py"]'),
+        ("from mcp.server import FastMCP", '["python", "old.py"]'),
+        ("import mcp.server.fastmcp", '["python", "old.py"]'),
+    ],
+)
+def test_a_server_for_an_older_sdk_gets_the_form_that_serves_it(folder: Path, code: str, command: str) -> None:
+    (folder / "old.py").write_text(f"{code}\nmcp = FastMCP('old')\n", encoding="utf-8")
+    problem = record(folder, object="old.py:mcp").problem
+    assert problem is not None
+    assert f'command = {command} and requirements = ["mcp<2"]' in problem.hint
+
+
+def test_what_is_no_server_gets_the_form_that_serves_any(folder: Path) -> None:
+    problem = record(folder, object="made.py:nothing").problem
+    assert problem is not None
+    assert 'command = ["python", "server.py"]' in problem.hint
+
+
 def test_keys_for_connections_have_no_effect_on_an_mcpserver(folder: Path) -> None:
     warnings = [warning.what for warning in record(folder, object="made.py:mcp", ask=False, start="eager").warnings]
     assert warnings == [
