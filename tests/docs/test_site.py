@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
@@ -108,13 +108,19 @@ def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     assert done.returncode != 0
 
 
+def table_in(annotation: Any) -> type[BaseModel] | None:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(table_in, get_args(annotation))), None)
+
+
 def keys(model: type[BaseModel]) -> Iterator[str]:
     for key, field in model.model_fields.items():
-        inner = field.annotation
-        if inspect.isclass(inner) and issubclass(inner, BaseModel):
-            yield from (f"{key}.{each}" for each in keys(inner))
-        else:
+        inner = table_in(field.annotation)
+        if inner is not field.annotation:
             yield key
+        if inner is not None:
+            yield from (f"{key}.{each}" for each in keys(inner))
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,10 @@ def configuration() -> Iterator[str]:
         prefix = f"{name}."
         for key, field in model.model_fields.items():
             inner = _model(field.annotation)
-            if inner is None:
+            # A key that may be a table, or something else, has a row of its own.
+            if inner is not field.annotation:
                 yield _row(key, field, keys[key])
+            if inner is None:
                 continue
             for inner_key, inner_field in inner.model_fields.items():
                 inner_keys = schema["$defs"][inner.__name__]["properties"]
