@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ntpath
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import PureWindowsPath
 from typing import Final
@@ -50,7 +52,14 @@ def parts_of(path: str, *, windows: bool = os.name == "nt") -> Parts:
 
 def _special(part: str) -> bool:
     """Return whether Windows reads a name as a drive, a stream, a device or another name."""
-    return any(sign in part for sign in '\\:*?"<>|') or part[-1] in ". " or PureWindowsPath(part).is_reserved()
+    return any(sign in part for sign in '\\:*?"<>|') or part[-1] in ". " or _is_reserved(part)
+
+
+def _is_reserved(part: str) -> bool:
+    """Return whether a name is one of a device, such as `NUL`."""
+    if sys.version_info >= (3, 13):
+        return ntpath.isreserved(part)
+    return PureWindowsPath(part).is_reserved()
 
 
 def uri_of(root: str, parts: Sequence[str]) -> str:
