@@ -141,26 +141,6 @@ def python_program(python: str | None, *, base_dir: Path, environ: Mapping[str, 
     )
 
 
-def prune(cache: Path, *, keep_days: float) -> list[Path]:
-    """Remove the environments that no process asked for in the last days, and the incomplete ones. Return them.
-
-    A running child does not count as a use. So keep more days than a host runs.
-    """
-    from filelock import FileLock, Timeout
-
-    removed = []
-    oldest = time.time() - keep_days * 86_400
-    for folder in sorted(cache.glob("*/") if cache.is_dir() else ()):
-        marker = folder / _COMPLETE
-        lock = FileLock(_lock_of(folder))
-        with suppress(Timeout, OSError), lock.acquire(blocking=False):
-            if (marker if marker.exists() else folder).stat().st_mtime < oldest:
-                shutil.rmtree(folder, ignore_errors=True)
-                removed.append(folder)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    return removed
-
-
 # --- what identifies an environment
 
 
@@ -229,13 +209,8 @@ def _project_files(project: Path) -> Iterator[Path]:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Return whether the environment is complete, and record that it is used."""
-    # Its Python may have been removed since.
-    if not (folder / _COMPLETE).is_file() or program_in(folder, "python") is None:
-        return False
-    with suppress(OSError):
-        os.utime(folder / _COMPLETE)
-    return True
+    """Return whether the environment is complete. Its Python may have been removed since."""
+    return (folder / _COMPLETE).is_file() and program_in(folder, "python") is not None
 
 
 def _lock_of(folder: Path) -> Path:

@@ -9,14 +9,13 @@ import os
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from mcp_host.errors import HostError
-from mcp_host.upstream.environments import environment, program_in, prune, python_program, run_to_end
+from mcp_host.upstream.environments import environment, program_in, python_program, run_to_end
 from support.sites import build_wheel
 
 LONGEST = 60.0
@@ -389,17 +388,3 @@ async def test_a_cache_that_cannot_be_written_is_reported(tmp_path: Path, withou
     with pytest.raises(HostError, match="its environment cannot be made: ") as raised:
         await made(tmp_path, without_uv)
     assert str(tmp_path / "cache") in raised.value.where
-
-
-def test_environments_that_were_not_used_for_long_are_pruned(tmp_path: Path) -> None:
-    for name in ("used", "old", "half"):
-        (tmp_path / name).mkdir()
-        if name != "half":
-            (tmp_path / name / "complete.json").touch()
-    before = time.time() - 100 * 86_400
-    os.utime(tmp_path / "old/complete.json", (before, before))
-    os.utime(tmp_path / "used", (before, before))
-    os.utime(tmp_path / "half", (before, before))
-    assert prune(tmp_path, keep_days=90) == [tmp_path / "half", tmp_path / "old"]
-    assert [each.name for each in tmp_path.iterdir()] == ["used"]
-    assert prune(tmp_path / "absent", keep_days=90) == []
