@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.faultyserver import Faulty, is_running
+from support.faultyserver import Faulty
+from support.running import left_of
 
 if TYPE_CHECKING:
     from support.invoking import Invoke
@@ -35,7 +36,7 @@ def test_check_starts_a_server_also_when_its_lists_are_known(invoke: Invoke, fau
         assert len(faulty.pids) == count
         assert connection["pid"] == faulty.pids[-1]
         assert done.json["checks"] == [{"plugin": "faulty", "name": "server answers", "problem": None}]
-    assert not any(is_running(pid) for pid in faulty.pids)
+    assert left_of(faulty.pids) == []
     shown = invoke("check").out
     assert "faulty 1.5  2026-07-28  up, process" in shown
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from watchfiles import watch
 
-from support.faultyserver import Faulty, is_running, tool
+from support.faultyserver import Faulty, tool
+from support.running import is_running, left_of
 
 if TYPE_CHECKING:
     from support.processes import Cli, Process
@@ -111,7 +112,7 @@ def test_no_process_is_left_behind(cli: Cli, tmp_path: Path, how: str, words: tu
         assert all(is_running(pid) for pid in pids)
         leave(process, how)
         assert process.wait() == 0
-    assert not any(is_running(pid) for pid in pids)
+    assert left_of(pids) == []
 
 
 @each_way
@@ -129,7 +130,7 @@ def test_no_process_is_left_behind_when_the_host_ends_while_they_start(cli: Cli,
         # The host would wait four seconds for the servers, and then serve without them.
         assert process.wait() == 0
         assert "has not started within" not in process.err
-    assert not any(is_running(pid) for pid in pids)
+    assert left_of(pids) == []
 
 
 def test_no_process_is_left_behind_when_a_host_over_http_ends_while_they_start(cli: Cli, faulty: Faulty) -> None:
@@ -139,7 +140,7 @@ def test_no_process_is_left_behind_when_a_host_over_http_ends_while_they_start(c
         pids = [*faulty.pids, int((faulty.folder / "child").read_text())]
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
-    assert not any(is_running(pid) for pid in pids)
+    assert left_of(pids) == []
 
 
 def test_calls_in_a_pipe_are_answered_although_the_pipe_ends_while_the_server_starts(cli: Cli, faulty: Faulty) -> None:
@@ -252,22 +253,14 @@ def test_a_reload_keeps_the_process_of_a_table_that_is_the_same(cli: Cli, tmp_pa
         process.until("notifications/tools/list_changed")
         assert listed(process, 30) == ["pid", "other"]
         assert called(process, 31, "pid") != pid
-        gone(int(pid))
-
-
-def gone(pid: int) -> None:
-    """Wait until a process has ended."""
-    until = time.monotonic() + 30
-    while is_running(pid):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+        assert left_of([int(pid)]) == []
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path: Path) -> Iterator[None]:
     """Fail if a server of the test still runs, and end it."""
     yield
-    left = [pid for folder in tmp_path.glob("*/starts") for pid in Faulty(folder.parent).pids if is_running(pid)]
+    left = left_of(pid for folder in tmp_path.glob("*/starts") for pid in Faulty(folder.parent).pids)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert left == [], sys.executable

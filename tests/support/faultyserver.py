@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +61,3 @@ class Faulty:
 def tool(name: str, **more: Any) -> dict[str, Any]:
     """Return the definition of a tool."""
     return {"name": name, "inputSchema": {"type": "object"}, **more}
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process exists and is not a zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    except OSError:
-        os.kill(pid, 0)
-        return True
-    return state != "Z"

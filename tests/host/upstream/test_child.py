@@ -17,7 +17,8 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
 
 from mcp_host.upstream.child import ChildState, child_streams, outer_members
-from support.faultyserver import Faulty, is_running
+from support.faultyserver import Faulty
+from support.running import is_running, left_of
 
 pytestmark = pytest.mark.anyio
 
@@ -146,7 +147,7 @@ async def test_a_process_that_closes_its_stdout_ends_the_session_and_is_ended(fa
         pid = talk.state.pid
         assert pid is not None
         assert is_running(pid)
-    assert not is_running(pid)
+    assert left_of([pid]) == []
     assert str(talk.state) == "its process closed its stdout"
 
 
@@ -180,7 +181,7 @@ async def test_nothing_is_left_of_a_child(faulty: Faulty, words: tuple[str, ...]
         pids = [*faulty.pids, *(int(file.read_text()) for file in faulty.folder.glob("child"))]
         assert len(pids) == 1 + ("family" in words)
         assert all(is_running(pid) for pid in pids)
-    await gone(pids)
+    assert left_of(pids) == []
 
 
 async def test_nothing_is_left_of_a_child_whose_end_is_cancelled(faulty: Faulty) -> None:
@@ -202,7 +203,7 @@ async def test_nothing_is_left_of_a_child_whose_end_is_cancelled(faulty: Faulty)
     await asyncio.sleep(0)
     keeper.cancel()
     await asyncio.wait([keeper])
-    await gone(pids)
+    assert left_of(pids) == []
 
 
 async def test_fifty_children_leave_no_file_and_no_task_behind(faulty: Faulty) -> None:
@@ -224,10 +225,3 @@ async def test_fifty_children_leave_no_file_and_no_task_behind(faulty: Faulty) -
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= files
     assert len(asyncio.all_tasks()) == tasks
-
-
-async def gone(pids: list[int]) -> None:
-    """Wait until processes are gone. A killed one takes a moment."""
-    with anyio.fail_after(10):
-        while any(is_running(pid) for pid in pids):
-            await asyncio.sleep(0.01)

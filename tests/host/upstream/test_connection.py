@@ -22,7 +22,8 @@ from mcp_host.errors import HostError, RefusedError
 from mcp_host.upstream.child import ChildState, child_streams
 from mcp_host.upstream.connection import Connection, Pace, Source
 from mcp_host.upstream.definitions import Definitions
-from support.faultyserver import Faulty, is_running, tool
+from support.faultyserver import Faulty, tool
+from support.running import left_of
 
 pytestmark = pytest.mark.anyio
 
@@ -131,7 +132,7 @@ async def test_the_state_of_a_running_server_is_known(faulty: Faulty, era: str) 
         assert state.server == "faulty 1.5"
         assert state.pid == faulty.pids[0]
         assert (state.restarts, state.retry_in, state.last_end) == (0, None, None)
-    assert not is_running(faulty.pids[0])
+    assert left_of(faulty.pids) == []
 
 
 async def test_a_server_that_dies_at_start_is_reported_with_its_status_and_last_words(faulty: Faulty) -> None:
@@ -163,14 +164,14 @@ async def test_a_mute_server_is_waited_for_briefly_and_reported_when_its_time_is
         assert made.trouble == ["it cannot be started: it did not answer within 0.5 s"]
         with pytest.raises(RefusedError, match=r"not running \(it did not answer within 0.5 s\); it can be started"):
             await made.call("echo")
-    assert not is_running(faulty.pids[0])
+    assert left_of(faulty.pids) == []
 
 
 async def test_a_server_that_the_host_needs_is_waited_for_until_its_time_is_over(faulty: Faulty) -> None:
     with pytest.raises(HostError, match=r"the server did not start within 0\.3 s"):
         async with kept(faulty, "mute", must_start=True, pace=Pace(start=0.3, first_start=0.01)):
             pass
-    assert not is_running(faulty.pids[0])
+    assert left_of(faulty.pids) == []
 
 
 async def test_a_server_that_the_host_needs_is_started_with_it_although_its_lists_are_known(faulty: Faulty) -> None:
@@ -263,7 +264,7 @@ async def test_an_unused_server_is_ended_and_started_again_by_a_call(faulty: Fau
     async with kept(faulty, known=known, idle_timeout=0.05) as made:
         await made.call("echo")
         await made.until("cold")
-        assert not is_running(faulty.pids[0])
+        assert left_of(faulty.pids) == []
         assert made.connection.state.pid is None
         assert await made.call("echo", text="again") == "again"
         assert len(faulty.pids) == 2
@@ -414,7 +415,7 @@ async def test_a_process_that_reads_its_stdin_no_longer_is_replaced(faulty: Faul
         made.connection.lost(session, "Session terminated")
         assert await made.call("echo", text="here") == "here"
         assert made.connection.state.last_end == "its process does not read its stdin any more"
-    assert not any(is_running(pid) for pid in faulty.pids)
+    assert left_of(faulty.pids) == []
 
 
 async def test_other_calls_of_a_lost_session_get_their_own_answers(faulty: Faulty) -> None:
@@ -510,7 +511,7 @@ async def test_a_server_that_is_being_started_is_ended_at_once(faulty: Faulty) -
     keeper.cancel()
     await asyncio.wait({keeper})
     assert keeper.cancelled()
-    assert not is_running(faulty.pids[0])
+    assert left_of(faulty.pids) == []
 
 
 async def test_fifty_restarts_leave_nothing_behind(faulty: Faulty) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from mcp_host.errors import HostError
 from mcp_host.upstream.environments import environment, program_in, python_program, run_to_end
+from support.running import left_of, running_with
 from support.sites import build_wheel
 
 LONGEST = 60.0
@@ -205,7 +207,7 @@ SLOW = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.argv[1] == "venv":
         sys.exit(subprocess.run([{python!r}, "-m", "venv", "--without-pip", sys.argv[-1]]).returncode)
-    child = subprocess.Popen([{python!r}, "-c", "import time; time.sleep(600)"])
+    child = subprocess.Popen([{python!r}, "-c", "import time; time.sleep(600)", sys.argv[0]])
     with open({marks!r}, "w") as marks:
         marks.write("started")
     signal.pause()
@@ -232,18 +234,6 @@ def _first_words(marks: Path) -> str:
         return pipe.read(100).decode()
 
 
-def processes_below(text: str) -> list[int]:
-    """The processes whose command line has the text, and that are no zombies."""
-    found = []
-    for each in Path("/proc").glob("[0-9]*"):
-        try:
-            if text in (each / "cmdline").read_text() and int(each.name) != os.getpid():
-                found.append(int(each.name))
-        except OSError:
-            continue
-    return found
-
-
 @pytest.mark.anyio
 async def test_a_stop_during_the_installation_ends_the_tool_and_leaves_nothing_whole(
     tmp_path: Path, slow_uv: dict[str, str], without_uv: dict[str, str]
@@ -253,7 +243,7 @@ async def test_a_stop_during_the_installation_ends_the_tool_and_leaves_nothing_w
     making.cancel()
     with pytest.raises(asyncio.CancelledError):
         await making
-    assert processes_below(str(tmp_path / "slow")) == []
+    assert left_of(running_with(str(tmp_path / "slow"))) == []
     (folder,) = (tmp_path / "cache").iterdir()  # no lock is left
     assert not (folder / "complete.json").exists()
 
@@ -273,8 +263,7 @@ async def test_a_cancelled_tool_takes_its_children_with_it(tmp_path: Path) -> No
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    status = Path(f"/proc/{child}/stat")
-    assert not status.exists() or status.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert left_of([child]) == []
 
 
 OTHER_HOST = """
@@ -323,22 +312,16 @@ async def test_a_killed_host_leaves_neither_a_tool_nor_a_whole_environment(
     host = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "cache")], env=slow_uv, stdout=subprocess.PIPE)
     with host:
         assert _first_words(tmp_path / "marks") == "started"
-        uv = processes_below(str(tmp_path / "slow"))
-        assert uv != []
+        tools = running_with(str(tmp_path / "slow"))
+        assert len(tools) == 2
         host.kill()
-    for pid in uv:
-        _wait_for_end(pid)
+    # What the tool itself started is ended here.
+    left = left_of(tools, 1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(left) < 2
     (folder,) = [each for each in (tmp_path / "cache").iterdir() if each.is_dir()]
     assert not (folder / "complete.json").exists()
-
-
-def _wait_for_end(pid: int) -> None:
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([handle], [], [], LONGEST)[0]
-    os.close(handle)
 
 
 # --- Pythons and programs

@@ -16,7 +16,8 @@ from mcp_host.errors import HostError
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
-from support.faultyserver import Faulty, is_running, tool
+from support.faultyserver import Faulty, tool
+from support.running import left_of
 from support.talking import read, refusal, text_of
 
 pytestmark = pytest.mark.anyio
@@ -249,4 +250,4 @@ async def test_stopping_the_start_ends_the_servers_and_fails_their_plugins_only(
             (record,) = host.records
             assert record.problem is not None
             assert record.problem.what == "it was ended while it started"
-            assert not is_running(faulty.pids[0])
+            assert left_of(faulty.pids) == []
