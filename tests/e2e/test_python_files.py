@@ -113,6 +113,7 @@ async def test_run_serves_the_server_of_a_file_over_stdio_from_any_folder(
     )
     with (tmp_path / "log").open("w") as log:
         async with Client(stdio_client(parameters, log), mode=mode) as client:
+            assert client.server_info is not None
             assert client.server_info.name == "my-server"
             assert [tool.name for tool in (await client.list_tools()).tools] == ["hi"]
             (block,) = (await client.call_tool("hi", {})).content
