@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, DisableOption, LogLevelOption, command_stdout, load_host, read_config
+from mcp_host.cli.common import (
+    ConfigOption,
+    DisableOption,
+    FileArgument,
+    LogLevelOption,
+    command_stdout,
+    file_or_config,
+    load_host,
+    read_config,
+)
 from mcp_host.cli.output import problem_text, write
 from mcp_host.cli.run import announce, until_stopped
 from mcp_host.containment.process import OwnProcess, own_process
@@ -30,6 +39,7 @@ _INSPECTOR_ORIGINS = ["http://localhost:6274", "http://127.0.0.1:6274"]
 
 
 def dev(
+    file: FileArgument = None,
     config: ConfigOption = None,
     plugin: Annotated[
         list[Path] | None,
@@ -51,6 +61,7 @@ def dev(
     Each time mcp-host.toml or the code of an enabled plugin is written, the changed plugins are loaded again without a
     restart, and clients are notified. Callers see the text of crashes, and the log has the tracebacks.
     """
+    config = file_or_config(file, config)
     _install(with_ or (), with_editable or (), config)
     with command_stdout() as stdout, own_process() as process:
         extra = _projects(plugin or ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import typer
 
 from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
-from mcp_host.config import HostConfig, find_config, load_config
+from mcp_host.config import HostConfig, find_config, load_config, python_file
 from mcp_host.errors import ConfigError, did_you_mean
 from mcp_host.system.streams import own_stdout
 
@@ -34,7 +35,15 @@ ConfigOption = Annotated[
         "--config",
         "-c",
         metavar="FILE",
-        help="The mcp-host.toml to use. Default: $MCP_HOST_CONFIG, ./mcp-host.toml, the user's own.",
+        help="The mcp-host.toml to use, or a Python file (server.py, server.py:NAME) to serve alone. Default: "
+        "$MCP_HOST_CONFIG, ./mcp-host.toml, the user's own.",
+    ),
+]
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Serve this Python file instead of mcp-host.toml: server.py, or server.py:NAME for one of its objects.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -58,6 +67,23 @@ def command_stdout() -> Iterator[TextIO]:
     """Yield stdout for the command alone: for the block, or until the process ends if it runs only this command."""
     with own_stdout(to_the_end=whole_process.get()) as stdout:
         yield stdout
+
+
+def file_or_config(file: str | None, config: Path | None) -> Path | None:
+    """Return the configuration that a command uses: the Python file that was named, or that of `--config`.
+
+    Raises:
+        ConfigError: Both were given, or the file is not a Python file.
+    """
+    if file is None:
+        return config
+    where = "command line: FILE"
+    if config is not None:
+        raise ConfigError(f"{file} and --config {config}: only one can be served", where=where, hint="remove one")
+    if python_file(Path(file)) is None:
+        hint = f"--config {file}" if file.endswith(".toml") else "server.py, or server.py:NAME"
+        raise ConfigError(f"{file} is not a Python file", where=where, hint=hint)
+    return Path(file)
 
 
 def read_config(
@@ -99,6 +125,9 @@ def load_host(
     from mcp_host.server.adopt import adopt
     from mcp_host.server.host import Host
 
+    if (code := python_file(config.path)) is not None:
+        # As Python does it for a script: modules beside it can be imported at any time.
+        sys.path.insert(0, str(code[0].absolute().parent))
     installed = discover()
     with ctrl_c_counts():
         host = Host(

@@ -18,12 +18,15 @@ from mcp_host.cli.common import (
     ConfigOption,
     DebugOption,
     DisableOption,
+    FileArgument,
     LogLevelOption,
     command_stdout,
+    file_or_config,
     load_host,
     read_config,
 )
 from mcp_host.cli.output import records_table, write
+from mcp_host.config import python_file
 from mcp_host.containment.process import OwnProcess, own_process
 from mcp_host.system.streams import OwnStdin, own_stdin
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    file: FileArgument = None,
     config: ConfigOption = None,
     transport: Annotated[
         str | None,
@@ -48,14 +52,17 @@ def run(
         int | None, typer.Option("--port", "-p", metavar="N", help="The port, for http. 0 takes any free one.")
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="Reload mcp-host.toml each time it is written. SIGHUP always reloads it.")
+        bool,
+        typer.Option(
+            "--reload", help="Reload mcp-host.toml, or FILE, each time it is written. SIGHUP always reloads it."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log no line for each request, for http.")] = False,
     log_level: LogLevelOption = None,
     debug: DebugOption = None,
     disable: DisableOption = None,
 ) -> None:
-    """Serve the enabled plugins over stdio or HTTP.
+    """Serve the enabled plugins, or the server of one Python file, over stdio or HTTP.
 
     It ends when the client disconnects (stdio) or with Ctrl+C. The log goes to stderr. Over HTTP, it has a line for
     each request. The variables MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG set the same options;
@@ -65,7 +72,7 @@ def run(
         "transport": {"kind": transport, "host": host, "port": port},
         "host": {"log_level": log_level, "debug": debug},
     }
-    read = partial(read_config, config, flags=flags, disable=disable)
+    read = partial(read_config, file_or_config(file, config), flags=flags, disable=disable)
     settings = read()
     # From here on, stdout belongs to the protocol or to the command. No plugin can write to it.
     with command_stdout() as stdout:
@@ -108,7 +115,8 @@ async def _following(
     """Serve, and reload the configuration on SIGHUP and, with `watch`, whenever its file is written."""
     from mcp_host.server.reload import Reloader, following
 
-    async with following(Reloader(server, read), server.host.config.path if watch else None):
+    path = server.host.config.path if watch else None
+    async with following(Reloader(server, read), path, code=python_file(path) is not None):
         await serving
 
 

@@ -7,6 +7,7 @@ makes the JSON Schema.
 """
 
 from mcp_host.config.pluginsection import CONNECTED, NameFilter, PluginSection, Source, ToolFilter
+from mcp_host.config.pythonfile import python_file
 from mcp_host.config.reading import find_config, load_config, parse_config, user_dir
 from mcp_host.config.sections import AuthSection, HostConfig, HostSection, TransportSection
 from mcp_host.config.values import Duration, Limits, is_loopback, is_safe_to_fetch
@@ -28,5 +29,6 @@ __all__ = [
     "is_safe_to_fetch",
     "load_config",
     "parse_config",
+    "python_file",
     "user_dir",
 ]

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mcp_host.config.explain import Explainer
 from mcp_host.config.layers import DEEPEST, Draft, deeper_than, too_deep
 from mcp_host.config.origins import Origins, statements
+from mcp_host.config.pythonfile import put_python_file, python_file
 from mcp_host.config.references import looks_secret
 from mcp_host.config.sections import HostConfig
 from mcp_host.errors import InvalidConfigError, Problem
@@ -48,8 +49,11 @@ def find_config(explicit: Path | None, environ: Mapping[str, str], cwd: Path) ->
         asked, where = explicit, "command line: --config"
     if asked is not None:
         path = cwd / asked
-        if not _exists(path):
-            raise InvalidConfigError([Problem(f"there is no file {path}", where=where, hint="mcp-host init")])
+        code = python_file(path)
+        if not _exists(path if code is None else code[0]):
+            hint = "mcp-host init" if code is None else ""
+            what = f"there is no file {path if code is None else code[0]}"
+            raise InvalidConfigError([Problem(what, where=where, hint=hint)])
         return path
     folders = [cwd, user_dir("config")]
     return next((folder / FILE_NAME for folder in folders if folder and _exists(folder / FILE_NAME)), None)
@@ -71,11 +75,15 @@ def load_config(
 ) -> HostConfig:
     """Read the configuration from the defaults, the file if any, `MCP_*` variables and `overrides`. The later one wins.
 
+    A Python file, `server.py` or `server.py:name`, stands for a configuration in which its object is the only plugin.
+
     `overrides` are command-line flags as tables with the file's structure; None means that a flag was not given. The
     default of `environ` is the process's environment. Raises `InvalidConfigError` with every problem found.
     """
     if path is None:
         return parse_config("", source="", overrides=overrides, environ=environ)
+    if (code := python_file(path)) is not None:
+        return parse_config("", source=path, overrides=overrides, environ=environ, serving=code)
     return parse_config(_read(path), source=path, overrides=overrides, environ=environ)
 
 
@@ -85,16 +93,20 @@ def parse_config(
     source: Path | str = FILE_NAME,
     overrides: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    serving: tuple[Path, str] | None = None,
 ) -> HostConfig:
     """Read a configuration from a text, as `load_config` does from a file.
 
-    `source` names the text in errors. If it is a `Path`, relative paths start at its folder.
+    `source` names the text in errors. If it is a `Path`, relative paths start at its folder. `serving` is a Python
+    file, and the name of an object in it or "", that is a plugin besides those of the text.
 
     Raises `InvalidConfigError` with every problem found.
     """
     environ = os.environ if environ is None else environ
     text = text.removeprefix("\ufeff")
     draft = Draft(_parse(text, str(source)))
+    if serving is not None:
+        put_python_file(draft, *serving)
     draft.put_variables(environ)
     draft.put_flags(overrides or {})
     if deeper_than(DEEPEST, draft.data):

@@ -171,11 +171,20 @@ SigningAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
 ObjectName = Annotated[
     str,
     Form(
-        r"([^\W\d]\w*(\.[^\W\d]\w*)*|[^:\x00]+\.py):[^\W\d]\w*(\.[^\W\d]\w*)*",
-        'must have the form "package.module:attribute" or "file.py:attribute"',
+        r"([^\W\d]\w*(\.[^\W\d]\w*)*|([A-Za-z]:)?[^:\x00]+\.py)(:[^\W\d]\w*(\.[^\W\d]\w*)*)?",
+        'must have the form "package.module:attribute" or "file.py:attribute"; without an attribute, the module itself',
     ),
 ]
-"""An object of a module that can be imported, or of a file relative to the TOML."""
+"""An object of a module that can be imported, or of a file relative to the TOML. It may be the module itself."""
+
+
+def split_object(value: str) -> tuple[str, str]:
+    """Split "package.module:attribute [extra]" or "file.py:attribute" at the colon. The attribute may be ""."""
+    whole = value.partition("[")[0].strip()
+    module, colon, attribute = whole.rpartition(":")
+    if not colon or whole.endswith(".py"):  # the colon may be that of a drive
+        return whole, ""
+    return module.strip(), attribute.strip()
 
 
 def _text_or_secret(value: object) -> object:

@@ -184,17 +184,16 @@ class _Running:
         result = self._entered.result()
         if result.error is not None:
             error = result.error
-            logger.debug("the lifespan of plugin %s failed to start", self.plugin.name, exc_info=error)
             if isinstance(error, HostError) and self.plugin.connection is not None:
                 # It is not the plugin's own code that failed.
                 raise HostError(error.what, where=self.plugin.where, hint=error.hint, code=ErrorCode.START_FAILED)
             raise wrapped(
                 error,
                 "its lifespan failed to start",
-                where=self.plugin.where,
+                where=self.plugin.where_of(error),
                 hint="MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)",
                 code=ErrorCode.START_FAILED,
-            )
+            ) from error
         return result.state
 
     async def stop(self, timeout: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcp_host.cli.output import write
-from mcp_host.config import HostConfig, find_config, parse_config
+from mcp_host.config import HostConfig, find_config, parse_config, python_file
 from mcp_host.errors import ConfigError, ErrorCode, HostError, InvalidConfigError, Problem, did_you_mean
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.system.texts import printable
@@ -45,6 +45,9 @@ class EditedFile:
 
         path = find_config(asked, os.environ, Path.cwd())
         new = path is None
+        if path is not None and python_file(path) is not None:
+            where = "command line: --config"
+            raise ConfigError(f"{path.name} is a Python file, and has no tables to change", where=where)
         if path is None:
             if not create:
                 where = "command line: --config"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, JsonOption, read_config
+from mcp_host.cli.common import ConfigOption, FileArgument, JsonOption, file_or_config, read_config
 from mcp_host.cli.output import json_text, print_json, table, write
 from mcp_host.errors import ConfigError, HostError, did_you_mean
 from mcp_host.manage.verify import Verification, verified
@@ -43,6 +43,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the change a
 
 def install(
     client: ClientArgument = None,
+    server: FileArgument = None,
     name: NameOption = None,
     values: Annotated[
         list[str] | None,
@@ -85,7 +86,7 @@ def install(
         _list(project, as_json)
         return
     target = _target(client, project, file)
-    settings = _settings(config)
+    settings = _settings(file_or_config(server, config))
     name = server_name(name, settings)
     env = _environment(env_files or (), values or ())
     if http or url is not None:

@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from mcp_host._version import __version__
 from mcp_host.config.origins import dotted
+from mcp_host.config.values import split_object
 from mcp_host.errors import ErrorCode, HostError, did_you_mean
 from mcp_host.plugins.metadata import name_of, range_of_host, scan, version_of
 
@@ -52,7 +53,7 @@ def installed_from(value: str, *, name: str, path: Sequence[str] | None = None) 
 
     Its module is searched in the files of all distributions, and in the folders of editable ones.
     """
-    module = value.partition(":")[0]
+    module = split_object(value)[0]
     for distribution in scan(path).values():
         try:
             if _holds(distribution, module):

@@ -111,8 +111,7 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
     except HostError:
         raise
     except BaseException as error:
-        logger.debug("%s plugin %s failed", doing, plugin.name, exc_info=error)
-        raise wrapped(error, f"{doing} failed", where=plugin.where, hint=_TRACEBACK) from error
+        raise wrapped(error, f"{doing} failed", where=plugin.where_of(error), hint=_TRACEBACK) from error
 
 
 @contextmanager
@@ -199,8 +198,7 @@ def is_plain_function(value: object) -> bool:
 
 
 def _hook_error(plugin: LoadedPlugin, hook: str, error: BaseException) -> HostError:
-    logger.debug("%s of plugin %s failed", hook, plugin.name, exc_info=error)
-    return wrapped(error, f"{hook} failed", where=plugin.where, hint=_TRACEBACK, code=ErrorCode.HOOK_FAILED)
+    return wrapped(error, f"{hook} failed", where=plugin.where_of(error), hint=_TRACEBACK, code=ErrorCode.HOOK_FAILED)
 
 
 def _close(value: object) -> None:

@@ -6,18 +6,21 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import logging
+import shlex
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from packaging.utils import canonicalize_name
+
+from mcp_host.config.values import split_object
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
+from mcp_host.plugins.discovery import GROUP
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
-
-logger = logging.getLogger(__name__)
+from mcp_host.plugins.requirements import installed_now, unmet
 
 
 def import_value(plugin: LoadedPlugin, value: str, *, slow: float, base_dir: Path) -> object:
@@ -28,23 +31,22 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float, base_dir: Pat
     Raises:
         HostError: The module cannot be imported, or the attribute does not exist.
     """
-    # An entry point may end with extras: "package.module:attribute [extra]".
-    path, _, attributes = value.partition("[")[0].partition(":")
-    module_name = path.strip()
+    module_name, attributes = split_object(value)
     started = time.perf_counter()
+    before = set(sys.modules)
+    found: object
     try:
-        found: object = (
-            _import_file(base_dir / Path(module_name).expanduser())
-            if module_name.endswith(".py")
-            else importlib.import_module(module_name)
-        )
+        if module_name.endswith(".py"):
+            plugin.module, found = _import_file(base_dir / Path(module_name).expanduser())
+        else:
+            plugin.module, found = module_name, importlib.import_module(module_name)
     except BaseException as error:
-        logger.debug("importing %s failed", value, exc_info=True)
         raise _import_error(plugin, module_name, error) from error
     finally:
         elapsed = time.perf_counter() - started
         plugin.record = replace(plugin.record, import_ms=round(elapsed * 1000, 1))
-    for attribute in filter(None, attributes.strip().split(".")):
+    plugin.imported = frozenset(set(sys.modules) - before)
+    for attribute in filter(None, attributes.split(".")):
         try:
             found = getattr(found, attribute)
         except AttributeError as error:
@@ -52,9 +54,7 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float, base_dir: Pat
                 f"{value} does not exist: {describe(found)} has no attribute {attribute!r}"
                 f"{did_you_mean(attribute, dir(found))}",
                 where=plugin.where,
-                hint=f"correct the entry point of {plugin.record.source}"
-                if plugin.section.object is None
-                else f'{plugin.table} object = "{module_name}:..."',
+                hint=_other_attribute(plugin, module_name),
                 code=ErrorCode.IMPORT_FAILED,
             ) from error
     plugin.reach(Stage.IMPORTED)
@@ -68,8 +68,8 @@ def import_value(plugin: LoadedPlugin, value: str, *, slow: float, base_dir: Pat
     return found
 
 
-def _import_file(file: Path) -> ModuleType:
-    """Import a file as a module of its own name. Modules beside it can be imported while it is.
+def _import_file(file: Path) -> tuple[str, ModuleType]:
+    """Import a file as a module, and return its name and the module. While it runs, it can import what is beside it.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -80,7 +80,7 @@ def _import_file(file: Path) -> ModuleType:
     # Two files may have the same name.
     name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in sys.modules:
-        return sys.modules[name]
+        return name, sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
@@ -94,29 +94,58 @@ def _import_file(file: Path) -> ModuleType:
         raise
     finally:
         sys.path.remove(str(file.parent))
-    return module
+    return name, module
 
 
 def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) -> HostError:
-    distribution = plugin.record.distribution
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
-    off = f"{plugin.table} enabled = false"
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "mcp":
         # What it wants of the SDK is not there: FastMCP, for example, has another name since mcp 2.
-        run = f'"{module_name}"' if module_name.endswith(".py") else f'"-m", "{module_name}"'
-        hint = (
-            f'{plugin.table} command = ["python", {run}] and requirements = ["mcp<2"]   (not object, for a server '
-            "that was written for mcp 1: a process with its own libraries)"
-        )
-    elif missing and (f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")):
-        package = missing.partition(".")[0].replace("_", "-")
-        hint = f"pip install {f'--force-reinstall {distribution}' if distribution else package}"
+        hint = _as_process(plugin, module_name)
     elif missing:
-        hint = f"pip install {missing.partition('.')[0]}"
+        hint = _without(plugin, module_name, missing)
     else:
-        hint = f"pip install --upgrade {distribution}, or {off}" if distribution else off
+        hint = _repair(plugin)
     what = f"importing {module_name} failed"
-    return wrapped(error, what, where=plugin.where, hint=hint, code=ErrorCode.IMPORT_FAILED)
+    return wrapped(error, what, where=plugin.where_of(error), hint=hint, code=ErrorCode.IMPORT_FAILED)
+
+
+def _as_process(plugin: LoadedPlugin, module_name: str) -> str:
+    why = "(a process with its own libraries, for a server that was written for mcp 1)"
+    if plugin.by_file:
+        return f"mcp-host add {module_name}   {why}"
+    run = f'"{module_name}"' if module_name.endswith(".py") else f'"-m", "{module_name}"'
+    return f'{plugin.table} command = ["python", {run}] and requirements = ["mcp<2"]   {why}, not object'
+
+
+def _without(plugin: LoadedPlugin, module_name: str, missing: str) -> str:
+    """Return the hint for a missing module. The name of a module is never taken for that of a distribution."""
+    own = f"{module_name}.".startswith(f"{missing}.") or missing.startswith(f"{module_name}.")
+    if own and plugin.record.distribution:
+        return f"pip install --force-reinstall {plugin.record.distribution}"
+    if own:
+        return f"{plugin.table} object = ...   (the name of a module that is installed here)"
+    installed = installed_now(GROUP)
+    found = installed.get(canonicalize_name(plugin.record.distribution or ""))
+    lacking = unmet(found, installed) if found is not None else []
+    if found is not None and lacking:
+        return f"pip install {shlex.join(lacking)}   ({found.name} requires it)"
+    return f"install the distribution that contains the module {missing.partition('.')[0]}"
+
+
+def _repair(plugin: LoadedPlugin) -> str:
+    off = "" if plugin.by_file else f"{plugin.table} enabled = false"
+    found = installed_now(GROUP).get(canonicalize_name(plugin.record.distribution or ""))
+    # The code of a project that is installed in place is corrected by its author.
+    return off if found is None or found.editable else f"pip install --upgrade {found.name}, or {off}"
+
+
+def _other_attribute(plugin: LoadedPlugin, module_name: str) -> str:
+    if plugin.by_file:
+        return f"{module_name}:NAME"
+    if plugin.section.object is None:
+        return f"correct the entry point of {plugin.record.source}"
+    return f'{plugin.table} object = "{module_name}:..."'
 
 
 def describe(value: object) -> str:

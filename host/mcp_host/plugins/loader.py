@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from mcp_host import hookspecs
 from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext
-from mcp_host.config import HostConfig, Limits, PluginSection
+from mcp_host.config import HostConfig, Limits, PluginSection, python_file
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
 from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
@@ -125,6 +125,8 @@ class Loader:
             redactor=self.redactor,
             limits=self._limits(section),
             default_timeout=self._config.host.call_timeout,
+            debug=self._config.host.debug,
+            by_file=python_file(self._config.path) is not None,
         )
         try:
             with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
@@ -228,7 +230,10 @@ class Loader:
             raise HostError(
                 f"{plugin.record.value} is {article(found)}, which implements no hook",
                 where=where,
-                hint="point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer; any "
+                hint="make a Plugin or an MCPServer at the top level of the file, or name a function that returns one: "
+                f"{plugin.record.value}:FUNCTION"
+                if plugin.by_file
+                else "point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer; any "
                 f'other server is served by its command: {plugin.table} command = ["python", "server.py"]',
             )
         return manager, takes_settings

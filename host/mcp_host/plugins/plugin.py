@@ -27,6 +27,7 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.errors import ErrorCode, HostError, Problem, shortened
 from mcp_host.plugins.bulkhead import Bulkhead
 from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
+from mcp_host.system.tracebacks import foreign_frames, place_of
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
@@ -58,7 +59,9 @@ class LoadedPlugin:
 
     `default_timeout` is the deadline, in seconds, of items without their own. All calls go through `bulkhead`.
     `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. A plugin that is
-    another server has a `connection`, which `connect` starts, and may have `instructions` for models. Plugins are
+    another server has a `connection`, which `connect` starts, and may have `instructions` for models. `module` is the
+    name of the module that it was imported from, and `imported` has those that were imported with it. `by_file` means
+    that the command line names its file, and there is no table to write into. Plugins are
     compared by identity: a plugin that a reload does not change stays the same object.
     """
 
@@ -72,6 +75,10 @@ class LoadedPlugin:
     redactor: Redactor = field(default_factory=Redactor)
     limits: Limits = field(default_factory=Limits)
     default_timeout: float | None = None
+    debug: bool = False
+    by_file: bool = False
+    module: str | None = None
+    imported: frozenset[str] = field(default=frozenset(), repr=False)
     left_tasks: list[str] = field(default_factory=list)
     collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
     connection: Callable[[], ConnectionState] | None = field(default=None, repr=False)
@@ -92,7 +99,14 @@ class LoadedPlugin:
             error.problem, what=shortened(redact(error.what)), where=error.where or self.where, hint=redact(error.hint)
         )
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
-        logger.error("plugin %s (error %s): %s", self.name, self.record.error_id, problem.text(one_line=True))
+        cause = error.__cause__ if self.debug or logger.isEnabledFor(logging.DEBUG) else None
+        logger.error(
+            "plugin %s (error %s): %s",
+            self.name,
+            self.record.error_id,
+            problem.text(one_line=True),
+            exc_info=(type(cause), cause, foreign_frames(cause)) if cause is not None else None,
+        )
 
     def warn(self, what: str, *, hint: str = "", code: str = ErrorCode.OTHER) -> None:
         """Add a warning to the record and the log, once."""
@@ -134,6 +148,11 @@ class LoadedPlugin:
     def where(self) -> str:
         """The plugin's table in the TOML and its source, for errors."""
         return f"{dotted(('plugins', self.name))} ({self.record.source})"
+
+    def where_of(self, error: BaseException) -> str:
+        """`where`, and the file and line of the plugin's code that raised an error of another kind, if it is known."""
+        place = "" if isinstance(error, HostError) else place_of(error)
+        return f"{self.where}, {place}" if place else self.where
 
     @property
     def table(self) -> str:

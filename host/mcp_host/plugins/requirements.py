@@ -212,6 +212,15 @@ def _satisfied(needed: Requirement, installed: Mapping[str, Installed]) -> bool:
     return found is not None and needed.specifier.contains(found.version, prereleases=True)
 
 
+def unmet(found: Installed, installed: Mapping[str, Installed]) -> list[str]:
+    """Return what an installed distribution requires and what is not installed, in pip's form."""
+    return [
+        f"{needed.name}{needed.specifier}"
+        for needed in requirements(found.requires)
+        if not _satisfied(needed, installed)
+    ]
+
+
 def needed_by(key: str, installed: Mapping[str, Installed]) -> list[Installed]:
     """Return the installed distributions that need the one with this normalized name."""
     return [

@@ -22,6 +22,7 @@ from mcp_host.config import CONNECTED
 from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.server.factories import made_by
+from mcp_host.server.modules import the_object
 
 _OWN_MIDDLEWARE = 2
 """How many middlewares every `MCPServer` starts with: OpenTelemetry and the request-state boundary."""
@@ -32,7 +33,7 @@ def adopt(found: object, plugin: LoadedPlugin, around: Surroundings) -> Adopted 
 
     The server is an `MCPServer`, whose parts become the plugin's, or one that the host connects to: a low-level
     `Server` of the SDK, an object built on one, a program, or a URL. A function is called first, with the settings of
-    the table as keyword arguments.
+    the table as keyword arguments. A module without hooks stands for the one plugin or server in it.
 
     Raises:
         HostError: A function does not take the settings, or something that the table names does not exist.
@@ -41,6 +42,11 @@ def adopt(found: object, plugin: LoadedPlugin, around: Surroundings) -> Adopted 
         from mcp_host.upstream.plugin import connected
 
         return connected(plugin, around)
+    if inspect.ismodule(found):
+        found, module = the_object(found, plugin), found
+        if found is not module:
+            return _adopted(found, plugin, around) or Adopted(found)
+        return None
     if not inspect.isfunction(found):
         return _adopted(found, plugin, around)
     made, secrets = made_by(found, plugin, around)

@@ -24,7 +24,7 @@ from mcp_host.catalog.binder import bind
 from mcp_host.catalog.catalog import Catalog, build_catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.served import Parts
-from mcp_host.config import HostConfig, PluginSection
+from mcp_host.config import HostConfig, PluginSection, python_file
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
@@ -188,11 +188,15 @@ class Host:
             StartRefusedError: A plugin with `required = true`, or any under `[host] on_error = "fail"`, failed.
         """
         strict = self.config.host.on_error == "fail"
+        file = python_file(self.config.path)
         for record in self.records:
             if record.problem is not None and (strict or record.required):
                 reason = '[host] on_error = "fail"' if strict else f"[plugins.{record.name}] required = true"
                 raise StartRefusedError(
-                    f"plugin {record.name} failed, and {reason} lets nothing start without it: {record.problem.what}",
+                    f"{file[0].name} cannot be served: {record.problem.what}"
+                    if file is not None
+                    else f"plugin {record.name} failed, and {reason} lets nothing start without it: "
+                    f"{record.problem.what}",
                     where=record.problem.where,
                     hint=record.problem.hint,
                     code=record.problem.code,

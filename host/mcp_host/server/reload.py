@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from mcp_host.config import HostConfig
+from mcp_host.config import HostConfig, python_file
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -40,7 +40,8 @@ class Reloader:
         once for each list that has changed.
         """
         host = self._server.host
-        roots = [root for root, names in source_roots(host.plugins).items() if names & set(changed)]
+        # Code that another plugin uses, too, is imported again only if both have changed.
+        roots = [root for root, names in source_roots(host.plugins).items() if names <= set(changed)]
         forgotten = forget_modules(roots)
         try:
             config = self._read_again()
@@ -82,7 +83,8 @@ class Reloader:
 async def following(reloader: Reloader, file: Path | None, *, code: bool = False) -> AsyncIterator[None]:
     """During the block, reload on SIGHUP and, if `file` is given, each time it is written.
 
-    With `code`, plugins whose source changes are loaded again, too.
+    With `code`, plugins whose source changes are loaded again, too. A Python file that stands for the configuration is
+    such a source.
     """
     wanted = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -91,10 +93,12 @@ async def following(reloader: Reloader, file: Path | None, *, code: bool = False
         loop.add_signal_handler(hangup, wanted.set)
     # Tasks instead of a task group, because a task group would wrap the server's own errors.
     followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
-    if file is not None:
+    if file is not None and python_file(file) is None:
         followers.append(asyncio.create_task(_watch(file, wanted), name=f"watching {file.name}"))
     if code:
-        followers.append(asyncio.create_task(_watch_code(reloader), name="watching the code of plugins"))
+        for what, folders in (("packages", True), ("files", False)):
+            watching = _watch_code(reloader, folders=folders)
+            followers.append(asyncio.create_task(watching, name=f"watching the code of plugins in {what}"))
     for follower in followers:
         follower.add_done_callback(_log_error)
     try:
@@ -125,21 +129,28 @@ async def _watch(file: Path, wanted: asyncio.Event) -> None:
         served = found
 
 
-async def _watch_code(reloader: Reloader) -> None:
+async def _watch_code(reloader: Reloader, *, folders: bool) -> None:
+    """Watch the packages of the plugins with all that is below them, or the single files."""
+
+    def roots() -> dict[Path, set[str]]:
+        return {root: names for root, names in source_roots(reloader.plugins).items() if root.is_dir() == folders}
+
     while True:
-        roots = source_roots(reloader.plugins)
-        if not roots:
+        watched = roots()
+        if not watched:
             # There is nothing to watch until another configuration has a plugin with code in files.
             await reloader.reloaded()
             continue
-        async for written in _written(*roots):
+        # The folder of a file is watched, because editors replace the file by a new one.
+        places = watched if folders else {root.parent for root in watched}
+        async for written in _written(*places, recursive=folders):
             # A file whose name is not known may belong to any plugin.
-            files = set(roots) if written is None else written
-            changed = {name for root, names in roots.items() for name in names if any(_is_in(f, root) for f in files)}
+            files = set(watched) if written is None else written
+            changed = {name for root, names in watched.items() for name in names if any(_is_in(f, root) for f in files)}
             if changed:
                 logger.info("changed: %s", ", ".join(sorted(str(file) for file in files)))
                 await reloader.reload(changed)
-            if source_roots(reloader.plugins) != roots:
+            if roots() != watched:
                 break
 
 

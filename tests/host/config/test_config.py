@@ -403,7 +403,7 @@ def test_a_wrong_value_is_reported_without_pydantics_wording(text: str, expected
     ("line", "expected"),
     [
         ('prefix = "a b"', "'prefix' may have only letters, digits"),
-        ('object = "weather_server"', "'object' must have the form \"package.module:attribute\""),
+        ('object = "weather server"', "'object' must have the form \"package.module:attribute\""),
         ('object = "3weather:mcp"', "'object' must have the form"),
         ("tools = 3", "'tools' must be a table"),
         ('tools.deny = "a"', "'deny' must be a list"),

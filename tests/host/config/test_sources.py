@@ -51,7 +51,7 @@ def test_the_source_of_a_table(table: str, source: str, place: str | None) -> No
         ('command = ["x"]\nenv.A = { env = "B", format = "no place" }', "must be a text, or a secret"),
         ('command = ["x"]\nenv."A=B" = "1"', "must be the name of a variable"),
         ('url = "https://example.com"\nheaders."A B" = "1"', "must be the name of an HTTP header"),
-        ('object = "a.py"', "must have the form"),
+        ('object = "a/b"', "must have the form"),
         ('command = ["x"]\nera = "new"', "era"),
     ],
 )

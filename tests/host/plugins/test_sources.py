@@ -37,3 +37,37 @@ def test_removed_modules_are_imported_again_or_restored(site: Site) -> None:
     assert "mcp_plugin_whole" not in sys.modules
     restore_modules(forgotten)
     assert sys.modules["mcp_plugin_whole"] is module
+
+
+PLUGIN = "from mcp_host import Plugin\nplugin = Plugin()\n"
+
+
+def test_code_of_a_project_that_a_plugin_imports_is_its_code_too(site: Site) -> None:
+    """Installed distributions are not watched for it, and a namespace package is no folder of one plugin's own."""
+    site.install(
+        "acme-tools",
+        {
+            "acme/tools/__init__.py": "",
+            "acme/tools/plug.py": f"import anyio, shared_helper, inner.deep\n{PLUGIN}",
+            "shared_helper.py": "",
+            "inner/__init__.py": "",
+            "inner/deep.py": "",
+            "second_plug.py": f"import shared_helper\n{PLUGIN}",
+        },
+    )
+    host = site.host(
+        '[plugins.first]\nobject = "acme.tools.plug:plugin"\n[plugins.second]\nobject = "second_plug:plugin"'
+    )
+    assert [record.problem for record in host.records] == [None, None]
+    assert source_roots(host.plugins) == {
+        site.folder / "acme/tools": {"first"},
+        site.folder / "second_plug.py": {"second"},
+        site.folder / "shared_helper.py": {"first", "second"},
+        site.folder / "inner": {"first", "second"},
+    }
+
+
+def test_the_code_of_a_file_is_the_file_and_what_it_imports(site: Site) -> None:
+    site.install("own-server", {"own_server.py": f"import beside_it\n{PLUGIN}", "beside_it.py": ""})
+    host = site.host(f'[plugins.own]\nobject = "{site.folder}/own_server.py"')
+    assert set(source_roots(host.plugins)) == {site.folder / "own_server.py", site.folder / "beside_it.py"}
