@@ -19,7 +19,7 @@ from mcp.client.session import ClientSession
 from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -466,8 +466,14 @@ class Connection:
         else:
             try:
                 await session.discover()
-            except (MCPError, ValidationError, RuntimeError):
-                await session.initialize()
+            except (MCPError, ValidationError, RuntimeError) as error:
+                try:
+                    await session.initialize()
+                except MCPError:
+                    if not isinstance(error, MCPError) or error.code != REQUEST_TIMEOUT:
+                        raise
+                    # It was only slow: it has read the first request meanwhile, and refuses the handshake after it.
+                    await session.discover()
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # Before the lists are read, so that no change is missed.
             helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
