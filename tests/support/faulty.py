@@ -6,7 +6,7 @@ FOLDER has what a test sets and sees: `lists.json` replaces its lists, `starts` 
 `seen` the method of each request. With a file `broken`, it ends with status 4. A WORD chooses the era (`modern`; the
 handshake is the default) or a fault:
 
-- `dies`: it ends with status 3 after a line on stderr, before it answers anything.
+- `dies`: it ends with status 3 after a line on stderr, before it answers anything. `dies=TEXT` is that line.
 - `mute`: it reads and answers nothing.
 - `held`: it answers nothing until the file `go` exists.
 - `no-tools`: the list of tools is answered with an error.
@@ -211,7 +211,7 @@ def begin() -> None:
     with (FOLDER / "starts").open("a") as file:
         file.write(f"{os.getpid()}\n")
     if "dies" in WORDS:
-        print("cannot find the database", file=sys.stderr, flush=True)
+        print(WORDS["dies"] or "cannot find the database", file=sys.stderr, flush=True)
         os._exit(3)
     if (FOLDER / "broken").exists():
         print("it is broken", file=sys.stderr, flush=True)

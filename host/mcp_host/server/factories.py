@@ -8,16 +8,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
 from mcp_host.config.secrets import resolve_secrets
-from mcp_host.errors import HostError, did_you_mean
+from mcp_host.errors import HostError, describe_validation, did_you_mean
 from mcp_host.plugins.loader import Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
+
+_HINT = "the parameters of the function are the settings"
 
 
 def made_by(factory: Callable[..., Any], plugin: LoadedPlugin, around: Surroundings) -> tuple[object, frozenset[str]]:
     """Return what a function makes, called with the settings as keyword arguments, and the secrets among them.
 
-    A coroutine function runs to its end in an event loop of its own.
+    A value becomes what the parameter's annotation says, for example a path. A coroutine function runs to its end in an
+    event loop of its own.
 
     Raises:
         HostError: The settings do not fit its parameters.
@@ -29,17 +34,43 @@ def made_by(factory: Callable[..., Any], plugin: LoadedPlugin, around: Surroundi
         environ=around.environ,
         where=lambda keys: around.where("plugins", plugin.name, "settings", *keys),
     )
-    signature = inspect.signature(factory)
+    signature = _signature(factory)
     try:
         signature.bind(**resolved.values)
     except TypeError:
         raise HostError(
             f"the settings do not fit {name}{signature}: {_unfit(signature, resolved.values)}",
             where=around.where("plugins", plugin.name, "settings"),
-            hint="the parameters of the function are the settings",
+            hint=_HINT,
         ) from None
-    made = factory(**resolved.values)
+    made = factory(**_converted(resolved.values, signature, name, around.where("plugins", plugin.name, "settings")))
     return (_awaited(made) if inspect.iscoroutine(made) else made), resolved.secrets
+
+
+def _signature(factory: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except Exception:
+        # An annotation may name what only type checkers import.
+        return inspect.signature(factory)
+
+
+def _converted(values: dict[str, Any], signature: inspect.Signature, name: str, where: str) -> dict[str, Any]:
+    converted, unfit = dict(values), []
+    for key, value in values.items():
+        parameter = signature.parameters.get(key)
+        if parameter is None or parameter.annotation is parameter.empty or isinstance(parameter.annotation, str):
+            continue
+        try:
+            converted[key] = TypeAdapter(parameter.annotation).validate_python(value)
+        except ValidationError as error:
+            unfit.append(describe_validation(error, key))
+        except PydanticUserError:
+            # A type that pydantic does not know takes the value as it is.
+            continue
+    if unfit:
+        raise HostError(f"the settings do not fit {name}{signature}: {'; '.join(unfit)}", where=where, hint=_HINT)
+    return converted
 
 
 def _unfit(signature: inspect.Signature, settings: dict[str, Any]) -> str:

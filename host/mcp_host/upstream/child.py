@@ -60,6 +60,12 @@ NOT_DELIVERED: Final = "Session terminated"
 """The error of a request that the child cannot have read. The SDK's HTTP transport has the same text for the same."""
 
 
+_FOR_MCP_1: Final = re.compile(
+    r"No module named 'mcp\.server\.fastmcp|cannot import name '\w+' from 'mcp[.\w]*'|'Server' object has no attribute"
+)
+"""How Python reports that a server was written for mcp 1, and got mcp 2."""
+
+
 @dataclass
 class ChildState:
     """What is known of a child process, for messages about it.
@@ -77,6 +83,13 @@ class ChildState:
     closed: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+
+    @property
+    def hint(self) -> str:
+        """What the user can do about its end, where its last lines show that."""
+        if any(_FOR_MCP_1.search(line) for line in self.last_lines):
+            return 'it needs mcp 1: requirements = ["its distribution", "mcp<2"], or uvx --with "mcp<2" ...'
+        return ""
 
     def ended_with(self, returncode: int | None) -> None:
         """Note the end, once. A negative `returncode` is the number of the signal that killed it."""

@@ -19,7 +19,7 @@ from mcp.client.session import ClientSession
 from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
+from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -238,12 +238,15 @@ class Connection:
                 await self._until(lambda: bool(self._ups or self._failures))
         except TimeoutError:
             if waits:
-                raise HostError(f"the server did not start within {wait:g} s") from None
+                raise HostError(
+                    f"the server did not start within {wait:g} s",
+                    hint='[host] start_timeout = "..."   (longer), or see what it writes: log_level = "info"',
+                ) from None
             self._is_first = False
             self._log.info("it has not started within %g s; what it lists is served when it comes", wait)
             return
         if self._fails_with_its_first_start:
-            raise HostError(f"the server did not start: {self._trouble}")
+            raise HostError(f"the server did not start: {self._trouble}", hint=self._child.hint)
 
     def _set(self, state: State) -> None:
         self._state = state
@@ -294,7 +297,7 @@ class Connection:
             if self._ups == ups:
                 self._failures += 1
             if self._ups == ups and not self._fails_with_its_first_start:
-                self._on_trouble(f"it cannot be started: {trouble}")
+                self._on_trouble(f"it cannot be started: {trouble}", *filter(None, [self._child.hint]))
             elif time.monotonic() - began > pace.healthy:
                 delay = pace.first_delay
             wait = delay * random.uniform(0.75, 1.25)
@@ -466,8 +469,14 @@ class Connection:
         else:
             try:
                 await session.discover()
-            except (MCPError, ValidationError, RuntimeError):
-                await session.initialize()
+            except (MCPError, ValidationError, RuntimeError) as error:
+                try:
+                    await session.initialize()
+                except MCPError:
+                    if not isinstance(error, MCPError) or error.code != REQUEST_TIMEOUT:
+                        raise
+                    # It was only slow: it has read the first request meanwhile, and refuses the handshake after it.
+                    await session.discover()
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # Before the lists are read, so that no change is missed.
             helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))

@@ -43,6 +43,11 @@ _MOST_DEPTH = 3
 _OF_START = 0.85
 """A server has so much of `[host] start_timeout` to start, to agree on a protocol version, and to list what it has."""
 
+_OF_INSTALLING = 300.0
+"""Seconds that a server has instead, where its program first installs it, and it has never been started here."""
+
+_INSTALLERS: Final = frozenset({"npx", "uvx", "uv", "pipx", "bunx", "pnpm", "yarn", "deno", "docker", "podman"})
+
 _MOST_INSTRUCTIONS = 2000
 """Characters of another server's instructions that reach the models of clients."""
 
@@ -292,6 +297,13 @@ class OtherServer:
     def mcp_lifespan(self, plugin: PluginContext[Any]) -> AbstractAsyncContextManager[None]:
         return self._living(plugin)
 
+    @property
+    def _time_to_start(self) -> float:
+        # The host's own deadline would only report that the lifespan did not start.
+        usual = self._start_timeout * _OF_START
+        installs = self._known is None and Path((self._section.command or [""])[0]).stem in _INSTALLERS
+        return max(usual, _OF_INSTALLING) if installs else usual
+
     @asynccontextmanager
     async def _living(self, plugin: PluginContext[Any]) -> AsyncIterator[None]:
         section, limits = self._section, self._plugin.limits
@@ -324,8 +336,7 @@ class OtherServer:
                     idle_timeout=section.idle_timeout,
                     must_start=section.required,
                     patient=self._patient,
-                    # The host's own deadline would only report that the lifespan did not start.
-                    pace=Pace(start=self._start_timeout * _OF_START),
+                    pace=Pace(start=self._time_to_start),
                 ),
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),

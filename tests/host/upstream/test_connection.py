@@ -192,6 +192,20 @@ async def test_a_slow_server_is_listed_when_it_comes(faulty: Faulty) -> None:
         assert await made.call("echo", text="here") == "here"
 
 
+@each_era
+async def test_a_server_that_is_slower_than_the_sdk_waits_is_understood_in_its_era(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch, era: str
+) -> None:
+    monkeypatch.setattr("mcp.client.session.DISCOVER_TIMEOUT_SECONDS", 0.001)
+    async with kept(faulty, era, "held", pace=Pace(first_start=0.05)) as made:
+        monkeypatch.undo()
+        (faulty.folder / "go").touch()
+        await made.reported(made.lists, 1)
+        assert faulty.seen[:2] == ["server/discover", "initialize"]
+        assert len(faulty.pids) == 1
+        assert await made.call("echo", text="here") == "here"
+
+
 async def test_an_older_server_is_not_asked_for_the_newer_version_again(faulty: Faulty) -> None:
     known = await known_of(faulty, "handshake")
     async with kept(faulty, "handshake", known=known, is_lazy=False) as made:

@@ -58,9 +58,35 @@ MADE = """
     mcp = MCPServer("plain")
 """
 
+TYPED = """
+    from __future__ import annotations
+    from datetime import timedelta
+    from pathlib import Path
+    from typing import TYPE_CHECKING
+    from mcp.server.mcpserver import MCPServer
+
+    if TYPE_CHECKING:
+        from decimal import Decimal
+
+    class Opaque:
+        pass
+
+    def make(where: Path | None, wait: timedelta = timedelta(0), opaque: Opaque | None = None):
+        server = MCPServer("typed")
+        what = f"{where.name} {wait.total_seconds()} {opaque}"
+        server.add_tool(lambda: what, name="what", description="Return what came.")
+        return server
+
+    def half(price: Decimal, where: Path):
+        server = MCPServer("half")
+        server.add_tool(lambda: f"{price!r} {where!r}", name="what", description="Return what came.")
+        return server
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    (tmp_path / "typed.py").write_text(dedent(TYPED), encoding="utf-8")
     (tmp_path / "low.py").write_text(dedent(LOW), encoding="utf-8")
     (tmp_path / "made.py").write_text(dedent(MADE), encoding="utf-8")
     return tmp_path
@@ -119,6 +145,16 @@ async def test_a_function_is_called_with_the_settings(folder: Path, mode: str) -
         assert [tool.name for tool in (await client.list_tools()).tools] == ["low"]
 
 
+@each_era
+async def test_a_function_gets_the_types_of_its_parameters(folder: Path, mode: str) -> None:
+    settings = {"where": "a/b", "wait": 90, "opaque": "as it is"}
+    async with serving(folder, mode, object="typed.py:make", settings=settings) as client:
+        assert text(await client.call_tool("what", {})) == "b 90.0 as it is"
+    # Its annotations cannot be evaluated.
+    async with serving(folder, mode, object="typed.py:half", settings={"price": "1", "where": "a"}) as client:
+        assert text(await client.call_tool("what", {})) == "'1' 'a'"
+
+
 def test_a_secret_of_a_functions_settings_is_read_and_masked(folder: Path) -> None:
     settings = {"who": {"env": "WHO", "format": "<{}>"}}
     host = Host(
@@ -133,12 +169,16 @@ def test_a_secret_of_a_functions_settings_is_read_and_masked(folder: Path) -> No
     [
         ({"object": "made.py:make"}, "missing who"),
         ({"object": "made.py:make", "settings": {"who": "a", "tims": 1}}, "unknown 'tims' (did you mean 'times'?)"),
+        (
+            {"object": "typed.py:make", "settings": {"where": 1, "wait": "soon"}},
+            "where: Input is not a valid path for",
+        ),
         ({"object": "made.py:nothing"}, "implements no hook"),
         ({"object": "made.py:fails"}, "RuntimeError: no database"),
         ({"object": "made.py:nobody"}, "has no attribute 'nobody'"),
         ({"object": "missing.py:mcp"}, "there is no file"),
     ],
-    ids=["missing", "unknown", "something-else", "raises", "no-attribute", "no-file"],
+    ids=["missing", "unknown", "wrong-types", "something-else", "raises", "no-attribute", "no-file"],
 )
 def test_what_is_wrong_with_an_object(folder: Path, table: dict[str, Any], what: str) -> None:
     problem = record(folder, **table).problem

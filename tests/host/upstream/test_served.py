@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,38 @@ async def test_a_mute_server_has_the_start_timeout_of_the_host(faulty: Faulty) -
     with pytest.raises(HostError, match=r"the server did not start within 0\.85 s"):
         async with host.running():
             pass
+
+
+async def test_a_program_that_installs_its_server_has_longer_for_the_first_start(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_host.upstream.plugin._OF_INSTALLING", 1.5)
+    npx = faulty.folder / "npx"
+    npx.write_text(f"#!/bin/sh\nexec {shlex.join(faulty.command('mute'))}\n")
+    npx.chmod(0o700)
+    table = f'[plugins.faulty]\ncommand = ["{npx}", "-y", "a-server"]\nrequired = true\n'
+    host = make_host(config(faulty, table, head='start_timeout = "1s"'))
+    with pytest.raises(HostError, match=r"the server did not start within 1\.5 s") as raised:
+        async with host.running():
+            pass
+    assert "[host] start_timeout" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ModuleNotFoundError: No module named 'mcp.server.fastmcp'",
+        "AttributeError: 'Server' object has no attribute 'list_tools'",
+        "ImportError: cannot import name 'McpError' from 'mcp.shared.exceptions' (/lib/mcp/shared/exceptions.py)",
+    ],
+)
+async def test_a_server_for_mcp_1_that_gets_mcp_2_fails_with_the_hint_that_helps(faulty: Faulty, line: str) -> None:
+    host = make_host(config(faulty, faulty.table(f"dies={line}")))
+    async with host.running():
+        (record,) = host.records
+        assert record.problem is not None
+        assert line in record.problem.what
+        assert "mcp<2" in record.problem.hint
 
 
 async def test_stopping_the_start_ends_the_servers_and_fails_their_plugins_only(faulty: Faulty) -> None:
