@@ -16,6 +16,21 @@ from mcp_host.authoring.scaffold.project import License
 from mcp_host.cli.output import write
 from mcp_host.errors import HostError
 
+NEXT = """\
+Next, in a virtual environment:
+  cd {folder}
+  python -m pip install -e . pytest
+  python -m pytest
+  mcp-host dev
+Or with uv:
+  cd {folder}
+  uv sync
+  uv run pytest
+  uv run mcp-host dev
+
+mcp-host dev swaps in what you save. Claude Code (.mcp.json) and VS Code (.vscode/mcp.json) connect to it."""
+"""What is printed at the end. It works with every pip that a supported Python comes with: `--group` needs pip 25.1."""
+
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The plugin's name, without mcp-plugin-.")],
@@ -38,7 +53,8 @@ def new(
 ) -> None:
     """Write the project of a new plugin.
 
-    It has a tool, resources, a prompt, settings and a lifespan that you replace with your own, and tests that pass.
+    It has a tool, resources, a prompt, a middleware, settings and a lifespan that you replace with your own, and tests
+    that pass.
     """
     from datetime import date
 
@@ -62,8 +78,8 @@ def new(
     write_project(folder, files, finish=_git_init if git and not (folder / ".git").exists() else None)
     for remark in remarks(name, called):
         write(f"Note: {remark}", sys.stderr)
-    write(f"Wrote the plugin {called}:\n\n{folder}/\n{_tree(files)}\n\nNext:")
-    write(f"  cd {shlex.quote(str(folder))}\n  python -m pip install -e . --group test\n  python -m pytest")
+    write(f"Wrote the plugin {called}:\n\n{folder}/\n{_tree(files)}\n")
+    write(NEXT.format(folder=shlex.quote(str(folder))))
 
 
 def _refuse_installed(name: str) -> None:

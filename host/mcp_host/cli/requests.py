@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TextIO
 import typer
 
 from mcp_host.cli.output import print_json, write
+from mcp_host.cli.outputfile import refuse_unwritable, write_output
 from mcp_host.errors import HostError
 from mcp_host.system.texts import printable
 
@@ -30,6 +31,9 @@ class Printer:
     """Prints a result. Text is escaped for a terminal only. Binary content goes to a file, or is only described."""
 
     def __init__(self, stream: TextIO, output: Path | None = None) -> None:
+        if output is not None and output != Path("-"):
+            # Before the request: a call is not repeated because its result could not be written.
+            refuse_unwritable(output, default="output")
         self._stream = stream
         self._output = output
         self._written = 0
@@ -71,10 +75,7 @@ class Printer:
             self._written += 1
             stem = self._output.stem if self._written == 1 else f"{self._output.stem}-{self._written}"
             path = self._output.with_stem(stem)
-            try:
-                path.write_bytes(content)
-            except OSError as error:
-                raise HostError(f"cannot write {path}: {error.strerror}", where="command line: --output") from None
+            write_output(path, content)
             self.line(f"{about}, written to {path}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,9 @@ def init(
     from mcp_host.manage.configedit import new_config, write_new
     from mcp_host.plugins.discovery import discover, find
 
+    if os.path.isdir(path):
+        hint = f"--config {shlex.quote(str(path / 'mcp-host.toml'))}"
+        raise ConfigError(f"{path} is a folder, not a file", where="command line: --config", hint=hint)
     installed = discover()
     for name in names or ():
         find(name, installed)

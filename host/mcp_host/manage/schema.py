@@ -11,6 +11,7 @@ import typer
 
 from mcp_host.cli.common import ConfigOption, command_stdout, read_config
 from mcp_host.cli.output import problem_text, write
+from mcp_host.cli.outputfile import refuse_unwritable, write_output
 from mcp_host.errors import HostError
 
 SCHEMA_FILE = "mcp-host.schema.json"
@@ -37,6 +38,9 @@ def schema(
     from mcp_host.plugins.loader import Loader
 
     settings = read_config(config)
+    target = output or settings.base_dir / SCHEMA_FILE
+    if output != Path("-"):
+        refuse_unwritable(target, default=SCHEMA_FILE)
     installed = discover()
     sections = {name: section for name, section in settings.plugins.items() if section.enabled}
     if every:
@@ -57,6 +61,5 @@ def schema(
         if output == Path("-"):
             stdout.write(text)
             return
-        target = output or settings.base_dir / SCHEMA_FILE
-        target.write_text(text, encoding="utf-8")
+        write_output(target, text.encode())
         write(f"Wrote {target}. Editors use it when mcp-host.toml starts with: #:schema {target.name}", stdout)

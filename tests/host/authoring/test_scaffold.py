@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
+import json
 import os
 import re
 import shlex
@@ -13,7 +15,7 @@ import tomllib
 import zipfile
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +32,7 @@ from mcp_host.authoring.scaffold.writing import write_project
 from mcp_host.catalog.uris import has_scheme
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
+from mcp_host.manage.clients.clientconfig import load_clients
 
 if TYPE_CHECKING:
     from support.sites import Site
@@ -40,13 +43,18 @@ LONGEST_NAME = "a" + "-b" * (LONGEST // 2 - 1) + "c"
 
 FILES = {
     ".github/workflows/ci.yml",
+    ".github/workflows/publish.yml",
     ".gitignore",
+    ".mcp.json",
+    ".vscode/mcp.json",
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "mcp-host.toml",
     "pyproject.toml",
     "src/mcp_plugin_weather/__init__.py",
     "src/mcp_plugin_weather/py.typed",
+    "tests/test_contract.py",
     "tests/test_plugin.py",
 }
 
@@ -318,22 +326,37 @@ def test_what_was_written_is_shown_with_what_to_do_next(capsys: Capture, folder:
         "  .github/\n"
         "    workflows/\n"
         "      ci.yml\n"
+        "      publish.yml\n"
         "  .gitignore\n"
+        "  .mcp.json\n"
+        "  .vscode/\n"
+        "    mcp.json\n"
         "  CHANGELOG.md\n"
         "  LICENSE\n"
         "  README.md\n"
+        "  mcp-host.toml\n"
         "  pyproject.toml\n"
         "  src/\n"
         "    mcp_plugin_weather/\n"
         "      __init__.py\n"
         "      py.typed\n"
         "  tests/\n"
+        "    test_contract.py\n"
         "    test_plugin.py\n"
         "\n"
-        "Next:\n"
+        "Next, in a virtual environment:\n"
         "  cd mcp-plugin-weather\n"
-        "  python -m pip install -e . --group test\n"
+        "  python -m pip install -e . pytest\n"
         "  python -m pytest\n"
+        "  mcp-host dev\n"
+        "Or with uv:\n"
+        "  cd mcp-plugin-weather\n"
+        "  uv sync\n"
+        "  uv run pytest\n"
+        "  uv run mcp-host dev\n"
+        "\n"
+        "mcp-host dev swaps in what you save. "
+        "Claude Code (.mcp.json) and VS Code (.vscode/mcp.json) connect to it.\n"
     )
     assert written(folder / "mcp-plugin-weather") == FILES
     assert [path.name for path in folder.iterdir()] == ["mcp-plugin-weather"]
@@ -445,8 +468,9 @@ def test_a_repository_is_made_only_when_asked_for(folder: Path) -> None:
 # Its own checks
 
 
-def run_of_ci(root: Path) -> list[str]:
-    return re.findall(r"- run: (.*)", (root / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+def run_of(root: Path, workflow: str = "ci") -> list[str]:
+    text = (root / f".github/workflows/{workflow}.yml").read_text(encoding="utf-8")
+    return [command.removeprefix("uv run ") for command in re.findall(r"- run: (.*)", text)]
 
 
 def passes(command: str, root: Path) -> None:
@@ -462,12 +486,11 @@ def passes(command: str, root: Path) -> None:
 def test_the_project_passes_every_check_of_its_ci(folder: Path) -> None:
     assert main(["new", "weather"]) == 0
     root = folder / "mcp-plugin-weather"
-    checks = [command for command in run_of_ci(root) if not command.startswith("python -m pip")]
-    assert checks == ["ruff check .", "ruff format --check .", "mypy", "python -m pytest", "python -m build"]
-    readme = (root / "README.md").read_text(encoding="utf-8")
-    for command in checks:
-        assert f"\n{command}\n" in readme or f"`{command}`" in readme
-        passes(f"{command} --no-isolation" if command == "python -m build" else command, root)
+    checks = run_of(root)
+    assert checks == ["uv sync", "ruff check .", "ruff format --check .", "mypy", "pytest", "uv build"]
+    for command in checks[1:-1]:
+        passes(command, root)
+    passes("python -m build --no-isolation", root)
     assert {path.name for path in (root / "dist").iterdir()} == {
         "mcp_plugin_weather-0.1.0-py3-none-any.whl",
         "mcp_plugin_weather-0.1.0.tar.gz",
@@ -482,5 +505,55 @@ def test_the_project_passes_every_check_of_its_ci(folder: Path) -> None:
 def test_ruff_and_the_tests_pass_for_any_name(tmp_path: Path, name: str) -> None:
     root = tmp_path / "project"
     write_project(root, project(name, description="Says a lot. " * 10).files())
-    for command in ("ruff check .", "ruff format --check .", "python -m pytest"):
+    # The contract does not depend on the name, and its processes take long.
+    for command in ("ruff check .", "ruff format --check .", "pytest tests/test_plugin.py"):
         passes(command, root)
+
+
+def test_what_pip_is_told_to_install_is_what_uv_installs(folder: Path, capsys: Capture) -> None:
+    """pip has `--group` since 25.1, and Python 3.11 and 3.12 come with an older one."""
+    assert main(["new", "weather"]) == 0
+    root = folder / "mcp-plugin-weather"
+    groups = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    wanted = {Requirement(each).name for each in groups["dev"]}
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    (everything,) = re.findall(r"`python -m pip install -e \. (.*?)`", readme)
+    assert set(everything.split()) == wanted
+    (printed,) = re.findall(r"pip install (.*)", capsys.readouterr().out)
+    assert set(printed.split()) <= {"-e", ".", *wanted}
+
+
+def test_the_workflow_that_publishes_needs_no_token(folder: Path) -> None:
+    yaml: Any = importlib.import_module("yaml")
+    assert main(["new", "weather"]) == 0
+    root = folder / "mcp-plugin-weather"
+    workflow = yaml.safe_load((root / ".github/workflows/publish.yml").read_text(encoding="utf-8"))
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert workflow["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert "secrets." not in str(workflow)
+    assert set(run_of(root, "publish")) < set(run_of(root))
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    for name in ("`publish.yml`", f"`{publish['environment']['name']}`", "`mcp-plugin-weather`"):
+        assert name in readme.partition("## Publish")[2]
+
+
+@pytest.mark.parametrize("client", ["claude-code", "vscode"])
+def test_a_client_that_opens_the_folder_connects_to_what_dev_serves(folder: Path, client: str) -> None:
+    assert main(["new", "weather"]) == 0
+    root = folder / "mcp-plugin-weather"
+    known = load_clients()[client]
+    served = parse_config((root / "mcp-host.toml").read_text(encoding="utf-8"), environ={})
+    assert list(served.plugins) == ["weather"]
+    transport = served.transport
+    assert known.project is not None
+    written = json.loads((root / known.project).read_text(encoding="utf-8"))
+    assert written == {
+        known.key: {"weather": known.url_entry(f"http://{transport.host}:{transport.port}{transport.path}")}
+    }

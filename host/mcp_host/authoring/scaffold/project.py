@@ -33,12 +33,17 @@ LONGEST_LINE: Final = 200
 
 _FILES: Final = {
     ".github/workflows/ci.yml": "ci.yml",
+    ".github/workflows/publish.yml": "publish.yml",
     ".gitignore": "gitignore",
+    ".mcp.json": "mcp.json",
+    ".vscode/mcp.json": "vscode-mcp.json",
     "CHANGELOG.md": "CHANGELOG.md",
     "README.md": "README.md",
+    "mcp-host.toml": "mcp-host.toml",
     "pyproject.toml": "pyproject.toml",
     "src/{{package}}/__init__.py": "plugin.py",
     "src/{{package}}/py.typed": "py.typed",
+    "tests/test_contract.py": "test_contract.py",
     "tests/test_plugin.py": "test_plugin.py",
 }
 """The paths in the project, and the template of each. No template is a dot file, because packaging may omit those."""
