@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if argv is not None:
         return run_cli(argv)
-    from mcp_host.cli.common import whole_process
+    from mcp_host.system.streams import whole_process
 
     whole_process.set(True)
     code = run_cli(sys.argv[1:])

@@ -68,6 +68,8 @@ class HostError(Exception):
     """An error with its place and its hint. The CLI, the log, JSON and the records show its `problem` in one form."""
 
     default_code: ClassVar[str] = ErrorCode.OTHER
+    exit_code: ClassVar[int] = 2
+    """How a command ends with it: 2 means that what was asked for was not even begun."""
 
     def __init__(self, what: str, *, where: str = "", hint: str = "", code: str = "") -> None:
         super().__init__(what)
@@ -110,6 +112,12 @@ def wrapped(
     own = error.problem
     code = code if own.code == ErrorCode.OTHER else own.code
     return HostError(f"{what}: {own.what}", where=where, hint=own.hint or hint, code=code)
+
+
+class RequestFailedError(HostError):
+    """A request was made and the server answered it with an error."""
+
+    exit_code = 1
 
 
 class ConfigError(HostError):

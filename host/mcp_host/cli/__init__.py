@@ -6,6 +6,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from functools import partial
 
 import typer
@@ -53,12 +55,24 @@ def run_cli(argv: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     if os.environ.get(completion.VARIABLE):
         return completion.answer(partial(app, prog_name=PROGRAM))
+    with ExitStack() as stack:
+        stdout = None
+        if _json_wanted(argv):
+            # Once a command has begun, sys.stdout may lead to stderr: what plugins print goes there.
+            with suppress(OSError):
+                stdout = os.dup(1)
+                stack.callback(os.close, stdout)
+        return _run(argv, stdout)
+
+
+def _run(argv: Sequence[str], stdout: int | None) -> int:
     try:
+        _require_folder()
         result = app(list(argv or ["--help"]), prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except HostError as error:
-        _print_error(error)
-        return 2
+        _print_error(error, stdout)
+        return error.exit_code
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except (BrokenPipeError, SystemExit) as error:
@@ -73,17 +87,33 @@ def run_cli(argv: Sequence[str]) -> int:
         # Some versions of typer contain a copy of click, others depend on click. Both have `format_message`.
         if not hasattr(error, "format_message"):
             raise
-        _print_error(_usage_error(error))
+        _print_error(_usage_error(error), stdout)
         return 2
     if not argv:
         return 2
     return result if isinstance(result, int) else 0
 
 
-def _print_error(error: HostError) -> None:
-    from mcp_host.cli.output import print_error
+def _require_folder() -> None:
+    try:
+        os.getcwd()
+    except OSError:
+        what, hint = "the working directory does not exist any more", "cd to a folder that exists"
+        raise HostError(what, where="working directory", hint=hint) from None
+
+
+def _json_wanted(argv: Sequence[str]) -> bool:
+    return "--json" in (argv[: list(argv).index("--")] if "--" in argv else argv)
+
+
+def _print_error(error: HostError, stdout: int | None) -> None:
+    """Write the problems to stderr and, for a program, as one JSON document to the stdout with this descriptor."""
+    from mcp_host.cli.output import print_error, print_json
 
     print_error(error)
+    if stdout is not None:
+        with open(stdout, "w", encoding="utf-8", closefd=False) as out, suppress(BrokenPipeError):
+            print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]}, out)
 
 
 def _usage_error(error: Exception) -> HostError:

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, client, pages, remote
+from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, client, pages, remote, unknown
 from mcp_host.cli.common import ConfigOption, JsonOption, command_stdout
 from mcp_host.cli.output import json_text
 from mcp_host.cli.requests import ArgumentsArgument, OutputOption, Printer, read_arguments, read_json
 from mcp_host.cli.terminal import Terminal
-from mcp_host.errors import HostError, did_you_mean
+from mcp_host.errors import HostError
 
 
 def call(
@@ -57,7 +57,7 @@ async def _call(
     async with client(config, remote, terminal=terminal) as connected:
         tools = {tool.name: tool async for page in pages(connected.list_tools) for tool in page.tools}
         if name not in tools:
-            raise HostError(f"no tool is called {name!r}{did_you_mean(name, tools)}", hint="mcp-host inspect")
+            raise unknown("tool", name, tools)
         arguments = {**given, **read_arguments(pairs, tools[name].input_schema)}
         with terminal.showing_progress():
             result = await connected.call_tool(name, arguments, progress_callback=terminal.progress)

@@ -196,7 +196,11 @@ def blocks_of(summary: Summary, out: TextIO, *, strict: bool, verbose: bool) -> 
 
 def _plugins(summary: Summary, out: TextIO, *, verbose: bool) -> str:
     if not summary.records:
-        return "No plugins are enabled: name one in mcp-host.toml, [plugins.NAME]"
+        if summary.config is None:
+            return (
+                "There is no mcp-host.toml here: mcp-host init PLUGIN writes one, mcp-host plugins lists the plugins."
+            )
+        return f"No plugins are enabled: mcp-host enable NAME, or [plugins.NAME] in {summary.config}"
     columns = ("plugin", "from", "stage", "contributes", "tokens", *(("import",) if verbose else ()))
     rows = []
     for record in summary.records:

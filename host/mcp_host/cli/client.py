@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mcp_host.cli.common import load_host, read_config
-from mcp_host.errors import ErrorCode, HostError, text_of
+from mcp_host.errors import ErrorCode, HostError, RequestFailedError, did_you_mean, text_of
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -132,7 +132,8 @@ async def client(
         cause = _innermost(error)
         if isinstance(cause, MCPError):
             hint = "mcp-host inspect   (shows what is served)"
-            raise HostError(cause.error.message, where=remote.url if remote else "the request", hint=hint) from None
+            where = remote.url if remote else "the request"
+            raise RequestFailedError(cause.error.message, where=where, hint=hint) from None
         raise cause from None
 
 
@@ -192,6 +193,12 @@ async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:
         yield page
     if page.next_cursor is not None:
         raise HostError(f"the server's list has more than {MOST_PAGES} pages", where=getattr(ask, "__name__", ""))
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> HostError:
+    """Return the error for a name that the server does not list."""
+    what = f"no {kind} is called {name!r}{did_you_mean(name, known)}"
+    return HostError(what, hint="mcp-host inspect", code=ErrorCode.UNKNOWN_NAME)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -19,15 +18,12 @@ from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config, python_file
 from mcp_host.errors import ConfigError, did_you_mean
-from mcp_host.system.streams import own_stdout
+from mcp_host.system.streams import own_stdout, whole_process
 
 if TYPE_CHECKING:
     from mcp_host.containment.process import OwnProcess
     from mcp_host.plugins.discovery import InstalledPlugin
     from mcp_host.server.host import Host
-
-whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
-"""Whether the process runs one command only, and ends with it."""
 
 ConfigOption = Annotated[
     Path | None,

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from mcp_host.cli import completion
 from mcp_host.cli.common import ctrl_c_counts, read_config
-from mcp_host.cli.registry import COMMANDS, listed
+from mcp_host.cli.registry import COMMANDS, OTHER_WORDS, listed
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, text_of, wrapped
 
 if TYPE_CHECKING:
@@ -164,8 +164,10 @@ def _config(name: str, path: Path | None, installed: Iterable[InstalledPlugin]) 
 
 
 def _unknown(name: str, plugins: Iterable[str]) -> HostError:
-    what = f"there is no command {name!r}{did_you_mean(name, [*COMMANDS, *plugins])}"
-    return HostError(what, where="command line", hint="mcp-host --help", code=ErrorCode.UNKNOWN_NAME)
+    meant = OTHER_WORDS.get(name.lower())
+    what = f"there is no command {name!r}{did_you_mean(name, [*COMMANDS, *plugins]) if meant is None else ''}"
+    hint = f"mcp-host {meant or '--help'}"
+    return HostError(what, where="command line", hint=hint, code=ErrorCode.UNKNOWN_NAME)
 
 
 def commands_of(plugin: LoadedPlugin) -> Mapping[str, Any]:

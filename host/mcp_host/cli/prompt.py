@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mcp_host.cli import completion
-from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, client, remote
+from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, client, pages, remote, unknown
 from mcp_host.cli.common import ConfigOption, JsonOption, command_stdout
 from mcp_host.cli.requests import ArgumentsArgument, Printer, read_arguments
 from mcp_host.cli.terminal import Terminal
@@ -38,6 +38,9 @@ async def _prompt(
     # The protocol sends each prompt argument as text.
     arguments = read_arguments(pairs, None)
     async with client(config, remote, terminal=Terminal()) as connected:
+        names = [each.name async for page in pages(connected.list_prompts) for each in page.prompts]
+        if name not in names:
+            raise unknown("prompt", name, names)
         result = await connected.get_prompt(name, arguments)
     if as_json:
         printer.json(result)

@@ -13,6 +13,10 @@ from mcp_host.cli.client import HeaderOption, Remote, TokenOption, UrlOption, cl
 from mcp_host.cli.common import ConfigOption, JsonOption, command_stdout
 from mcp_host.cli.requests import OutputOption, Printer
 from mcp_host.cli.terminal import Terminal
+from mcp_host.errors import ErrorCode, HostError
+
+_UNKNOWN = (-32602, -32002)
+"""How servers answer for a URI that they do not serve: since 2026-07-28 (SEP-2164), and before."""
 
 
 def read(
@@ -31,8 +35,17 @@ def read(
 
 
 async def _read(uri: str, config: Path | None, remote: Remote | None, as_json: bool, printer: Printer) -> None:
+    from mcp import MCPError
+
     async with client(config, remote, terminal=Terminal()) as connected:
-        result = await connected.read_resource(uri)
+        try:
+            result = await connected.read_resource(uri)
+        except MCPError as error:
+            if error.error.code not in _UNKNOWN:
+                raise
+            where = remote.url if remote is not None else "the request"
+            hint = "mcp-host inspect   (shows what is served)"
+            raise HostError(error.error.message, where=where, hint=hint, code=ErrorCode.UNKNOWN_NAME) from None
     if as_json:
         printer.json(result)
     else:

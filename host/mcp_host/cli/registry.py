@@ -29,13 +29,13 @@ COMMANDS: Final = {
     "run": Entry(
         "mcp_host.cli.run:run",
         "Serve the enabled plugins over stdio or HTTP.",
-        "Example: mcp-host run --transport http --port 8000\n\n"
+        "Examples: mcp-host run --transport http --port 8000; mcp-host run server.py\n\n"
         "Exit codes: 0 the client disconnected, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
     ),
     "dev": Entry(
         "mcp_host.authoring.dev:dev",
         "Serve over HTTP while you write a plugin.",
-        "Examples: mcp-host dev; mcp-host dev --plugin . --no-inspector",
+        "Examples: mcp-host dev; mcp-host dev server.py; mcp-host dev --plugin . --no-inspector",
     ),
     "check": Entry(
         "mcp_host.cli.check:check",
@@ -63,12 +63,14 @@ COMMANDS: Final = {
     "read": Entry(
         "mcp_host.cli.read:read",
         "Read a resource and print it.",
-        "Example: mcp-host read stats://datasets\n\nExit codes: 0 done; 2 it could not be read.",
+        "Example: mcp-host read stats://datasets\n\n"
+        "Exit codes: 0 done; 1 the server reported an error; 2 it could not be asked.",
     ),
     "prompt": Entry(
         "mcp_host.cli.prompt:prompt",
         "Render a prompt and print its messages.",
-        "Example: mcp-host prompt analyze_dataset dataset=penguins\n\nExit codes: 0 done; 2 it could not be rendered.",
+        "Example: mcp-host prompt analyze_dataset dataset=penguins\n\n"
+        "Exit codes: 0 done; 1 the server reported an error; 2 it could not be asked.",
     ),
     "new": Entry(
         "mcp_host.authoring.new:new",
@@ -83,7 +85,8 @@ COMMANDS: Final = {
     "install": Entry(
         "mcp_host.manage.install:install",
         "Add this server to the settings of an MCP client.",
-        "Examples: mcp-host install claude-desktop; mcp-host install cursor -f .env --dry-run; mcp-host install --list",
+        "Examples: mcp-host install claude-desktop; mcp-host install cursor server.py; "
+        "mcp-host install cursor -f .env --dry-run; mcp-host install --list",
     ),
     "uninstall": Entry(
         "mcp_host.manage.install:uninstall",
@@ -142,6 +145,30 @@ COMMANDS: Final = {
 }
 
 
+OTHER_WORDS: Final = {
+    "serve": "run",
+    "server": "run",
+    "start": "run",
+    "up": "run",
+    "help": "--help",
+    "version": "--version",
+    "list": "plugins",
+    "ls": "plugins",
+    "status": "check",
+    "validate": "check",
+    "test": "check",
+    "tools": "inspect",
+    "resources": "inspect",
+    "prompts": "inspect",
+    "show": "inspect",
+    "get-prompt": "prompt",
+    "create": "new",
+    "update": "add --upgrade",
+    "upgrade": "add --upgrade",
+}
+"""Words that people try, and what they mean here."""
+
+
 class Commands(TyperGroup):
     """The group of all commands. Its help uses only the table. A command is imported to run it or to show its help."""
 
@@ -185,8 +212,21 @@ def rest_of(context: typer.Context) -> list[str]:
 
 def find(path: str) -> Any:
     """Import and return `package.module:attribute`. So this package need not import the packages above it."""
-    module, _, attribute = path.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    name, _, attribute = path.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except Exception:
+        from mcp_host.plugins.metadata import unreadable_entry_points
+
+        damaged = unreadable_entry_points()
+        if not damaged:
+            raise
+        # pydantic reads the entry points of all distributions when it is first used, and only then.
+        for label in damaged:
+            hint = f"pip install --force-reinstall {label.partition(' ')[0]}"
+            typer.echo(f"warning: the entry points of {label} cannot be read\n  hint:  {hint}", err=True)
+        module = importlib.import_module(name)
+    return getattr(module, attribute)
 
 
 def load(name: str) -> Any:

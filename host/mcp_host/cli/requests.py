@@ -83,6 +83,7 @@ def read_arguments(pairs: Sequence[str], schema: Mapping[str, Any] | None) -> di
     """Read KEY=VALUE pairs for the schema of the arguments. Without a schema, every value is text.
 
     A value for a parameter that takes only text is text. Any other value is read as JSON, or as text if it is no JSON.
+    A parameter that takes only lists also takes `1,2,3`, and several values one after the other.
     """
     properties = schema.get("properties", {}) if schema is not None else {}
     arguments: dict[str, Any] = {}
@@ -100,9 +101,36 @@ def read_arguments(pairs: Sequence[str], schema: Mapping[str, Any] | None) -> di
             continue
         if text.startswith("@"):
             text = _file(key, Path(text[1:]))
-        only_text = schema is None or _is_text(properties.get(key, {}), schema.get("$defs", {}))
-        arguments[key] = text if only_text else _json_or_text(text)
+        definitions = schema.get("$defs", {}) if schema is not None else {}
+        if schema is None or _is_text(properties.get(key, {}), definitions):
+            arguments[key] = text
+        elif (items := _items(properties.get(key, {}), definitions)) is not None:
+            listed = _list(text, items, definitions)
+            # A list may also be given one item at a time.
+            before = arguments.get(key)
+            arguments[key] = [*before, *listed] if isinstance(before, list) and isinstance(listed, list) else listed
+        else:
+            arguments[key] = _json_or_text(text)
     return arguments
+
+
+def _list(text: str, items: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return the value for a parameter that takes only lists: JSON, or items with commas between them."""
+    found = _json_or_text(text)
+    if isinstance(found, list) or text == "":
+        return found
+    parts = [part.strip() for part in text.split(",")]
+    return parts if _is_text(items, definitions) else [_json_or_text(part) for part in parts]
+
+
+def _items(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    """Return the schema of the items if a JSON Schema allows only lists and null, else None."""
+    if not isinstance(schema, dict):
+        return None
+    options = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    if len(options) != 1 or options[0].get("type") != "array":
+        return None
+    return options[0].get("items", {})
 
 
 def _file(key: str, path: Path) -> str:

@@ -47,6 +47,17 @@ def _is_left_over(distribution: Any) -> bool:
     return folder is not None and str(folder.name).startswith("~")
 
 
+def unreadable_entry_points() -> list[str]:
+    """Return the distributions whose entry points cannot be read. Some libraries fail at the first one."""
+    found = []
+    for distribution in scan().values():
+        try:
+            list(distribution.entry_points)
+        except Exception:
+            found.append(f"{name_of(distribution)} {version_of(distribution)}")
+    return found
+
+
 def name_of(distribution: Any) -> str:
     """Return its name as written in the metadata, or "" if there is none."""
     return distribution.metadata["Name"] or ""
