@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
 
 import anyio
@@ -238,3 +239,45 @@ async def test_install_writes_an_entry_that_serves_the_file(files: Cli, tmp_path
     with (tmp_path / "log").open("w") as log:
         async with Client(stdio_client(parameters, log)) as client:
             assert await tools(client) == ["hi"]
+
+
+SLOW = """
+    import time
+    from contextlib import asynccontextmanager
+    from pathlib import Path
+
+    import anyio
+
+    from mcp_host import Plugin
+
+    while not Path("load").exists():
+        time.sleep(0.01)
+
+    @asynccontextmanager
+    async def lifespan(context):
+        await appears("start")
+        yield
+        await appears("stop")
+
+    async def appears(name):
+        while not Path(name).exists():
+            await anyio.sleep(0.01)
+
+    plugin = Plugin(lifespan=lifespan)
+"""
+
+
+def test_a_slow_start_and_a_slow_end_say_what_they_wait_for(files: Cli) -> None:
+    files.config(SLOW, "slow.py")
+    with files.start("run", "slow.py", "--transport", "http", "--port", "0") as process:
+        process.stdin.close()
+        process.until_logged("loading plugin slow ...")
+        files.config("", "load")
+        process.until_logged("starting plugin slow ...")
+        files.config("", "start")
+        process.until("Ctrl+C")
+        process.signal(signal.SIGINT)
+        process.until_logged("waiting for plugin slow to stop, 10 s at most")
+        files.config("", "stop")
+        assert process.wait() == 0
+        assert process.err.rstrip().endswith("stopped")

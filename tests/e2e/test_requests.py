@@ -244,6 +244,8 @@ def test_requests_reach_a_running_server_by_its_url(cli: Cli, invoke: Invoke) ->
         assert invoke("read", "note://today", *at).out == "buy milk\n"
         assert "Review cats" in invoke("prompt", "review", "topic=cats", *at).out
         assert invoke("inspect", "--json", *at).json["tools"][0]["name"] == "add"
+        root = process.url.removesuffix("/mcp")
+        assert invoke("inspect", "--json", "--url", root).json["tools"][0]["name"] == "add", "it leads to the endpoint"
         done = invoke("read", "note://nowhere", *at)
         assert done.code == 2
         assert f"where: {process.url}" in done.err

@@ -6,9 +6,10 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import typer
 
@@ -149,8 +150,9 @@ async def _connected(
         if terminal.can_ask:
             options["elicitation_callback"] = terminal.ask
     if remote is not None:
-        connected = Client(remote.transport(), **options)
         try:
+            remote = await _at_endpoint(remote)
+            connected = Client(remote.transport(), **options)
             await connected.__aenter__()
         except Exception as error:
             cause = _innermost(error)
@@ -176,6 +178,22 @@ async def _connected(
     mode = "legacy" if "elicitation_callback" in options else "auto"
     async with host.running(), Client(HostServer(host), mode=mode, **options) as connected:
         yield connected
+
+
+async def _at_endpoint(remote: Remote) -> Remote:
+    """Return the server at its endpoint. The URL of a host without a path leads to it."""
+    import httpx2
+
+    if urlsplit(remote.url).path not in ("", "/"):
+        return remote
+    async with httpx2.AsyncClient(headers=dict(remote.headers), timeout=30.0) as http_client:
+        answer = await http_client.get(remote.url, headers={"Accept": "application/json"})
+    try:
+        path = urlsplit(answer.json()["endpoint"]).path
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return remote  # another server, whose endpoint may be at the root
+    # Only the path: a page never sends the headers to another host.
+    return replace(remote, url=urljoin(remote.url, path))
 
 
 async def pages(ask: Callable[..., Awaitable[PageT]]) -> AsyncIterator[PageT]:

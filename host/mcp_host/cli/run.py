@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shlex
 import sys
@@ -29,6 +30,8 @@ from mcp_host.cli.output import records_table, write
 from mcp_host.config import python_file
 from mcp_host.containment.process import OwnProcess, own_process
 from mcp_host.system.streams import OwnStdin, own_stdin
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from mcp_host.config import HostConfig
@@ -139,6 +142,8 @@ async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess)
         except asyncio.CancelledError:
             if not process.signalled:
                 raise
+    if process.signalled:
+        logger.info("stopped")
 
 
 def announce(host: Host, stdout: TextIO, url: str) -> None:

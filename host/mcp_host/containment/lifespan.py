@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import anyio
 
 from mcp_host.containment.runner import Work, owned
 from mcp_host.errors import ErrorCode, HostError, text_of, wrapped
+from mcp_host.plugins.hooks import SHOWN_AFTER
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -114,6 +115,15 @@ class Lifespans:
         running.plugin.state = None
 
 
+@contextmanager
+def _shown_if_slow(message: str, *arguments: object) -> Iterator[None]:
+    timer = asyncio.get_running_loop().call_later(SHOWN_AFTER, logger.info, message, *arguments)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @dataclass(frozen=True)
 class _StartResult:
     """The state or the error of a start. As a value, even a `SystemExit` cannot end the event loop."""
@@ -167,7 +177,8 @@ class _Running:
             HostError: The lifespan raised, or it did not start within `timeout` seconds and was cancelled.
         """
         try:
-            done, _ = await asyncio.wait([self._entered], timeout=timeout)
+            with _shown_if_slow("starting plugin %s ...", self.plugin.name):
+                done, _ = await asyncio.wait([self._entered], timeout=timeout)
         except BaseException:
             # What it has begun is undone before the event loop ends.
             with anyio.CancelScope(shield=True):
@@ -198,7 +209,8 @@ class _Running:
 
     async def stop(self, timeout: float) -> None:
         self._stop.set()
-        done, _ = await asyncio.wait([self._task], timeout=timeout)
+        with _shown_if_slow("waiting for plugin %s to stop, %g s at most", self.plugin.name, timeout):
+            done, _ = await asyncio.wait([self._task], timeout=timeout)
         if not done:
             logger.error(
                 "the lifespan of plugin %s did not stop within %g s and is cancelled", self.plugin.name, timeout

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 _TRACEBACK = "MCP_LOG_LEVEL=debug mcp-host check   (shows the traceback)"
 
+SHOWN_AFTER = 1.0
+"""Seconds after which the log says which plugin is being loaded, started or stopped."""
+
 HOOKS: frozenset[str] = frozenset(name for name in vars(hookspecs) if name.startswith("mcp_"))
 
 
@@ -116,10 +119,19 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
 
 @contextmanager
 def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
-    """Log the plugin's stack if the block takes longer than `seconds`: nothing can stop an import that hangs."""
+    """Log that the plugin is loading once it takes long, and its stack if it takes longer than `seconds`.
+
+    Nothing can stop an import that hangs.
+    """
     thread = threading.get_ident()
+    done = threading.Event()
 
     def log() -> None:
+        if done.wait(min(SHOWN_AFTER, seconds)):
+            return
+        logger.info("loading plugin %s ...", plugin.name)
+        if done.wait(seconds - SHOWN_AFTER):
+            return
         log_with_stack(
             logger,
             logging.ERROR,
@@ -130,13 +142,11 @@ def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
             plugin.table,
         )
 
-    timer = threading.Timer(seconds, log)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=log, name=f"loading plugin {plugin.name}", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
 
 
 def call_hook(plugin: LoadedPlugin, manager: pluggy.PluginManager, hook: str, *, pass_plugin: bool = True) -> Any:

@@ -26,6 +26,7 @@ from mcp_host.server.http.bodies import check_bodies
 from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
 from mcp_host.server.http.refused import observed
 from mcp_host.server.http.resuming import EventLog, keep_events
+from mcp_host.server.http.rootpage import root_route
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
@@ -246,6 +247,7 @@ def _starlette(server: HostServer) -> Starlette:
     if transport.resumable:
         keep_events(server.session_manager, EventLog())
     app.router.routes.extend(server.host.catalog.routes)
+    app.router.routes.append(root_route(server))  # the last one: a plugin may have a page of its own there
     return app
 
 
