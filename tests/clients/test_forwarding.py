@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ SAME = {
     "a text": read(URI),
     "bytes": read("thing://bytes"),
     "a resource of a template": read("thing://of/a%20b"),
-    "a path that the server refuses": read("thing://up/../../etc/passwd"),
+    "a path that the server refuses": read("thing://up/..%2F..%2Fetc%2Fpasswd"),
     "a prompt": prompt("greet", name="Eva"),
     "a prompt with content of several kinds": prompt("pose"),
     "a completion for a prompt": complete(PROMPT, "name"),
@@ -97,9 +98,15 @@ LISTED = ("tools/list", "resources/list", "resources/templates/list", "prompts/l
 
 CANCELLING = {"a call that is cancelled", "the server sees the cancelling"}
 
+DEFAULTS = [("isError", False), ("mode", "form")]
+"""What a server may leave out."""
+
 ERRORS = {"an error with an own code and data", "a path that the server refuses"}
 """The steps that end with an error of the protocol."""
 
+
+BY_ITSELF = ("roots/list", "notifications/message")
+"""What the server of `NODE` sends at the beginning of a session."""
 
 NODE = {
     # It asks for the roots by itself when a session begins. This step is the first, and takes long enough for that.
@@ -149,7 +156,11 @@ def _tidied(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     of_the_connection = {"resultType", "ttlMs", "cacheScope", "elicitationId"}
-    kept = {key: _tidied(item) for key, item in value.items() if key not in of_the_connection}
+    kept = {
+        key: _tidied(item)
+        for key, item in value.items()
+        if key not in of_the_connection and (key, item) not in DEFAULTS
+    }
     if "requestedSchema" in kept:
         # Some clients, and the newer version, know no title of a whole form.
         kept["requestedSchema"] = {key: item for key, item in kept["requestedSchema"].items() if key != "title"}
@@ -293,10 +304,14 @@ def test_the_reference_server_of_another_sdk(kind: Kind, house: House, subtests:
     with house.client(kind, "http", "node", "auto") as client:
         for name, step in NODE.items():
             with subtests.test(name):
-                seen, expected = without_its_name(tidy(client(step))), direct[name]
+                seen, expected = without_its_name(tidy(client(step))), deepcopy(direct[name])
                 if name == "progress":
                     for side in (seen, expected):
-                        side["events"] = [event for event in side["events"] if event[0] != "roots/list"]
+                        side["events"] = [event for event in side["events"] if event[0] not in BY_ITSELF]
+                if name == "tools/list" and kind.version == MODERN:
+                    # The field does not exist in this version.
+                    for item in expected["result"]["items"]:
+                        item.pop("execution", None)
                 if name == "resources/list":
                     assert seen["result"]["items"].pop(0)["uri"] == "mcp-host://plugins"
                 assert "error" not in seen
