@@ -79,14 +79,19 @@ def wares(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site
 
 
-def _shop(wares: Site, folder: Path) -> Shop:
+def clients_in(folder: Path) -> None:
+    """Put the programs of clients into a folder, or skip the test if the packages of some are not installed."""
     try:
         # A script's imports are searched beside it.
         (folder / "node_modules").symlink_to(node.packages())
     except node.MissingError as error:
         pytest.skip(str(error))
-    for script in node.CLIENTS.glob("*.mjs"):
+    for script in (*node.CLIENTS.glob("*.mjs"), *node.CLIENTS.glob("driven_*.py")):
         shutil.copy(script, folder)
+
+
+def _shop(wares: Site, folder: Path) -> Shop:
+    clients_in(folder)
     env = node.environment(PYTHONPATH=str(wares.folder), PYTHONUNBUFFERED="1", HOME=str(folder))
     cli = Cli(folder, env, longest=LONGEST)
     cli.config(CONFIG)
@@ -104,4 +109,4 @@ def shared_shop(wares: Site, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return _shop(wares, tmp_path_factory.mktemp("shop"))
 
 
-__all__ = ["Shop"]
+__all__ = ["Shop", "clients_in"]

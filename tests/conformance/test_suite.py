@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Set
+from collections.abc import Collection, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +21,8 @@ from support.sites import Site
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = tomllib.loads((HERE / "expected.toml").read_text(encoding="utf-8"))
 OLDER, NEWER = "0.1.16", "0.2.0-alpha.12"
+REQUIRED = {OLDER: 31, "2025-11-25": 30, "2026-07-28": 37}
+"""How many scenarios are required."""
 
 
 @pytest.fixture(scope="module", params=["plugin", "process", "url"])
@@ -49,11 +51,17 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def passing(
-    served: Process, tmp_path: Path, version: str, revision: str | None, required: Set[str], *, place: str = "plugin"
+    served: Process,
+    tmp_path: Path,
+    version: str,
+    revision: str | None,
+    required: Set[str],
+    *,
+    timed: Collection[str] = (),
 ) -> dict[str, suite.Scenario]:
     """Run the suite. Required scenarios pass without a warning, the others have the result in expected.toml."""
-    lines = EXPECTED[revision or version]
-    others: dict[str, dict[str, Any]] = {**lines["others"], **(lines.get("forwarded", {}) if place != "plugin" else {})}
+    others: dict[str, dict[str, Any]] = EXPECTED[revision or version]["others"]
+    assert len(required) == REQUIRED[revision or version]
     expected: dict[str, suite.Result] = {
         **dict.fromkeys(required, "passes"),
         **{name: line["result"] for name, line in others.items()},
@@ -61,7 +69,7 @@ def passing(
     options, alone = ["--requirements", revision or ""], ["--spec-version", revision or ""]
     if revision is None:
         options, alone = ["--suite", "all"], []
-    scenarios = suite.run_steadily(version, served.url, tmp_path, options, alone, expected)
+    scenarios = suite.run_steadily(version, served.url, tmp_path, options, alone, expected, timed)
     wrong = [name for name, scenario in scenarios.items() if scenario.result != expected.get(name)]
     problems = "\n".join(line for name in wrong for line in scenarios[name].problems)
     assert {name: scenario.result for name, scenario in scenarios.items()} == expected, problems
@@ -96,14 +104,30 @@ def test_the_requirements_of_2025_11_25_are_met(served: Process, tmp_path: Path)
 def test_the_requirements_of_2026_07_28_are_met(
     served: Process, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    revision, place = "2026-07-28", request.node.callspec.params["served"]
-    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision), place=place)
+    revision = "2026-07-28"
+    is_forwarded = request.node.callspec.params["served"] != "plugin"
+    timed = EXPECTED[revision]["timed-when-forwarded"]["checks"] if is_forwarded else ()
+    scenarios = passing(served, tmp_path, NEWER, revision, suite.required(NEWER, revision), timed=timed)
     assert_saw_the_tools(scenarios)
     assert_saw(scenarios, "input-required-result-ignore-extra-params", "Hello, Alice!")
     assert_saw(scenarios, "input-required-result-validate-input", '"code": -32602', "What is your name?")
     # unsupported-methods lists a tool and a prompt that ask questions when they are called.
     assert_saw(scenarios, "tools-list", "test_input_required_result_elicitation")
     assert_saw(scenarios, "input-required-result-non-tool-request", "What context should the prompt use?")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "result"),
+    [
+        (["SUCCESS", "INFO"], "passes"),
+        (["SUCCESS", "WARNING"], "warns"),
+        (["SUCCESS", "FAILURE", "WARNING"], "fails"),
+        (["INFO", "SKIPPED"], "empty"),
+        ([], "empty"),
+    ],
+)
+def test_a_scenario_passes_only_with_a_check_that_passed(statuses: list[str], result: str) -> None:
+    assert suite.Scenario("name", [{"status": status} for status in statuses]).result == result
 
 
 def test_simultaneous_calls_each_get_a_stream_in_2026_07_28(served: Process) -> None:

@@ -26,8 +26,8 @@ made it decides how: with a Python function, for example, or with a JSON Schema 
 """
 
 
-Watch = Callable[[str], Awaitable[None]]
-"""Asks another server to report changes of a resource, by its URI."""
+Watch = Callable[[str, str], Awaitable[None]]
+"""Asks another server to report changes of a resource: of its URI, to a client of a protocol version."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,14 +158,14 @@ class HostServer(MCPServer[None]):
         self, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         for uri in params.notifications.resource_subscriptions or ():
-            await self._watch(self.host.catalog.resource_at(str(uri)), str(uri))
+            await self._watch(self.host.catalog.resource_at(str(uri)), str(uri), ctx.protocol_version)
         return await self.listeners(ctx, params)
 
     @staticmethod
-    async def _watch(served: ServedResource | ServedTemplate | None, uri: str) -> None:
+    async def _watch(served: ServedResource | ServedTemplate | None, uri: str, protocol_version: str) -> None:
         """Ask the server that a resource is from to report its changes, if the resource is not the plugin's own."""
         if served is not None and served.watch is not None:
-            await served.watch(uri)
+            await served.watch(uri, protocol_version)
 
     async def _complete(
         self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
@@ -188,7 +188,7 @@ class HostServer(MCPServer[None]):
         served = self.host.catalog.resource_at(uri)
         if served is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
-        await self._watch(served, uri)
+        await self._watch(served, uri, ctx.protocol_version)
         self.bus.subscribe_resource(ctx.session._connection, uri)
         return types.EmptyResult()
 

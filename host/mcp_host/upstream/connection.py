@@ -495,6 +495,10 @@ class Connection:
             case types.ResourceUpdatedNotification(params=params):
                 await self._on_updated(str(params.uri))
 
+    def list_again(self) -> None:
+        """Read the lists again soon, as after a notice of a change."""
+        self._relist.set()
+
     async def _follow(self, session: ClientSession) -> None:
         """List again when the server reports a change."""
         wait = self._pace.debounce

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -22,7 +23,6 @@ from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResour
 from mcp_host.catalog.served import ServerCompletion
 from mcp_host.config import PluginSection
 from mcp_host.config.secrets import ResolvedSettings, resolve_secrets
-from mcp_host.context import Context
 from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -321,8 +321,14 @@ class OtherServer:
                 self._keep_on_disk(known)
             await plugin.refresh()
 
-        async def lists_the_same(known: Definitions) -> None:
-            """Do nothing: what the second connection lists, the first one lists, too."""
+        async def learned_by_the_second(known: Definitions) -> None:
+            """Serve what the only client's own session lists. With several clients, the first session's lists count."""
+            assert self._primary is not None
+            if self._one_client:
+                self._known = replace(known, protocol_version=self._listed.protocol_version)
+                await plugin.refresh()
+            else:
+                self._primary.list_again()
 
         def connection(*, legacy: bool, lazy: bool, is_second: bool = False) -> Connection:
             return Connection(
@@ -341,7 +347,7 @@ class OtherServer:
                 plugin.log,
                 asked=cast("Forwarding", self._forwarding),
                 known=self._known,
-                on_lists=lists_the_same if is_second else learned,
+                on_lists=learned_by_the_second if is_second else learned,
                 on_updated=plugin.notify_resource_updated,
                 on_trouble=self._note_trouble,
             )
@@ -398,14 +404,16 @@ class OtherServer:
     def _forward(self, method: str, make: Any) -> Forward:
         async def forward(arguments: Mapping[str, Any], context: Any) -> Any:
             assert self._forwarding is not None
-            return await self._forwarding.send(self._to(context), method, partial(make, arguments), context)
+            return await self._forwarding.send(
+                self._to(context.protocol_version), method, partial(make, arguments), context
+            )
 
         return forward
 
-    def _to(self, context: Context[Any, Any]) -> Connection:
+    def _to(self, protocol_version: str) -> Connection:
         """Return the connection for a client: with `era = "caller"`, one in the client's own era."""
         assert self._primary is not None
-        speaks_handshake = context.protocol_version not in MODERN_PROTOCOL_VERSIONS
+        speaks_handshake = protocol_version not in MODERN_PROTOCOL_VERSIONS
         if self._older is not None and speaks_handshake and self._primary.is_modern:
             return self._older
         return self._primary
@@ -418,9 +426,8 @@ class OtherServer:
             result = await session.send_request(types.CompleteRequest(params=params), types.CompleteResult)
         return result.completion
 
-    async def _watch(self, uri: str) -> None:
-        assert self._primary is not None
-        await self._primary.watch(uri)
+    async def _watch(self, uri: str, protocol_version: str) -> None:
+        await self._to(protocol_version).watch(uri)
 
 
 def _tool_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.CallToolRequest:

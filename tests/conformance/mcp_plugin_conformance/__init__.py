@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from mcp_host import Completion, Prompt, Resource, Tool, hookimpl
 
-from . import asking, content, input_required, prompts, resources
+from . import asking, changing, content, input_required, prompts, resources
 
 
 @hookimpl
 def mcp_tools() -> Iterable[Tool]:
-    return [*content.TOOLS, *asking.TOOLS, *input_required.TOOLS]
+    return [*content.TOOLS, *asking.TOOLS, *input_required.TOOLS, *changing.TOOLS]
 
 
 @hookimpl
@@ -21,7 +21,7 @@ def mcp_resources() -> Iterable[Resource]:
 
 @hookimpl
 def mcp_prompts() -> Iterable[Prompt]:
-    return [*prompts.PROMPTS, *input_required.PROMPTS]
+    return [*prompts.PROMPTS, *input_required.PROMPTS, *changing.PROMPTS]
 
 
 @hookimpl

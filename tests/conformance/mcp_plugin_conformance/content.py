@@ -1,4 +1,4 @@
-"""Tools that return every kind of content, report progress, log, fail, and announce changes."""
+"""Tools that return every kind of content, report progress, log, and fail."""
 
 from __future__ import annotations
 
@@ -79,18 +79,6 @@ async def test_reconnection(ctx: Context) -> str:
     return "Reconnection test completed successfully"
 
 
-async def test_trigger_tool_change(ctx: Context) -> str:
-    """Announce a change of the tools."""
-    await ctx.notify_tools_changed()
-    return "announced"
-
-
-async def test_trigger_prompt_change(ctx: Context) -> str:
-    """Announce a change of the prompts."""
-    await ctx.notify_prompts_changed()
-    return "announced"
-
-
 def test_header_parameter(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
     """Accept a parameter that clients repeat in a header (SEP-2243)."""
     return f"Region: {region}"
@@ -142,8 +130,6 @@ TOOLS = [
     Tool(test_tool_with_progress),
     Tool(test_error_handling),
     Tool(test_reconnection),
-    Tool(test_trigger_tool_change),
-    Tool(test_trigger_prompt_change),
     Tool(test_header_parameter),
     Tool(json_schema_2020_12_tool, input_schema=SCHEMA_2020_12),
 ]
