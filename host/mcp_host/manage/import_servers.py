@@ -233,8 +233,9 @@ def _report_variables(imported: Sequence[Planned]) -> None:
 
 
 def _source(one: Planned) -> str:
-    values = one.table.values
-    text = str(values["url"]) if "url" in values else " ".join(values["command"])
+    from mcp_host.config import PluginSection
+
+    text = PluginSection.model_validate(one.table.values).place or ""
     return text if len(text) <= _LONGEST_SOURCE else f"{text[:_LONGEST_SOURCE]} ..."
 
 
