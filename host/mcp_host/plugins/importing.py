@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
+from mcp_host.plugins.discovery import in_its_own_environment
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 
@@ -101,8 +102,9 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
     distribution = plugin.record.distribution
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     off = f"{plugin.table} enabled = false"
-    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "mcp":
-        # What it wants of the SDK is not there: FastMCP, for example, has another name since mcp 2.
+    if _misses_older_sdk(error) and distribution:
+        hint = in_its_own_environment(plugin.name, distribution)
+    elif _misses_older_sdk(error):
         run = f'"{module_name}"' if module_name.endswith(".py") else f'"-m", "{module_name}"'
         hint = (
             f'{plugin.table} command = ["python", {run}] and requirements = ["mcp<2"]   (not object, for a server '
@@ -117,6 +119,29 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
         hint = f"pip install --upgrade {distribution}, or {off}" if distribution else off
     what = f"importing {module_name} failed"
     return wrapped(error, what, where=plugin.where, hint=hint, code=ErrorCode.IMPORT_FAILED)
+
+
+def _misses_older_sdk(error: BaseException) -> bool:
+    """Return whether an import failed because something of an older SDK is not there.
+
+    FastMCP, for example, has another name and place since mcp 2. A library between the module and the SDK, such as the
+    standalone fastmcp before its version 4, fails in the same way.
+    """
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0] == "mcp"
+    if not isinstance(error, AttributeError):
+        return False
+    # `mcp.McpError`, or `@server.list_tools()` of a low-level server.
+    module = error.obj.__name__ if inspect.ismodule(error.obj) else type(error.obj).__module__
+    return module.partition(".")[0] == "mcp"
+
+
+def is_server(value: object) -> bool:
+    """Return whether a value is a server of the SDK, or of the standalone fastmcp, by the names of its classes."""
+    return any(
+        kind.__module__.partition(".")[0] in ("mcp", "fastmcp") and kind.__name__ in ("MCPServer", "FastMCP", "Server")
+        for kind in type(value).__mro__
+    )
 
 
 def describe(value: object) -> str:
