@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcp_host.cli.common import ConfigOption, JsonOption, read_config
+from mcp_host.cli.live import status
 from mcp_host.cli.output import print_json, problem_text, table, write
 from mcp_host.errors import HostError, Problem, did_you_mean
 from mcp_host.manage.editedfile import DryRunOption, EditedFile, say
@@ -68,6 +69,7 @@ def import_(
     file = EditedFile.find(config, create=True)
     planned = plan(places, _settings(file, prefix), only or ())
     imported = [one for one in planned if one.decision == "imported"]
+    logins = _with_logins(imported)
     file.apply(lambda text: _with_tables(text, imported), write=not dry_run and bool(imported))
     asked = not (replace or dry_run or as_json) and _can_ask()
     if as_json:
@@ -83,6 +85,8 @@ def import_(
             for each, backup in _replace(planned, file):
                 _report_replaced(each, backup)
         elif imported and not dry_run:
+            for one in logins:
+                say(f"\n{one.name} wants a login: mcp-host login {one.name}{file.option}")
             say(f"\nNext: mcp-host check{file.option}")
     if any(one.decision == "refused" for one in planned) or any(found.error for found in machine_places):
         raise typer.Exit(1)
@@ -174,6 +178,25 @@ def _settings(file: EditedFile, prefix: bool) -> Any:
         own_url=own_url,
         reserved=used_variables(file.config),
     )
+
+
+def _with_logins(imported: Sequence[Planned]) -> list[Planned]:
+    """Write `auth` for the remote servers that want a login. Return these, and those that have it from their entry."""
+    from mcp_host.manage.asking import wanting_login
+
+    def has_none(one: Planned) -> bool:
+        values = one.table.values
+        named = {name.lower() for name in values.get("headers", {})}
+        return isinstance(values.get("url"), str) and "auth" not in values and "authorization" not in named
+
+    asked = [one for one in imported if has_none(one)]
+    if asked:
+        with status("Asking remote servers whether they want a login ..."):
+            wanting = wanting_login([one.table.values["url"] for one in asked])
+        for one in asked:
+            if one.table.values["url"] in wanting:
+                one.table.values["auth"] = "oauth"
+    return [one for one in imported if "auth" in one.table.values]
 
 
 def _with_tables(text: str, imported: Sequence[Planned]) -> str:

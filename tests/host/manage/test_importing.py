@@ -221,6 +221,46 @@ FORMS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         {"type": "streamable_http", "uri": "https://h/mcp", "headers": {"X": "y"}, "available_tools": ["t"]},
         {"url": "https://h/mcp", "headers": {"X": "y"}, "tools": {"allow": ["t"]}},
     ),
+    "Cursor's login": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "CLIENT_SECRET": "hunter22", "scopes": ["a", "b"]}},
+        {
+            "url": "https://h/mcp",
+            "auth": {"client_id": "me", "client_secret": {"env": "SRV_CLIENT_SECRET"}, "scopes": ["a", "b"]},
+        },
+    ),
+    "Cursor's login with variables": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "CLIENT_SECRET": "${env:S}"}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "client_secret": {"env": "S"}}},
+    ),
+    "Claude Code's login": (
+        "claude-code",
+        {"type": "http", "url": "https://h/mcp", "oauth": {"clientId": "me", "callbackPort": 8080}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "redirect_port": 8080}},
+    ),
+    "Gemini CLI's login": (
+        "gemini-cli",
+        {"httpUrl": "https://h/mcp", "oauth": {"enabled": True, "clientId": "me", "scopes": ["a"]}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "scopes": ["a"]}},
+    ),
+    "opencode's login": (
+        "opencode",
+        {"type": "remote", "url": "https://h/mcp", "oauth": {"clientId": "me", "scope": "a b"}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "scopes": ["a", "b"]}},
+    ),
+    "an empty login": ("opencode", {"url": "https://h/mcp", "oauth": {}}, {"url": "https://h/mcp", "auth": "oauth"}),
+    "no login": ("opencode", {"url": "https://h/mcp", "oauth": False}, {"url": "https://h/mcp"}),
+    "a login beside a token": (
+        "cursor",
+        {"url": "https://h/mcp", "headers": {"Authorization": "${T}"}, "auth": {"CLIENT_ID": "me"}},
+        {"url": "https://h/mcp", "headers": {"Authorization": {"env": "T"}}},
+    ),
+    "a login of another form": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "scopes": ["a b"]}},
+        {"url": "https://h/mcp", "auth": "oauth"},
+    ),
     "Windsurf": ("windsurf", {"serverUrl": "https://h/mcp"}, {"url": "https://h/mcp"}),
     "Roo": (
         "roo",
@@ -351,8 +391,15 @@ def test_keys_without_a_counterpart_are_named() -> None:
     entry = {"command": "srv", "autoApprove": ["x"], "trust": True, "gallery": "g", "description": "d", "icon": None}
     assert one(entry).table.dropped == ["autoApprove", "gallery", "trust"]
     result = one({"url": "https://h/mcp", "auth": {"CLIENT_SECRET": "hunter22"}}, "cursor")
-    assert result.table.dropped == ["auth"]
-    assert result.table.notes == ["the client logs in with auth, which is not imported"]
+    assert result.table.values == {"url": "https://h/mcp", "auth": "oauth"}
+    assert result.table.dropped == []
+    assert result.table.notes == ["its client has a secret and no id; the host registers itself"]
+    result = one({"url": "https://h/mcp", "headersHelper": "x.sh"}, "claude-code")
+    assert result.table.notes == ["the client logs in with headersHelper, which is not imported"]
+    assert one({"url": "https://h/mcp", "oauth": {"clientId": "a", "tokenUrl": "b"}}).table.dropped == [
+        "oauth.tokenUrl"
+    ]
+    assert one({"command": "srv", "auth": {"CLIENT_ID": "a"}}).table.dropped == ["auth"]
     assert one({"command": "srv", "timeout": -1}).table.dropped == ["timeout"]
 
 

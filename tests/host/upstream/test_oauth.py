@@ -24,7 +24,7 @@ from mcp_host.manage.redirect import Redirect, redirects
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import make_host
-from mcp_host.upstream.authorizing import DeviceCode, new_tokens
+from mcp_host.upstream.authorizing import DeviceCode, new_tokens, wants_login
 from mcp_host.upstream.oauthclient import Login, revoked
 from mcp_host.upstream.tokenstore import KeptTokens, TokenStore
 from support.filekeyring import FileKeyring
@@ -251,6 +251,20 @@ async def test_what_goes_wrong_in_a_login_is_one_line(remote: Remote) -> None:
 async def test_an_answer_of_another_issuer_is_refused(remote: Remote) -> None:
     remote.auth.changes["issuer"] = "https://issuer.example"
     assert "issuer mismatch" in (await failure(about(remote))).what
+
+
+async def test_a_server_that_wants_a_login_is_known_without_one(remote: Remote) -> None:
+    assert await wants_login(remote.url)
+    remote.hides_metadata = True
+    assert await wants_login(remote.url)
+
+
+@pytest.mark.parametrize("reply", [Reply(status=401), Reply(status=200), Reply(status=404)])
+async def test_a_server_without_metadata_wants_no_login(reply: Reply) -> None:
+    async with web_server({"/mcp": reply}) as server:
+        assert not await wants_login(f"{server.url}/mcp")
+    assert not await wants_login(f"{server.url}/mcp")
+    assert not await wants_login("http://no-such-host.invalid/mcp")
 
 
 async def test_a_server_without_metadata_is_explained() -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from mcp_host.config.oauthsection import OAuthSection
 from mcp_host.config.spotting import is_secret_key, option_keys, secret_spans
 from mcp_host.manage.importing.commandline import Line, remote_of, starts_host, unwrapped
 from mcp_host.manage.importing.entries import Server
@@ -176,7 +179,42 @@ class TableMaker:
         if server.bearer:
             value = self._refer(Reference("env", server.bearer), "headers.Authorization")
             values["Authorization"] = {**value, "format": "Bearer {}"}
-        return {"url": address, **({"headers": values} if values else {})}
+        login = self._login(server)
+        if login is not None and any(name.lower() == "authorization" for name in values):
+            self.notes.append("its login is left out, because it has the header Authorization")
+            login = None
+        if login is not None and not isinstance(address, str):
+            self.notes.append("its login is left out, because its URL has a secret or a variable")
+            login = None
+        auth = {} if login is None else {"auth": login or "oauth"}
+        return {"url": address, **auth, **({"headers": values} if values else {})}
+
+    def _login(self, server: Server) -> dict[str, Any] | None:
+        """Return the table of the client that the client's file describes, or None if it describes none."""
+        if server.login is None:
+            return None
+        login = dict(server.login)
+        if "client_secret" in login and "client_id" not in login:
+            self.notes.append("its client has a secret and no id; the host registers itself")
+            del login["client_secret"]
+        for key in ("client_id", "client_secret"):
+            if key not in login:
+                continue
+            parts = self.around.parts(str(login[key]))
+            if key == "client_secret":
+                login[key] = self._value(parts, key, f"auth.{key}")
+            elif references(parts):
+                known = [self.around.environ.get(each.name, "") for each in references(parts)]
+                login[key] = known[0] if len(parts) == 1 and known[0] else None
+        if "client_id" in login and not login["client_id"]:
+            self.notes.append("its client's id is a variable, which has no value here; the host registers itself")
+            login = {key: value for key, value in login.items() if not key.startswith("client_")}
+        try:
+            OAuthSection.model_validate(login)
+        except ValidationError:
+            self.notes.append("its login has values that mcp-host cannot use, and is left out")
+            return {}
+        return login
 
     def _url(self, parts: Parts) -> Any:
         """Return a URL, or a reference with the rest of it around the secret or the variable."""
