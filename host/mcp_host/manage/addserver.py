@@ -131,7 +131,8 @@ class ServerAdder:
         if found is not None and found.is_for_mcp_1 and not found.caps_sdk:
             words += ["--with", "mcp<2"]
             notes = [f"{found.installed.label} is written for mcp 1 and does not say so: uvx gets --with 'mcp<2'."]
-        if found is not None and found.scripts and found.installed.key not in map(canonicalize_name, found.scripts):
+        programs = [canonicalize_name(script) for script in found.scripts] if found is not None else []
+        if found is not None and programs and found.installed.key not in programs:
             words += ["--from", spec.text, *found.program()]
         else:
             words.append(spec.text)

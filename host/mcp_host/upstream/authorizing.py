@@ -193,7 +193,7 @@ class _Provider(OAuthClientProvider):
             client_name="mcp-host",
             software_id="mcp-host",
             software_version=__version__,
-            scope=login.scope,
+            scope=login.scope(),
             grant_types=[section.grant]
             if section.grant == "client_credentials"
             else ["authorization_code", "refresh_token"],
@@ -236,8 +236,7 @@ class _Provider(OAuthClientProvider):
             known = metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
             post = "client_secret_post" in known and "client_secret_basic" not in known
             client.token_endpoint_auth_method = "client_secret_post" if post else "client_secret_basic"
-        if self._login.scope is not None:
-            self.context.client_metadata.scope = self._login.scope
+        self.context.client_metadata.scope = self._login.scope(self.context.client_metadata.scope)
         await self._before()
         if self.device is not None:
             return self.token_request({"grant_type": DEVICE_GRANT, "device_code": str(self.device["device_code"])})
@@ -262,7 +261,7 @@ class _Provider(OAuthClientProvider):
     @property
     def scope(self) -> dict[str, str]:
         """The scopes to ask for, as a parameter."""
-        scope = self._login.scope or self.context.client_metadata.scope
+        scope = self._login.scope(self.context.client_metadata.scope)
         return {"scope": scope} if scope else {}
 
     def token_request(self, data: dict[str, str]) -> httpx2.Request:
@@ -374,7 +373,7 @@ class _Flow:
                 hint='register one there, and write its id: auth = { client_id = "..." }',
             )
         wanted = context.client_metadata
-        wanted.scope = self._login.scope or wanted.scope
+        wanted.scope = self._login.scope(wanted.scope)
         if "none" in (metadata.token_endpoint_auth_methods_supported or ()):
             # Everybody can read what a program on a person's machine contains: it cannot keep a secret (RFC 8252).
             wanted.token_endpoint_auth_method = "none"

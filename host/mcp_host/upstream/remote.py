@@ -73,9 +73,6 @@ async def remote_streams(
         state.answered = _unusual(response)
         state.is_busy = response.status_code >= 500 or response.status_code == 429
 
-    def refuse(why: str) -> None:
-        state.refused = why
-
     client = guarded_client(
         allow=allowed_addresses(address.url),
         headers=address.headers(headers),
@@ -89,7 +86,7 @@ async def remote_streams(
             if tokens is not None:
                 stack.push_async_callback(tokens.aclose)
                 await tokens.token()
-                client.auth = BearerAuth(tokens, refuse)
+                client.auth = BearerAuth(tokens, state)
             await stack.enter_async_context(client)
             yield await stack.enter_async_context(
                 streamable_http_client(address.url, http_client=client, max_sse_event_size=LARGEST)

@@ -45,8 +45,8 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
             archive.extractall(folder)
 
     for name in ("mcp-server-git", "mcp-atlassian", "duckduckgo-mcp-server", "srv", "x", "taken"):
-        details = {"version": "0.11", "scripts": {name: "m:main"}, "requires": ["mcp>=1"]}
-        build_wheel(tmp_path / "wheels", name, {"m.py": "import mcp\n"}, **details)
+        files, scripts = {"m.py": "import mcp\n"}, {name: "m:main"}
+        build_wheel(tmp_path / "wheels", name, files, version="0.11", scripts=scripts, requires=["mcp>=1"])
 
     def added(text: str, *arguments: str, name: str | None = None, prefix: bool = False) -> Added | str:
         file = EditedFile.find(tmp_path / "mcp-host.toml")
