@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import stat
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
@@ -28,6 +30,7 @@ SECRET = "hunter2-hunter2"
 
 SERVER = """
 import os
+import re
 from mcp.server import MCPServer
 mcp = MCPServer("secretive")
 
@@ -84,7 +87,9 @@ SECRETIVE_TOKEN = "{SECRET}"
         }
     ),
     "goose": """
+# my extensions
 extensions:
+  # the built-in one
   developer: {type: builtin, name: developer, enabled: true}
   secretive:
     type: stdio
@@ -144,22 +149,39 @@ def test_the_servers_of_each_client_are_imported_without_their_secrets(client: s
     assert (home.folder / "mcp-host.toml").read_bytes() == toml
 
 
-REPLACED = [client for client in CLIENTS if client not in ("opencode", "goose")]
-
-
 def entries_of(path: Path, client: str) -> Any:
+    """Return the entries of a client's file, in the form that most clients have."""
     text = path.read_text(encoding="utf-8")
-    data = tomllib.loads(text) if client == "codex" else jsonc.read(text)
-    return data[CLIENTS[client].key]
+    data = yaml.safe_load(text) if client == "goose" else tomllib.loads(text) if client == "codex" else jsonc.read(text)
+    entries = data[CLIENTS[client].key]
+    for entry in entries.values():
+        if client == "opencode":
+            assert (entry["type"], entry.get("enabled", True)) == ("local", True)
+            entry["command"], *entry["args"] = entry["command"]
+            entry["env"] = entry["environment"]
+        elif client == "goose" and "cmd" in entry:
+            assert entry["type"] == "stdio"
+            entry["command"] = entry["cmd"]
+            entry["env"] = dict.fromkeys(entry["env_keys"], "from the client's keyring")
+    if client == "goose":
+        assert entries.pop("developer")["type"] == "builtin"
+    return entries
 
 
-@pytest.mark.parametrize("client", REPLACED)
+@pytest.mark.parametrize("client", CLIENTS)
 def test_the_host_takes_the_place_of_the_servers_and_a_copy_is_kept(client: str, home: Invoke) -> None:
     path = client_file(home.folder, client)
     path.chmod(0o640)
     before = path.read_bytes()
+    shown = home("import", client, "--replace", "--dry-run")
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name] or path.parent == home.folder
+    assert SECRET not in shown.out + shown.err
+    assert f"--- {path}\n+++ {path}\n" in shown.out
+    assert re.search(r"^-.*secretive", shown.out, re.MULTILINE)
+    assert re.search(r"^\+.*mcp_host", shown.out, re.MULTILINE)
     done = home("import", client, "--replace")
-    assert done.code == 0, done.err
+    assert done.code == (1 if client == "goose" else 0), done.err
     assert SECRET not in done.out + done.err
     copy = path.with_name(f"{path.name}.before-import")
     assert copy.read_bytes() == before
@@ -173,9 +195,15 @@ def test_the_host_takes_the_place_of_the_servers_and_a_copy_is_kept(client: str,
     assert entries[name]["env"] == {"SECRETIVE_TOKEN": value}
     assert CLIENTS[client].after in done.out
     # What else was there stays.
-    for text in ("// mine", "numStartups", "inputs", 'model = "m"'):
+    for text in ("// mine", "numStartups", "inputs", 'model = "m"', "# my extensions", "# the built-in one"):
         assert (text in before.decode()) == (text in path.read_text())
     assert home("import", client).out.startswith("Nothing is imported.\nLeft out: ")
+    # A second time, nothing changes.
+    after = path.read_bytes()
+    again = home("import", client, "--replace")
+    assert "Put mcp-host in" not in again.out
+    assert path.read_bytes() == after
+    assert sum("before-import" in each for each in os.listdir(path.parent)) == 1
 
 
 def test_servers_that_were_imported_before_can_still_be_replaced_with_their_values(home: Invoke) -> None:
@@ -198,19 +226,56 @@ def test_servers_that_were_imported_before_can_still_be_replaced_with_their_valu
     ]
 
 
-@pytest.mark.parametrize("client", ["opencode", "goose"])
-def test_a_file_of_another_form_is_not_replaced(client: str, home: Invoke) -> None:
-    path = client_file(home.folder, client)
-    before = path.read_bytes()
-    done = home("import", client, "--replace")
+FLOW = "extensions: {secretive: {type: stdio, cmd: srv, args: [a], env_keys: [SECRETIVE_TOKEN]}}\n"
+
+
+def test_a_yaml_file_that_is_not_written_line_by_line_is_left_with_what_to_do(home: Invoke) -> None:
+    path = client_file(home.folder, "goose", FLOW)
+    done = home("import", "goose", "--replace")
     assert done.code == 2
-    assert "a file of this form is not changed" in done.err
-    assert path.read_bytes() == before
+    assert "the file is not changed: its servers are not written line by line" in done.err
+    assert "hint:  take secretive out, and put in" in done.err
+    assert path.read_text() == FLOW
     assert "secretive" in written(home.folder)
 
 
+def test_variables_that_the_client_passes_on_are_passed_on_to_the_host(home: Invoke) -> None:
+    text = '[mcp_servers.one]\ncommand = "a"\nenv_vars = ["ONE_TOKEN"]\n'
+    path = client_file(home.folder, "codex", text)
+    assert home("import", "codex", "--replace").code == 0
+    (entry,) = entries_of(path, "codex").values()
+    assert entry["env_vars"] == ["ONE_TOKEN"]
+    path.write_text(path.read_text() + '\n[mcp_servers.two]\ncommand = "b"\nenv_vars = ["TWO_TOKEN"]\n')
+    assert home("import", "codex", "--replace").code == 0
+    (entry,) = entries_of(path, "codex").values()
+    assert entry["env_vars"] == ["ONE_TOKEN", "TWO_TOKEN"]
+
+
+def test_variables_that_the_client_does_not_pass_on_are_named(home: Invoke) -> None:
+    (home.folder / ".env").write_text("A_TOKEN=hunter22\n")
+    client_file(home.folder, "cursor", '{"mcpServers": {"s": {"command": "x", "envFile": "${userHome}/.env"}}}')
+    done = home("import", "cursor", "--replace")
+    assert "It does not have A_TOKEN, whose values are not in the file" in done.out
+
+
+def test_a_diff_has_no_secret_of_any_form(home: Invoke) -> None:
+    entry = {
+        "command": "srv",
+        "args": ["--api-key=x1", "postgres://me:pa5@h/db", "it's \"q\\u00fc"],
+        "env": {"A_KEY": "x2", "T": "ghp_0123456789abcdefgh", "J": '{"token": "z9\\""}'},
+        "alwaysAllow": ["x"],
+        "auth": {"clientSecret": "hunter22"},
+    }
+    remote = {"url": "https://me:pa6@h.invalid/mcp?key=k7", "headers": {"Authorization": "Bearer b8"}}
+    client_file(home.folder, "cursor", json.dumps({"mcpServers": {"s": entry, "r": remote}}, indent=2))
+    shown = home("import", "cursor", "--replace", "--dry-run").out
+    for secret in ("x1", "x2", "pa5", "pa6", "k7", "b8", "z9", "ghp_", "hunter22"):
+        assert secret not in shown
+    assert '-        "--api-key=***",' in shown
+
+
 def test_nothing_is_replaced_if_one_file_cannot_be(home: Invoke) -> None:
-    paths = [client_file(home.folder, client) for client in ("cursor", "opencode")]
+    paths = [client_file(home.folder, "cursor"), client_file(home.folder, "goose", FLOW)]
     before = [path.read_bytes() for path in paths]
     assert home("import", "--yes", "--replace").code == 2
     assert [path.read_bytes() for path in paths] == before
@@ -318,7 +383,8 @@ def test_dry_run_shows_everything_and_changes_nothing(home: Invoke) -> None:
     done = home("import", "cursor", "--dry-run", "--replace")
     assert done.code == 0
     assert '+env.SECRETIVE_TOKEN = { env = "SECRETIVE_TOKEN" }' in done.out
-    assert f"Would take secretive out of {path} and put mcp-host in." in done.out
+    assert f"Would take secretive out of {path} and put mcp-host in:\n" in done.out
+    assert '"SECRETIVE_TOKEN": "***"' in done.out
     assert SECRET not in done.out
     assert os.listdir(path.parent) == ["mcp.json"]
     assert not (home.folder / "mcp-host.toml").exists()

@@ -111,6 +111,15 @@ def test_after_a_login_the_tools_of_the_server_are_served(cli: Cli, remote: Remo
         assert secret not in (cli.folder / "data/remote/definitions.json").read_text(encoding="utf-8")
 
 
+def test_a_login_with_more_scopes_keeps_those_of_the_last_one(cli: Cli, remote: Remote) -> None:
+    configure(cli, remote, '{ scopes = ["read"] }')
+    log_in(cli, "--scope", "write")
+    log_in(cli, "--scope", "admin")
+    assert kept(cli)["scope"] == "read write admin"
+    done = cli.run("login", "remote", "--scope", "a b")
+    assert (done.code, "'a b' is not one scope" in done.err) == (2, True)
+
+
 def test_a_login_and_a_logout_as_json(cli: Cli, remote: Remote) -> None:
     configure(cli, remote, '{ scopes = ["read"] }')
     out, err = log_in(cli, "--json", "--no-browser")

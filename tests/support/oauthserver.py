@@ -58,6 +58,9 @@ class AuthorizationServer:
     rotates: bool = True
     gives_refresh_tokens: bool = True
     required_scope: str = ""
+    """The scopes that each request needs, apart from a client's own."""
+    gives: set[str] | None = None
+    """The scopes that it gives; None for all."""
     wrong_state: bool = False
     is_down: bool = False
     held: threading.Event | None = None
@@ -226,6 +229,8 @@ class AuthorizationServer:
     def _given(self, client: str, subject: str, scope: str, resource: str, *, refresh: bool = True) -> Response:
         if resource not in self.resources:
             return _error("invalid_target")
+        if self.gives is not None and not set(scope.split()) <= self.gives:
+            return _error("invalid_scope")
         given = Given(client, subject, scope, resource, time.time() + (self.expires_in or 10**6))
         token = secrets.token_urlsafe()
         self.tokens[token] = given
@@ -331,7 +336,7 @@ class _NeedsToken:
             challenge = "Bearer" if self._remote.hides_metadata else f"Bearer {about}"
             await PlainTextResponse("no token", 401, {"WWW-Authenticate": challenge})(scope, receive, send)
             return
-        if auth.required_scope and auth.required_scope not in given.scope.split():
+        if not set(auth.required_scope.split()) <= set(given.scope.split()):
             challenge = f'Bearer error="insufficient_scope", scope="{auth.required_scope}", {about}'
             await PlainTextResponse("scope", 403, {"WWW-Authenticate": challenge})(scope, receive, send)
             return

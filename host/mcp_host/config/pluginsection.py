@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, StrictBool, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from mcp_host.config.oauthsection import OAuth
+from mcp_host.config.references import MASK, without_secret
 from mcp_host.config.values import (
     PROCESS_LIMITS,
     Duration,
     FilePath,
     Form,
-    HttpUrl,
     Limits,
     ObjectName,
     OptionalDuration,
     Section,
     TextOrSecret,
+    UrlOrSecret,
 )
 
 Source = Literal["entry point", "object", "command", "url", "process"]
@@ -56,6 +59,42 @@ HeaderName = Annotated[str, Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "must be the na
 
 def _split(value: object) -> object:
     return shlex.split(value) if isinstance(value, str) else value
+
+
+class _OneTextOrList:
+    """The JSON Schema of a list that may also be written as one text."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, {**handler(schema), "minItems": 1}]}
+
+
+def _usable(words: list[Any]) -> list[Any]:
+    if not words or words[0] == "":
+        raise ValueError("must begin with the name of a program")
+    if any(isinstance(word, str) and "\0" in word for word in words):
+        raise ValueError("must be texts without NUL")
+    return words
+
+
+Command = Annotated[list[TextOrSecret], AfterValidator(_usable), BeforeValidator(_split), _OneTextOrList()]
+"""A program with its arguments, of which each may be a reference."""
+
+
+def _words_shown(words: Sequence[str | Mapping[str, str]]) -> str:
+    """Return a command as one line, without the secrets in it."""
+    from mcp_host.config.spotting import option_keys
+
+    shown = [_shown(word, key) for word, key in zip(words, option_keys(words), strict=True)]
+    # The mask is not to be quoted.
+    plain = [word.replace(MASK, "x") for word in shown]
+    return " ".join(word if shlex.quote(x) == x else shlex.quote(word) for word, x in zip(shown, plain, strict=True))
+
+
+def _shown(value: str | Mapping[str, str], key: str = "") -> str:
+    """Return a text without the secrets in it: those of references, and those that can be recognized."""
+    from mcp_host.config.spotting import masked
+
+    return masked(value, key) if isinstance(value, str) else without_secret(value)
 
 
 class NameFilter(Section):
@@ -96,10 +135,16 @@ class PluginSection(Section):
         description="Object to load as the plugin, `package.module:attribute` or `file.py:attribute`, for a plugin "
         "without an entry point: a Plugin, a server, or a function that returns one and gets `settings`.",
     )
-    command: Annotated[list[Text], BeforeValidator(_split)] | None = Field(
-        default=None, min_length=1, description="Program to start, with its arguments: any MCP server over stdio."
+    command: Command | None = Field(
+        default=None,
+        repr=False,
+        description="Program to start, with its arguments: any MCP server over stdio; an argument may be a secret.",
     )
-    url: HttpUrl | None = Field(default=None, description="Address of a remote MCP server (Streamable HTTP).")
+    url: UrlOrSecret | None = Field(
+        default=None,
+        repr=False,
+        description="Address of a remote MCP server (Streamable HTTP); may have a secret in it.",
+    )
     headers: dict[HeaderName, TextOrSecret] = Field(
         default={}, repr=False, description="HTTP headers for `url`; a value may be a secret."
     )
@@ -178,10 +223,13 @@ class PluginSection(Section):
 
     @property
     def place(self) -> str | None:
-        """The object, the command or the URL that the plugin comes from; None if it is installed under its name."""
+        """The object, the command or the URL that the plugin comes from; None if it is installed under its name.
+
+        Secrets in it are masked.
+        """
         if self.command is not None:
-            return shlex.join(self.command)
-        return self.url or self.object
+            return _words_shown(self.command)
+        return self.object if self.url is None else _shown(self.url)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -202,6 +250,8 @@ class PluginSection(Section):
             )
         if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("has auth and the header Authorization, and a request has one of them: remove one")
+        if self.auth is not None and not isinstance(self.url, str):
+            raise ValueError("has auth and a secret in `url`, which the authorization server would see: remove one")
         if self.source in ("command", "url") and self.settings:
             raise ValueError(
                 f"settings do not fit this plugin, which comes from {_NAMED[self.source]}: {_HELPS['settings']}"

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+MASK: Final = "***"
+"""Stands for a secret in texts that people see."""
+
 _SECRET_WORDS: Final = frozenset({"auth", "bearer", "dsn", "key", "keys", "pass", "pin", "pwd"})
 
 
@@ -51,6 +54,11 @@ def is_worth_masking(text: str, *, is_secret: bool) -> bool:
     gaps would reveal the value.
     """
     return len(text) >= (SHORTEST_SECRET if is_secret else SHORTEST_ORDINARY)
+
+
+def without_secret(reference: Mapping[str, str]) -> str:
+    """Return the text that a reference stands for, with the mask in the place of the secret."""
+    return reference.get("format", "{}").replace("{}", MASK)
 
 
 def is_reference(value: object) -> bool:

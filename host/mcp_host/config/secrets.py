@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
@@ -16,11 +16,9 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from mcp_host.config.annotations import annotation_at, holds_secret
 from mcp_host.config.explain import Explainer
 from mcp_host.config.origins import Keys, Origins, dotted
-from mcp_host.config.references import is_reference, is_worth_masking, path_looks_secret
+from mcp_host.config.references import MASK, is_reference, is_worth_masking, path_looks_secret
 from mcp_host.config.sections import HostConfig
 from mcp_host.errors import ConfigError, InvalidConfigError, Problem
-
-MASK: Final = "***"
 
 
 @dataclass(frozen=True)

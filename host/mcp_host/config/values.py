@@ -163,7 +163,9 @@ Origin = Annotated[
     Form(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+", 'must be an origin such as "https://example.com"'),
 ]
 
-HttpUrl = Annotated[str, Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')]
+URL: Final = Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')
+
+HttpUrl = Annotated[str, URL]
 
 SigningAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """How a token may be signed: with a private key (RFC 7518, RFC 8037). Shared secrets and "none" are not allowed."""
@@ -185,6 +187,27 @@ def split_object(value: str) -> tuple[str, str]:
     if not colon or whole.endswith(".py"):  # the colon may be that of a drive
         return whole, ""
     return module.strip(), attribute.strip()
+
+
+def _url_or_secret(value: object) -> object:
+    if not is_reference(value):
+        if not isinstance(value, str):
+            raise ValueError('must be a URL, or a secret such as { env = "NAME", format = "https://example.com/{}" }')
+        return URL.check(value)
+    assert isinstance(value, Mapping)
+    text = value.get("format", "{}")
+    # The secret may be the whole URL, or its beginning.
+    if not text.startswith("{}"):
+        URL.check(text.replace("{}", "x"))
+    return value
+
+
+UrlOrSecret = Annotated[
+    Any,
+    BeforeValidator(_url_or_secret),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^{URL.pattern}$"}, SECRET_REFERENCE]}),
+]
+"""A URL. A reference stays one until it is used: the secret is a part of the URL, or all of it."""
 
 
 def _text_or_secret(value: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.live import status
 from mcp_host.cli.output import print_json, problem_lines, records_table, write
 from mcp_host.cli.registry import rest_of
+from mcp_host.config.origins import dotted
 from mcp_host.errors import HostError, InvalidConfigError
 from mcp_host.manage.distributions import Installation, describe, load
 from mcp_host.manage.editedfile import (
@@ -50,6 +52,10 @@ def add(
     name: Annotated[
         str | None, typer.Option("--name", "-n", help="The name of the one server. Default: made from what it is.")
     ] = None,
+    prefix: Annotated[
+        bool,
+        typer.Option("--prefix/--no-prefix", help="Put a server's name before its tools, so that no two are the same."),
+    ] = True,
     upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Install the newest version that fits.")] = False,
     config: ConfigOption = None,
     verbose: VerboseOption = False,
@@ -61,16 +67,17 @@ def add(
     A plugin is installed where mcp-host runs, and enabled. Uses the tool that made this environment: uv tool, pipx, uv
     or pip. mcp-host itself stays at its version. A distribution without a plugin that works here is uninstalled again.
 
-    A server gets a table in mcp-host.toml, and is started when it is needed. pypi:NAME reads the distribution's
-    metadata: what cannot live beside mcp-host gets an environment and a process of its own.
+    A server gets a table in mcp-host.toml, and is started when it is needed. uvx:NAME and pypi:NAME read the
+    distribution's metadata: pypi:NAME gives what cannot live beside mcp-host an environment and a process of its own.
+    A URL is asked whether it wants a login.
 
-    Then loads what was added and shows what it contributes.
+    Then loads what was added, starts a server once, and shows what it contributes.
     """
     from mcp_host.manage.configedit import enable_plugin, set_requires
     from mcp_host.manage.environment import detect
 
     file = EditedFile.find(config, create=True)
-    servers, specs = _servers(specs or (), name, rest_of(context), file)
+    servers, specs = _servers(specs or (), name, rest_of(context), file, prefix=prefix)
     wanted = wanted_of(specs, editable or (), file)
     if not wanted and not servers:
         hint = "mcp-host add --help"
@@ -119,13 +126,13 @@ def add(
     if others:
         say(f"Also installed, but not enabled: {', '.join(others)}.")
     if loaded is not None:
-        _report_loaded(loaded)
+        _report_loaded(loaded, servers)
     if environment and environment.note:
         say(f"\nNote: {environment.note}")
 
 
 def _servers(
-    specs: Sequence[str], name: str | None, arguments: Sequence[str], file: EditedFile
+    specs: Sequence[str], name: str | None, arguments: Sequence[str], file: EditedFile, *, prefix: bool
 ) -> tuple[list[Added], list[str]]:
     """Return the tables of the servers among the specs, and what pip is to install."""
     from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
@@ -135,7 +142,7 @@ def _servers(
     for option, given in (("--name", name), ("--", arguments)):
         if given and (len(servers) != 1 or len(parsed) != 1):
             raise HostError(f"{option} is for one server", where=f"command line: {option}", hint="add the others later")
-    adder = ServerAdder(file, arguments, _fetch)
+    adder = ServerAdder(file, arguments, _fetch, _wants_login, prefix)
     found: list[Added] = []
     others, problems = [], []
     for text, spec in parsed:
@@ -167,6 +174,13 @@ def _fetch(requirement: str, folder: Path) -> None:
             raise HostError(f"{requirement} could not be fetched: {error.what}", hint="see the output above") from None
 
 
+def _wants_login(url: str) -> bool:
+    from mcp_host.manage.asking import wanting_login
+
+    with status(f"Asking {url} ..."):
+        return bool(wanting_login([url]))
+
+
 def _with_servers(text: str, servers: Sequence[Added]) -> str:
     from mcp_host.manage.configedit import add_plugin
 
@@ -191,7 +205,11 @@ def _report_servers(servers: Sequence[Added]) -> None:
 _INSTALL = {"uvx": "It comes with uv: docs.astral.sh/uv", "npx": "It comes with Node.js: nodejs.org"}
 
 
-def _report_loaded(loaded: Sequence[PluginRecord]) -> None:
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+"""What looks like the name of a variable, in what a server wrote before it ended."""
+
+
+def _report_loaded(loaded: Sequence[PluginRecord], servers: Sequence[Added]) -> None:
     write("\n" + records_table(loaded, sys.stdout))
     for record in loaded:
         for kind, served in asdict(record.contributed).items():
@@ -199,3 +217,11 @@ def _report_loaded(loaded: Sequence[PluginRecord]) -> None:
                 say(f"{record.name} {kind}: {', '.join(served)}")
     for line in problem_lines(loaded):
         write("\n" + line, sys.stderr)
+    tables = {each.name: each.table.values for each in servers}
+    for record in loaded:
+        said = " ".join(each.what for each in (*([record.problem] if record.problem else []), *record.warnings))
+        table = tables.get(record.name, {})
+        wanted = [each for each in dict.fromkeys(_VARIABLE.findall(said)) if each not in table.get("env", {})]
+        if "command" in table and wanted:
+            lines = "\n".join(f'  env.{each} = {{ env = "{each}" }}' for each in wanted)
+            write(f"\n{record.name} may want variables. In [{dotted(('plugins', record.name))}]:\n{lines}", sys.stderr)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
-import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from mcp_host.errors import ErrorCode, HostError
 from mcp_host.manage.importing.entries import Server
-from mcp_host.manage.importing.plan import plugin_name, used_variables
+from mcp_host.manage.importing.plan import plugin_name, prefix_of, used_variables
 from mcp_host.manage.importing.substitutes import NotImportedError, Surroundings
 from mcp_host.manage.importing.tables import IsHostError, Table, TableMaker
 from mcp_host.manage.importing.variables import Variables
+from mcp_host.manage.servermetadata import look_up, wanted_name
 from mcp_host.plugins.discovery import GROUP
-from mcp_host.plugins.metadata import HOST_DISTRIBUTION, requirements
+from mcp_host.plugins.metadata import requirements
 
 if TYPE_CHECKING:
     from mcp_host.manage.editedfile import EditedFile
-    from mcp_host.plugins.requirements import Installed
 
 Kind = Literal["uvx", "npx", "pypi", "url", "file"]
 
@@ -36,13 +33,6 @@ _ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
 _AROUND: Final = re.compile(r"^(?:mcp-server-|server-|mcp-)|(?:-mcp-server|-server|-mcp)$")
 _SERVERS: Final = frozenset({"MCPServer", "FastMCP", "Server", "Plugin"})
 _USUAL_NAMES: Final = ("mcp", "server", "app", "plugin")
-_OLD_API: Final = re.compile(
-    r"^\s*(?:from mcp\.server\.fastmcp\b|import mcp\.server\.fastmcp\b)"
-    r"|^\s*@\w+\.(?:list_tools|call_tool|list_resources|read_resource|list_prompts|get_prompt)\(\)",
-    re.MULTILINE,
-)
-"""What a server for mcp 1 has in its code: FastMCP at its old place, or the decorators of the low-level server."""
-
 _SCRIPT: Final = re.compile(r"^# /// script$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$", re.MULTILINE)
 """The metadata of a script (PEP 723)."""
 
@@ -92,97 +82,18 @@ class Added:
 
 
 @dataclass(frozen=True)
-class Distribution:
-    """What the metadata of a distribution says: whether it is a plugin, and how it is started as a server."""
-
-    installed: Installed
-    scripts: tuple[str, ...]
-    modules: tuple[str, ...]
-    """Packages that `python -m` runs."""
-    is_for_mcp_1: bool = False
-    """Whether its code uses what mcp 2 does not have any more."""
-
-    @property
-    def requirements(self) -> list[str]:
-        """Return what its environment needs. Old code may allow any mcp, and then would get one that it cannot use."""
-        own = f"{self.installed.name}=={self.installed.version}"
-        return [own, "mcp<2"] if self.is_for_mcp_1 else [own]
-
-    def program(self) -> list[str]:
-        """Return the command that starts it.
-
-        Raises:
-            HostError: It has no program, or several and none with its name.
-        """
-        key = self.installed.key
-        same = [script for script in self.scripts if canonicalize_name(script) == key]
-        servers = [script for script in self.scripts if "mcp" in script or "server" in script]
-        for found in (self.scripts, same, servers):
-            if len(found) == 1:
-                return [found[0]]
-        if len(self.modules) == 1 and not self.scripts:
-            return ["python", "-m", self.modules[0]]
-        pinned = f"requirements = {json.dumps(self.requirements)}"
-        if not self.scripts:
-            raise HostError(f"{self.installed.label} is no plugin and has no program", hint=f"a library? {pinned}")
-        raise HostError(
-            f"{self.installed.label} has several programs: {', '.join(self.scripts)}",
-            hint=f'write one into the file: [plugins.NAME] command = ["{self.scripts[0]}"], {pinned}',
-        )
-
-    def conflicts(self, here: Mapping[str, Installed]) -> list[str]:
-        """Return what it needs and cannot have beside mcp-host."""
-        needed = _needed_by_host(here)
-        return [
-            f"{each.name}{each.specifier}, and {here[key].label} is here"
-            for each in requirements(self.installed.requires)
-            if (key := canonicalize_name(each.name)) in needed
-            and not each.specifier.contains(here[key].version, prereleases=True)
-        ]
-
-
-def look_up(text: str, fetch: Callable[[str, Path], None]) -> Distribution:
-    """Return what the metadata of a distribution says. `fetch` installs it, alone, into a folder."""
-    from mcp_host.plugins.metadata import scan
-    from mcp_host.plugins.requirements import installed_now
-
-    try:
-        wanted = Requirement(re.sub(r"^([\w.-]+(?:\[[^\]]*\])?)@(?=\d)", r"\1==", text))
-    except InvalidRequirement:
-        raise HostError(f"{text!r} is not a distribution's name", hint="pypi:NAME, or pypi:NAME==1.2") from None
-    key = canonicalize_name(wanted.name)
-    with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
-        fetch(str(wanted), Path(folder))
-        found = installed_now(GROUP, [folder]).get(key)
-        if found is None:
-            raise HostError(f"what was installed for {text!r} is not {wanted.name}")
-        points = scan([folder])[key].entry_points
-        scripts = tuple(sorted(point.name for point in points.select(group="console_scripts")))
-        modules = tuple(sorted(path.parent.name for path in Path(folder).glob("*/__main__.py")))
-        texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path(folder).rglob("*.py"))
-        is_for_mcp_1 = any(_OLD_API.search(text) for text in texts)
-    extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
-    return Distribution(replace(found, name=f"{found.name}{extras}"), scripts, modules, is_for_mcp_1)
-
-
-def _needed_by_host(here: Mapping[str, Installed]) -> set[str]:
-    """Return the installed distributions that mcp-host needs, and itself."""
-    found, waiting = set[str](), [HOST_DISTRIBUTION]
-    while waiting:
-        key = waiting.pop()
-        if key not in found and key in here:
-            found.add(key)
-            waiting += [canonicalize_name(each.name) for each in requirements(here[key].requires)]
-    return found
-
-
-@dataclass(frozen=True)
 class ServerAdder:
-    """Makes the tables of servers for one file. `arguments` are the server's own, from after `--`."""
+    """Makes the tables of servers for one file. `arguments` are the server's own, from after `--`.
+
+    `fetch` installs a distribution, alone, into a folder. `wants_login` asks a server whether it wants a login with
+    OAuth. With `prefix`, the names of a server's tools begin with the server's name.
+    """
 
     file: EditedFile
     arguments: Sequence[str]
     fetch: Callable[[str, Path], None]
+    wants_login: Callable[[str], bool]
+    prefix: bool = True
 
     def added(self, spec: ServerSpec, name: str | None) -> Added | str:
         """Return the table of a server, or for a plugin, what pip is to install.
@@ -196,11 +107,39 @@ class ServerAdder:
             return self._pypi(spec, name)
         name = self._name(spec, name)
         if spec.kind == "url":
-            return Added(name, self._table(name, Server(url=spec.text)))
+            return self._url(spec, name)
         if spec.kind == "file":
             return self._file(spec, name)
-        runner = ["npx", "-y"] if spec.kind == "npx" else ["uvx"]
-        return Added(name, self._table(name, Server(command=[*runner, spec.text, *self.arguments])))
+        if spec.kind == "uvx":
+            return self._uvx(spec, name)
+        return Added(name, self._table(name, Server(command=["npx", "-y", spec.text, *self.arguments])))
+
+    def _url(self, spec: ServerSpec, name: str) -> Added:
+        table = self._table(name, Server(url=spec.text))
+        if not isinstance(table.values["url"], str) or not self.wants_login(spec.text):
+            return Added(name, table)
+        table.values = {"url": spec.text, "auth": "oauth", **table.values}
+        return Added(name, table, (f"{spec.text} wants a login: mcp-host login {name}{self.file.option}",))
+
+    def _uvx(self, spec: ServerSpec, name: str) -> Added:
+        """Return the table for `uvx`, which takes the newest version of everything that the metadata allows."""
+        # The host itself is refused before anything is fetched.
+        self._table(name, Server(command=["uvx", spec.text]))
+        # Anything else, such as a Git repository, has no metadata that can be read alone.
+        found = look_up(spec.text, self.fetch) if wanted_name(spec.text) is not None else None
+        words, notes = ["uvx"], []
+        if found is not None and found.is_for_mcp_1 and not found.caps_sdk:
+            words += ["--with", "mcp<2"]
+            notes = [f"{found.installed.label} is written for mcp 1 and does not say so: uvx gets --with 'mcp<2'."]
+        programs = [canonicalize_name(script) for script in found.scripts] if found is not None else []
+        if found is not None and programs and found.installed.key not in programs:
+            words += ["--from", spec.text, *found.program()]
+        else:
+            words.append(spec.text)
+        return Added(name, self._table(name, Server(command=[*words, *self.arguments])), tuple(notes))
+
+    def _prefix(self, name: str) -> dict[str, str]:
+        return {"prefix": prefix_of(name)} if self.prefix else {}
 
     def _name(self, spec: ServerSpec, name: str | None) -> str:
         name = name or spec.name
@@ -220,7 +159,8 @@ class ServerAdder:
     def _table(self, name: str, server: Server) -> Table:
         variables = Variables(used_variables(self.file.config), os.environ)
         base = self.file.path.absolute().parent
-        maker = TableMaker(name, "command line", Surroundings(os.environ, Path.home(), base, "none"), variables)
+        around = Surroundings(os.environ, Path.home(), base, "none")
+        maker = TableMaker(name, "command line", around, variables, prefix=self._prefix(name).get("prefix", ""))
         try:
             return maker.table(server)
         except NotImportedError as error:
@@ -231,11 +171,11 @@ class ServerAdder:
     def _pypi(self, spec: ServerSpec, name: str | None) -> Added | str:
         from mcp_host.plugins.requirements import installed_now
 
-        found = look_up(spec.text, self.fetch)
+        found, here = look_up(spec.text, self.fetch), installed_now(GROUP)
         pinned = f"{found.installed.name}=={found.installed.version}"
-        conflicts = found.conflicts(installed_now(GROUP))
-        needs = f"needs {'; '.join(conflicts)}" if conflicts else ""
-        if found.installed.plugins and not conflicts:
+        conflicts = found.conflicts(here)
+        needs = f"needs {'; '.join(conflicts)}" if conflicts else "is written for mcp 1" if found.is_for_mcp_1 else ""
+        if found.installed.plugins and not needs:
             if name or self.arguments:
                 raise HostError(
                     f"{found.installed.label} is a plugin: its name is its own, and it takes settings, not arguments",
@@ -243,16 +183,19 @@ class ServerAdder:
                     hint=f"mcp-host add {spec.text}",
                 )
             return pinned if spec.text != found.installed.name else found.installed.name
-        if found.installed.plugins:
+        if found.installed.plugins and found.lives_in_a_child(here):
             plugin = found.installed.plugins[0]
             self._name(replace(spec, text=plugin), plugin)
             table = Table({"isolation": "process", "requirements": [pinned]})
             return Added(plugin, table, (f"{found.installed.label} {needs}: it gets a process of its own.",))
+        if found.installed.plugins and not (found.is_for_mcp_1 or found.caps_sdk):
+            what = f"{found.installed.label} is a plugin that no environment can have with mcp-host: it {needs}"
+            raise HostError(what, hint="another version of it, or of mcp-host")
         name = self._name(spec, name)
         table = self._table(name, Server(command=[*found.program(), *self.arguments]))
         table.values["requirements"] = found.requirements
-        needs = needs or ("is written for mcp 1" if found.is_for_mcp_1 else "")
-        why = f"is a server and no plugin{f', and {needs}' if needs else ''}"
+        kind = "is a server and no plugin for this mcp-host" if found.installed.plugins else "is a server and no plugin"
+        why = f"{kind}{f', and {needs}' if needs else ''}"
         return Added(name, table, (f"{found.installed.label} {why}: it gets an environment and a process of its own.",))
 
     def _file(self, spec: ServerSpec, name: str) -> Added:
@@ -272,17 +215,17 @@ class ServerAdder:
         if _is_for_mcp_1(tree):
             command = ["python", shown] if _runs_itself(source) else ["mcp", "run", shown]
             needed = needed or ["mcp<2" if _runs_itself(source) else "mcp[cli]<2"]
-            table = Table({"command": command, "requirements": needed})
+            table = Table({"command": command, "requirements": needed, **self._prefix(name)})
             return Added(
                 name, table, (f"{shown} is written for mcp 1: it gets an environment and a process of its own.",)
             )
         if needed and not attribute and _runs_itself(source) and not _all_here(needed):
-            table = Table({"command": ["python", shown], "requirements": needed})
+            table = Table({"command": ["python", shown], "requirements": needed, **self._prefix(name)})
             return Added(
                 name, table, (f"{shown} names its own dependencies: it gets an environment and a process of its own.",)
             )
         attribute = attribute.removeprefix(":") or _server_in(tree, path)
-        return Added(name, Table({"object": f"{shown}:{attribute}"}))
+        return Added(name, Table({"object": f"{shown}:{attribute}", **self._prefix(name)}))
 
 
 def _server_in(tree: ast.Module, path: Path) -> str:

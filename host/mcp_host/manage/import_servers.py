@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcp_host.cli.common import ConfigOption, JsonOption, read_config
+from mcp_host.cli.common import ConfigOption, JsonOption
+from mcp_host.cli.live import status
 from mcp_host.cli.output import print_json, problem_text, table, write
 from mcp_host.errors import HostError, Problem, did_you_mean
 from mcp_host.manage.editedfile import DryRunOption, EditedFile, say
 from mcp_host.system.texts import one_line, printable
 
 if TYPE_CHECKING:
-    from mcp_host.config import HostConfig
     from mcp_host.manage.importing.places import Found, Place
     from mcp_host.manage.importing.plan import Planned
     from mcp_host.manage.importing.replacing import Replacement
@@ -68,6 +68,7 @@ def import_(
     file = EditedFile.find(config, create=True)
     planned = plan(places, _settings(file, prefix), only or ())
     imported = [one for one in planned if one.decision == "imported"]
+    logins = _with_logins(imported)
     file.apply(lambda text: _with_tables(text, imported), write=not dry_run and bool(imported))
     asked = not (replace or dry_run or as_json) and _can_ask()
     if as_json:
@@ -78,11 +79,15 @@ def import_(
     else:
         _report(planned, file, dry_run)
         if replace and dry_run:
-            _report_dry_replacement(planned)
+            for each in _replacements(planned, file):
+                say(f"\nWould take {', '.join(each.taken)} out of {each.path} and put mcp-host in:\n\n{each.diff()}")
+                _report_values(each)
         elif replace or (asked and _wants_replacement(planned)):
             for each, backup in _replace(planned, file):
                 _report_replaced(each, backup)
         elif imported and not dry_run:
+            for one in logins:
+                say(f"\n{one.name} wants a login: mcp-host login {one.name}{file.option}")
             say(f"\nNext: mcp-host check{file.option}")
     if any(one.decision == "refused" for one in planned) or any(found.error for found in machine_places):
         raise typer.Exit(1)
@@ -176,6 +181,25 @@ def _settings(file: EditedFile, prefix: bool) -> Any:
     )
 
 
+def _with_logins(imported: Sequence[Planned]) -> list[Planned]:
+    """Write `auth` for the remote servers that want a login. Return these, and those that have it from their entry."""
+    from mcp_host.manage.asking import wanting_login
+
+    def has_none(one: Planned) -> bool:
+        values = one.table.values
+        named = {name.lower() for name in values.get("headers", {})}
+        return isinstance(values.get("url"), str) and "auth" not in values and "authorization" not in named
+
+    asked = [one for one in imported if has_none(one)]
+    if asked:
+        with status("Asking remote servers whether they want a login ..."):
+            wanting = wanting_login([one.table.values["url"] for one in asked])
+        for one in asked:
+            if one.table.values["url"] in wanting:
+                one.table.values["auth"] = "oauth"
+    return [one for one in imported if "auth" in one.table.values]
+
+
 def _with_tables(text: str, imported: Sequence[Planned]) -> str:
     from mcp_host.manage.configedit import add_plugin
 
@@ -233,8 +257,9 @@ def _report_variables(imported: Sequence[Planned]) -> None:
 
 
 def _source(one: Planned) -> str:
-    values = one.table.values
-    text = str(values["url"]) if "url" in values else " ".join(values["command"])
+    from mcp_host.config import PluginSection
+
+    text = PluginSection.model_validate(one.table.values).place or ""
     return text if len(text) <= _LONGEST_SOURCE else f"{text[:_LONGEST_SOURCE]} ..."
 
 
@@ -302,37 +327,44 @@ def _wants_replacement(planned: Sequence[Planned]) -> bool:
 
 def _replace(planned: Sequence[Planned], file: EditedFile) -> list[tuple[Replacement, Path]]:
     """Replace the servers in every file. All new texts are made before the first one is written."""
+    return [(each, each.write()) for each in _replacements(planned, file)]
+
+
+def _replacements(planned: Sequence[Planned], file: EditedFile) -> list[Replacement]:
+    from mcp_host.config import parse_config
     from mcp_host.manage.clients.clientconfig import ClientFile
     from mcp_host.manage.importing.replacing import replacement
     from mcp_host.manage.install import command_entry, server_name
 
     if not _leaving(planned):
         return []
-    settings: HostConfig = read_config(file.path)
+    assert file.edit is not None
+    settings = parse_config(file.edit.after, source=file.path, environ={})
     name = server_name(None, settings)
     replacements = []
     for path, leaving in _leaving(planned).items():
         client = leaving[0].place.client
         target = ClientFile(client, path, None) if client is not None else None
         replacements.append(replacement(leaving, name, command_entry(target, settings, {})))
-    return [(each, each.write()) for each in replacements]
-
-
-def _report_dry_replacement(planned: Sequence[Planned]) -> None:
-    # Without a diff: the lines that leave have the secrets.
-    for path, leaving in _leaving(planned).items():
-        say(f"Would take {', '.join(one.entry for one in leaving)} out of {path} and put mcp-host in.")
+    return replacements
 
 
 def _report_replaced(each: Replacement, backup: Path) -> None:
     say(f"\nPut mcp-host in the place of {', '.join(each.taken)} in {each.path}")
     say(f"The old file: {backup}")
-    if each.values:
-        say(f"The entry of mcp-host there has the values of {', '.join(each.values)}.")
+    _report_values(each)
     if each.client is not None:
         say(each.client.after)
 
 
+def _report_values(each: Replacement) -> None:
+    if each.values:
+        say(f"The entry of mcp-host there has the values of {', '.join(each.values)}.")
+    if each.missing:
+        names = ", ".join(each.missing)
+        say(f"It does not have {names}, whose values are not in the file: set them where the client starts.")
+
+
 def _replaced_json(each: Replacement) -> dict[str, Any]:
-    shown = {key: value for key, value in asdict(each).items() if key in ("taken", "values")}
+    shown = {key: value for key, value in asdict(each).items() if key in ("taken", "values", "missing")}
     return {"file": str(each.path), **shown}

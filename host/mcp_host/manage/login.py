@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 import webbrowser
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +40,12 @@ def login(
     device: Annotated[
         bool, typer.Option("--device", help="Log in on another device, with a code to enter there.")
     ] = False,
+    scopes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope", "-s", help="Ask for this scope, too, besides those of the last login. May be repeated."
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the login.")] = 300.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -60,6 +68,7 @@ def login(
         )
     configure_logging("error", Redactor(filter(None, [about.secret])))
     store = store_of(found, name, about.url)
+    about = with_scopes(about, scopes or (), store)
     tokens = asyncio.run(_logged_in(about, timeout, browser=not no_browser and sys.stderr.isatty(), device=device))
     place = store.save(tokens)
     scopes = tokens.scope.split() if tokens.scope else []
@@ -80,6 +89,32 @@ def login(
     write(printable(f"The tokens are kept in {place}."))
     if tokens.refresh_token is None and tokens.renew_at is not None:
         write("The server gave no token to renew the login with, so it ends when the token expires.")
+
+
+def with_scopes(about: Login, scopes: Sequence[str], store: TokenStore) -> Login:
+    """Return the login that asks for these scopes, too, and for those that the tokens have now.
+
+    Raises:
+        HostError: One of them is not a scope.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from mcp_host.config.oauthsection import Scope
+
+    if not scopes:
+        return about
+    for scope in scopes:
+        try:
+            TypeAdapter(Scope).validate_python(scope)
+        except ValidationError:
+            where = "command line: --scope"
+            raise HostError(f"{scope!r} is not one scope", where=where, hint="--scope A --scope B") from None
+    try:
+        kept = store.load()
+    except HostError:
+        kept = None
+    had = kept.scope.split() if kept is not None and kept.scope else []
+    return replace(about, more_scopes=tuple(dict.fromkeys([*had, *scopes])))
 
 
 def login_of(name: str, config: HostConfig) -> Login:

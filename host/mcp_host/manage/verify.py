@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_host.cli.output import write
-from mcp_host.config.references import is_worth_masking, looks_secret
-from mcp_host.config.secrets import MASK
+from mcp_host.config.references import MASK, is_worth_masking, looks_secret
 from mcp_host.errors import HostError, text_of
 from mcp_host.system.texts import printable
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from importlib_metadata import EntryPoint
+from importlib_metadata import EntryPoint, version
 from packaging.specifiers import SpecifierSet
 
 from mcp_host._version import __version__
 from mcp_host.config.origins import dotted
 from mcp_host.config.values import split_object
 from mcp_host.errors import ErrorCode, HostError, did_you_mean
-from mcp_host.plugins.metadata import name_of, range_of_host, scan, version_of
+from mcp_host.plugins.metadata import SDK_DISTRIBUTION, name_of, range_of, range_of_host, scan, version_of
 
 GROUP = "mcp.plugins"
 """The entry-point group whose names are plugin names."""
@@ -26,7 +26,7 @@ class InstalledPlugin:
     """An entry point of the group `mcp.plugins`, with its distribution.
 
     `requires_host` is the range of `mcp-host` that the distribution states: "" for any version, or None if it does not
-    depend on the host.
+    depend on the host. `requires_sdk` is the range of `mcp`.
     """
 
     name: str
@@ -34,6 +34,7 @@ class InstalledPlugin:
     distribution: str
     version: str
     requires_host: str | None = None
+    requires_sdk: str | None = None
 
     @property
     def label(self) -> str:
@@ -72,8 +73,8 @@ def _plugins(distribution: Any) -> Sequence[InstalledPlugin]:
 
 
 def _plugin(name: str, value: str, distribution: Any) -> InstalledPlugin:
-    requires = range_of_host(distribution.requires)
-    return InstalledPlugin(name, value, name_of(distribution), version_of(distribution), requires)
+    host, sdk = range_of_host(distribution.requires), range_of(SDK_DISTRIBUTION, distribution.requires)
+    return InstalledPlugin(name, value, name_of(distribution), version_of(distribution), host, sdk)
 
 
 def _holds(distribution: Any, module: str) -> bool:
@@ -141,11 +142,19 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
 
 
 def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -> None:
-    """Refuse a plugin whose distribution excludes this host, before it is imported.
+    """Refuse a plugin whose distribution excludes this host or its SDK, before it is imported.
 
     Raises:
-        HostError: The range stated for `mcp-host` in its `Requires-Dist` does not contain `host_version`.
+        HostError: The range stated for `mcp-host` or `mcp` in its `Requires-Dist` does not contain the version here.
     """
+    sdk = version(SDK_DISTRIBUTION) if plugin.requires_sdk else ""
+    if plugin.requires_sdk and not SpecifierSet(plugin.requires_sdk).contains(sdk, prereleases=True):
+        raise HostError(
+            f"{plugin.label} needs mcp{plugin.requires_sdk}, and mcp-host has mcp {sdk}",
+            where=dotted(("plugins", plugin.name)),
+            hint=in_its_own_environment(plugin.name, plugin.distribution),
+            code=ErrorCode.INCOMPATIBLE,
+        )
     if plugin.requires_host is None:
         return
     if not SpecifierSet(plugin.requires_host).contains(host_version, prereleases=True):
@@ -155,6 +164,11 @@ def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -
             hint=f"pip install --upgrade {plugin.distribution}",
             code=ErrorCode.INCOMPATIBLE,
         )
+
+
+def in_its_own_environment(name: str, distribution: str) -> str:
+    """Return the hint for a distribution that cannot live beside the host: what gives it an environment of its own."""
+    return f"mcp-host remove {name}, then mcp-host add pypi:{distribution}   (an environment and a process of its own)"
 
 
 def by_name(installed: Iterable[InstalledPlugin]) -> Mapping[str, tuple[InstalledPlugin, ...]]:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from mcp_host.config.values import split_object
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
-from mcp_host.plugins.discovery import GROUP
+from mcp_host.plugins.discovery import GROUP, in_its_own_environment
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import Stage
 from mcp_host.plugins.requirements import installed_now, unmet
@@ -99,8 +99,7 @@ def _import_file(file: Path) -> tuple[str, ModuleType]:
 
 def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) -> HostError:
     missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
-    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "mcp":
-        # What it wants of the SDK is not there: FastMCP, for example, has another name since mcp 2.
+    if _misses_older_sdk(error):
         hint = _as_process(plugin, module_name)
     elif missing:
         hint = _without(plugin, module_name, missing)
@@ -111,6 +110,8 @@ def _import_error(plugin: LoadedPlugin, module_name: str, error: BaseException) 
 
 
 def _as_process(plugin: LoadedPlugin, module_name: str) -> str:
+    if plugin.record.distribution:
+        return in_its_own_environment(plugin.name, plugin.record.distribution)
     why = "(a process with its own libraries, for a server that was written for mcp 1)"
     if plugin.by_file:
         return f"mcp-host add {module_name}   {why}"
@@ -146,6 +147,29 @@ def _other_attribute(plugin: LoadedPlugin, module_name: str) -> str:
     if plugin.section.object is None:
         return f"correct the entry point of {plugin.record.source}"
     return f'{plugin.table} object = "{module_name}:..."'
+
+
+def _misses_older_sdk(error: BaseException) -> bool:
+    """Return whether an import failed because something of an older SDK is not there.
+
+    FastMCP, for example, has another name and place since mcp 2. A library between the module and the SDK, such as the
+    standalone fastmcp before its version 4, fails in the same way.
+    """
+    if isinstance(error, ImportError):
+        return (error.name or "").partition(".")[0] == "mcp"
+    if not isinstance(error, AttributeError):
+        return False
+    # `mcp.McpError`, or `@server.list_tools()` of a low-level server.
+    module = error.obj.__name__ if inspect.ismodule(error.obj) else type(error.obj).__module__
+    return module.partition(".")[0] == "mcp"
+
+
+def is_server(value: object) -> bool:
+    """Return whether a value is a server of the SDK, or of the standalone fastmcp, by the names of its classes."""
+    return any(
+        kind.__module__.partition(".")[0] in ("mcp", "fastmcp") and kind.__name__ in ("MCPServer", "FastMCP", "Server")
+        for kind in type(value).__mro__
+    )
 
 
 def describe(value: object) -> str:

@@ -20,9 +20,15 @@ from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginC
 from mcp_host.config import HostConfig, Limits, PluginSection, python_file
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
-from mcp_host.plugins.discovery import InstalledPlugin, check_compatible, find, installed_from
+from mcp_host.plugins.discovery import (
+    InstalledPlugin,
+    check_compatible,
+    find,
+    in_its_own_environment,
+    installed_from,
+)
 from mcp_host.plugins.hooks import article, call_hook, contained, hooks_of, is_plain_function, items_of, named_if_stuck
-from mcp_host.plugins.importing import describe, import_value
+from mcp_host.plugins.importing import describe, import_value, is_server
 from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
 from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
@@ -75,6 +81,21 @@ It returns None for an object that is a plugin already.
 
 _COMMAND_NAME = re.compile(r"[\w][\w.-]*")
 """The names of commands: words of the command line that are not options."""
+
+
+def _hint_without_hooks(plugin: LoadedPlugin, found: object) -> str:
+    """Return the form that serves an object without hooks, or a server that is not one of this SDK."""
+    if plugin.by_file:
+        return (
+            "make a Plugin or an MCPServer at the top level of the file, or name a function that returns one: "
+            f"{plugin.record.value}:FUNCTION"
+        )
+    if is_server(found) and plugin.record.distribution:
+        return in_its_own_environment(plugin.name, plugin.record.distribution)
+    return (
+        "point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer; any "
+        f'other server is served by its command: {plugin.table} command = ["python", "server.py"]'
+    )
 
 
 class Loader:
@@ -195,7 +216,8 @@ class Loader:
         plugin.record = replace(plugin.record, value=value, stage=Stage.FOUND)
         if installed is not None:
             plugin.record = replace(plugin.record, distribution=installed.distribution, version=installed.version)
-            check_compatible(installed)
+            if section.source != "process" or not section.requirements:
+                check_compatible(installed)
         plugin.reach(Stage.COMPATIBLE)
         if section.source == "process":
             plugin.reach(Stage.IMPORTED)
@@ -230,11 +252,7 @@ class Loader:
             raise HostError(
                 f"{plugin.record.value} is {article(found)}, which implements no hook",
                 where=where,
-                hint="make a Plugin or an MCPServer at the top level of the file, or name a function that returns one: "
-                f"{plugin.record.value}:FUNCTION"
-                if plugin.by_file
-                else "point the entry point at a Plugin, at a module with @hookimpl functions, or at an MCPServer; any "
-                f'other server is served by its command: {plugin.table} command = ["python", "server.py"]',
+                hint=_hint_without_hooks(plugin, found),
             )
         return manager, takes_settings
 

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 HOST_DISTRIBUTION = "mcp-host"
+SDK_DISTRIBUTION = "mcp"
 
 
 def scan(path: Iterable[str] | None = None) -> Mapping[str, Any]:
@@ -95,6 +96,11 @@ def applies(requirement: Requirement, *, extra: str = "") -> bool:
 
 def range_of_host(lines: Iterable[str] | None) -> str | None:
     """Return the range of `mcp-host` in the lines: "" for any version, or None if they do not name it."""
-    ranges = [each.specifier for each in requirements(lines) if canonicalize_name(each.name) == HOST_DISTRIBUTION]
+    return range_of(HOST_DISTRIBUTION, lines)
+
+
+def range_of(name: str, lines: Iterable[str] | None) -> str | None:
+    """Return the range of a distribution in the lines: "" for any version, or None if they do not name it."""
+    ranges = [each.specifier for each in requirements(lines) if canonicalize_name(each.name) == name]
     stated = SpecifierSet(",".join(filter(None, map(str, ranges))))
     return str(stated) if ranges else None

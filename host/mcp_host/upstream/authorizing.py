@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 from mcp.client.auth import OAuthClientProvider, OAuthFlowError, OAuthRegistrationError, OAuthTokenError
-from mcp.client.auth.utils import create_client_registration_request, issuers_match
+from mcp.client.auth.utils import (
+    build_oauth_authorization_server_metadata_discovery_urls,
+    build_protected_resource_metadata_discovery_urls,
+    create_client_registration_request,
+    extract_resource_metadata_from_www_auth,
+    issuers_match,
+)
 from mcp.shared.auth import (
     AuthorizationCodeResult,
     OAuthClientInformationFull,
@@ -25,6 +31,7 @@ from mcp.types import LATEST_PROTOCOL_VERSION
 from pydantic import AnyUrl
 
 from mcp_host._version import __version__
+from mcp_host.config.oauthsection import OAuthSection
 from mcp_host.errors import HostError, shortened
 from mcp_host.net import BlockedAddressError, Guard
 from mcp_host.system.texts import one_line
@@ -52,6 +59,12 @@ _NO_REDIRECT: Final = "http://127.0.0.1/callback"
 
 _PROBE: Final = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 """Any server that requires a token answers this with 401, whatever else it thinks of it."""
+
+
+_PROBE_HEADERS: Final = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": LATEST_PROTOCOL_VERSION,
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,30 @@ async def new_tokens(login: Login, person: Person | None) -> KeptTokens:
         raise HostError(shortened(one_line(str(error).partition("\n")[0]))) from None
 
 
+async def wants_login(url: str) -> bool:
+    """Return whether a server refuses a request without a token, and says where tokens are given (RFC 9728).
+
+    A server that cannot be reached wants no login, as far as is known.
+    """
+    login = Login("", url, OAuthSection())
+    try:
+        async with login.client() as client:
+            response = await client.post(url, json=_PROBE, headers=_PROBE_HEADERS)
+            if response.status_code != 401:
+                return False
+            named = extract_resource_metadata_from_www_auth(response)
+            for place in build_protected_resource_metadata_discovery_urls(named, url):
+                found = json_object(await client.get(place))
+                if found.get("authorization_servers"):
+                    return True
+            for place in build_oauth_authorization_server_metadata_discovery_urls(None, url):
+                if "token_endpoint" in json_object(await client.get(place)):
+                    return True
+    except (httpx2.HTTPError, httpx2.InvalidURL, HostError):
+        logger.debug("%s cannot be asked whether it wants a login", url, exc_info=True)
+    return False
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the SDK from logging each error with a traceback: it is raised, too."""
@@ -156,7 +193,7 @@ class _Provider(OAuthClientProvider):
             client_name="mcp-host",
             software_id="mcp-host",
             software_version=__version__,
-            scope=login.scope,
+            scope=login.scope(),
             grant_types=[section.grant]
             if section.grant == "client_credentials"
             else ["authorization_code", "refresh_token"],
@@ -199,8 +236,7 @@ class _Provider(OAuthClientProvider):
             known = metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
             post = "client_secret_post" in known and "client_secret_basic" not in known
             client.token_endpoint_auth_method = "client_secret_post" if post else "client_secret_basic"
-        if self._login.scope is not None:
-            self.context.client_metadata.scope = self._login.scope
+        self.context.client_metadata.scope = self._login.scope(self.context.client_metadata.scope)
         await self._before()
         if self.device is not None:
             return self.token_request({"grant_type": DEVICE_GRANT, "device_code": str(self.device["device_code"])})
@@ -225,7 +261,7 @@ class _Provider(OAuthClientProvider):
     @property
     def scope(self) -> dict[str, str]:
         """The scopes to ask for, as a parameter."""
-        scope = self._login.scope or self.context.client_metadata.scope
+        scope = self._login.scope(self.context.client_metadata.scope)
         return {"scope": scope} if scope else {}
 
     def token_request(self, data: dict[str, str]) -> httpx2.Request:
@@ -276,8 +312,7 @@ class _Flow:
         """The last document that was discovered, with what the SDK's model leaves out."""
 
     async def run(self) -> KeptTokens:
-        headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": LATEST_PROTOCOL_VERSION}
-        probe = httpx2.Request("POST", self._login.url, json=_PROBE, headers=headers)
+        probe = httpx2.Request("POST", self._login.url, json=_PROBE, headers=_PROBE_HEADERS)
         async with self._login.client() as self._client, aclosing(self._provider.async_auth_flow(probe)) as flow:
             request = await anext(flow)
             response = await self._send(request)
@@ -338,7 +373,7 @@ class _Flow:
                 hint='register one there, and write its id: auth = { client_id = "..." }',
             )
         wanted = context.client_metadata
-        wanted.scope = self._login.scope or wanted.scope
+        wanted.scope = self._login.scope(wanted.scope)
         if "none" in (metadata.token_endpoint_auth_methods_supported or ()):
             # Everybody can read what a program on a person's machine contains: it cannot keep a secret (RFC 8252).
             wanted.token_endpoint_auth_method = "none"

@@ -27,20 +27,25 @@ _NOT_NOW: Final = (408, 425, 429)
 
 @dataclass(frozen=True)
 class Login:
-    """What the table of one plugin says about its login. `secret` is the client's, with its reference resolved."""
+    """What the table of one plugin says about its login. `secret` is the client's, with its reference resolved.
+
+    `more_scopes` are asked for besides those of the table, or besides those that the server names.
+    """
 
     plugin: str
     url: str
     section: OAuthSection
     secret: str | None = field(default=None, repr=False)
+    more_scopes: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         return f"mcp-host login {self.plugin}"
 
-    @property
-    def scope(self) -> str | None:
-        return " ".join(self.section.scopes) or None
+    def scope(self, named: str | None = None) -> str | None:
+        """Return the scopes to ask for, where the server names some itself."""
+        own = self.section.scopes or (named or "").split()
+        return " ".join(dict.fromkeys([*own, *self.more_scopes])) or None
 
     def client(self) -> httpx2.AsyncClient:
         """Return a client for the requests of a login. Its answers are small."""

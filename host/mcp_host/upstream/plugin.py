@@ -22,6 +22,7 @@ from mcp_host.catalog.catalog import NAME
 from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResource, ForwardedTool
 from mcp_host.catalog.served import ServerCompletion
 from mcp_host.config import PluginSection
+from mcp_host.config.references import path_looks_secret
 from mcp_host.config.secrets import ResolvedSettings, resolve_secrets
 from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.loader import Adopted, Surroundings
@@ -60,13 +61,25 @@ def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
     """
     section = plugin.section
     resolved = resolve_secrets(
-        {"env": section.env, "headers": section.headers, "auth": section.auth.secrets if section.auth else {}},
+        _references(section),
         base_dir=around.base_dir,
         environ=around.environ,
         where=lambda keys: around.where("plugins", plugin.name, *keys),
+        is_secret=lambda keys: keys[0] in ("command", "url") or path_looks_secret(keys),
     )
     place = _Place(plugin, around, resolved)
     return _adopted(OtherServer(plugin, around, place.connect, place.prepare), resolved.secrets)
+
+
+def _references(section: PluginSection) -> dict[str, Any]:
+    """Return the parts of a table that may have references to secrets."""
+    return {
+        "command": section.command or [],
+        "url": section.url,
+        "env": section.env,
+        "headers": section.headers,
+        "auth": section.auth.secrets if section.auth else {},
+    }
 
 
 def in_process(plugin: LoadedPlugin, around: Surroundings, found: object) -> Adopted:
@@ -125,9 +138,10 @@ class _Place:
         """
         section, around = self._section, self._around
         if section.url is not None:
-            from mcp_host.upstream.remote import remote_streams
+            from mcp_host.upstream.remote import Address, remote_streams
 
-            return remote_streams(section.url, self._resolved.values["headers"], state, self._tokens())
+            remote = Address.of(self._resolved.values["url"], shown=section.place or "")
+            return remote_streams(remote, self._resolved.values["headers"], state, self._tokens())
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
@@ -146,7 +160,7 @@ class _Place:
         return Tokens(login, store, plugin.own_context.log, plugin.redactor)
 
     def _program(self, env: dict[str, str], cwd: Path) -> list[str]:
-        name, *arguments = self._section.command or [""]
+        name, *arguments = self._resolved.values["command"]
         if self._environment is not None:
             env["PATH"] = os.pathsep.join((str(self._environment / "bin"), env.get("PATH", os.defpath)))
             own = program_in(self._environment, name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_host.errors import HostError
+from mcp_host.config.values import URL
+from mcp_host.errors import ConfigError, HostError
 from mcp_host.net import guarded_client
 from mcp_host.upstream.child import LARGEST, ChildState, Streams
 from mcp_host.upstream.connection import UnreachableError, innermost
@@ -23,9 +27,39 @@ _READ = 300.0
 _KINDS = ("application/json", "text/event-stream")
 
 
+@dataclass(frozen=True)
+class Address:
+    """The URL of a server, without the user and the password in it. `shown` is the URL without secrets."""
+
+    url: str = field(repr=False)
+    shown: str
+    user: str = field(default="", repr=False)
+    """The user and the password of the URL, with a colon between them."""
+
+    @classmethod
+    def of(cls, url: str, *, shown: str) -> Address:
+        """Return the parts of a URL.
+
+        Raises:
+            ConfigError: It is not a URL. That is seen only here if a secret is its beginning.
+        """
+        try:
+            parsed = httpx2.URL(URL.check(url))
+        except (ValueError, httpx2.InvalidURL):
+            raise ConfigError(f"{shown} is not a URL such as https://example.com, with the secret in it") from None
+        return cls(str(parsed.copy_with(userinfo=b"")), shown, unquote(parsed.userinfo))
+
+    def headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the headers of each request, with the user and the password (RFC 7617), unless they have others."""
+        if not self.user or any(name.lower() == "authorization" for name in given):
+            return dict(given)
+        pair = self.user if ":" in self.user else f"{self.user}:"
+        return {**given, "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
 @asynccontextmanager
 async def remote_streams(
-    url: str, headers: Mapping[str, str], state: ChildState, tokens: Tokens | None = None
+    address: Address, headers: Mapping[str, str], state: ChildState, tokens: Tokens | None = None
 ) -> AsyncIterator[Streams]:
     """Connect to a remote server for the block, and yield the streams of its messages.
 
@@ -39,11 +73,12 @@ async def remote_streams(
         state.answered = _unusual(response)
         state.is_busy = response.status_code >= 500 or response.status_code == 429
 
-    def refuse(why: str) -> None:
-        state.refused = why
-
     client = guarded_client(
-        allow=allowed_addresses(url), headers=headers, timeout=_READ, max_bytes=LARGEST, streams=True
+        allow=allowed_addresses(address.url),
+        headers=address.headers(headers),
+        timeout=_READ,
+        max_bytes=LARGEST,
+        streams=True,
     )
     client.event_hooks = {"response": [note]}
     try:
@@ -51,15 +86,15 @@ async def remote_streams(
             if tokens is not None:
                 stack.push_async_callback(tokens.aclose)
                 await tokens.token()
-                client.auth = BearerAuth(tokens, refuse)
+                client.auth = BearerAuth(tokens, state)
             await stack.enter_async_context(client)
             yield await stack.enter_async_context(
-                streamable_http_client(url, http_client=client, max_sse_event_size=LARGEST)
+                streamable_http_client(address.url, http_client=client, max_sse_event_size=LARGEST)
             )
     except Exception as error:
         inner = innermost(error)
         if isinstance(inner, httpx2.TransportError):
-            raise _explained(url, inner) from error
+            raise _explained(address.shown, inner) from error
         raise
 
 

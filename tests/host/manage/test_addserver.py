@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
-from mcp_host.manage.addserver import Added, Distribution, ServerAdder, ServerSpec
+from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.editedfile import EditedFile
 from mcp_host.manage.environment import into_folder
+from mcp_host.manage.servermetadata import Distribution, look_up
 from mcp_host.plugins.requirements import Installed
 from support.sites import build_wheel
 
@@ -30,16 +34,26 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
     (tmp_path / "wheels").mkdir()
 
     def fetch(requirement: str, folder: Path) -> None:
-        # Without uv, which may be on PATH: its options are others.
-        command = into_folder(requirement, folder, {"PATH": ""})
-        options = ["--no-index", "--find-links", str(tmp_path / "wheels"), "--quiet"]
-        subprocess.run([*command.arguments, *options], check=True, capture_output=True)
+        wanted = Requirement(requirement)
+        wheels = [(parse_wheel_filename(file.name), file) for file in (tmp_path / "wheels").iterdir()]
+        found = [
+            (version, file)
+            for (name, version, _, _), file in wheels
+            if name == canonicalize_name(wanted.name) and version in wanted.specifier
+        ]
+        with zipfile.ZipFile(max(found)[1]) as archive:
+            archive.extractall(folder)
 
-    def added(text: str, *arguments: str, name: str | None = None) -> Added | str:
+    for name in ("mcp-server-git", "mcp-atlassian", "duckduckgo-mcp-server", "srv", "x", "taken"):
+        files, scripts = {"m.py": "import mcp\n"}, {name: "m:main"}
+        build_wheel(tmp_path / "wheels", name, files, version="0.11", scripts=scripts, requires=["mcp>=1"])
+
+    def added(text: str, *arguments: str, name: str | None = None, prefix: bool = False) -> Added | str:
         file = EditedFile.find(tmp_path / "mcp-host.toml")
         spec = ServerSpec.parse(text)
         assert spec is not None
-        result = ServerAdder(file, arguments, fetch).added(spec, name)
+        adder = ServerAdder(file, arguments, fetch, lambda url: "login" in url, prefix)
+        result = adder.added(spec, name)
         if isinstance(result, Added):
             parse_config(add_plugin("", result.name, result.table.values), source=file.path, environ={})
         return result
@@ -75,11 +89,17 @@ def server(add: Add, text: str, *arguments: str, name: str | None = None) -> tup
             "uvx:srv",
             ["--api-key", "hunter22"],
             "srv",
-            {
-                "command": ["sh", "-c", 'exec uvx srv --api-key "$SRV_API_KEY"'],
-                "env": {"SRV_API_KEY": {"env": "SRV_API_KEY"}},
-            },
+            {"command": ["uvx", "srv", "--api-key", {"env": "SRV_API_KEY"}]},
         ),
+        (
+            "https://h.example/mcp?api_key=hunter22",
+            [],
+            "h",
+            {"url": {"env": "H_API_KEY", "format": "https://h.example/mcp?api_key={}"}},
+        ),
+        ("https://login.example/mcp", [], "login", {"url": "https://login.example/mcp", "auth": "oauth"}),
+        ("uvx:git+https://h/x", [], "x", {"command": ["uvx", "git+https://h/x"]}),
+        ("uvx:srv@latest", [], "srv", {"command": ["uvx", "srv@latest"]}),
     ],
 )  # fmt: skip
 def test_a_server_of_another_kind_becomes_a_table(
@@ -110,7 +130,6 @@ def test_what_pip_takes_is_no_server(text: str) -> None:
         ("uvx:taken", [], None, "there is already a plugin 'taken' in the file"),
         ("uvx:x", [], "a b", "'a b' is not a plugin's name"),
         ("https://h/mcp", ["x"], None, "takes no arguments"),
-        ("https://h/mcp?token=abcdef", [], None, "its URL has a secret"),
         ("uvx:mcp-host", ["run"], None, "this is mcp-host itself"),
         ("nowhere.py", [], None, "the file cannot be read: No such file"),
         ("pypi:a b", [], None, ""),
@@ -223,6 +242,70 @@ def test_old_code_gets_an_old_mcp_though_it_allows_any(add: Add, tmp_path: Path,
     assert "is written for mcp 1" in result.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("requires", "source", "command"),
+    [
+        (["mcp>=1"], "from mcp.server.fastmcp import FastMCP\n", ["uvx", "--with", "mcp<2", "lax"]),
+        (["mcp"], "from mcp.server.fastmcp import FastMCP\n", ["uvx", "--with", "mcp<2", "lax"]),
+        (["mcp>=1,<2"], "from mcp.server.fastmcp import FastMCP\n", ["uvx", "lax"]),
+        (["mcp~=1.9"], "from mcp.server.fastmcp import FastMCP\n", ["uvx", "lax"]),
+        (["mcp==1.*"], "from mcp.server.fastmcp import FastMCP\n", ["uvx", "lax"]),
+        (["mcp>=2"], "from mcp.server import MCPServer\n", ["uvx", "lax"]),
+    ],
+)
+def test_uvx_is_kept_from_an_mcp_that_a_server_cannot_use(
+    add: Add, tmp_path: Path, requires: list[str], source: str, command: list[str]
+) -> None:
+    build_wheel(tmp_path / "wheels", "lax", {"lax.py": source}, requires=requires, scripts={"lax": "lax:main"})
+    assert server(add, "uvx:lax")[1] == {"command": command}
+
+
+def test_uvx_runs_a_program_with_another_name(add: Add, tmp_path: Path) -> None:
+    build_wheel(tmp_path / "wheels", "odd", {"odd.py": ""}, requires=["mcp"], scripts={"run-odd": "odd:main"})
+    assert server(add, "uvx:odd", "--x")[1] == {"command": ["uvx", "--from", "odd", "run-odd", "--x"]}
+
+
+@pytest.mark.parametrize("text", ["uvx:srv", "npx:srv", "https://srv.example/mcp", "srv.py", "pypi:srv"])
+def test_the_names_of_a_server_begin_with_its_own(add: Add, tmp_path: Path, text: str) -> None:
+    (tmp_path / "srv.py").write_text("mcp = MCPServer('x')\n")
+    result = add(text, prefix=True)
+    assert isinstance(result, Added)
+    assert result.table.values["prefix"] == "srv_"
+    assert "prefix" not in server(add, text)[1]
+
+
+@pytest.mark.parametrize(
+    ("requires", "source"),
+    [
+        (["mcp<2"], "from mcp.server.fastmcp import FastMCP\n"),
+        (["mcp>=1"], "from mcp.server.fastmcp import FastMCP\n"),
+        (["mcp<2"], ""),
+    ],
+)
+def test_a_plugin_for_mcp_1_is_run_by_its_entry_point(
+    add: Add, tmp_path: Path, requires: list[str], source: str
+) -> None:
+    files = {"old.py": source}
+    build_wheel(tmp_path / "wheels", "mcp-plugin-old", files, plugins={"old": "old:a.mcp"}, requires=requires)
+    assert server(add, "pypi:mcp-plugin-old") == (
+        "plugin-old",
+        {
+            "command": ["python", "-c", "import old as server; server.a.mcp.run()"],
+            "requirements": ["mcp-plugin-old==1.0", *(["mcp<2"] if requires == ["mcp>=1"] else [])],
+        },
+    )
+    build_wheel(
+        tmp_path / "wheels",
+        "mcp-plugin-old",
+        files,
+        version="2.0",
+        plugins={"old": "old:mcp"},
+        scripts={"old": "old:main"},
+        requires=requires,
+    )
+    assert server(add, "pypi:mcp-plugin-old")[1]["command"] == ["old"]
+
+
 def test_a_plugin_is_installed_unless_it_cannot_live_here(add: Add, tmp_path: Path) -> None:
     files = {"p.py": "plugin = None\n"}
     build_wheel(tmp_path / "wheels", "mcp-plugin-fits", files, plugins={"fits": "p:plugin"}, requires=["mcp-host"])
@@ -230,11 +313,14 @@ def test_a_plugin_is_installed_unless_it_cannot_live_here(add: Add, tmp_path: Pa
     assert add("pypi:mcp-plugin-fits>=1") == "mcp-plugin-fits==1.0"
     with pytest.raises(HostError, match="is a plugin: its name is its own"):
         add("pypi:mcp-plugin-fits", name="x")
-    build_wheel(tmp_path / "wheels", "mcp-plugin-odd", files, plugins={"odd": "p:plugin"}, requires=["pydantic<2"])
+    build_wheel(tmp_path / "wheels", "mcp-plugin-odd", files, plugins={"odd": "p:plugin"}, requires=["mcp==2.99"])
     assert server(add, "pypi:mcp-plugin-odd") == (
         "odd",
         {"isolation": "process", "requirements": ["mcp-plugin-odd==1.0"]},
     )
+    build_wheel(tmp_path / "wheels", "mcp-plugin-no", files, plugins={"no": "p:plugin"}, requires=["pydantic<2"])
+    with pytest.raises(HostError, match="no environment can have with mcp-host: it needs pydantic<2"):
+        add("pypi:mcp-plugin-no")
 
 
 def found(scripts: tuple[str, ...], modules: tuple[str, ...] = ()) -> Distribution:
@@ -250,6 +336,19 @@ def test_the_program_of_a_distribution_is_the_one_with_its_name() -> None:
         found(("a", "b")).program()
     with pytest.raises(HostError, match="is no plugin and has no program"):
         found(()).program()
+
+
+def test_the_metadata_is_read_from_what_pip_installs(tmp_path: Path) -> None:
+    build_wheel(tmp_path, "lax", {"lax.py": ""}, version="1.5", requires=["mcp<2"], scripts={"lax-run": "lax:main"})
+
+    def fetch(requirement: str, folder: Path) -> None:
+        # Without uv, which may be on PATH: its options are others.
+        command = into_folder(requirement, folder, {"PATH": ""})
+        options = ["--no-index", "--find-links", str(tmp_path), "--quiet"]
+        subprocess.run([*command.arguments, *options], check=True, capture_output=True)
+
+    found = look_up("lax", fetch)
+    assert (found.installed.label, found.scripts, found.caps_sdk) == ("lax 1.5", ("lax-run",), True)
 
 
 def test_the_metadata_is_read_with_uv_or_pip(tmp_path: Path) -> None:

@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host.config import parse_config
+from mcp_host.config.spotting import is_random, secret_spans
 from mcp_host.manage.clients.clientconfig import Machine, load_clients
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.importing.commandline import unwrapped
 from mcp_host.manage.importing.places import Place, find, find_all, read
 from mcp_host.manage.importing.plan import Planned, Settings, plan, plugin_name, prefix_of, used_variables, variables_of
-from mcp_host.manage.importing.secrets import is_random, secret_spans
 
 CLIENTS = load_clients(others=True)
 
 
 def settings(folder: Path = Path("/srv"), toml: str = "", **changes: Any) -> Settings:
     config = parse_config(toml, source=folder / "mcp-host.toml", environ={})
-    given: dict[str, Any] = {"environ": {}, "prefix": False, "reserved": used_variables(config), "has_shell": True}
+    given: dict[str, Any] = {"environ": {}, "prefix": False, "reserved": used_variables(config)}
     return Settings(config=config, base=folder, home=Path("/home/me"), **{**given, **changes})
 
 
@@ -123,9 +123,16 @@ FORMS: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "a variable in the arguments": (
         "claude-code",
         {"command": "srv", "args": ["--root", "${ROOT}/my data"]},
-        {"command": ["sh", "-c", "exec srv --root \"$ROOT\"'/my data'"], "env": {"ROOT": {"env": "ROOT"}}},
+        {"command": ["srv", "--root", {"env": "ROOT", "format": "{}/my data"}]},
     ),
-    "an empty argument": ("cursor", {"command": "srv", "args": [""]}, {"command": ["sh", "-c", "exec srv ''"]}),
+    "an empty argument": ("cursor", {"command": "srv", "args": [""]}, {"command": ["srv", ""]}),
+    "a variable in the URL": (
+        "cursor",
+        {"url": "https://${env:HOST_X}/mcp"},
+        {"url": {"env": "HOST_X", "format": "https://{}/mcp"}},
+    ),
+    "a variable that is the URL": ("claude-code", {"url": "${URL_X}"}, {"url": {"env": "URL_X"}}),
+    "two variables in the URL": ("claude-code", {"url": "https://${A}/${B}"}, {"url": {"env": "SRV_URL"}}),
     "no variables for a client that has none": (
         "claude-desktop",
         {"command": "srv", "args": ["${X}"], "env": {"A": "${X}"}},
@@ -213,6 +220,46 @@ FORMS: dict[str, tuple[str, Any, dict[str, Any]]] = {
         "goose",
         {"type": "streamable_http", "uri": "https://h/mcp", "headers": {"X": "y"}, "available_tools": ["t"]},
         {"url": "https://h/mcp", "headers": {"X": "y"}, "tools": {"allow": ["t"]}},
+    ),
+    "Cursor's login": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "CLIENT_SECRET": "hunter22", "scopes": ["a", "b"]}},
+        {
+            "url": "https://h/mcp",
+            "auth": {"client_id": "me", "client_secret": {"env": "SRV_CLIENT_SECRET"}, "scopes": ["a", "b"]},
+        },
+    ),
+    "Cursor's login with variables": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "CLIENT_SECRET": "${env:S}"}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "client_secret": {"env": "S"}}},
+    ),
+    "Claude Code's login": (
+        "claude-code",
+        {"type": "http", "url": "https://h/mcp", "oauth": {"clientId": "me", "callbackPort": 8080}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "redirect_port": 8080}},
+    ),
+    "Gemini CLI's login": (
+        "gemini-cli",
+        {"httpUrl": "https://h/mcp", "oauth": {"enabled": True, "clientId": "me", "scopes": ["a"]}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "scopes": ["a"]}},
+    ),
+    "opencode's login": (
+        "opencode",
+        {"type": "remote", "url": "https://h/mcp", "oauth": {"clientId": "me", "scope": "a b"}},
+        {"url": "https://h/mcp", "auth": {"client_id": "me", "scopes": ["a", "b"]}},
+    ),
+    "an empty login": ("opencode", {"url": "https://h/mcp", "oauth": {}}, {"url": "https://h/mcp", "auth": "oauth"}),
+    "no login": ("opencode", {"url": "https://h/mcp", "oauth": False}, {"url": "https://h/mcp"}),
+    "a login beside a token": (
+        "cursor",
+        {"url": "https://h/mcp", "headers": {"Authorization": "${T}"}, "auth": {"CLIENT_ID": "me"}},
+        {"url": "https://h/mcp", "headers": {"Authorization": {"env": "T"}}},
+    ),
+    "a login of another form": (
+        "cursor",
+        {"url": "https://h/mcp", "auth": {"CLIENT_ID": "me", "scopes": ["a b"]}},
+        {"url": "https://h/mcp", "auth": "oauth"},
     ),
     "Windsurf": ("windsurf", {"serverUrl": "https://h/mcp"}, {"url": "https://h/mcp"}),
     "Roo": (
@@ -303,9 +350,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "an argument that is an object": ("cursor", {"command": "srv", "args": [{}]}, "not a text"),
     "env that is a list": ("cursor", {"command": "srv", "env": ["A=b"]}, "env is not an object"),
     "a URL of another scheme": ("cursor", {"url": "ftp://h/x"}, "not one with http or https"),
-    "a secret in the query": ("cursor", {"url": "https://h/mcp?api_key=abcdef"}, "its URL has a secret"),
-    "a secret in the path": ("cursor", {"url": "https://h/s/aZ3bY9cX2dW8eV4fU7gT/mcp"}, "its URL has a secret"),
-    "a variable in the URL": ("cursor", {"url": "https://${HOST_X}/mcp"}, "its URL has a variable"),
+    "another scheme before a variable": ("cursor", {"url": "ftp://${HOST_X}/mcp"}, "not one with http or https"),
     "a command of VS Code": ("vscode", {"command": "srv", "args": ["${command:pick}"]}, "only the client can replace"),
     "a NUL": ("cursor", {"command": "srv", "args": ["a\0b"]}, "NUL"),
 }
@@ -317,13 +362,6 @@ def test_what_has_no_form_is_refused_with_the_reason(form: str) -> None:
     result = one(entry, client)
     assert result.decision == "refused"
     assert reason in result.why
-
-
-def test_without_a_shell_a_secret_in_the_arguments_is_refused() -> None:
-    result = one({"command": "srv", "args": ["--api-key=hunter22"]}, has_shell=False)
-    assert result.decision == "refused"
-    assert "its arguments have a secret or a variable" in result.why
-    assert "an argument is empty" in one({"command": "srv", "args": [""]}, has_shell=False).why
 
 
 @pytest.mark.parametrize(
@@ -353,8 +391,15 @@ def test_keys_without_a_counterpart_are_named() -> None:
     entry = {"command": "srv", "autoApprove": ["x"], "trust": True, "gallery": "g", "description": "d", "icon": None}
     assert one(entry).table.dropped == ["autoApprove", "gallery", "trust"]
     result = one({"url": "https://h/mcp", "auth": {"CLIENT_SECRET": "hunter22"}}, "cursor")
-    assert result.table.dropped == ["auth"]
-    assert result.table.notes == ["the client logs in with auth, which is not imported"]
+    assert result.table.values == {"url": "https://h/mcp", "auth": "oauth"}
+    assert result.table.dropped == []
+    assert result.table.notes == ["its client has a secret and no id; the host registers itself"]
+    result = one({"url": "https://h/mcp", "headersHelper": "x.sh"}, "claude-code")
+    assert result.table.notes == ["the client logs in with headersHelper, which is not imported"]
+    assert one({"url": "https://h/mcp", "oauth": {"clientId": "a", "tokenUrl": "b"}}).table.dropped == [
+        "oauth.tokenUrl"
+    ]
+    assert one({"command": "srv", "auth": {"CLIENT_ID": "a"}}).table.dropped == ["auth"]
     assert one({"command": "srv", "timeout": -1}).table.dropped == ["timeout"]
 
 
@@ -435,36 +480,67 @@ def test_a_secret_in_a_header_becomes_a_reference(text: str) -> None:
     assert result.table.values["headers"] == {"Authorization": HEADERS[text]}
 
 
-def test_user_and_password_of_a_url_become_a_header() -> None:
-    result = one({"url": "https://me:pa55@h/mcp"})
-    assert result.table.values == {
-        "url": "https://h/mcp",
-        "headers": {"Authorization": {"env": "SRV_BASIC_AUTH", "format": "Basic {}"}},
-    }
-    assert result.table.notes == ["the value of SRV_BASIC_AUTH is base64 of user:password, as in the URL"]
+URLS: dict[str, dict[str, str]] = {
+    "https://me:pa55@h/mcp": {"env": "SRV_URL_PASSWORD", "format": "https://me:{}@h/mcp"},
+    "https://h/mcp?api_key=abcdef&x=1": {"env": "SRV_API_KEY", "format": "https://h/mcp?api_key={}&x=1"},
+    "https://h/mcp?apiKey=abcdef": {"env": "SRV_API_KEY", "format": "https://h/mcp?apiKey={}"},
+    "https://h/mcp?key=abc": {"env": "SRV_KEY", "format": "https://h/mcp?key={}"},
+    "https://h/s/aZ3bY9cX2dW8eV4fU7gT/mcp": {"env": "SRV_URL", "format": "https://h/s/{}/mcp"},
+    "https://h/mcp?key=abc&token=def": {"env": "SRV_URL"},
+}
 
 
-ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "one word": (["--api-key=hunter22"], 'exec srv --api-key="$SRV_API_KEY"'),
-    "two words": (["--token", "hunter22", "--name", "x"], 'exec srv --token "$SRV_TOKEN" --name x'),
-    "a header": (["-H", "X-Api-Key: hunter22"], "exec srv -H 'X-Api-Key: '\"$SRV_X_API_KEY\""),
+@pytest.mark.parametrize("url", URLS)
+def test_a_secret_in_a_url_becomes_a_reference(url: str) -> None:
+    result = one({"url": url})
+    assert result.table.values == {"url": URLS[url]}
+    (variable,) = result.table.variables
+    # With its value, the reference is the URL again.
+    assert URLS[url].get("format", "{}").replace("{}", variable.value or "") == url
+
+
+Word = str | dict[str, str]
+
+ARGUMENTS: dict[str, tuple[list[str], list[Word]]] = {
+    "one word": (["--api-key=hunter22"], [{"env": "SRV_API_KEY", "format": "--api-key={}"}]),
+    "two words": (["--token", "hunter22", "--name", "x"], ["--token", {"env": "SRV_TOKEN"}, "--name", "x"]),
+    "a header": (["-H", "X-Api-Key: hunter22"], ["-H", {"env": "SRV_X_API_KEY", "format": "X-Api-Key: {}"}]),
     "a bearer": (
         ["--header", "Authorization: Bearer hunter22"],
-        "exec srv --header 'Authorization: Bearer '\"$SRV_AUTHORIZATION\"",
+        ["--header", {"env": "SRV_AUTHORIZATION", "format": "Authorization: Bearer {}"}],
     ),
-    "a URL": (["postgres://me:pa55@h/db"], 'exec srv postgres://me:"$SRV_PASSWORD"@h/db'),
-    "a token alone": (["ghp_0123456789abcdefgh"], 'exec srv "$SRV_SECRET"'),
-    "a query": (["https://h/mcp?key=hunter22&x=1"], "exec srv 'https://h/mcp?key='\"$SRV_KEY\"'&x=1'"),
+    "a URL": (["postgres://me:pa55@h/db"], [{"env": "SRV_PASSWORD", "format": "postgres://me:{}@h/db"}]),
+    "a token alone": (["ghp_0123456789abcdefgh"], [{"env": "SRV_SECRET"}]),
+    "a query": (["https://h/mcp?key=hunter22&x=1"], [{"env": "SRV_KEY", "format": "https://h/mcp?key={}&x=1"}]),
+    "two secrets": (["--token=a1 --password=b2"], [{"env": "SRV_SECRET"}]),
+    "a secret and a variable": (["--token=abc12${X}"], [{"env": "SRV_SECRET"}]),
+    "a name beside a variable": (["postgres://${U}@h/db"], [{"env": "U", "format": "postgres://{}@h/db"}]),
 }
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)
-def test_a_secret_in_the_arguments_becomes_a_variable_that_sh_puts_in(case: str) -> None:
-    args, line = ARGUMENTS[case]
-    values = one({"command": "srv", "args": args}).table.values
-    assert values["command"] == ["sh", "-c", line]
-    (name,) = values["env"]
-    assert values["env"][name] == {"env": name}
+def test_a_secret_in_the_arguments_becomes_a_reference(case: str) -> None:
+    args, words = ARGUMENTS[case]
+    result = one({"command": "srv", "args": args}, "claude-code")
+    assert result.table.values == {"command": ["srv", *words]}
+
+
+def test_a_second_import_knows_a_server_whose_secrets_have_other_names() -> None:
+    toml = """
+        [plugins.srv]
+        command = ["srv", { env = "OTHER", format = "--key={}" }]
+        [plugins.web]
+        url = { env = "THIRD", format = "https://h/mcp?key={}" }
+    """
+    entries = {
+        "srv": {"command": "srv", "args": ["--key=hunter22"]},
+        "web": {"url": "https://h/mcp?key=hunter22"},
+    }
+    results = planned(entries, toml=toml)
+    assert [(result.decision, result.table.variables[0].name) for result in results] == [
+        ("same", "OTHER"),
+        ("same", "THIRD"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -737,10 +813,9 @@ def entries(draw: st.DrawFn) -> dict[str, Any]:
 @given(
     st.dictionaries(NAMES, entries(), max_size=4),
     st.sampled_from(["", "cursor", "claude-code", "gemini-cli", "claude-desktop", "codex", "opencode"]),
-    st.booleans(),
 )
-def test_what_is_written_loads_and_has_no_secret_in_it(given_entries: dict[str, Any], client: str, shell: bool) -> None:
-    results = planned(given_entries, client, has_shell=shell)
+def test_what_is_written_loads_and_has_no_secret_in_it(given_entries: dict[str, Any], client: str) -> None:
+    results = planned(given_entries, client)
     text = "[host]\nname = 'x'\n"
     for result in results:
         if result.decision == "imported":

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import importlib_metadata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,6 +187,19 @@ def test_a_range_that_excludes_this_host_is_refused_with_both_versions(site: Sit
         "  where: plugins.mean\n"
         "  hint:  pip install --upgrade mcp-plugin-mean"
     )
+
+
+def test_a_range_that_excludes_the_sdk_is_refused_with_the_form_that_serves_it(site: Site) -> None:
+    site.plugin("old", NEVER, requires=["mcp>=1.2,<2"])
+    with pytest.raises(HostError) as caught:
+        check_compatible(find("old", site.discover()))
+    assert str(caught.value) == (
+        f"mcp-plugin-old 1.0 needs mcp<2,>=1.2, and mcp-host has mcp {importlib_metadata.version('mcp')}\n"
+        "  where: plugins.old\n"
+        "  hint:  mcp-host remove old, then mcp-host add pypi:mcp-plugin-old   "
+        "(an environment and a process of its own)"
+    )
+    assert fits(["mcp>=2,<3"], site)
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,16 @@ import keyring.backends.fail
 import pytest
 from mcp import Client
 from mcp.shared.auth import AuthorizationCodeResult
+from mcp.shared.exceptions import MCPError
 
 from mcp_host.config.oauthsection import OAuthSection
 from mcp_host.errors import HostError
+from mcp_host.manage.login import with_scopes
 from mcp_host.manage.redirect import Redirect, redirects
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import make_host
-from mcp_host.upstream.authorizing import DeviceCode, new_tokens
+from mcp_host.upstream.authorizing import DeviceCode, new_tokens, wants_login
 from mcp_host.upstream.oauthclient import Login, revoked
 from mcp_host.upstream.tokenstore import KeptTokens, TokenStore
 from support.filekeyring import FileKeyring
@@ -253,6 +255,20 @@ async def test_an_answer_of_another_issuer_is_refused(remote: Remote) -> None:
     assert "issuer mismatch" in (await failure(about(remote))).what
 
 
+async def test_a_server_that_wants_a_login_is_known_without_one(remote: Remote) -> None:
+    assert await wants_login(remote.url)
+    remote.hides_metadata = True
+    assert await wants_login(remote.url)
+
+
+@pytest.mark.parametrize("reply", [Reply(status=401), Reply(status=200), Reply(status=404)])
+async def test_a_server_without_metadata_wants_no_login(reply: Reply) -> None:
+    async with web_server({"/mcp": reply}) as server:
+        assert not await wants_login(f"{server.url}/mcp")
+    assert not await wants_login(f"{server.url}/mcp")
+    assert not await wants_login("http://no-such-host.invalid/mcp")
+
+
 async def test_a_server_without_metadata_is_explained() -> None:
     async with web_server({"/mcp": Reply(status=401)}) as server:
         login = Login("remote", f"{server.url}/mcp", OAuthSection())
@@ -478,10 +494,83 @@ async def test_a_scope_that_is_missing_is_logged_once(
         remote.auth.required_scope = "admin"
         for _ in range(2):
             await refusal_of_any_kind(client)
-    logged = [each.getMessage() for each in caplog.records if "auth.scopes" in each.getMessage()]
+    logged = [each.getMessage() for each in caplog.records if "does not allow" in each.getMessage()]
     (line,) = logged
-    assert "'admin'" in line
-    assert "mcp-host login remote" in line
+    assert "mcp-host login remote --scope admin" in line
+
+
+@each_era
+@each_session
+async def test_a_scope_that_is_missing_is_named_with_the_command_and_a_later_login_is_used(
+    tmp_path: Path, remote: Remote, mode: str, era: str
+) -> None:
+    await logged_in(tmp_path, remote, scopes=["read"])
+    async with serving(config(tmp_path, remote, era=era), mode) as (_, client):
+        assert await whoami(client) == "ann"
+        remote.auth.required_scope = "admin write"
+        with pytest.raises(MCPError) as raised:
+            await client.call_tool("whoami", {})
+        assert raised.value.error.message == (
+            "remote: its token does not allow this request, which needs the scopes admin, write: "
+            "mcp-host login remote --scope admin --scope write"
+        )
+        # The session stays, and what needs no such scope is still answered.
+        remote.auth.required_scope = ""
+        assert await whoami(client) == "ann"
+        remote.auth.required_scope = "admin write"
+        login = about(remote, scopes=["read"])
+        store = store_of(tmp_path, login)
+        wider = with_scopes(login, ["admin", "write"], store)
+        store.save((await log_in(wider))[0])
+        assert await whoami(client) == "ann"
+    assert "authorize read admin write" in " ".join(remote.auth.asked)
+
+
+@each_era
+async def test_a_server_that_names_no_scope_is_explained(tmp_path: Path, remote: Remote, mode: str) -> None:
+    await logged_in(tmp_path, remote)
+    async with serving(config(tmp_path, remote), mode) as (_, client):
+        await whoami(client)
+        remote.auth.required_scope = '"'
+        with pytest.raises(MCPError, match=r"which needs more scopes: mcp-host login remote --scope \.\.\.$"):
+            await client.call_tool("whoami", {})
+
+
+async def test_a_scope_that_is_missing_at_the_start_is_in_the_record(tmp_path: Path, remote: Remote) -> None:
+    await logged_in(tmp_path, remote)
+    remote.auth.required_scope = "admin"
+    async with serving(config(tmp_path, remote)) as (host, _):
+        problem = host.records[0].problem
+    assert problem is not None
+    assert "mcp-host login remote --scope admin" in problem.what
+
+
+@each_era
+async def test_the_host_asks_for_more_scopes_itself_with_client_credentials(
+    tmp_path: Path, remote: Remote, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.auth.client("nightly", "s3cret")
+    monkeypatch.setenv("NIGHTLY", "s3cret")
+    auth = (
+        '{ grant = "client_credentials", client_id = "nightly", client_secret = { env = "NIGHTLY" }, scopes = ["a"] }'
+    )
+    async with serving(config(tmp_path, remote, auth), mode) as (_, client):
+        assert await whoami(client) == "service"
+        remote.auth.required_scope = "b"
+        assert await asyncio.gather(*(whoami(client) for _ in range(3))) == ["service"] * 3
+        asked = [each for each in remote.auth.asked if each.startswith("token")]
+        assert asked == [f"token client_credentials {remote.url} a", f"token client_credentials {remote.url} a b"]
+        remote.auth.gives = {"a", "b"}
+        remote.auth.required_scope = "c"
+        for _ in range(2):
+            with pytest.raises(MCPError, match="the scopes c; its authorization server gives no token with them"):
+                await client.call_tool("whoami", {})
+        # It was asked for once, and a renewal does not ask for it.
+        assert sum(each.endswith(" a b c") for each in remote.auth.asked) == 1
+        remote.auth.required_scope = "b"
+        remote.auth.expire_all()
+        assert await whoami(client) == "service"
+        assert remote.auth.asked[-1] == f"token client_credentials {remote.url} a b"
 
 
 async def refusal_of_any_kind(client: Client) -> None:

@@ -193,6 +193,9 @@ def test_what_is_wrong_with_an_object(folder: Path, table: dict[str, Any], what:
         ("from mcp.server.fastmcp import FastMCP", '["python", "old.py"]'),
         ("from mcp.server import FastMCP", '["python", "old.py"]'),
         ("import mcp.server.fastmcp", '["python", "old.py"]'),
+        ("from mcp import McpError", '["python", "old.py"]'),
+        ("import mcp\nmcp.McpError", '["python", "old.py"]'),
+        ("from mcp.server import Server\nServer('x').list_tools()", '["python", "old.py"]'),
     ],
 )
 def test_a_server_for_an_older_sdk_gets_the_form_that_serves_it(folder: Path, code: str, command: str) -> None:

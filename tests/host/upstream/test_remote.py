@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -39,9 +41,12 @@ class Forgetful:
         self.sessions: set[str] = set()
         self.started = 0
         self.executed: list[str] = []
+        self.seen: set[tuple[str, str | None]] = set()
+        """The query and the header `Authorization` of each request."""
         self.unknown: Response = PlainTextResponse("Not Found", 404)
 
     async def answer(self, request: Request) -> Response:
+        self.seen.add((request.url.query, request.headers.get("authorization")))
         session = request.headers.get("mcp-session-id")
         if request.method != "POST":
             return Response(status_code=405)
@@ -233,6 +238,58 @@ async def test_a_required_server_that_is_down_ends_the_start(tmp_path: Path) -> 
     with pytest.raises(Exception, match="Connection refused"):
         async with host.running():
             pass
+
+
+SECRET = "5ec7et5"
+
+URLS: dict[str, tuple[str, str, str, str | None]] = {
+    "in the query": ('{ env = "IT", format = "http://SERVER/mcp?key={}&a=b" }', SECRET, f"key={SECRET}&a=b", None),
+    "a password": ('{ env = "IT", format = "http://me:{}@SERVER/mcp" }', SECRET, "", f"me:{SECRET}"),
+    "with escapes": ('{ env = "IT", format = "http://me:{}@SERVER/mcp" }', f"{SECRET}%3A", "", f"me:{SECRET}:"),
+    "the whole URL": ('{ env = "IT" }', f"http://{SECRET}@SERVER/mcp?key={SECRET}", f"key={SECRET}", f"{SECRET}:"),
+    "written in the file": (f'"http://me:{SECRET}@SERVER/mcp?key={SECRET}"', "", f"key={SECRET}", f"me:{SECRET}"),
+}  # fmt: skip
+
+
+@each_era
+@pytest.mark.parametrize("case", URLS)
+async def test_a_secret_in_the_url_reaches_the_server_and_no_record(
+    tmp_path: Path, mode: str, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, value, query, user = URLS[case]
+    forgetful = Forgetful()
+    async with serving(forgetful) as port:
+        server = f"127.0.0.1:{port}"
+        monkeypatch.setenv("IT", value.replace("SERVER", server))
+        file = config(tmp_path, "")
+        file.write_text(file.read_text().replace('url = ""', f"url = {url.replace('SERVER', server)}"))
+        host = make_host(file)
+        async with host.running(), Client(HostServer(host), mode=mode) as client:
+            assert await echo(client, "a") == "a"
+            assert SECRET not in json.dumps(host.records[0].to_json())
+    authorization = f"Basic {base64.b64encode(user.encode()).decode()}" if user else None
+    assert forgetful.seen == {(query, authorization)}
+    # The server is down now.
+    (tmp_path / "data" / "remote" / "definitions.json").unlink()
+    host = make_host(file)
+    async with host.running():
+        assert "***" in host.records[0].warnings[0].what
+        assert SECRET not in json.dumps(host.records[0].to_json())
+
+
+@pytest.mark.parametrize("value", ["ftp://h/5ec7et5", "5ec7et5", "https://h:x/5ec7et5"])
+async def test_a_variable_that_is_no_url_is_refused_without_its_value(
+    tmp_path: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IT", value)
+    file = config(tmp_path, "")
+    file.write_text(file.read_text().replace('url = ""', 'url = { env = "IT" }'))
+    host = make_host(file)
+    async with host.running():
+        problem = host.records[0].problem
+        assert problem is not None
+        assert "*** is not a URL such as" in problem.what
+        assert SECRET not in json.dumps(host.records[0].to_json())
 
 
 async def failure(url: str, folder: Path) -> str:

@@ -49,6 +49,8 @@ class Server:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     forwarded_headers: dict[str, str] = field(default_factory=dict)
     """The variable that has the value of a header, by the header's name."""
+    login: dict[str, Any] | None = field(default=None, repr=False)
+    """How the client logs in with OAuth: keys of `auth`, as far as they are given. None if it is not stated."""
     bearer: str = ""
     """The variable that has the token of the header `Authorization`."""
     enabled: bool = True
@@ -100,10 +102,47 @@ def read_entry(entry: object, client: str = "") -> Server:
     server.dropped = sorted(key for key in given if key not in _USED | _NOT_SAID)
     if given.get("timeout") is not None and server.timeout is None:
         server.dropped.append("timeout")
-    login = {"auth", "oauth", "headersHelper"} & {key for key in server.dropped if given[key]}
-    if login:
-        server.notes.append(f"the client logs in with {' and '.join(sorted(login))}, which is not imported")
+    if server.url:
+        _read_login(given, server)
+    for key in {"auth", "oauth", "headersHelper"} & {key for key in server.dropped if given.get(key)}:
+        server.notes.append(f"the client logs in with {key}, which is not imported")
     return server
+
+
+_LOGIN: Final[Mapping[str, tuple[str, ...]]] = {
+    "client_id": ("client_id", "clientid"),
+    "client_secret": ("client_secret", "clientsecret"),
+    "scopes": ("scopes", "scope"),
+    "redirect_port": ("redirect_port", "callbackport", "redirectport"),
+    "issuer": ("issuer",),
+}
+"""The keys of `auth`, with the names that they have in the clients' files, in lower case."""
+
+
+def _read_login(given: Mapping[str, Any], server: Server) -> None:
+    """Read `auth` of Cursor, and `oauth` of Claude Code, Gemini CLI and opencode."""
+    key = next((key for key in ("auth", "oauth") if key in given), "")
+    stated = given.get(key)
+    if stated in ("oauth", True):
+        stated = {}
+    if not isinstance(stated, Mapping):
+        if stated is False or stated == "none":
+            server.dropped.remove(key)
+        return
+    server.dropped.remove(key)
+    server.login = {}
+    if stated.get("enabled") is False:
+        server.login = None
+        return
+    for name, value in stated.items():
+        known = next((ours for ours, theirs in _LOGIN.items() if str(name).lower() in theirs), None)
+        if known == "scopes" and isinstance(value, str | list):
+            server.login[known] = value.split() if isinstance(value, str) else [str(each) for each in value]
+        elif known is not None and isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            server.login[known] = value
+        elif name != "enabled" and value is not None:
+            server.dropped.append(f"{key}.{name}")
+    server.dropped.sort()
 
 
 def _given(entry: object) -> dict[str, Any]:

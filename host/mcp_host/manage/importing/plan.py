@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,7 +51,6 @@ class Settings:
     prefix: bool = True
     own_url: str | None = None
     reserved: frozenset[str] = frozenset()
-    has_shell: bool = os.name != "nt"
 
 
 def plan(places: Iterable[Place], settings: Settings, only: Sequence[str] = ()) -> list[Planned]:
@@ -118,7 +116,6 @@ def _table(place: Place, where: str, name: str, server: Server, settings: Settin
         base=settings.base,
         beside=place.path.absolute().parent,
         prefix=prefix_of(name) if settings.prefix else "",
-        has_shell=settings.has_shell,
         own_url=settings.own_url,
     )
     return maker.table(server)
@@ -135,7 +132,11 @@ def used_variables(config: HostConfig) -> frozenset[str]:
             for inner in value.values() if isinstance(value, Mapping) else value:
                 yield from names(inner)
 
-    tables = [part for each in config.plugins.values() for part in (each.env, each.headers, each.settings)]
+    tables = [
+        part
+        for each in config.plugins.values()
+        for part in (each.env, each.headers, each.settings, each.command, each.url, each.auth and each.auth.secrets)
+    ]
     return frozenset(name for part in tables for name in names(part))
 
 
@@ -171,28 +172,27 @@ def _stated(section: Any) -> dict[str, Any]:
 
 def _identity(values: Mapping[str, Any]) -> str:
     """Return a text that is the same for tables of the same server, whatever its variables are called."""
-    command = [re.sub(r'"\$\w+"', '"$"', word) for word in values.get("command") or ()]
+    command = [_without_names(word) for word in values.get("command") or ()]
     env = {name: _without_names(value) for name, value in values.get("env", {}).items()}
-    if command[:2] == ["sh", "-c"]:
-        # The variables of the arguments have names that are made up.
-        env = {name: value for name, value in env.items() if isinstance(value, str)}
     headers = {name.lower(): _without_names(value) for name, value in values.get("headers", {}).items()}
-    return json.dumps([command, values.get("url"), env, headers], sort_keys=True)
+    return json.dumps([command, _without_names(values.get("url")), env, headers], sort_keys=True)
 
 
 def _renamed(made: Table, there: Mapping[str, Any]) -> list[Variable]:
     """Return the variables of a table, with the names that the same table in the file has for them."""
-    names: dict[str, str] = {}
+    pairs: list[tuple[Any, Any]] = [(made.values.get("url"), there.get("url"))]
+    pairs += zip(made.values.get("command", ()), there.get("command", ()), strict=False)
     for part in ("env", "headers"):
-        for key, value in made.values.get(part, {}).items():
-            other = there.get(part, {}).get(key)
-            if is_reference(value) and is_reference(other) and "env" in value and "env" in other:
-                names[value["env"]] = other["env"]
+        pairs += [(value, there.get(part, {}).get(key)) for key, value in made.values.get(part, {}).items()]
+    names: dict[str, str] = {}
+    for value, other in pairs:
+        if is_reference(value) and is_reference(other) and "env" in value and "env" in other:
+            names[value["env"]] = other["env"]
     return [replace(variable, name=names[variable.name]) for variable in made.variables if variable.name in names]
 
 
 def _without_names(value: Any) -> Any:
-    return value if isinstance(value, str) else {"format": value.get("format", "{}")}
+    return {"format": value.get("format", "{}")} if is_reference(value) else value
 
 
 def _referred(entry: object) -> Iterator[str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import ValidationError
+
+from mcp_host.config.oauthsection import OAuthSection
+from mcp_host.config.spotting import is_secret_key, option_keys, secret_spans
 from mcp_host.manage.importing.commandline import Line, remote_of, starts_host, unwrapped
 from mcp_host.manage.importing.entries import Server
-from mcp_host.manage.importing.secrets import is_secret_key, secret_spans
 from mcp_host.manage.importing.substitutes import (
     NotImportedError,
-    Part,
     Parts,
     Reference,
     Surroundings,
@@ -48,8 +48,7 @@ class TableMaker:
     """Makes the table of the server `plugin`, whose entry is at `where` in a client's file.
 
     `project` is the folder of the project whose entry it is, `base` that of mcp-host.toml, and `beside` that of the
-    client's file. `has_shell` is whether the system has `sh`, which a command with references needs. `own_url` is the
-    URL of the host.
+    client's file. `own_url` is the URL of the host.
     """
 
     plugin: str
@@ -60,7 +59,6 @@ class TableMaker:
     base: Path = field(default_factory=Path.cwd)
     beside: Path = field(default_factory=Path.cwd)
     prefix: str = ""
-    has_shell: bool = os.name != "nt"
     own_url: str | None = None
     used: list[Variable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -108,59 +106,18 @@ class TableMaker:
             if self._is_name(name) and name not in env:
                 env[name] = self._refer(Reference("env", name), f"env.{name}")
         self._env_file(server, env)
-        command = self._words(line, env)
+        command = self._words(line)
         values: dict[str, Any] = {"command": command, **({"env": env} if env else {})}
         if cwd := self._folder(server.cwd):
             values["cwd"] = cwd
         return values
 
-    def _words(self, line: Line, env: dict[str, Any]) -> list[str]:
-        words = []
-        before = ""
-        for number, word in enumerate(line.words):
-            parts = self.around.parts(word)
-            # `--token VALUE`: the option is the key of the next word.
-            is_option = before.startswith("-") and "=" not in before and not re.fullmatch("--.*|-.?", word)
-            option = before.lstrip("-") if is_option else ""
-            words.append(self._without_secrets(parts, option, "args" if number else "command"))
-            before = word
-        if all(parts and not references(parts) for parts in words):
-            return [written(parts) for parts in words]
-        if not self.has_shell:
-            has_references = any(map(references, words))
-            reason = "its arguments have a secret or a variable" if has_references else "an argument is empty"
-            raise NotImportedError(f"{reason}, for which `command` has no form here")
-        self.notes.append("sh puts the variables into its arguments, because `command` has no form for them")
-        return ["sh", "-c", " ".join(["exec", *(self._quoted(parts, env) for parts in words)])]
-
-    def _without_secrets(self, parts: Parts, key: str, where: str) -> Parts:
-        """Return the parts of an argument with a reference to a variable in the place of each secret."""
-        if references(parts) and any(secret_spans(part) for part in parts if isinstance(part, str)):
-            raise NotImportedError(f"{where} has a secret and a variable in one text")
-        if references(parts):
-            return parts
-        text, found, position = written(parts), list[Part](), 0
-        for start, end in secret_spans(text, key):
-            name = _name_of(text[:start], key) or "secret"
-            variable = self._secret(name, text[start:end], where)
-            found += [text[position:start], Reference("env", variable.name)]
-            position = end
-        return simple((*found, text[position:]))
-
-    def _quoted(self, parts: Parts, env: dict[str, Any]) -> str:
-        quoted = ""
-        for part in parts:
-            if isinstance(part, str):
-                quoted += shlex.quote(part)
-                continue
-            value = self._refer(part, "args")
-            inner = re.sub(r"\W", "_", next(iter(value.values())) if part.kind != "file" else "FILE", flags=re.ASCII)
-            inner = inner if not inner[0].isdigit() else f"_{inner}"
-            while inner in env and env[inner] != value:
-                inner = f"ARG_{inner}"
-            env[inner] = value
-            quoted += f'"${inner}"'
-        return quoted or "''"
+    def _words(self, line: Line) -> list[Any]:
+        keys = option_keys(line.words)
+        return [
+            self._value(self.around.parts(word), key, "args" if number else "command")
+            for number, (word, key) in enumerate(zip(line.words, keys, strict=True))
+        ]
 
     def _env_file(self, server: Server, env: dict[str, Any]) -> None:
         """Refer to the variables of an envFile. Their values are not read."""
@@ -207,8 +164,8 @@ class TableMaker:
         self, url: str, headers: dict[str, str], server: Server, around: Surroundings | None = None
     ) -> dict[str, Any]:
         around = around or self.around
-        address, password = self._url(around.parts(url))
-        if self.own_url is not None and address.rstrip("/") == self.own_url.rstrip("/"):
+        address = self._url(around.parts(url))
+        if self.own_url is not None and isinstance(address, str) and address.rstrip("/") == self.own_url.rstrip("/"):
             raise IsHostError
         values: dict[str, Any] = {}
         for name, text in headers.items():
@@ -222,36 +179,49 @@ class TableMaker:
         if server.bearer:
             value = self._refer(Reference("env", server.bearer), "headers.Authorization")
             values["Authorization"] = {**value, "format": "Bearer {}"}
-        elif password is not None and "Authorization" not in values:
-            values["Authorization"] = {"env": password.name, "format": "Basic {}"}
-            self.notes.append(f"the value of {password.name} is base64 of user:password, as in the URL")
-        return {"url": address, **({"headers": values} if values else {})}
+        login = self._login(server)
+        if login is not None and any(name.lower() == "authorization" for name in values):
+            self.notes.append("its login is left out, because it has the header Authorization")
+            login = None
+        if login is not None and not isinstance(address, str):
+            self.notes.append("its login is left out, because its URL has a secret or a variable")
+            login = None
+        auth = {} if login is None else {"auth": login or "oauth"}
+        return {"url": address, **auth, **({"headers": values} if values else {})}
 
-    def _url(self, parts: Parts) -> tuple[str, Variable | None]:
-        """Return a URL without user and password, and the variable for these, if there are any."""
-        if references(parts):
-            known = [self._public(part) if isinstance(part, Reference) else part for part in parts]
-            parts = simple(tuple(known))
-        address = written(parts)
-        if not _URL.fullmatch(address):
+    def _login(self, server: Server) -> dict[str, Any] | None:
+        """Return the table of the client that the client's file describes, or None if it describes none."""
+        if server.login is None:
+            return None
+        login = dict(server.login)
+        if "client_secret" in login and "client_id" not in login:
+            self.notes.append("its client has a secret and no id; the host registers itself")
+            del login["client_secret"]
+        for key in ("client_id", "client_secret"):
+            if key not in login:
+                continue
+            parts = self.around.parts(str(login[key]))
+            if key == "client_secret":
+                login[key] = self._value(parts, key, f"auth.{key}")
+            elif references(parts):
+                known = [self.around.environ.get(each.name, "") for each in references(parts)]
+                login[key] = known[0] if len(parts) == 1 and known[0] else None
+        if "client_id" in login and not login["client_id"]:
+            self.notes.append("its client's id is a variable, which has no value here; the host registers itself")
+            login = {key: value for key, value in login.items() if not key.startswith("client_")}
+        try:
+            OAuthSection.model_validate(login)
+        except ValidationError:
+            self.notes.append("its login has values that mcp-host cannot use, and is left out")
+            return {}
+        return login
+
+    def _url(self, parts: Parts) -> Any:
+        """Return a URL, or a reference with the rest of it around the secret or the variable."""
+        known = written(simple(tuple("x" if isinstance(part, Reference) else part for part in parts)))
+        if not _URL.fullmatch(known) and not (references(parts) and isinstance(parts[0], Reference)):
             raise NotImportedError("its URL is not one with http or https")
-        variable = None
-        if match := re.match(r"(https?://)([^/?#\s]*)@(.*)", address, re.DOTALL):
-            address = match[1] + match[3]
-            variable = self._secret("basic_auth", match[2], "url")
-        if secret_spans(address):
-            raise NotImportedError(
-                "its URL has a secret in it, and `url` has no form for that; a header may do, if the server takes one"
-            )
-        return address, variable
-
-    def _public(self, reference: Reference) -> str:
-        """Return the value of a variable that is a part of a URL, if it is known and no secret."""
-        value = self.around.environ.get(reference.name, "") if reference.kind == "env" else ""
-        if not value or is_secret_key(reference.name) or secret_spans(value):
-            raise NotImportedError("its URL has a variable in it, for which `url` has no form")
-        self.notes.append(f"{reference.name} in its URL is replaced by its value now")
-        return value
+        return self._value(parts, "url", "url")
 
     # --- A text
 
@@ -291,7 +261,7 @@ class TableMaker:
         return {"env": variable.name}
 
     def _secret(self, key: str, value: str, where: str) -> Variable:
-        variable = self.variables.secret(self.plugin, key, value, f"{self.where}.{where}")
+        variable = self.variables.secret(self.plugin, key or "secret", value, f"{self.where}.{where}")
         self.used.append(variable)
         return variable
 

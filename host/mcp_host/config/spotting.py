@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from mcp_host.config.references import looks_secret
+from mcp_host.config.references import MASK, looks_secret
 
 Span = tuple[int, int]
 
@@ -49,15 +50,16 @@ def is_secret_key(key: str) -> bool:
     return looks_secret(key) or any(word in key.lower() for word in _SECRET_HEADERS)
 
 
-def secret_spans(text: str, key: str = "") -> list[Span]:
+def secret_spans(text: str, key: str = "", *, guess: bool = True) -> list[Span]:
     """Return the parts of a text that are secrets, in their order. They do not overlap.
 
     `key` is the name of what has the text as its value. For a secret key, the whole text is a secret, without a word
-    such as `Bearer` before it, or only the password if the text is a URL.
+    such as `Bearer` before it, or only the password if the text is a URL. With `guess`, a long text that looks
+    generated is a secret, too.
     """
     if not text.strip():
         return []
-    inner = _inner_spans(text)
+    inner = _inner_spans(text, guess=guess)
     if not is_secret_key(key) or _is_harmless(key, text):
         return inner
     scheme = _SCHEME.fullmatch(text) or ("authorization" in key.lower() and _ANY_SCHEME.fullmatch(text)) or None
@@ -67,7 +69,25 @@ def secret_spans(text: str, key: str = "") -> list[Span]:
     return passwords if len(passwords) == 1 and len(inner) == 1 else [(0, len(text))]
 
 
-def _inner_spans(text: str) -> list[Span]:
+def masked(text: str, key: str = "") -> str:
+    """Return a text with the mask in the place of each secret. What only looks generated stays, as in a path."""
+    for start, end in reversed(secret_spans(text, key, guess=False)):
+        text = text[:start] + MASK + text[end:]
+    return text
+
+
+def option_keys(words: Sequence[object]) -> Iterator[str]:
+    """Yield the key of each word of a command: the option before it that it is the value of, or an empty text."""
+    before = ""
+    for word in words:
+        text = word if isinstance(word, str) else ""
+        # `--token VALUE`: the option is the key of the next word.
+        is_option = before.startswith("-") and "=" not in before and not re.fullmatch("--.*|-.?", text)
+        yield before.lstrip("-") if is_option else ""
+        before = text
+
+
+def _inner_spans(text: str, *, guess: bool) -> list[Span]:
     spans = [_group(match) for match in _PASSWORD.finditer(text)]
     position = 0
     while match := _PAIR.search(text, position):
@@ -81,7 +101,7 @@ def _inner_spans(text: str) -> list[Span]:
     spans += [
         match.span()
         for match in _RUN.finditer(text)
-        if is_random(match[0]) and not _HASHED.search(text[: match.start()])
+        if guess and is_random(match[0]) and not _HASHED.search(text[: match.start()])
     ]
     return _joined(spans)
 
