@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 

@@ -137,6 +137,11 @@ COMMANDS: Final = {
         "Log out of the remote server of a plugin.",
         "Example: mcp-host logout tracker",
     ),
+    "clean": Entry(
+        "mcp_host.manage.clean:clean",
+        "Remove environments that nobody has used for a while.",
+        "Example: mcp-host clean --unused-for 7 --dry-run",
+    ),
     "schema": Entry(
         "mcp_host.manage.schema:schema",
         "Write the JSON Schema of mcp-host.toml, for editors.",

@@ -213,9 +213,8 @@ def _with_tables(text: str, imported: Sequence[Planned]) -> str:
 
 def _report(planned: Sequence[Planned], file: EditedFile, dry_run: bool) -> None:
     imported = [one for one in planned if one.decision == "imported"]
-    if imported or dry_run:
-        file.report(dry_run)
     if imported:
+        file.report(dry_run)
         rows = [(one.name, _from(one), one.key, _source(one)) for one in imported]
         write(table(("plugin", "from", "key", "serves"), rows, sys.stdout))
         say(f"\n{'Would import' if dry_run else 'Imported'} {_count(len(imported))} into {file.shown}.")

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -34,6 +35,9 @@ from mcp_host.upstream.childhost import limited
 _COMPLETE: Final = "complete.json"
 """The file of an environment that is complete. Its time is the time of the last use."""
 
+_USES: Final = "uses"
+"""The folder of an environment with a locked file for each host that uses it."""
+
 _VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 _WINDOWS: Final = sys.platform == "win32"
@@ -59,6 +63,14 @@ class _Python:
     facts: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Environment:
+    """The folder of an environment. It is not removed while this object is there."""
+
+    folder: Path
+    _use: object = None
+
+
 async def environment(
     requirements: Sequence[str],
     *,
@@ -68,8 +80,8 @@ async def environment(
     environ: Mapping[str, str],
     log: logging.Logger,
     on_progress: Callable[[str], None] | None = None,
-) -> Path:
-    """Return the folder of a virtual environment with these distributions. It is made once, and then reused.
+) -> Environment:
+    """Return a virtual environment with these distributions. It is made once, and then reused.
 
     The folder is below `cache`, and its name is a hash of the requirements, the Python and the platform. A local
     project counts with the times and sizes of its files, so that each change makes a new environment; an editable one
@@ -88,7 +100,11 @@ async def environment(
     base = await _find_python(python, base_dir, environ)
     folder = cache.absolute() / await asyncio.to_thread(_key, wanted, base)
     if _is_complete(folder):
-        return folder
+        # Elsewhere, it may have been made by another user: then it cannot be removed from here, either.
+        with suppress(OSError):
+            async with _locked(folder, lambda: None):
+                if _is_complete(folder):
+                    return Environment(folder, _in_use(folder))
 
     def report(step: str) -> None:
         log.info("%s", step)
@@ -100,11 +116,115 @@ async def environment(
         async with _locked(folder, lambda: report("waiting for another process that makes the environment")):
             if not _is_complete(folder):
                 await _make(folder, base, wanted, environ, log, report)
+            return Environment(folder, _in_use(folder))
     except OSError as error:
         raise HostError(
             f"its environment cannot be made: {error.strerror or error}", where=str(error.filename or folder)
         ) from error
-    return folder
+
+
+@dataclass(frozen=True)
+class Unused:
+    """An environment that nobody has used for a while. `last_used` is in seconds since 1970."""
+
+    folder: Path
+    requirements: tuple[str, ...]
+    last_used: float
+
+
+def remove_unused(cache: Path, *, unused_for: float, dry_run: bool = False) -> list[Unused]:
+    """Remove the environments that were not used for so many seconds, and are not used now. Return them.
+
+    An environment that a host uses, or makes, is locked by it. What a table asks for again is made again.
+
+    Raises:
+        HostError: One cannot be removed.
+    """
+    found = []
+    for folder in sorted(cache.glob("*/") if cache.is_dir() else ()):
+        try:
+            unused = _if_unused(folder, time.time() - unused_for)
+            if unused is None:
+                continue
+            if dry_run or _remove(folder):
+                found.append(unused)
+        except OSError as error:
+            what = f"an environment cannot be removed: {error.strerror or error}"
+            raise HostError(what, where=str(error.filename or folder)) from error
+    return found
+
+
+def _if_unused(folder: Path, before: float) -> Unused | None:
+    marker = folder / _COMPLETE
+    is_left_over = ".old." in folder.name
+    last_used = (marker if marker.exists() else folder).stat().st_mtime
+    if (last_used >= before and not is_left_over) or _is_locked(folder):
+        return None
+    try:
+        stated = json.loads(marker.read_text(encoding="utf-8"))["requirements"]
+    except (OSError, ValueError, KeyError):
+        stated = []
+    return Unused(folder, tuple(map(str, stated)), last_used)
+
+
+def _remove(folder: Path) -> bool:
+    """Remove an environment, unless somebody uses it by now. Return whether it is removed."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(_lock_of(folder))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    old = folder.with_name(f"{folder.name}.old.{os.getpid()}")
+    try:
+        if any(map(_is_held, _uses_of(folder))):
+            return False
+        # It is first renamed, because removing it takes long, and whoever wants it meanwhile makes a new one.
+        folder.replace(old)
+    finally:
+        if not _WINDOWS:
+            _lock_of(folder).unlink(missing_ok=True)
+        lock.release()
+    shutil.rmtree(old)
+    return True
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process that lives uses an environment, or makes it."""
+    lock = _lock_of(folder)
+    return any(map(_is_held, [*_uses_of(folder), *([lock] if lock.exists() else [])]))
+
+
+def _uses_of(folder: Path) -> Iterator[Path]:
+    return (folder / _USES).glob("*.lock")
+
+
+def _is_held(lock: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock).acquire(blocking=False):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def _in_use(folder: Path) -> object:
+    """Note that this process uses an environment, for as long as the result is there."""
+    from filelock import FileLock
+
+    uses = folder / _USES
+    uses.mkdir(exist_ok=True)
+    os.utime(folder / _COMPLETE)
+    for file in uses.glob("*.lock"):
+        # A use that has ended: its lock was released with its process.
+        with suppress(OSError), FileLock(file).acquire(blocking=False):
+            file.unlink()
+    use = FileLock(uses / f"{os.getpid()}-{secrets.token_hex(4)}.lock")
+    with suppress(OSError):  # Some network file systems have no locks.
+        use.acquire(blocking=False)
+    return use
 
 
 def program_in(environment: Path, name: str) -> Path | None:

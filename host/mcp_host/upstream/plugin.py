@@ -32,7 +32,7 @@ from mcp_host.upstream.child import ChildState, Streams, child_streams
 from mcp_host.upstream.childhost import child_command, child_requirements, limited
 from mcp_host.upstream.connection import Connect, Connection, Pace, Prepare, Source
 from mcp_host.upstream.definitions import Definitions
-from mcp_host.upstream.environments import environment, program_in, python_program
+from mcp_host.upstream.environments import Environment, environment, program_in, python_program
 from mcp_host.upstream.forwarding import Forwarding
 
 if TYPE_CHECKING:
@@ -108,7 +108,11 @@ class _Place:
         self._section = plugin.section
         self._around = around
         self._resolved = resolved
-        self._environment: Path | None = None
+        self._used: Environment | None = None
+
+    @property
+    def _environment(self) -> Path | None:
+        return self._used.folder if self._used is not None else None
 
     async def prepare(self) -> None:
         """Make the environment that the table's requirements ask for, if it is not there.
@@ -121,7 +125,7 @@ class _Place:
         if section.source == "process" and wanted:
             wanted = child_requirements(section, around.installed, base_dir=around.base_dir)
         if wanted:
-            self._environment = await environment(
+            self._used = await environment(
                 wanted,
                 python=section.python,
                 base_dir=around.base_dir,
@@ -144,6 +148,8 @@ class _Place:
             return remote_streams(remote, self._resolved.values["headers"], state, self._tokens())
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
+        if not cwd.is_dir():
+            raise HostError(f"its working directory {cwd} does not exist", hint="correct `cwd`, or make the folder")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
         return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +24,8 @@ from mcp_host.upstream.tokens import BearerAuth, Tokens
 
 _READ = 300.0
 """Seconds between two pieces of an answer. The deadline of a call is the host's."""
+
+_HEADER = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 _KINDS = ("application/json", "text/event-stream")
 
@@ -68,6 +71,10 @@ async def remote_streams(
     Raises:
         HostError: It cannot be reached; an `UnreachableError` if that may change.
     """
+
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(value):
+            raise ConfigError(f"the value of the header {name} has a line break or a control character in it")
 
     async def note(response: httpx2.Response) -> None:
         state.answered = _unusual(response)

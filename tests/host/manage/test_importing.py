@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mcp_host.config import parse_config
 from mcp_host.config.spotting import is_random, secret_spans
+from mcp_host.errors import HostError
 from mcp_host.manage.clients.clientconfig import Machine, load_clients
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.importing.commandline import unwrapped
@@ -722,6 +723,28 @@ def test_a_file_that_is_a_link_to_another_is_read_once(tmp_path: Path) -> None:
     (tmp_path / ".cursor").mkdir()
     (tmp_path / ".cursor" / "mcp.json").write_text('{"mcpServers": {"s": {"command": "x"}}}')
     assert [found.count for found in find_all(files(tmp_path))] == [1]  # the user's and the project's are one
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what", "place"),
+    [
+        ("a.json", '{"mcpServers": {"x": {"command": "y"', "not valid JSON: the file ends too early", ":1:37"),
+        ("a.toml", "a = 1\n[mcp_servers.x\n", "not valid TOML", ":2:15"),
+        ("a.yaml", "extensions: [\n  a: b", "not valid YAML", ":2"),
+        ("a.json", "", "has no MCP servers", ""),
+        ("a.json", '{"mcpServers": []}', "has no MCP servers", ""),
+        ("a.json", "[1]", "not valid JSON: an object is expected", ":1:1"),
+        ("a.json", "\udcff", "not UTF-8", ""),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_with_its_line(
+    tmp_path: Path, name: str, text: str, what: str, place: str
+) -> None:
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(HostError) as raised:
+        find(name, files(tmp_path))
+    assert what in raised.value.what
+    assert raised.value.where == f"{tmp_path / name}{place}"
 
 
 # --- Every secret ----------------------------------------------------------------------------------------------------

@@ -10,13 +10,21 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from mcp_host.errors import HostError
-from mcp_host.upstream.environments import environment, program_in, python_program, run_to_end
+from mcp_host.upstream.environments import (
+    Environment,
+    environment,
+    program_in,
+    python_program,
+    remove_unused,
+    run_to_end,
+)
 from support.running import left_of, running_with
 from support.sites import build_wheel
 
@@ -50,8 +58,12 @@ def without_uv(tmp_path: Path) -> dict[str, str]:
 
 
 async def made(tmp_path: Path, environ: dict[str, str], *requirements: str, python: str | None = None) -> Path:
+    return (await used(tmp_path, environ, *requirements, python=python)).folder
+
+
+async def used(tmp_path: Path, environ: dict[str, str], *requirements: str, python: str | None = None) -> Environment:
     lines: list[str] = []
-    folder = await environment(
+    found = await environment(
         requirements,
         python=python,
         base_dir=tmp_path,
@@ -61,7 +73,7 @@ async def made(tmp_path: Path, environ: dict[str, str], *requirements: str, pyth
         on_progress=lines.append,
     )
     (tmp_path / "progress").write_text("\n".join(lines), encoding="utf-8")
-    return folder
+    return found
 
 
 def progress(tmp_path: Path) -> list[str]:
@@ -276,7 +288,7 @@ OTHER_HOST = """
             [], python=None, base_dir=Path("."), cache=Path(sys.argv[1]), environ=dict(os.environ),
             log=logging.getLogger(), on_progress=lambda line: print(line, flush=True),
         )
-        print(folder.name)
+        print(folder.folder.name)
 
     asyncio.run(main())
 """
@@ -371,3 +383,91 @@ async def test_a_cache_that_cannot_be_written_is_reported(tmp_path: Path, withou
     with pytest.raises(HostError, match="its environment cannot be made: ") as raised:
         await made(tmp_path, without_uv)
     assert str(tmp_path / "cache") in raised.value.where
+
+
+# --- removing what nobody uses
+
+OTHER_USER = """
+import asyncio, logging, pathlib, sys
+from mcp_host.upstream.environments import environment
+
+async def main():
+    cache = pathlib.Path(sys.argv[1])
+    used = await environment(
+        [], python=None, base_dir=cache, cache=cache, environ={}, log=logging.getLogger()
+    )
+    print(used.folder.name, flush=True)
+    sys.stdin.read()
+
+asyncio.run(main())
+"""
+
+
+def age(folder: Path, days: float) -> None:
+    before = time.time() - days * 86_400
+    marker = folder / "complete.json"
+    os.utime(marker if marker.exists() else folder, (before, before))
+
+
+def removed(tmp_path: Path, days: float = 30, **options: bool) -> list[str]:
+    return [each.folder.name for each in remove_unused(tmp_path / "cache", unused_for=days * 86_400, **options)]
+
+
+@pytest.mark.anyio
+async def test_what_nobody_has_used_for_long_is_removed(tmp_path: Path, without_uv: dict[str, str]) -> None:
+    folder = await made(tmp_path, without_uv)
+    assert removed(tmp_path) == []
+    age(folder, 31)
+    assert removed(tmp_path, dry_run=True) == [folder.name]
+    assert removed(tmp_path, days=32) == []
+    assert folder.is_dir()
+    assert removed(tmp_path) == [folder.name]
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert await made(tmp_path, without_uv) == folder
+    assert progress(tmp_path)[0] == "making the environment with pip"
+    assert remove_unused(tmp_path / "absent", unused_for=0) == []
+
+
+@pytest.mark.anyio
+async def test_a_use_counts_from_its_last_time(tmp_path: Path, without_uv: dict[str, str]) -> None:
+    folder = await made(tmp_path, without_uv)
+    age(folder, 31)
+    await made(tmp_path, without_uv)
+    assert removed(tmp_path) == []
+    # Uses that have ended leave nothing behind but the last one.
+    assert len(list((folder / "uses").iterdir())) == 1
+
+
+@pytest.mark.anyio
+async def test_what_a_host_uses_is_not_removed(tmp_path: Path, without_uv: dict[str, str]) -> None:
+    own = await used(tmp_path, without_uv)
+    age(own.folder, 31)
+    assert removed(tmp_path, days=0) == []
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OTHER_USER, str(tmp_path / "cache"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    name = (await other.stdout.readline()).decode().strip()
+    assert name == own.folder.name
+    del own
+    age(tmp_path / "cache" / name, 31)
+    assert removed(tmp_path) == []
+    # Its end releases the lock, whatever its end is.
+    other.kill()
+    await other.wait()
+    assert removed(tmp_path) == [name]
+
+
+@pytest.mark.anyio
+async def test_what_is_being_made_is_not_removed_and_what_was_left_is(tmp_path: Path, slow_uv: dict[str, str]) -> None:
+    making = asyncio.create_task(made(tmp_path, slow_uv, "idna"))
+    await asyncio.to_thread(_first_words, tmp_path / "marks")
+    (folder,) = [each for each in (tmp_path / "cache").iterdir() if each.is_dir()]
+    age(folder, 31)
+    assert removed(tmp_path) == []
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    (tmp_path / "cache" / "0123456789abcdef.old.1").mkdir()
+    assert sorted(removed(tmp_path)) == sorted([folder.name, "0123456789abcdef.old.1"])
+    assert [each for each in (tmp_path / "cache").iterdir() if each.is_dir()] == []

@@ -228,6 +228,14 @@ async def test_a_program_that_does_not_exist(folder: Path) -> None:
     assert "PATH" in problem.what
 
 
+async def test_a_working_directory_that_does_not_exist(folder: Path) -> None:
+    host = Host(config(folder, {"command": ["true"], "cwd": "nowhere"}), adopt=adopt, environ={})
+    async with host.running():
+        problem = host.records[0].problem
+    assert problem is not None
+    assert f"its working directory {folder / 'nowhere'} does not exist" in problem.what
+
+
 async def test_a_host_does_not_start_itself_for_ever(folder: Path) -> None:
     host = Host(config(folder, {"command": ["true"]}), adopt=adopt, environ={"MCP_HOST_DEPTH": "3"})
     async with host.running():

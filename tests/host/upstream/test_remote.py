@@ -292,6 +292,18 @@ async def test_a_variable_that_is_no_url_is_refused_without_its_value(
         assert SECRET not in json.dumps(host.records[0].to_json())
 
 
+async def test_a_header_with_a_line_break_is_refused_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IT", f"{SECRET}\nX-Other: 1")
+    host = make_host(config(tmp_path, "http://127.0.0.1:9/mcp", 'headers.X-Key = { env = "IT" }'))
+    async with host.running():
+        problem = host.records[0].problem
+    assert problem is not None
+    assert "the value of the header X-Key has a line break" in problem.what
+    assert SECRET not in str(problem)
+
+
 async def failure(url: str, folder: Path) -> str:
     """Start a host with this URL, and return the problem in the record."""
     host: Host = make_host(config(folder, url))

@@ -169,9 +169,11 @@ def _data(path: Path) -> Mapping[str, Any]:
         return jsonc.read(text)
     except jsonc.JSONCError as error:
         raise HostError(f"the file is not valid JSON: {error}", where=f"{path}:{error.line}:{error.column}") from None
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         # The message may quote the file.
-        raise HostError("the file is not valid TOML", where=str(path)) from None
+        line = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        place = f":{line[1]}:{line[2]}" if line else ""
+        raise HostError("the file is not valid TOML", where=f"{path}{place}") from None
 
 
 def _yaml(text: str, path: Path) -> Mapping[str, Any]:
