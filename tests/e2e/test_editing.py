@@ -631,21 +631,21 @@ def test_a_server_in_a_file_is_added_and_served(invoke: Invoke) -> None:
     assert done.code == 0, done.err
     assert done.out.startswith("Wrote mcp-host.toml.\nEnabled weather in mcp-host.toml.\n")
     assert "weather  weather.py:mcp  serving  1 tool\n" in done.out
-    assert "Rain in Rome" in invoke("call", "forecast", "city=Rome").out
+    assert "Rain in Rome" in invoke("call", "weather_forecast", "city=Rome").out
     assert "there is already a plugin 'weather'" in invoke("add", "weather.py").err
 
 
 def test_a_server_s_own_arguments_come_after_two_dashes(invoke: Invoke) -> None:
     script = invoke.folder / "server.py"
     script.write_text("from mcp.server import MCPServer\nmcp = MCPServer('x')\n")
-    done = invoke("add", "uvx:mcp-server-git", "--name", "git", "--dry-run", "--", "--repository", ".", "-v")
+    done = invoke("add", "npx:mcp-server-git", "--name", "git", "--dry-run", "--", "--repository", ".", "-v")
     assert done.code == 0, done.err
-    assert '+command = ["uvx", "mcp-server-git", "--repository", ".", "-v"]' in done.out
+    assert '+command = ["npx", "-y", "mcp-server-git", "--repository", ".", "-v"]\n+prefix = "git_"' in done.out
     assert "-- is for one server" in invoke("add", "uvx:a", "npx:b", "--", "x").err
     assert "-- is for one server" in invoke("add", "mcp-plugin-x", "--", "x").err
     assert "--name is for one server" in invoke("add", "uvx:a", "mcp-plugin-x", "--name", "n").err
-    assert "two servers would have the name 'a'" in invoke("add", "uvx:a", "npx:a").err
-    done = invoke("add", "uvx:a", "npx:b", "mcp-plugin-x", "--dry-run", "--json")
+    assert "two servers would have the name 'a'" in invoke("add", "npx:a", "npx:@b/a").err
+    done = invoke("add", "npx:a", "npx:b", "mcp-plugin-x", "--dry-run", "--json")
     added = tomllib.loads("\n".join(line[1:] for line in done.json["diff"].splitlines() if line.startswith("+[plu")))
     assert list(added["plugins"]) == ["a", "b"]
     assert 'requires = [\\"mcp-plugin-x\\"]' in done.out

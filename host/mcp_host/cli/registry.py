@@ -139,7 +139,7 @@ COMMANDS: Final = {
     ),
     "clean": Entry(
         "mcp_host.manage.clean:clean",
-        "Remove environments that nobody has used for a while.",
+        "Remove the environments that nobody has used for a while.",
         "Example: mcp-host clean --unused-for 7 --dry-run",
     ),
     "schema": Entry(

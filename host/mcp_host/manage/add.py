@@ -126,7 +126,7 @@ def add(
     if others:
         say(f"Also installed, but not enabled: {', '.join(others)}.")
     if loaded is not None:
-        _report_loaded(loaded, servers)
+        report_loaded(loaded, servers)
     if environment and environment.note:
         say(f"\nNote: {environment.note}")
 
@@ -209,7 +209,8 @@ _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 """What looks like the name of a variable, in what a server wrote before it ended."""
 
 
-def _report_loaded(loaded: Sequence[PluginRecord], servers: Sequence[Added]) -> None:
+def report_loaded(loaded: Sequence[PluginRecord], servers: Sequence[Added]) -> None:
+    """Show the records of what was added, and which variables a server names that did not start."""
     write("\n" + records_table(loaded, sys.stdout))
     for record in loaded:
         for kind, served in asdict(record.contributed).items():

@@ -14,12 +14,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from mcp_host.config import parse_config
-from mcp_host.errors import HostError
+from mcp_host.errors import HostError, Problem
+from mcp_host.manage.add import report_loaded
 from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.editedfile import EditedFile
 from mcp_host.manage.environment import into_folder
+from mcp_host.manage.importing.tables import Table
 from mcp_host.manage.servermetadata import Distribution, look_up
+from mcp_host.plugins.records import PluginRecord
 from mcp_host.plugins.requirements import Installed
 from support.sites import build_wheel
 
@@ -356,3 +359,18 @@ def test_the_metadata_is_read_with_uv_or_pip(tmp_path: Path) -> None:
         "/bin/uv", "pip", "install", "--python", sys.executable, "--no-deps", "--target", str(tmp_path), "x",
     )  # fmt: skip
     assert into_folder("x", tmp_path, {"PATH": ""}).arguments[:5] == (sys.executable, "-P", "-m", "pip", "install")
+
+
+def test_a_server_that_does_not_start_is_shown_with_the_variables_that_it_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    what = "the server did not start: its process ended with status 1: KeyError: 'WEATHER_API_KEY' (see A_URL, HTTP)"
+    record = PluginRecord(name="weather", problem=Problem(what))
+    table = Table({"command": ["x"], "env": {"A_URL": "b"}})
+    report_loaded([record], [Added("weather", table)])
+    shown = capsys.readouterr().err
+    assert shown.endswith(
+        'weather may want variables. In [plugins.weather]:\n  env.WEATHER_API_KEY = { env = "WEATHER_API_KEY" }\n'
+    )
+    report_loaded([record], [Added("weather", Table({"url": "https://h/mcp"}))])
+    assert "may want" not in capsys.readouterr().err
