@@ -100,6 +100,8 @@ class LoadedPlugin:
         )
         self.record = replace(self.record, problem=problem, error_id=self._error_id)
         cause = error.__cause__ if self.debug or logger.isEnabledFor(logging.DEBUG) else None
+        if self.by_file and cause is None:
+            return  # nothing is served without it, so the command ends with the same problem
         logger.error(
             "plugin %s (error %s): %s",
             self.name,
