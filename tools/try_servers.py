@@ -37,7 +37,7 @@ TRIES = (
     Try("uvx:mcp-server-fetch"),
     Try("pypi:mcp-server-sqlite", ("--db-path", "data.sqlite")),
     Try("pypi:mcp-server-duckdb", ("--db-path", "data.duckdb")),
-    Try("pypi:mcp-server-motherduck", ("--db-path", ":memory:")),
+    Try("pypi:mcp-server-motherduck", ("--db-path", ":memory:", "--read-write")),
     Try("pypi:mcp-server-calculator"),
     Try("pypi:excel-mcp-server"),
     Try("pypi:markitdown-mcp"),
