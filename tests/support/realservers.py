@@ -85,10 +85,10 @@ def environment(folder: Path) -> Environment:
         build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(wheels), str(part)]
         subprocess.run(build, check=True, capture_output=True)
     servers = [f"{name}=={version}" for name, version in BESIDE_THE_HOST.items()]
-    install = [made.scripts / "uv", "pip", "install", "--quiet", "--python", made.scripts / "python"]
-    options = ["--compile-bytecode", "--constraint", ROOT / "constraints.txt"]
+    install = [str(made.scripts / "uv"), "pip", "install", "--quiet", "--python", str(made.scripts / "python")]
+    options = ["--compile-bytecode", "--constraint", str(ROOT / "constraints.txt")]
     done = subprocess.run(
-        [*install, *options, *wheels.iterdir(), *servers],
+        [*install, *options, *map(str, wheels.iterdir()), *servers],
         env=made.variables(folder),
         capture_output=True,
         text=True,
