@@ -45,6 +45,8 @@ docs: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python bench/neighbour.py $(ARGS)
 	$(BIN)/python bench/calls.py $(ARGS)
+	$(BIN)/python bench/forwarding.py $(ARGS)
+	$(BIN)/python bench/ten.py
 
 fuzz: $(VENV)/.test
 	MCP_HOST_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest -n auto tests/fuzz $(ARGS)

@@ -37,9 +37,9 @@ TRIES = (
     Try("uvx:mcp-server-fetch"),
     Try("pypi:mcp-server-sqlite", ("--db-path", "data.sqlite")),
     Try("pypi:mcp-server-duckdb", ("--db-path", "data.duckdb")),
-    Try("pypi:mcp-server-motherduck", ("--db-path", ":memory:")),
+    Try("pypi:mcp-server-motherduck", ("--db-path", ":memory:", "--read-write")),
     Try("pypi:mcp-server-calculator"),
-    Try("pypi:excel-mcp-server"),
+    Try("pypi:excel-mcp-server", ("stdio",)),
     Try("pypi:markitdown-mcp"),
     Try("pypi:arxiv-mcp-server"),
     Try("pypi:awslabs.aws-documentation-mcp-server"),
@@ -73,7 +73,10 @@ def main() -> None:
     for each in TRIES:
         if options.names and not any(name in each.source for name in options.names):
             continue
-        row = tried(each)
+        try:
+            row = tried(each)
+        except subprocess.TimeoutExpired:
+            row = {"command": each.source, "served": False, "why": "it took too long", "seconds": LONGEST}
         print(json.dumps(row) if options.json else _shown(row), flush=True)
 
 

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +39,22 @@ def packages() -> Path:
     if not folder.is_dir():
         raise MissingError("the npm packages of tests/clients are not installed: make programs")
     return folder / "node_modules"
+
+
+def programs(folder: Path) -> Path:
+    """Put `node` and `npx` into a folder for PATH, and return it. The `npx` of the distribution finds no npm.
+
+    Raises:
+        MissingError: The distribution is not installed.
+    """
+    root = _root()
+    folder.mkdir(parents=True)
+    (folder / "node").symlink_to(root / "bin/node")
+    npx = folder / "npx"
+    script = [str(root / "bin/node"), str(root / "lib/node_modules/npm/bin/npx-cli.js")]
+    npx.write_text(f'#!/bin/sh\nexec {shlex.join(script)} "$@"\n', encoding="utf-8")
+    npx.chmod(0o755)
+    return folder
 
 
 def environment(**more: str) -> dict[str, str]:

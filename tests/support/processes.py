@@ -122,13 +122,14 @@ class Process(Child[str]):
 class Cli:
     """A folder with an mcp-host.toml, and `mcp-host` commands run in it with the plugins of `site` installed.
 
-    `through` is the command that starts them, where another one does.
+    `through` is the command that starts them, where another one does, and `program` is `mcp-host` itself.
     """
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     longest: float = LONGEST
     through: tuple[str, ...] = ()
+    program: tuple[str, ...] = (sys.executable, "-m", "mcp_host")
 
     def config(self, text: str, name: str = "mcp-host.toml") -> Path:
         path = self.folder / name
@@ -137,7 +138,7 @@ class Cli:
 
     @property
     def command(self) -> list[str]:
-        return [*self.through, sys.executable, "-m", "mcp_host"]
+        return [*self.through, *self.program]
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**self.env, **(extra or {})}

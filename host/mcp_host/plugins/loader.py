@@ -168,7 +168,8 @@ class Loader:
             return False
         if (plugin.limits, plugin.default_timeout) != (self._limits(section), self._config.host.call_timeout):
             return False
-        if plugin.name in self._objects or section.source in ("object", "command", "url"):
+        # An object may also run in a process of its own.
+        if plugin.name in self._objects or section.object is not None or section.source in ("command", "url"):
             return True
         try:
             installed = find(plugin.name, self._installed)

@@ -213,9 +213,10 @@ class _Child:
         async with self._session:
             try:
                 await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
+                # No new call may go to what the process started, which ends with it.
+                self._state.closed = True
                 # The status comes a little after the end of stdout. What the process started may keep its stdout open.
                 await asyncio.wait({reading, exited}, timeout=_STATUS)
-                self._state.closed = True
                 if exited.done():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_LAST_WORDS):

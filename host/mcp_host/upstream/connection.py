@@ -46,7 +46,7 @@ class Pace:
     """The time before a new start, which doubles with each end."""
 
     healthy: float = 60.0
-    """After so long a life, the time before a new start is short again."""
+    """After so long a life, or after an answer, the time before a new start is short again."""
 
     most_ends: int = 30
     within: float = 3600.0
@@ -150,7 +150,7 @@ class Connection:
         self._retry_at = 0.0
         self._starts = self._ups = self._failures = 0
         self._ends: deque[float] = deque(maxlen=source.pace.most_ends)
-        self._may_come_back = self._is_first = self._is_settled = False
+        self._may_come_back = self._is_first = self._is_settled = self._has_answered = False
         self._needs_login = False
         self._waiters = 0
         self._changed = asyncio.Event()
@@ -268,7 +268,7 @@ class Connection:
             began, ups, login = time.monotonic(), self._ups, None
             self._child, self._dead = ChildState(), asyncio.Event()
             self._starts += 1
-            self._is_settled = False
+            self._is_settled = self._has_answered = False
             try:
                 if self._source.prepare is not None:
                     self._set("preparing")
@@ -298,7 +298,7 @@ class Connection:
                 self._failures += 1
             if self._ups == ups and not self._fails_with_its_first_start:
                 self._on_trouble(f"it cannot be started: {trouble}", *filter(None, [self._child.hint]))
-            elif time.monotonic() - began > pace.healthy:
+            elif self._has_answered or time.monotonic() - began > pace.healthy:
                 delay = pace.first_delay
             wait = delay * random.uniform(0.75, 1.25)
             delay = min(delay * 2, pace.longest_delay)
@@ -592,6 +592,7 @@ class Connection:
         self._calls += 1
         try:
             yield how_it_ended
+            self._has_answered = True
         finally:
             self._calls -= 1
             self._last_call = time.monotonic()

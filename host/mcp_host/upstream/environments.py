@@ -394,7 +394,8 @@ async def _make(
         raise HostError("its environment cannot be made: it has no Python", where=str(folder))
     if wanted:
         if uv:
-            command = [uv, "pip", "install", "--python", str(program), *_rebuilt(wanted)]
+            # As pip does. Else the first start compiles everything, and it has a deadline.
+            command = [uv, "pip", "install", "--compile-bytecode", "--python", str(program), *_rebuilt(wanted)]
         else:
             command = [str(program), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         await tool.run([*command, *(word for each in wanted for word in each.arguments)])

@@ -354,6 +354,19 @@ async def test_a_server_that_dies_in_each_call_is_started_after_longer_and_longe
     assert len(set(pauses)) == 5
 
 
+async def test_a_server_that_answers_before_it_dies_is_started_again_without_longer_pauses(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    pace = Pace(first_delay=0.01, longest_delay=20, worth_waiting=1)
+    async with kept(faulty, pace=pace) as made:
+        for _ in range(5):
+            assert await made.call("echo", text="here") == "here"
+            await made.killed()
+        await made.until("waiting")
+    pauses = [record.args[1] for record in caplog.records if isinstance(record.args, tuple) and len(record.args) == 2]
+    assert all(isinstance(pause, float) and pause <= 0.0125 for pause in pauses)
+
+
 async def test_a_call_does_not_wait_for_a_start_that_is_far(faulty: Faulty) -> None:
     async with kept(faulty, pace=Pace(first_delay=20)) as made:
         await made.killed()

@@ -107,6 +107,7 @@ async def test_two_versions_of_one_library_live_side_by_side_and_are_made_once(
 ) -> None:
     code = "import idna; print(idna.__version__)"
     old = await made(tmp_path, with_uv, "idna==2.10")
+    assert list(old.glob("lib/*/site-packages/idna/__pycache__/core.*.pyc"))
     assert progress(tmp_path)[:2] == ["making the environment with uv", "making the environment: resolving"]
     assert progress(tmp_path)[-1].startswith("the environment is ready after ")
     new = await made(tmp_path, with_uv, "idna>=3", "idna==3.4")
