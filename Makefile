@@ -40,6 +40,7 @@ coverage: $(VENV)/.test programs
 	$(BIN)/coverage report --fail-under=95
 
 docs: $(VENV)/.test
+	$(BIN)/python tools/docs/picture.py
 	PYTHONPATH=tools/docs $(BIN)/zensical build --strict --clean
 
 bench: $(VENV)/.test

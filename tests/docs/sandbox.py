@@ -23,7 +23,7 @@ PORT = "8000"
 _HIDDEN = re.compile(r"_?(mcp_plugin|editable_impl_mcp_plugin)_(?!stats)")
 """The files of distributions that the reader of a page has not installed."""
 
-LONGEST = 60.0
+LONGEST = 240.0
 """Seconds after which a command fails."""
 
 _SCRIPT = """#!{python}
@@ -45,11 +45,11 @@ class Sandbox:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = str(probe.getsockname()[1])
-        self._bin = self._environment(folder / "venv")
+        self.scripts = self._environment(folder / "venv")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MCP_", "PYTEST_", "PIP_", "VIRTUAL_", "COV"))}
         self.environ = kept | {
             "HOME": str(self.home),
-            "PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.scripts}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "120",
             "MCP_PORT": self.port,
             "PIP_NO_INDEX": "1",
@@ -58,6 +58,9 @@ class Sandbox:
             "PIP_FIND_LINKS": str(self.home / "mcp-plugin-weather" / "dist"),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            # A busy machine imports slowly, and the pages show no warning about that.
+            "MCP_HOST__HOST__IMPORT_WARNING": "60s",
+            "MCP_HOST__HOST__BLOCK_WARNING": "60s",
         }
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "PYTHONPATH"):
             self.environ.pop(name, None)
@@ -91,7 +94,7 @@ class Sandbox:
     def shown(self, text: str) -> str:
         """Return printed text in the form that a page shows."""
         text = text.replace(str(self.home), HOME).replace(self.port, PORT)
-        text = text.replace(str(self._bin.parent), f"{HOME}/.venv")
+        text = text.replace(str(self.scripts.parent), f"{HOME}/.venv")
         return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
     @property
@@ -112,15 +115,16 @@ class Sandbox:
         A server is left running once it listens, until `close`; its exit code is None.
         """
         cwd, exported = self._state / "cwd", self._state / "exported"
+        known = f"{f'. {exported}' if exported.exists() else ''}\n"
         script = (
-            f"{f'. {exported}' if exported.exists() else ''}\ncd '{self.cwd}'\n{self.inside(command)}\n"
+            f"{known}cd '{self.cwd}'\n{self.inside(command)}\n"
             f"code=$?; pwd > {cwd}; export -p | grep -v -w PWD > {exported}; exit $code"
         )
-        listens = re.match(r"(mcp-host run|uvicorn) ?", command) is not None and not self._answers()
+        listens = re.match(r"(uvx .*)?(mcp-host run|uvicorn) ?", command) is not None and not self._answers()
         log = self._state / f"log-{time.monotonic_ns()}"
         with log.open("w") as out:
             process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {self.inside(command)}" if listens else script],
+                ["/bin/sh", "-c", f"{known}exec {self.inside(command)}" if listens else script],
                 cwd=self.cwd,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,

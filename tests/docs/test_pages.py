@@ -23,8 +23,8 @@ from support.pages import DOCS, Block, all_pages, blocks, sessions
 TUTORIAL = ["install", "first-plugin", "parts", "testing", "publishing"]
 """Each page of the tutorial continues where the page before it ends."""
 
-ELSEWHERE = ("git", "python -m twine", "twine", "uv ", "pipx ", "claude ", "sudo ")
-"""Commands that leave the sandbox: only their syntax is checked."""
+ELSEWHERE = ("git", "python3 -m venv ", ". .venv/bin/activate", "uv ", "uvx ", "pipx ", "claude ", "sudo ", "docker ")
+"""Commands that leave the sandbox: only their syntax is checked. test_newcomer.py runs those that make environments."""
 
 
 class Story:
@@ -92,8 +92,8 @@ class Story:
             self.sandbox.write(block.title, block.text)
 
     def elsewhere(self, block: Block) -> None:
-        """Leave the block to a test of its own: test_nginx.py, or test_login.py of the e2e tests."""
-        assert block.page.name in ("nginx.md", "remote-servers.md"), block
+        """Leave the block to a test of its own: test_nginx.py, test_deploying.py, or test_login.py of the e2e tests."""
+        assert block.page.name in ("nginx.md", "containers.md", "systemd.md", "remote-servers.md"), block
 
 
 KINDS: dict[str, Callable[[Story, Block], None]] = {
@@ -104,6 +104,8 @@ KINDS: dict[str, Callable[[Story, Block], None]] = {
     "py": Story.old,
     "json": Story.json,
     "nginx": Story.elsewhere,
+    "dockerfile": Story.elsewhere,
+    "ini": Story.elsewhere,
     "text": Story.elsewhere,
 }
 
@@ -141,6 +143,17 @@ def test_every_block_of_the_page_works(page: Path, story: Story) -> None:
 def test_every_kind_of_block_is_run() -> None:
     unknown = [f"{block}: {block.language!r}" for page in all_pages() for block in blocks(page)]
     assert [each for each in unknown if each.rpartition(": ")[2].strip("'") not in KINDS] == []
+
+
+def test_zsh_takes_every_command_as_it_is_shown() -> None:
+    """zsh, the shell of macOS, refuses unquoted brackets that match no file."""
+    for page in all_pages():
+        for block in blocks(page):
+            if block.language == "console":
+                for command, _ in sessions(block):
+                    assert not re.search(r"[\[\]*?]", re.sub(r"""'[^']*'|"[^"]*\"""", "", command)), (
+                        f"{block}: {command}"
+                    )
 
 
 @pytest.mark.parametrize(

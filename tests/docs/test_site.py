@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shutil
@@ -42,7 +43,8 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
     """Build the site from a copy of its sources."""
     for name in ("docs", "tools", "host"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    shutil.copy(ROOT / "zensical.toml", folder)
+    for name in ("zensical.toml", "pyproject.toml", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder)
     environment = {**os.environ, "PYTHONPATH": str(folder / "tools" / "docs"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     return subprocess.run(
@@ -230,3 +232,51 @@ def test_the_page_for_maintainers_has_fifteen_changes_each_with_its_test() -> No
     assert [change.split(".")[0] for change in changes] == [f"**{number}" for number in range(1, 16)]
     for change in changes:
         assert re.search(r"\bTest:\s.*`(?:tests/|make )", change, re.DOTALL), change
+
+
+def test_the_sitemap_and_the_header_name_where_the_site_and_the_code_are(site: Path) -> None:
+    project = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    source = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
+    locations = re.findall(r"<loc>(.*?)</loc>", (site / "sitemap.xml").read_text(encoding="utf-8"))
+    pages = [page.relative_to(DOCS).with_suffix("").as_posix() for page in all_pages()]
+    wanted = {project["site_url"] + ("" if name == "index" else f"{name}/") for name in pages}
+    assert set(locations) == wanted
+    html = (site / "index.html").read_text(encoding="utf-8")
+    assert f'<a href="{source}" title="Go to repository" class="md-source">' in html
+    # The theme's own link asks GitHub for figures, in the reader's browser.
+    assert 'data-md-component="source"' not in html
+
+
+def test_the_version_and_the_changelog_are_those_of_the_code(site: Path) -> None:
+    from mcp_host import __version__
+
+    assert f"Version <strong>{__version__}</strong>" in (site / "index.html").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    page = (site / "changelog" / "index.html").read_text(encoding="utf-8")
+    for heading in re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE):
+        assert f">{heading}</a>" in page
+
+
+def test_every_client_is_shown_with_the_entries_that_install_writes() -> None:
+    from mcp_host.manage.clients.clientconfig import load_clients
+
+    text = generators.generate("clients")
+    clients = load_clients()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [client.title for client in clients.values()]
+    for name, client in clients.items():
+        section = text.partition(f"## {client.title}\n")[2].partition("\n## ")[0]
+        assert f"`mcp-host install {name}`" in section
+        found = re.findall(r"^```(json|toml)\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+        servers = [(json.loads(body) if kind == "json" else tomllib.loads(body))[client.key] for kind, body in found]
+        assert ["command" in server["home"] for server in servers] == [True, False][: 1 + (client.http is not None)]
+        if client.project is not None:
+            assert f"`{client.project}`" in section
+
+
+def test_every_cell_of_a_wide_table_is_labelled_for_phones() -> None:
+    import markdown
+
+    text = "|a|b|c|\n|-|-|-|\n|1|2|`3`|\n\n|a|b|\n|-|-|\n|1|2|\n"
+    html = markdown.markdown(text, extensions=["tables", generators.makeExtension()])
+    assert re.findall(r'data-label="(\w)"', html) == ["a", "b", "c"]
+    assert html.count("data-stacked") == 1

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from mcp_host.config import parse_config
 
 ROOT = Path(__file__).parents[2]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Source"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -71,8 +73,19 @@ def test_the_configuration_is_one_the_host_reads() -> None:
 
 
 def test_the_files_it_points_to_are_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+    # PyPI shows the page, too, so that links are absolute.
+    assert re.findall(r"\]\((?!https://)([^)]+)\)", README) == []
+    targets = re.findall(rf"\]\({REPOSITORY}/(?:blob|tree)/main/([^)#]+)", README)
+    assert len(targets) > 15
+    for target in targets:
         assert (ROOT / target).exists(), target
+
+
+def test_the_first_screen_has_the_repository_and_what_starts_a_server() -> None:
+    first = README.splitlines()[:40]
+    assert any(f"<{REPOSITORY}>" in line for line in first)
+    assert "uvx --from mcp-host --with mcp-plugin-stats mcp-host run" in first
+    assert "pip install mcp-host mcp-plugin-stats" in first
 
 
 def test_every_command_is_in_the_table() -> None:

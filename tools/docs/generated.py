@@ -1,8 +1,11 @@
 """Generates parts of the pages from the code: a Markdown extension that replaces `{{ generated: NAME }}`.
 
+It also labels the cells of tables, for the style of phones.
+
 `configuration` is every key of mcp-host.toml, from the models; `variables` the environment variables with short names;
 `hooks` every hook, from the hookspecs; `commands` every command, from typer's help; `contract` the rules that
-`mcp-host check --plugin` checks.
+`mcp-host check --plugin` checks; `clients` every client that `mcp-host install` knows, with its entries; `version` the
+line with the version and where the project lives; `changelog` the changes of each version.
 """
 
 from __future__ import annotations
@@ -10,15 +13,22 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
+from xml.etree.ElementTree import Element
 
+import tomlkit
 from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
+from markdown.treeprocessors import Treeprocessor
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).parents[2]
 
 MARKER = re.compile(r"^\{\{ generated: (\w+) \}\}$", re.MULTILINE)
 
@@ -166,8 +176,64 @@ def contract() -> Iterator[str]:
         yield f"| `{rule.id}` | {_cell(rule.sentence)} | {rule.severity} |"
 
 
+def clients() -> Iterator[str]:
+    """Yield every client that `install` supports: its file, what to do afterwards, and the entries that it gets."""
+    from mcp_host.manage.clients.clientconfig import load_clients
+
+    for name, client in load_clients().items():
+        yield f"## {client.title}\n"
+        yield f"`mcp-host install {name}`. {client.after}\n"
+        for platform, title in (("linux", "Linux"), ("darwin", "macOS"), ("win32", "Windows")):
+            yield f"- {title}: {' or '.join(f'`{_folder(path)}`' for path in client.user[platform])}"
+        if client.project is not None:
+            yield f"- of a project, with `--project`: `{client.project}`"
+        entries: list[Any] = [client.command_entry(_COMMAND, [*_ARGUMENTS], {}, Path(_FOLDER))]
+        if (by_url := client.url_entry("http://127.0.0.1:8000/mcp")) is not None:
+            entries.append(by_url)
+        yield "\nIts entry for a command" + (", and for a running server (`--http`):\n" if by_url else ":\n")
+        for entry in entries:
+            language = "toml" if client.format == "toml" else "json"
+            text = (
+                tomlkit.dumps({client.key: {"home": entry}})
+                if language == "toml"
+                else json.dumps({client.key: {"home": entry}}, indent=2)
+            )
+            yield f"```{language}\n{text.strip()}\n```\n"
+
+
+_FOLDER = "/home/you"
+_COMMAND = f"{_FOLDER}/.venv/bin/python"
+_ARGUMENTS = ("-P", "-m", "mcp_host", "run", "--transport", "stdio", "--config", f"{_FOLDER}/mcp-host.toml")
+
+
+def _folder(path: str) -> str:
+    names = {
+        "{HOME}": "~",
+        "{APPDATA}": "%APPDATA%",
+        "{LOCALAPPDATA}": "%LOCALAPPDATA%",
+        "{XDG_CONFIG_HOME}": "~/.config",
+    }
+    names |= {"{CLAUDE_CONFIG_DIR}": "~", "{CODEX_HOME}": "~/.codex"}
+    for folder, shown in names.items():
+        path = path.replace(folder, shown)
+    return path
+
+
+def version() -> Iterator[str]:
+    """Yield the version of this code, and where the project lives."""
+    from mcp_host import __version__
+
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+    yield f"Version **{__version__}** · [Source]({urls['Source']}) · [Issues]({urls['Issues']})"
+
+
+def changelog() -> Iterator[str]:
+    """Yield CHANGELOG.md without its title."""
+    yield (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").partition("\n")[2]
+
+
 GENERATORS: dict[str, Callable[[], Iterator[str]]] = {
-    each.__name__: each for each in (configuration, variables, hooks, commands, contract)
+    each.__name__: each for each in (configuration, variables, hooks, commands, contract, clients, version, changelog)
 }
 
 
@@ -181,10 +247,26 @@ class _Replace(Preprocessor):
         return MARKER.sub(lambda marker: generate(marker[1]), "\n".join(lines)).split("\n")
 
 
+class _Label(Treeprocessor):
+    """Gives each cell of a table the name of its column, which docs/site.css shows on a phone."""
+
+    def run(self, root: Element) -> None:
+        for table in root.iter("table"):
+            names = ["".join(cell.itertext()) for cell in table.findall("thead/tr/th")]
+            if len(names) < 3:
+                continue
+            table.set("data-stacked", "")
+            for row in table.findall("tbody/tr"):
+                for name, cell in zip(names, row, strict=True):
+                    cell.set("data-label", name)
+
+
 class _Generated(Extension):
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
         # Runs before fenced code blocks are extracted.
         md.preprocessors.register(_Replace(md), "generated", 200)
+        # Runs after the cells' text is complete.
+        md.treeprocessors.register(_Label(md), "labels", 0)
 
 
 def makeExtension(**options: Any) -> Extension:  # noqa: N802
