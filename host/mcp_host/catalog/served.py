@@ -26,8 +26,8 @@ made it decides how: with a Python function, for example, or with a JSON Schema 
 """
 
 
-Watch = Callable[[str], Awaitable[None]]
-"""Asks another server to report changes of a resource, by its URI."""
+Watch = Callable[[str], Callable[[], None]]
+"""Has another server report changes of a resource, by its URI, until the function that it returns is called."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -341,7 +341,8 @@ class Host:
         as soon as it has started. Returns whether the new contributions are served.
         """
         if plugin in self._starting:
-            plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+            with plugin.listed_again():
+                plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
             self._collected_again.add(plugin)
             return True
         async with self._changing:
@@ -349,9 +350,10 @@ class Host:
                 return False
             served, contributed = self.catalog, plugin.contributions
             try:
-                plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
-                parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
-                catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
+                with plugin.listed_again():
+                    plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+                    parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
+                    catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
                 for error in catalog.failures.values():
                     raise error
             except BaseException as error:

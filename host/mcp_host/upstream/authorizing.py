@@ -28,7 +28,7 @@ from mcp_host._version import __version__
 from mcp_host.errors import HostError, shortened
 from mcp_host.net import BlockedAddressError, Guard
 from mcp_host.system.texts import one_line
-from mcp_host.upstream.connection import UnreachableError
+from mcp_host.upstream.failures import UnreachableError
 from mcp_host.upstream.oauthclient import (
     Login,
     authenticated,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
 from mcp_host.upstream.childhost import child_command, child_requirements, limited
-from mcp_host.upstream.connection import Connect, Connection, Pace, Prepare, Source
+from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.environments import environment, program_in, python_program
 from mcp_host.upstream.forwarding import Forwarding
+from mcp_host.upstream.source import Connect, Pace, Prepare, Source
 
 if TYPE_CHECKING:
     from mcp_host.upstream.tokens import Tokens
@@ -240,6 +241,8 @@ class OtherServer:
 
     @hookimpl
     def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+        for what in self._listed.left_out:
+            self._leave_out(what)
         for tool in self._named("tool", self._listed.tools):
             yield ForwardedTool(
                 self._forward("tools/call", partial(_tool_request, tool.name)),
@@ -273,6 +276,9 @@ class OtherServer:
         if self._listed.capabilities.completions is not None:
             yield ServerCompletion(ref="*", argument="*", fn=cast("Any", self._complete))
 
+    def _leave_out(self, what: str) -> None:
+        self._plugin.warn(what, code=ErrorCode.LEFT_OUT)
+
     @property
     def _listed(self) -> Definitions:
         return self._known or Definitions()
@@ -282,9 +288,9 @@ class OtherServer:
         seen: set[str] = set()
         for item in items:
             if item.name in seen:
-                self._plugin.warn(f"{kind} {item.name!r} is listed twice; the second one is left out")
+                self._leave_out(f"{kind} {item.name!r} is listed twice; the second one is left out")
             elif not NAME.fullmatch(self._section.prefix + item.name):
-                self._plugin.warn(
+                self._leave_out(
                     f"{kind} {item.name!r} is left out: its name is not made of 1 to 128 of A-Z a-z 0-9 . _ -"
                 )
             else:
@@ -418,9 +424,9 @@ class OtherServer:
             result = await session.send_request(types.CompleteRequest(params=params), types.CompleteResult)
         return result.completion
 
-    async def _watch(self, uri: str) -> None:
+    def _watch(self, uri: str) -> Callable[[], None]:
         assert self._primary is not None
-        await self._primary.watch(uri)
+        return self._primary.watch(uri)
 
 
 def _tool_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.CallToolRequest:

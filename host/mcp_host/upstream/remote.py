@@ -13,7 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_host.errors import HostError
 from mcp_host.net import guarded_client
 from mcp_host.upstream.child import LARGEST, ChildState, Streams
-from mcp_host.upstream.connection import UnreachableError, innermost
+from mcp_host.upstream.failures import UnreachableError, innermost
 from mcp_host.upstream.oauthclient import allowed_addresses
 from mcp_host.upstream.tokens import BearerAuth, Tokens
 
