@@ -136,15 +136,15 @@ class Connection:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[Connection]:
-        """Keep the connection for the block. Wait for the first start where nothing is known of the server.
+        """Keep the connection for the block. Wait for the first start of a server that is not started by a call.
 
         Raises:
-            HostError: It ended before it was up, or a server that the host needs did not start in time.
+            HostError: A server that the host needs, or of which nothing is known, ended before it was up.
         """
         self._context = contextvars.copy_context()
         keeper = asyncio.create_task(self._keep(), name=f"connection of plugin {self.name}")
         try:
-            if self.lists.known is None or self._source.must_start:
+            if self.lists.known is None or self._source.must_start or not self._source.is_lazy:
                 self._is_first = True
                 await self._first_start()
                 self._is_first = False
@@ -155,7 +155,8 @@ class Connection:
 
     @property
     def _fails_with_its_first_start(self) -> bool:
-        return self._is_first and not self._ups and (self._source.must_start or not self._may_come_back)
+        is_served_without = self.lists.known is not None or self._may_come_back
+        return self._is_first and not self._ups and (self._source.must_start or not is_served_without)
 
     async def _first_start(self) -> None:
         waits = self._source.must_start or self._source.patient
@@ -167,7 +168,7 @@ class Connection:
             async with asyncio.timeout(wait):
                 await self._until(lambda: bool(self._ups or self._failures))
         except TimeoutError:
-            if waits:
+            if waits and (self._source.must_start or self.lists.known is None):
                 raise HostError(
                     f"the server did not start within {wait:g} s",
                     hint='[host] start_timeout = "..."   (longer), or see what it writes: log_level = "info"',

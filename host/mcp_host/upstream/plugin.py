@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -126,13 +128,21 @@ class _Place:
         """
         section, around = self._section, self._around
         if section.url is not None:
-            from mcp_host.upstream.remote import remote_streams
-
-            return remote_streams(section.url, self._resolved.values["headers"], state, self._tokens())
+            return self._remote(section.url, state)
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
         return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
+
+    @asynccontextmanager
+    async def _remote(self, url: str, state: ChildState) -> AsyncIterator[Streams]:
+        # An HTTP client is much code. It is imported when it is needed, and not in the event loop.
+        await asyncio.to_thread(import_module, "mcp_host.net.transport")
+        await asyncio.to_thread(import_module, "mcp_host.upstream.remote")
+        from mcp_host.upstream.remote import remote_streams
+
+        async with remote_streams(url, self._resolved.values["headers"], state, self._tokens()) as streams:
+            yield streams
 
     def _tokens(self) -> Tokens | None:
         section, plugin = self._section, self._plugin
@@ -234,7 +244,8 @@ class OtherServer:
         self._file = around.data_dir / plugin.name / "definitions.json"
         self._key = _key(section)
         self._known: Definitions | None = None
-        if not is_object and section.start == "lazy":
+        if not is_object:
+            # Also of a server that is started with the host: it may be down then.
             self._known = Definitions.load(self._file, self._key)
 
     # What it contributes

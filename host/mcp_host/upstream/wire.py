@@ -143,6 +143,7 @@ class Wire:
 def means_closed(error: MCPError) -> bool:
     """Return whether an error means that the connection ended. Servers use the same code for errors of their own."""
     ours = error.message == "Connection closed" or error.message.startswith("SSE stream ")
+    ours &= "byte limit" not in error.message  # an event was too large, which ends only its call
     return error.code == CONNECTION_CLOSED and ours
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -15,6 +16,7 @@ import pytest
 import trustme
 import uvicorn
 from mcp import Client
+from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -39,7 +41,11 @@ class Forgetful:
         self.sessions: set[str] = set()
         self.started = 0
         self.executed: list[str] = []
+        self.tools = ["echo"]
         self.unknown: Response = PlainTextResponse("Not Found", 404)
+        self.waiting, self.go_on = asyncio.Event(), asyncio.Event()
+        self.streams = False
+        """Whether calls are answered in an event stream."""
 
     async def answer(self, request: Request) -> Response:
         session = request.headers.get("mcp-session-id")
@@ -59,6 +65,12 @@ class Forgetful:
         if result is None:
             error = {"code": -32601, "message": "Method not found"}
             return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error})
+        if method == "tools/call" and self.streams:
+            data = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+            return Response(f"event: message\ndata: {data}\n\n", media_type="text/event-stream")
+        if method == "tools/call" and "wait" in (message["params"]["arguments"]):
+            self.waiting.set()
+            await self.go_on.wait()
         headers = {"mcp-session-id": session} if method == "initialize" and session else {}
         return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": result}, headers=headers)
 
@@ -67,9 +79,11 @@ class Forgetful:
             info = {"name": "forgetful", "version": "1"}
             return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
         if method == "tools/list":
-            return {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}
+            return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]}
         if method == "tools/call":
             self.executed.append(params["arguments"]["text"])
+            if "size" in params["arguments"]:
+                return {"content": [{"type": "text", "text": "x" * params["arguments"]["size"]}]}
             return {"content": [{"type": "text", "text": params["arguments"]["text"]}]}
         return None
 
@@ -224,6 +238,60 @@ async def test_a_server_that_is_down_at_the_start_is_served_when_it_is_up(tmp_pa
                 await changed.wait()
             assert list(host.catalog.tools) == ["echo"]
         assert host.records[0].warnings == ()
+
+
+@each_era
+@pytest.mark.parametrize("start", ["lazy", "eager"])
+async def test_what_a_server_listed_before_is_served_while_it_is_down(tmp_path: Path, mode: str, start: str) -> None:
+    forgetful = Forgetful()
+    async with serving(forgetful) as port:
+        file = config(tmp_path, f"http://127.0.0.1:{port}/mcp", f'start = "{start}"')
+        async with connect(file):
+            pass
+    forgetful.tools = ["echo", "new"]
+    host = make_host(file)
+    async with host.running(), Client(HostServer(host), mode=mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["echo"]
+        assert "cannot be reached: Connection refused" in await refusal(client, "echo", text="lost")
+        assert ["Connection refused" in warning.what for warning in host.records[0].warnings] == [True]
+        changed = asyncio.Event()
+        publish = host.on_catalog_changed
+
+        async def note(*catalogs: Any) -> None:
+            assert publish is not None
+            await publish(*catalogs)
+            changed.set()
+
+        host.on_catalog_changed = note
+        async with serving(forgetful, port):
+            with anyio.fail_after(30):
+                # A server that is started with the host comes back by itself.
+                while start == "lazy" and (await client.call_tool("echo", {"text": "back"})).is_error:
+                    await asyncio.sleep(0.1)
+                await changed.wait()
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["echo", "new"]
+            assert await echo(client, "back") == "back"
+            assert host.records[0].warnings == ()
+
+
+@each_era
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_answer_that_is_too_large_fails_its_own_call_at_once(tmp_path: Path, mode: str, streams: bool) -> None:
+    forgetful = Forgetful()
+    async with (
+        serving(forgetful) as port,
+        connect(config(tmp_path, f"http://127.0.0.1:{port}/mcp"), mode=mode) as client,
+    ):
+        waiting = asyncio.create_task(client.call_tool("echo", {"text": "other", "wait": True}))
+        await forgetful.waiting.wait()
+        forgetful.streams = streams
+        with pytest.raises(MCPError, match=r"is larger than 33554432 bytes|exceeded the 33554432 byte limit"):
+            await client.call_tool("echo", {"text": "large", "size": 33 * 1024 * 1024})
+        forgetful.go_on.set()
+        assert text_of(await waiting) == "other"
+        assert await echo(client, "same session") == "same session"
+        assert forgetful.started == 1
+        assert forgetful.executed == ["other", "large", "same session"]
 
 
 async def test_a_required_server_that_is_down_ends_the_start(tmp_path: Path) -> None:

@@ -365,6 +365,42 @@ async def test_an_eager_server_is_started_with_the_host_each_time(faulty: Faulty
             assert len(faulty.pids) == count
 
 
+@each_era
+@pytest.mark.parametrize("start", ["lazy", "eager"])
+async def test_what_a_server_listed_before_is_served_while_it_cannot_start(
+    faulty: Faulty, mode: str, start: str
+) -> None:
+    file = config(faulty, faulty.table(start=start))
+    async with connect(file):
+        pass
+    faulty.lists(tools=[tool("echo"), tool("new")])
+    broken = faulty.folder / "broken"
+    broken.touch()
+    host = make_host(file)
+    notices = Notices()
+    async with (
+        host.running(),
+        Client(HostServer(host), mode=mode, message_handler=notices.note) as client,
+        anyio.create_task_group() as group,
+    ):
+        assert "storm" in await tools(client)
+        assert "its process ended with status 4: it is broken" in await refusal(client, "echo")
+        assert ["it cannot be started" in warning for warning in warnings(host)] == [True]
+        if mode == "auto":
+            group.start_soon(_listen, client, notices)
+            await asyncio.sleep(0.1)
+        broken.unlink()
+        with anyio.fail_after(30):
+            # A server that is started with the host is started again without a call.
+            while start == "lazy" and (await client.call_tool("echo", {})).is_error:
+                await asyncio.sleep(0.1)
+        await notices.one()
+        assert await tools(client) == ["echo", "new"]
+        assert text_of(await client.call_tool("new", {"text": "here"})) == "here"
+        assert warnings(host) == []
+        group.cancel_scope.cancel()
+
+
 async def test_a_mute_server_has_the_start_timeout_of_the_host(faulty: Faulty) -> None:
     host = make_host(config(faulty, faulty.table("mute", required=True), head='start_timeout = "1s"'))
     with pytest.raises(HostError, match=r"the server did not start within 0\.85 s"):
