@@ -15,6 +15,7 @@ A WORD chooses the era (`modern`; the handshake is the default) or a fault:
 - `flood`: it writes to stderr without an end.
 - `stubborn`: it ignores the end of stdin, and SIGTERM.
 - `family`: it starts a process that ignores SIGTERM, whose id is written to `child`. `holds`: with the same stdout.
+  `apart`: in a process group of its own.
 - `pages=N`: its list of tools has N pages. `loop`: each page names the same cursor.
 
 The tools are faults, too. Each is called by its name in `TOOLS`.
@@ -226,7 +227,10 @@ def begin() -> None:
     if "family" in WORDS:
         ready = f"open({str(FOLDER / 'ready')!r}, 'w').close()"
         code = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ready}; time.sleep(3600)"
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=None if "holds" in WORDS else subprocess.DEVNULL)
+        stdout = None if "holds" in WORDS else subprocess.DEVNULL
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=stdout, process_group=0 if "apart" in WORDS else None
+        )
         while not (FOLDER / "ready").exists():
             time.sleep(0.01)
         (FOLDER / "child").write_text(str(child.pid))

@@ -151,7 +151,11 @@ class Connection:
             yield self
         finally:
             keeper.cancel()
-            await asyncio.wait([keeper])
+            # A remote server may never answer the end of its session.
+            done, _ = await asyncio.wait([keeper], timeout=self._pace.end)
+            if not done:
+                keeper.cancel()
+                await asyncio.wait([keeper], timeout=self._pace.end)
 
     @property
     def _fails_with_its_first_start(self) -> bool:

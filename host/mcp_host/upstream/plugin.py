@@ -132,7 +132,8 @@ class _Place:
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
-        return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
+        argv = limited(argv, self._plugin.limits)
+        return child_streams(argv, env, cwd, self._plugin.own_context.log, state, around.guarded)
 
     @asynccontextmanager
     async def _remote(self, url: str, state: ChildState) -> AsyncIterator[Streams]:

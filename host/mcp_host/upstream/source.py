@@ -39,6 +39,9 @@ class Pace:
     worth_waiting: float = 1.0
     """A call waits for a start that is at most so far away."""
 
+    end: float = 1.5
+    """The host waits so long for the end of a session. What has not ended then is cancelled."""
+
     debounce: float = 0.1
     longest_debounce: float = 10.0
     """Notices of changed lists within this time are one. It doubles while the lists are the same."""

@@ -44,11 +44,14 @@ class Forgetful:
         self.tools = ["echo"]
         self.unknown: Response = PlainTextResponse("Not Found", 404)
         self.waiting, self.go_on = asyncio.Event(), asyncio.Event()
+        self.mute_at_the_end = False
         self.streams = False
         """Whether calls are answered in an event stream."""
 
     async def answer(self, request: Request) -> Response:
         session = request.headers.get("mcp-session-id")
+        if request.method == "DELETE" and self.mute_at_the_end:
+            await self.go_on.wait()
         if request.method != "POST":
             return Response(status_code=405)
         message = await request.json()
@@ -292,6 +295,19 @@ async def test_an_answer_that_is_too_large_fails_its_own_call_at_once(tmp_path: 
         assert await echo(client, "same session") == "same session"
         assert forgetful.started == 1
         assert forgetful.executed == ["other", "large", "same session"]
+
+
+async def test_a_server_that_does_not_answer_the_end_of_its_session_delays_nothing(tmp_path: Path) -> None:
+    forgetful = Forgetful()
+    forgetful.mute_at_the_end = True
+    async with serving(forgetful) as port:
+        file = config(tmp_path, f"http://127.0.0.1:{port}/mcp")
+        file.write_text(file.read_text().replace("[host]", "[host]\nstop_timeout = 600"))
+        # Nothing else ends before 300 seconds.
+        with anyio.fail_after(60):
+            async with connect(file) as client:
+                assert await echo(client, "a") == "a"
+        forgetful.go_on.set()
 
 
 async def test_a_required_server_that_is_down_ends_the_start(tmp_path: Path) -> None:
