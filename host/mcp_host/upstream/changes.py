@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import mcp.types as types
 from mcp.client.session import ClientSession
@@ -19,7 +20,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from mcp_host.upstream.child import ChildState
 from mcp_host.upstream.definitions import Definitions, list_all
 from mcp_host.upstream.failures import explained
-from mcp_host.upstream.source import Pace
+from mcp_host.upstream.source import Pace, Source
 from mcp_host.upstream.wire import Wire
 
 _MOST_URIS = 1000
@@ -31,13 +32,14 @@ class Lists:
 
     def __init__(
         self,
-        pace: Pace,
+        source: Source,
         log: logging.Logger,
         known: Definitions | None,
         on_lists: Callable[[Definitions], Awaitable[None]],
     ) -> None:
         self.known = known
-        self._pace = pace
+        self._look_over = source.look_over
+        self._pace = source.pace
         self._log = log
         self._on_lists = on_lists
         self._changed = asyncio.Event()
@@ -45,6 +47,17 @@ class Lists:
     def note_change(self) -> None:
         """Note that the server has reported a change."""
         self._changed.set()
+
+    async def read(self, session: ClientSession, wire: Wire) -> Definitions:
+        """Ask for all lists. `wire` is the session's.
+
+        Raises:
+            MCPError: The list of tools cannot be read.
+        """
+        known = await list_all(session, wire)
+        if self._look_over is None:
+            return known
+        return replace(known, left_out=(*known.left_out, *await self._look_over(session)))
 
     async def learn(self, known: Definitions) -> bool:
         """Take what the server lists now. Return whether it was different."""
@@ -76,7 +89,7 @@ class Lists:
             await asyncio.sleep(wait)
             self._changed.clear()
             try:
-                known = await list_all(session, wire)
+                known = await self.read(session, wire)
             except Exception as error:
                 if wire.ended.is_set():
                     return

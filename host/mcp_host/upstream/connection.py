@@ -26,7 +26,7 @@ from mcp_host.errors import HostError, RefusedError
 from mcp_host.plugins.records import ConnectionState, State
 from mcp_host.upstream.changes import Lists, Subscriptions
 from mcp_host.upstream.child import ChildState
-from mcp_host.upstream.definitions import Definitions, list_all
+from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.failures import NotLoggedInError, UnreachableError, explained, innermost
 from mcp_host.upstream.source import Source
 from mcp_host.upstream.wire import Wire
@@ -65,7 +65,7 @@ class Connection:
         on_trouble: Callable[..., None],
     ) -> None:
         self.name = name
-        self.lists = Lists(source.pace, log, known, on_lists)
+        self.lists = Lists(source, log, known, on_lists)
         self.subscriptions = Subscriptions(source.pace, log, on_updated)
         self._source = source
         self._pace = source.pace
@@ -392,7 +392,7 @@ class Connection:
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # Before the lists are read, so that no change is missed.
             helpers.append(asyncio.create_task(self.lists.listen(session), name="changes of the lists"))
-        return await list_all(session, wire)
+        return await self.lists.read(session, wire)
 
     # What it reports
 

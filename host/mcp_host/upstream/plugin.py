@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -18,7 +18,7 @@ import mcp.types as types
 from mcp.client.stdio import get_default_environment
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcp_host.api import Completion, PluginContext, Prompt, Resource, Tool, hookimpl
+from mcp_host.api import Check, Completion, PluginContext, Prompt, Resource, Tool, hookimpl
 from mcp_host.catalog.catalog import NAME
 from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResource, ForwardedTool
 from mcp_host.catalog.served import ServerCompletion
@@ -30,10 +30,17 @@ from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
-from mcp_host.upstream.childhost import child_command, child_requirements, limited
+from mcp_host.upstream.childhost import (
+    check_command,
+    child_command,
+    child_requirements,
+    limited,
+    problems_of,
+    unreachable_parts,
+)
 from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
-from mcp_host.upstream.environments import environment, program_in, python_program
+from mcp_host.upstream.environments import environment, program_in, python_program, run_to_end
 from mcp_host.upstream.forwarding import Forwarding
 from mcp_host.upstream.source import Connect, Pace, Prepare, Source
 
@@ -69,7 +76,7 @@ def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
         where=lambda keys: around.where("plugins", plugin.name, *keys),
     )
     place = _Place(plugin, around, resolved)
-    return _adopted(OtherServer(plugin, around, place.connect, place.prepare), resolved.secrets)
+    return _adopted(OtherServer(plugin, around, place.connect, place.prepare, check=place.check), resolved.secrets)
 
 
 def in_process(plugin: LoadedPlugin, around: Surroundings, found: object) -> Adopted:
@@ -134,6 +141,16 @@ class _Place:
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
         argv = limited(argv, self._plugin.limits)
         return child_streams(argv, env, cwd, self._plugin.own_context.log, state, around.guarded)
+
+    async def check(self) -> str | None:
+        """Run the plugin's own checks, in another process than the one that serves it. Return what is wrong."""
+        await self.prepare()
+        env = child_environment(self._resolved.values["env"], self._around.environ)
+        argv = self._own_host(env)
+        lines: list[str] = []
+        cwd = self._around.base_dir / (self._section.cwd or "")
+        await run_to_end(check_command(argv), cwd=cwd, environ=env, on_line=lines.append)
+        return problems_of("\n".join(lines))
 
     @asynccontextmanager
     async def _remote(self, url: str, state: ChildState) -> AsyncIterator[Streams]:
@@ -228,9 +245,11 @@ class OtherServer:
         connect: Connect,
         prepare: Prepare | None = None,
         *,
+        check: Callable[[], Awaitable[str | None]] | None = None,
         is_object: bool = False,
     ) -> None:
         section = plugin.section
+        self._check = check if section.source == "process" else None
         self._plugin = plugin
         self._section = section
         self._connect = connect
@@ -287,6 +306,11 @@ class OtherServer:
     def mcp_completions(self, plugin: PluginContext[Any]) -> Iterable[Completion]:
         if self._listed.capabilities.completions is not None:
             yield ServerCompletion(ref="*", argument="*", fn=cast("Any", self._complete))
+
+    @hookimpl
+    def mcp_checks(self, plugin: PluginContext[Any]) -> Iterable[Check]:
+        if self._check is not None:
+            yield Check(self._check, name="its own checks")
 
     def _leave_out(self, what: str) -> None:
         self._plugin.warn(what, code=ErrorCode.LEFT_OUT)
@@ -354,6 +378,7 @@ class OtherServer:
                     idle_timeout=section.idle_timeout,
                     must_start=section.required,
                     patient=self._patient,
+                    look_over=unreachable_parts if section.source == "process" else None,
                     pace=Pace(start=self._time_to_start),
                 ),
                 plugin.log,

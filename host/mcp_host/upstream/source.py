@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from mcp.client.session import ClientSession
+
 from mcp_host.upstream.child import ChildState, Streams
 
 Prepare = Callable[[], Awaitable[None]]
@@ -13,6 +15,10 @@ Prepare = Callable[[], Awaitable[None]]
 
 Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
 """Opens the transport. It notes what it knows about a child process."""
+
+
+LookOver = Callable[[ClientSession], Awaitable[tuple[str, ...]]]
+"""Asks a server what of it cannot be served beside what its lists show, and returns a sentence for each."""
 
 
 @dataclass(frozen=True)
@@ -65,4 +71,5 @@ class Source:
     """Start it with the host, and wait for that however long it takes, because the host ends without the server."""
     patient: bool = False
     """Wait for the first start of a server of which nothing is known, however long it takes."""
+    look_over: LookOver | None = None
     pace: Pace = Pace()
