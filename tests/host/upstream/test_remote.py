@@ -16,6 +16,7 @@ import pytest
 import trustme
 import uvicorn
 from mcp import Client
+from mcp.server import MCPServer
 from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -106,13 +107,15 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(forgetful: Forgetful, port: int = 0) -> AsyncIterator[int]:
+async def serving(served: Any, port: int = 0) -> AsyncIterator[int]:
     """Serve over HTTP, and yield the port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
-    app = Starlette(routes=[Route("/mcp", forgetful.answer, methods=["GET", "POST", "DELETE"])])
-    server = _Uvicorn(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    app: Any = served
+    if isinstance(served, Forgetful):
+        app = Starlette(routes=[Route("/mcp", served.answer, methods=["GET", "POST", "DELETE"])])
+    server = _Uvicorn(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await server.ready.wait()
     try:
@@ -190,6 +193,65 @@ async def test_a_server_that_knows_no_session_at_all_is_asked_twice(tmp_path: Pa
             result = await refusal(client, "echo", text="a")
         assert "not running" in result
         assert forgetful.executed == []
+
+
+class Restarted:
+    """An `MCPServer`, made anew for each start, and the methods of the requests that came since."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def app(self, name: str) -> Any:
+        self.seen = seen = []
+        server = MCPServer("restarted")
+
+        @server.tool()
+        def who() -> str:
+            return name
+
+        app = server.streamable_http_app()
+
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            async def read() -> Any:
+                message = await receive()
+                if message.get("body"):
+                    seen.append(json.loads(message["body"])["method"])
+                return message
+
+            await app(scope, read if scope["type"] == "http" else receive, send)
+
+        return noted
+
+
+@each_era
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_restart_of_a_remote_server_costs_no_call(tmp_path: Path, mode: str, era: str) -> None:
+    restarted = Restarted()
+    async with serving(restarted.app("first")) as port:
+        host = make_host(config(tmp_path, f"http://127.0.0.1:{port}/mcp", f'era = "{era}"'))
+        server = HostServer(host)
+        running = host.running()
+        await running.__aenter__()
+        client = Client(server, mode=mode)
+        await client.__aenter__()
+        assert text_of(await client.call_tool("who", {})) == "first"
+    try:
+        async with serving(restarted.app("second"), port):
+            assert text_of(await client.call_tool("who", {})) == "second"
+            connection = host.records[0].connection
+            assert connection is not None
+            if era == "auto":
+                # A session of 2026-07-28 is not known to the server. It goes on.
+                assert connection.protocol_version == "2026-07-28"
+                assert connection.restarts == 0
+                assert {"server/discover", "initialize"}.isdisjoint(restarted.seen)
+            else:
+                assert connection.protocol_version == "2025-11-25"
+                assert connection.restarts == 1
+                assert restarted.seen.count("initialize") == 1
+    finally:
+        await client.__aexit__(None, None, None)
+        await running.__aexit__(None, None, None)
 
 
 @each_era
@@ -303,11 +365,13 @@ async def test_a_server_that_does_not_answer_the_end_of_its_session_delays_nothi
     async with serving(forgetful) as port:
         file = config(tmp_path, f"http://127.0.0.1:{port}/mcp")
         file.write_text(file.read_text().replace("[host]", "[host]\nstop_timeout = 600"))
-        # Nothing else ends before 300 seconds.
-        with anyio.fail_after(60):
-            async with connect(file) as client:
-                assert await echo(client, "a") == "a"
-        forgetful.go_on.set()
+        try:
+            # Nothing else ends before 300 seconds.
+            with anyio.fail_after(60):
+                async with connect(file) as client:
+                    assert await echo(client, "a") == "a"
+        finally:
+            forgetful.go_on.set()
 
 
 async def test_a_required_server_that_is_down_ends_the_start(tmp_path: Path) -> None:
