@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     START_FAILED = "start-failed"
     NOT_REFRESHED = "not-refreshed"
     NOT_CONNECTED = "not-connected"
+    LEFT_OUT = "left-out"
     INSTALLER_FAILED = "installer-failed"
     UNREACHABLE = "unreachable"
 

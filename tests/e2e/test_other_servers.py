@@ -87,59 +87,69 @@ def written(faulty: Faulty, name: str) -> str:
 def leave(process: Process, how: str) -> None:
     if how == "EOF":
         process.stdin.close()
+    elif how == "SIGKILL":
+        process.process.kill()
     else:
         process.signal(signal.Signals[how])
 
 
-each_way = pytest.mark.parametrize("how", ["EOF", "SIGTERM", "SIGINT"])
+each_way = pytest.mark.parametrize(
+    ("transport", "how"),
+    [
+        *(("stdio", how) for how in ("EOF", "SIGTERM", "SIGINT", "SIGKILL")),
+        *(("http", how) for how in ("SIGTERM", "SIGINT", "SIGKILL")),
+    ],
+)
 
 
 # The end
 
 
-@each_way
-@pytest.mark.parametrize("words", [(), ("stubborn", "family")])
-def test_no_process_is_left_behind(cli: Cli, tmp_path: Path, how: str, words: tuple[str, ...]) -> None:
-    servers = [made(tmp_path, f"server{number}") for number in range(10 if not words else 3)]
+def pids_of(servers: list[Faulty]) -> list[int]:
+    children = [int((server.folder / "child").read_text()) for server in servers if (server.folder / "child").exists()]
+    return [*(pid for server in servers for pid in server.pids), *children]
+
+
+@contextmanager
+def ending(cli: Cli, servers: list[Faulty], words: tuple[str, ...], transport: str) -> Iterator[Process]:
+    """Start a host with these servers. Its client is there when they may have started."""
     tables = [server.table(*words, name=f"s{n}", prefix=f"s{n}_") for n, server in enumerate(servers)]
     cli.config('[host]\ndata_dir = "data"\n' + "\n".join(tables))
-    with cli.start("run") as process:
-        begin(process)
-        for number in range(len(servers)):
-            called(process, 10 + number, f"s{number}_pid")
-        pids = [pid for server in servers for pid in server.pids]
-        pids += [int((server.folder / "child").read_text()) for server in servers if "family" in words]
+    port = ("--port", "0") if transport == "http" else ()
+    with cli.start("run", "--transport", transport, *port) as process:
+        if transport == "stdio":
+            send(process, "initialize", 1, **HANDSHAKE)
+        yield process
+
+
+@each_way
+def test_no_process_is_left_behind(cli: Cli, tmp_path: Path, transport: str, how: str) -> None:
+    servers = [made(tmp_path, f"server{number}") for number in range(10)]
+    with ending(cli, servers, ("stubborn", "family", "apart"), transport) as process:
+        process.until('"id":1' if transport == "stdio" else "Ctrl+C")
+        for server in servers:
+            written(server, "seen")
+        pids = pids_of(servers)
+        assert len(pids) == 20
         assert all(is_running(pid) for pid in pids)
         leave(process, how)
-        assert process.wait() == 0
+        assert process.wait() == (-signal.SIGKILL if how == "SIGKILL" else 0)
     assert left_of(pids) == []
 
 
 @each_way
-def test_no_process_is_left_behind_when_the_host_ends_while_they_start(cli: Cli, tmp_path: Path, how: str) -> None:
+def test_no_process_is_left_behind_when_the_host_ends_while_they_start(
+    cli: Cli, tmp_path: Path, transport: str, how: str
+) -> None:
     servers = [made(tmp_path, f"server{number}") for number in range(3)]
-    tables = [server.table("mute", "stubborn", "family", name=f"s{n}") for n, server in enumerate(servers)]
-    cli.config('[host]\ndata_dir = "data"\n' + "\n".join(tables))
-    with cli.start("run") as process:
-        send(process, "initialize", 1, **HANDSHAKE)
+    with ending(cli, servers, ("mute", "stubborn", "family", "apart"), transport) as process:
         for server in servers:
             written(server, "seen")
-        pids = [pid for server in servers for pid in server.pids]
-        pids += [int((server.folder / "child").read_text()) for server in servers]
+        pids = pids_of(servers)
         leave(process, how)
         # The host would wait four seconds for the servers, and then serve without them.
-        assert process.wait() == 0
+        assert process.wait() == (-signal.SIGKILL if how == "SIGKILL" else 0)
         assert "has not started within" not in process.err
-    assert left_of(pids) == []
-
-
-def test_no_process_is_left_behind_when_a_host_over_http_ends_while_they_start(cli: Cli, faulty: Faulty) -> None:
-    cli.config('[host]\ndata_dir = "data"\n' + faulty.table("mute", "stubborn", "family"))
-    with cli.start("run", "--transport", "http", "--port", "0") as process:
-        written(faulty, "seen")
-        pids = [*faulty.pids, int((faulty.folder / "child").read_text())]
-        process.signal(signal.SIGTERM)
-        assert process.wait() == 0
     assert left_of(pids) == []
 
 

@@ -205,12 +205,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (folder / "notes/first.txt").write_text("some text")
     (folder / "shelf.py").write_text(SHELF)
     repository = folder / "repository"
-    for command in (
-        ["init", "--quiet", repository],
-        ["-C", repository, "-c", "user.name=a", "-c", "user.email=a@example.com",
-         "commit", "--quiet", "--allow-empty", "--message", "the first commit"],
-    ):  # fmt: skip
-        subprocess.run(["git", *command], check=True)
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", "init", "--quiet", repository], check=True)
+    commit = ("commit", "--quiet", "--allow-empty", "--message", "the first commit")
+    subprocess.run(["git", "-C", repository, *author, *commit], check=True)
     cli = Cli(folder, made.variables(folder, programs), longest=LONGEST, program=(str(made.scripts / "mcp-host"),))
     with serving_files(folder / "notes") as page, serving_everything(cli) as remote:
         world = World(cli, remote, f"{page}/first.txt")

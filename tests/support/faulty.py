@@ -3,8 +3,8 @@
     faulty.py FOLDER [WORD ...]
 
 FOLDER has what a test sets and sees: `lists.json` replaces its lists, `starts` gets the process id of each start, and
-`seen` the method of each request. With a file `broken`, it ends with status 4. A WORD chooses the era (`modern`; the
-handshake is the default) or a fault:
+`seen` the method of each request, and the end of each stream of changes. With a file `broken`, it ends with status 4.
+A WORD chooses the era (`modern`; the handshake is the default) or a fault:
 
 - `dies`: it ends with status 3 after a line on stderr, before it answers anything. `dies=TEXT` is that line.
 - `mute`: it reads and answers nothing.
@@ -15,6 +15,7 @@ handshake is the default) or a fault:
 - `flood`: it writes to stderr without an end.
 - `stubborn`: it ignores the end of stdin, and SIGTERM.
 - `family`: it starts a process that ignores SIGTERM, whose id is written to `child`. `holds`: with the same stdout.
+  `apart`: in a process group of its own.
 - `pages=N`: its list of tools has N pages. `loop`: each page names the same cursor.
 
 The tools are faults, too. Each is called by its name in `TOOLS`.
@@ -184,7 +185,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
         return {"messages": [{"role": "user", "content": {"type": "text", "text": "asked"}}]}
     if method == "completion/complete":
         return {"completion": {"values": ["completed"]}}
-    if method in ("resources/subscribe", "ping"):
+    if method in ("resources/subscribe", "resources/unsubscribe", "ping"):
         return {}
     if method == "subscriptions/listen":
         listeners[request_id] = params["notifications"]
@@ -200,6 +201,11 @@ def complete(method: str, result: dict[str, Any]) -> dict[str, Any]:
         return result
     cached = {"ttlMs": 0, "cacheScope": "private"}
     return {"resultType": "complete", **(cached if method.endswith(("list", "read", "discover")) else {}), **result}
+
+
+def seen(what: str) -> None:
+    with (FOLDER / "seen").open("a") as file:
+        file.write(f"{what}\n")
 
 
 def flood() -> None:
@@ -221,7 +227,10 @@ def begin() -> None:
     if "family" in WORDS:
         ready = f"open({str(FOLDER / 'ready')!r}, 'w').close()"
         code = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ready}; time.sleep(3600)"
-        child = subprocess.Popen([sys.executable, "-c", code], stdout=None if "holds" in WORDS else subprocess.DEVNULL)
+        stdout = None if "holds" in WORDS else subprocess.DEVNULL
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=stdout, process_group=0 if "apart" in WORDS else None
+        )
         while not (FOLDER / "ready").exists():
             time.sleep(0.01)
         (FOLDER / "child").write_text(str(child.pid))
@@ -233,10 +242,11 @@ def main() -> None:
     begin()
     for line in sys.stdin.buffer:
         message = json.loads(line)
+        if listeners.pop((message.get("params") or {}).get("requestId"), None) is not None:
+            seen("subscriptions/listen ended")
         if "id" not in message or "method" not in message:
             continue
-        with (FOLDER / "seen").open("a") as file:
-            file.write(f"{message['method']}\n")
+        seen(message["method"])
         if "mute" in WORDS:
             continue
         while "held" in WORDS and not (FOLDER / "go").exists():

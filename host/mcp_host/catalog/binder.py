@@ -39,7 +39,7 @@ from mcp_host.catalog.served import (
     ServedTool,
 )
 from mcp_host.catalog.uris import has_scheme
-from mcp_host.errors import HostError, wrapped
+from mcp_host.errors import ErrorCode, HostError, wrapped
 from mcp_host.plugins.kinds import PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.system.streams import stdout_to_stderr
@@ -138,7 +138,7 @@ class _Binder:
                 if not isinstance(part, FORWARDED):
                     raise
                 # Nobody here can correct another server.
-                plugin.warn(f"it is left out: {error.what}", hint=error.hint)
+                plugin.warn(f"it is left out: {error.what}", hint=error.hint, code=ErrorCode.LEFT_OUT)
         return built
 
     # Items

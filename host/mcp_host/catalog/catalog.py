@@ -202,7 +202,8 @@ class _Builder:
             plugin = item.plugin
             deny = deny_line(plugin, kind.filter, item.name)
             if item.forwarded and not kind.named and item.name in taken:
-                plugin.warn(f"it is left out: {_conflict(kind.name, item, taken[item.name], deny).what}", hint=deny)
+                what = f"it is left out: {_conflict(kind.name, item, taken[item.name], deny).what}"
+                plugin.warn(what, hint=deny, code=ErrorCode.LEFT_OUT)
                 continue
             # In messages, a template is called a resource, too.
             what = f"{kind.name if kind.named else RESOURCE.name} {item.name!r}"
@@ -278,7 +279,7 @@ class _Builder:
                 error = _conflict(f"resource {mine.name!r}", mine, other, hint, verb=f"overlaps {other.name!r}")
                 if not mine.forwarded:
                     raise error
-                mine.plugin.warn(f"it is left out: {error.what}", hint=hint)
+                mine.plugin.warn(f"it is left out: {error.what}", hint=hint, code=ErrorCode.LEFT_OUT)
                 del added[kind][mine.name]
 
 

@@ -26,8 +26,11 @@ made it decides how: with a Python function, for example, or with a JSON Schema 
 """
 
 
-Watch = Callable[[str, str], Awaitable[None]]
-"""Asks another server to report changes of a resource: of its URI, to a client of a protocol version."""
+Watch = Callable[[str, str], Callable[[], None]]
+"""Has another server report changes of a resource to clients, until the function that it returns is called.
+
+The arguments are the URI and the clients' protocol version.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

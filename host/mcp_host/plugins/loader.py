@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -54,11 +54,16 @@ class Adopted:
     instructions: Callable[[], str | None] = lambda: None
 
 
+Guarded = Callable[[int], AbstractContextManager[Any]]
+"""Has the processes of a session end with the host, also when it is killed, for the block."""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a plugin may be made from besides its table: the host's folders, variables, transport and deadline.
 
     `patient` means that whoever asks first gets no list without it: the first start of another server is waited for.
+    `guarded` is where the sessions of started processes are noted.
     """
 
     base_dir: Path
@@ -70,6 +75,7 @@ class Surroundings:
     installed: InstalledPlugin | None = None
     patient: bool = True
     debug: bool = False
+    guarded: Guarded = nullcontext
 
 
 Adopt = Callable[[object, LoadedPlugin, Surroundings], Adopted | None]
@@ -120,6 +126,7 @@ class Loader:
         redactor: Redactor | None = None,
         environ: Mapping[str, str] | None = None,
         patient: bool = True,
+        guarded: Guarded = nullcontext,
     ) -> None:
         self._config = config
         self._installed = installed
@@ -131,6 +138,7 @@ class Loader:
         self._after_load = after_load
         self._environ = environ
         self._patient = patient
+        self._guarded = guarded
         self.redactor = redactor if redactor is not None else Redactor()
 
     def load_all(self) -> tuple[LoadedPlugin, ...]:
@@ -274,6 +282,7 @@ class Loader:
             installed,
             patient=self._patient,
             debug=config.host.debug,
+            guarded=self._guarded,
         )
 
     def _model(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> type[BaseModel] | None:

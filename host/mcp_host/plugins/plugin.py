@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,7 @@ class LoadedPlugin:
     module: str | None = None
     imported: frozenset[str] = field(default=frozenset(), repr=False)
     left_tasks: list[str] = field(default_factory=list)
+    _left_out: set[str] = field(default_factory=set, repr=False)
     collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
     connection: Callable[[], ConnectionState] | None = field(default=None, repr=False)
     connect: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
@@ -114,6 +115,8 @@ class LoadedPlugin:
         """Add a warning to the record and the log, once."""
         redact = self.redactor.redact
         problem = Problem(shortened(redact(what)), dotted(("plugins", self.name)), redact(hint), code)
+        if code == ErrorCode.LEFT_OUT:
+            self._left_out.add(problem.what)
         if any(warning.what == problem.what for warning in self.record.warnings):
             return
         self.record = replace(self.record, warnings=(*self.record.warnings, problem), error_id=self._error_id)
@@ -122,6 +125,15 @@ class LoadedPlugin:
     def take_back(self, code: ErrorCode) -> None:
         """Remove the warnings with this code from the record, because they are no longer true."""
         left = tuple(warning for warning in self.record.warnings if warning.code != code)
+        self.record = replace(self.record, warnings=left)
+
+    @contextmanager
+    def listed_again(self) -> Iterator[None]:
+        """Remove the earlier warnings about items that are left out which the block does not repeat."""
+        self._left_out.clear()
+        yield
+        repeated = self._left_out
+        left = tuple(each for each in self.record.warnings if each.code != ErrorCode.LEFT_OUT or each.what in repeated)
         self.record = replace(self.record, warnings=left)
 
     @property

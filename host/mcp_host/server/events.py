@@ -19,6 +19,7 @@ from mcp.server.subscriptions import (
 from mcp_host.api import Event, SessionClosed, SessionOpened
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.plugins.kinds import KINDS, FilterKey
+from mcp_host.server.interest import Interest, refuse_more_than_allowed
 
 logger = logging.getLogger(__name__)
 
@@ -29,32 +30,44 @@ _SEND_TIMEOUT = 5.0
 class EventBus(InMemorySubscriptionBus):
     """The SDK's bus, which serves only clients of 2026-07-28, extended with the sessions of the handshake versions.
 
-    `emit` gets an event when a session opens and when it closes.
+    `emit` gets an event when a session opens and when it closes. `interest` learns what the sessions subscribe to.
     """
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
+    def __init__(self, emit: Callable[[Event], None], interest: Interest) -> None:
         super().__init__()
         self._emit = emit
-        self._sessions: dict[Connection, set[str]] = {}
+        self._interest = interest
+        self._sessions: dict[Connection, dict[str, Callable[[], None]]] = {}
 
     def add_session(self, connection: Connection) -> None:
         """Notify this session from now on, until its connection closes."""
         if connection in self._sessions:
             return
-        self._sessions[connection] = set()
+        self._sessions[connection] = {}
         connection.exit_stack.callback(self._close, connection)
         self._emit(SessionOpened(protocol_version=connection.protocol_version))
 
     def _close(self, connection: Connection) -> None:
-        self._sessions.pop(connection, None)
+        for release in self._sessions.pop(connection, {}).values():
+            release()
         self._emit(SessionClosed(protocol_version=connection.protocol_version))
 
     def subscribe_resource(self, connection: Connection, uri: str) -> None:
+        """Notify this session of the changes of a resource, until it unsubscribes or closes.
+
+        Raises:
+            MCPError: It is subscribed to too many.
+        """
         self.add_session(connection)
-        self._sessions[connection].add(uri)
+        subscribed = self._sessions[connection]
+        if uri not in subscribed:
+            refuse_more_than_allowed(len(subscribed) + 1)
+            subscribed[uri] = self._interest.hold(uri, connection.protocol_version)
 
     def unsubscribe_resource(self, connection: Connection, uri: str) -> None:
-        self._sessions.get(connection, set()).discard(uri)
+        release = self._sessions.get(connection, {}).pop(uri, None)
+        if release is not None:
+            release()
 
     @property
     def session_count(self) -> int:

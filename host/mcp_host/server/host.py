@@ -28,6 +28,7 @@ from mcp_host.config import HostConfig, PluginSection, python_file
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
+from mcp_host.containment.sessions import Guard
 from mcp_host.containment.watchdog import Watchdog
 from mcp_host.errors import ErrorCode, HostError, Problem
 from mcp_host.plugins.builtin import NAME as BUILTIN
@@ -75,6 +76,7 @@ class Host:
         self._adopt = adopt
         self._environ = environ
         self._patient = patient
+        self._guard = Guard()
         self._after_plugin_code = after_plugin_code
         self._generation_numbers = itertools.count(1)
         loader = self._loader(config, installed)
@@ -125,6 +127,7 @@ class Host:
             redactor=self.redactor,
             environ=self._environ,
             patient=self._patient,
+            guarded=self._guard.over,
         )
 
     async def _announce(self, plugin: str, uri: str) -> None:
@@ -341,7 +344,8 @@ class Host:
         as soon as it has started. Returns whether the new contributions are served.
         """
         if plugin in self._starting:
-            plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+            with plugin.listed_again():
+                plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
             self._collected_again.add(plugin)
             return True
         async with self._changing:
@@ -349,9 +353,10 @@ class Host:
                 return False
             served, contributed = self.catalog, plugin.contributions
             try:
-                plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
-                parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
-                catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
+                with plugin.listed_again():
+                    plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+                    parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
+                    catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
                 for error in catalog.failures.values():
                     raise error
             except BaseException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import mcp.types as types
@@ -27,7 +27,6 @@ from mcp_host.calls.observers import Ending
 from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.forwarded import ForwardedContents
-from mcp_host.catalog.served import ServedResource, ServedTemplate
 from mcp_host.context import LOG_LEVEL_KEY
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
 from mcp_host.server.adopt import root_logger_untouched
@@ -35,6 +34,7 @@ from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus, changes
 from mcp_host.server.host import Host
 from mcp_host.server.http.refused import note_seen
+from mcp_host.server.interest import Interest, refuse_more_than_allowed
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,8 @@ class HostServer(MCPServer[None]):
     def __init__(self, host: Host, *, reloads: bool = False) -> None:
         self.host = host
         self._reloads = reloads
-        self.bus = EventBus(host.observers.emit)
+        self.interest = Interest(lambda: host.catalog)
+        self.bus = EventBus(host.observers.emit, self.interest)
         host.on_resource_updated = lambda uri: self.bus.publish(ResourceUpdated(uri=uri))
         host.on_catalog_changed = self._publish_changes
         self.authorization = auth_of(host)
@@ -86,6 +87,7 @@ class HostServer(MCPServer[None]):
         serve("resources/unsubscribe", types.UnsubscribeRequestParams, self._unsubscribe)
 
     async def _publish_changes(self, before: Catalog, after: Catalog) -> None:
+        self.interest.catalog_changed()
         for event in changes(before, after):
             await self.bus.publish(event)
 
@@ -157,15 +159,12 @@ class HostServer(MCPServer[None]):
     async def _listen(
         self, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        for uri in params.notifications.resource_subscriptions or ():
-            await self._watch(self.host.catalog.resource_at(str(uri)), str(uri), ctx.protocol_version)
-        return await self.listeners(ctx, params)
-
-    @staticmethod
-    async def _watch(served: ServedResource | ServedTemplate | None, uri: str, protocol_version: str) -> None:
-        """Ask the server that a resource is from to report its changes, if the resource is not the plugin's own."""
-        if served is not None and served.watch is not None:
-            await served.watch(uri, protocol_version)
+        uris = {str(uri) for uri in params.notifications.resource_subscriptions or ()}
+        refuse_more_than_allowed(len(uris))
+        with ExitStack() as held:
+            for uri in uris:
+                held.callback(self.interest.hold(uri, ctx.protocol_version))
+            return await self.listeners(ctx, params)
 
     async def _complete(
         self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
@@ -185,10 +184,8 @@ class HostServer(MCPServer[None]):
     ) -> types.EmptyResult:
         uri = str(params.uri)
         self._note_resource(ctx, uri)
-        served = self.host.catalog.resource_at(uri)
-        if served is None:
+        if self.host.catalog.resource_at(uri) is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
-        await self._watch(served, uri, ctx.protocol_version)
         self.bus.subscribe_resource(ctx.session._connection, uri)
         return types.EmptyResult()
 

@@ -35,7 +35,7 @@ from mcp_host.config.oauthsection import OAuthSection
 from mcp_host.errors import HostError, shortened
 from mcp_host.net import BlockedAddressError, Guard
 from mcp_host.system.texts import one_line
-from mcp_host.upstream.connection import UnreachableError
+from mcp_host.upstream.failures import UnreachableError
 from mcp_host.upstream.oauthclient import (
     Login,
     authenticated,

@@ -15,10 +15,10 @@ import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -34,6 +34,11 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 
+from mcp_host.containment.sessions import end_session
+
+if TYPE_CHECKING:
+    from mcp_host.plugins.loader import Guarded
+
 Streams = tuple[Any, Any]
 """What to read messages from, and what to write them to, as the SDK's transports yield them."""
 
@@ -42,7 +47,10 @@ LARGEST: Final = 32 * 1024 * 1024
 
 _CHUNK = 1 << 16
 _GRACE = 0.4
-"""Seconds that a child has to end by itself, and again after SIGTERM. Clients give the host itself two seconds."""
+"""Seconds that a child has to end by itself, and again after SIGTERM. Then it is killed, with all in its session.
+
+Clients give the host itself two seconds, and end it then by SIGKILL. All children end at the same time.
+"""
 
 _BURST, _RATE = 100, 2.0
 """Lines of stderr that are logged at once, and then in a second."""
@@ -119,12 +127,17 @@ def _signal_name(number: int) -> str:
 
 @asynccontextmanager
 async def child_streams(
-    argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: logging.Logger, state: ChildState
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    log: logging.Logger,
+    state: ChildState,
+    guarded: Guarded = nullcontext,
 ) -> AsyncIterator[Streams]:
     """Run a program for the block, and yield the streams of its messages.
 
     The child and what it starts are gone when the block has ended, except for processes that it moved into a session of
-    their own.
+    their own. `guarded` gets the session while there may be processes in it.
 
     Raises:
         OSError: The program cannot be started.
@@ -150,13 +163,16 @@ async def child_streams(
         asyncio.create_task(child.write_messages(from_session), name=f"stdin of process {pid}"),
         asyncio.create_task(child.read_errors(), name=f"stderr of process {pid}"),
     ]
+    guard = ExitStack()
     try:
+        guard.enter_context(guarded(pid))
         yield from_child, from_session_send
     finally:
         try:
             with anyio.CancelScope(shield=True):
                 await child.end()
         finally:
+            guard.close()
             # What the process has moved elsewhere may keep its pipes open.
             transport.close()
             for task in tasks:
@@ -341,28 +357,26 @@ class _Child:
     # The end
 
     async def end(self) -> None:
-        """End the process: close its stdin, then SIGTERM, then SIGKILL; and SIGKILL for what is left of its group."""
+        """End the process: close its stdin, then SIGTERM, then SIGKILL; and SIGKILL for what is left of its session."""
         try:
             with suppress(ConnectionError):
                 self._stdin.close()
             await self._wait()
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                if not self._exited.is_set():
-                    self._signal(number)
-                    await self._wait()
+            if not self._exited.is_set():
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._pid, signal.SIGTERM)
+                await self._wait()
         finally:
             # Also when this is cancelled, because the host itself is being killed.
-            self._signal(signal.SIGKILL)
-            self._state.ended_with(self._transport.get_returncode() if self._state.closed else None)
+            try:
+                await end_session(self._pid)
+            finally:
+                self._state.ended_with(self._transport.get_returncode() if self._state.closed else None)
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_GRACE):
                 await self._exited.wait()
-
-    def _signal(self, number: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._pid, number)
 
 
 _MEMBER = r'"(?:jsonrpc|id|method)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|-?\d+|null)\s*'

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from mcp.client.session import ClientSession
+from mcp.shared.exceptions import MCPError
+from mcp.types import TextResourceContents
 from packaging.utils import canonicalize_name
 
 from mcp_host._version import __version__
 from mcp_host.config import Limits, PluginSection
 from mcp_host.config.references import is_reference
 from mcp_host.errors import HostError
+from mcp_host.plugins.builtin import PLUGINS_URI
 from mcp_host.plugins.discovery import GROUP, InstalledPlugin
 from mcp_host.plugins.metadata import HOST_DISTRIBUTION
 from mcp_host.plugins.requirements import Installed, installed_now, local_path, parse_wanted, project_name
@@ -82,6 +88,38 @@ def child_requirements(section: PluginSection, installed: InstalledPlugin | None
     wanted = [HOST_DISTRIBUTION, *([installed.distribution] if installed and installed.distribution else ())]
     added = [_as_installed(here.get(key), each) for each in wanted if (key := canonicalize_name(each)) not in stated]
     return [*section.requirements, *added]
+
+
+def check_command(argv: Sequence[str]) -> list[str]:
+    """Return the command that runs the checks of the plugin that this one of `child_command` serves."""
+    first = argv.index("run")
+    return [*argv[:first], "check", "--json", *argv[argv.index("--config") :]]
+
+
+def problems_of(report: str) -> str | None:
+    """Return one line about the checks that failed, from what `check_command` printed, or None if all is well."""
+    found = re.search(r"^\{$", report, re.MULTILINE)
+    if found is None:
+        return f"its process printed no report: {report.strip().rpartition(chr(10))[2][:200]}"
+    data = json.JSONDecoder().raw_decode(report, found.start())[0]
+    failed = [f"{check['name']}: {check['problem']}" for check in data["checks"] if check["problem"] is not None]
+    return "; ".join(failed) or None
+
+
+async def unreachable_parts(session: ClientSession) -> tuple[str, ...]:
+    """Ask the host of a session for what its plugin contributes that does not reach another process."""
+    try:
+        page = await session.read_resource(PLUGINS_URI)
+    except MCPError:
+        return ()  # an older host, or another server in its place
+    (contents,) = page.contents
+    assert isinstance(contents, TextResourceContents)
+    contributed = [record["contributed"] for record in json.loads(contents.text)["plugins"]]
+    return tuple(
+        f"its {kind} do not work from a process of its own: {', '.join(names)}"
+        for kind in ("routes", "observers")
+        if (names := [name for each in contributed for name in each[kind]])
+    )
 
 
 def limited(argv: Sequence[str], limits: Limits) -> list[str]:

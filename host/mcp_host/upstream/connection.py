@@ -1,4 +1,4 @@
-"""The one connection to another server: started when it is wanted, kept, started again when it ends, and listed."""
+"""The one connection to another server: started when it is wanted, kept, and started again when it ends."""
 
 from __future__ import annotations
 
@@ -9,71 +9,27 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import anyio
 import mcp.types as types
 from mcp.client.session import ClientSession
-from mcp.client.subscriptions import SubscriptionLost, listen
 from mcp.shared.exceptions import MCPError
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
-from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp.types import REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcp_host._version import __version__
-from mcp_host.errors import HostError, RefusedError, describe_validation, text_of
+from mcp_host.errors import HostError, RefusedError
 from mcp_host.plugins.records import ConnectionState, State
-from mcp_host.upstream.child import ChildState, Streams
-from mcp_host.upstream.definitions import Definitions, list_all
-from mcp_host.upstream.wire import Wire, means_closed
-
-
-@dataclass(frozen=True)
-class Pace:
-    """The times of a connection, in seconds, and how often its server may end."""
-
-    start: float = 25.0
-    """For a server to start, to agree on a protocol version, and to list what it has."""
-
-    first_start: float = 4.0
-    """The host waits so long for servers whose lists it does not know. What comes later is served when it comes."""
-
-    first_delay: float = 0.5
-    longest_delay: float = 60.0
-    """The time before a new start, which doubles with each end."""
-
-    healthy: float = 60.0
-    """After so long a life, or after an answer, the time before a new start is short again."""
-
-    most_ends: int = 30
-    within: float = 3600.0
-    """So many ends within this time, and it is not started again."""
-
-    worth_waiting: float = 1.0
-    """A call waits for a start that is at most so far away."""
-
-    debounce: float = 0.1
-    longest_debounce: float = 10.0
-    """Notices of changed lists within this time are one. It doubles while the lists are the same."""
-
-
-_LISTEN_AGAIN = 1.0
-"""Seconds before a stream of changes is opened again."""
-
-
-class UnreachableError(HostError):
-    """A remote server cannot be reached. It may come back."""
-
-
-class NotLoggedInError(UnreachableError):
-    """Somebody has to log in to a remote server. `wait` returns when that may have happened."""
-
-    def __init__(self, what: str, *, hint: str, wait: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(what, hint=hint)
-        self.wait = wait
+from mcp_host.upstream.changes import Lists, Subscriptions
+from mcp_host.upstream.child import ChildState
+from mcp_host.upstream.definitions import Definitions
+from mcp_host.upstream.failures import NotLoggedInError, UnreachableError, explained, innermost
+from mcp_host.upstream.source import Source
+from mcp_host.upstream.wire import Wire
 
 
 class Asked(Protocol):
@@ -86,31 +42,6 @@ class Asked(Protocol):
     async def list_roots(self, context: Any) -> Any: ...
 
     async def log(self, params: types.LoggingMessageNotificationParams) -> None: ...
-
-
-Prepare = Callable[[], Awaitable[None]]
-"""Makes what a server needs before it can be started. This may take minutes."""
-
-Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
-"""Opens the transport. It notes what it knows about a child process."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the other server is, and how its connection is treated. Times are in seconds."""
-
-    connect: Connect
-    prepare: Prepare | None = None
-    legacy: bool = False
-    """Use the handshake, whatever else the server speaks."""
-    is_lazy: bool = True
-    asks: bool = True
-    idle_timeout: float | None = None
-    must_start: bool = False
-    """Start it with the host, and wait for that however long it takes, because the host ends without the server."""
-    patient: bool = False
-    """Wait for the first start of a server of which nothing is known, however long it takes."""
-    pace: Pace = Pace()
 
 
 class Connection:
@@ -134,12 +65,12 @@ class Connection:
         on_trouble: Callable[..., None],
     ) -> None:
         self.name = name
-        self.known = known
+        self.lists = Lists(source, log, known, on_lists)
+        self.subscriptions = Subscriptions(source.pace, log, on_updated)
         self._source = source
         self._pace = source.pace
         self._log = log
         self._asked = asked
-        self._on_lists = on_lists
         self._on_updated = on_updated
         self._on_trouble = on_trouble
         self._session: ClientSession | None = None
@@ -154,18 +85,16 @@ class Connection:
         self._needs_login = False
         self._waiters = 0
         self._changed = asyncio.Event()
-        self._relist = asyncio.Event()
         self._dead = asyncio.Event()
         self._calls = 0
-        self._last_call = time.monotonic()
-        self._watched: dict[str, asyncio.Task[None] | None] = {}
+        self._last_use = time.monotonic()
         self._context = contextvars.copy_context()
 
     # What others see
 
     @property
     def state(self) -> ConnectionState:
-        session, known, child = self._live, self.known, self._child
+        session, known, child = self._live, self.lists.known, self._child
         return ConnectionState(
             state=self._state,
             protocol_version=session.protocol_version if session else None,
@@ -189,13 +118,14 @@ class Connection:
     @property
     def _is_wanted(self) -> bool:
         needed = self._source.must_start and not self._ups
-        return needed or not self._source.is_lazy or self.known is None or bool(self._waiters or self._watched)
+        needed |= bool(self._waiters or self.subscriptions)
+        return needed or not self._source.is_lazy or self.lists.known is None
 
     @property
     def is_modern(self) -> bool:
         """Whether the server speaks 2026-07-28, as far as is known."""
-        session = self._live
-        version = session.protocol_version if session is not None else self.known and self.known.protocol_version
+        session, known = self._live, self.lists.known
+        version = session.protocol_version if session is not None else known and known.protocol_version
         return version in MODERN_PROTOCOL_VERSIONS
 
     def in_background(self, doing: Any, name: str) -> asyncio.Task[Any]:
@@ -206,26 +136,31 @@ class Connection:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[Connection]:
-        """Keep the connection for the block. Wait for the first start where nothing is known of the server.
+        """Keep the connection for the block. Wait for the first start of a server that is not started by a call.
 
         Raises:
-            HostError: It ended before it was up, or a server that the host needs did not start in time.
+            HostError: A server that the host needs, or of which nothing is known, ended before it was up.
         """
         self._context = contextvars.copy_context()
         keeper = asyncio.create_task(self._keep(), name=f"connection of plugin {self.name}")
         try:
-            if self.known is None or self._source.must_start:
+            if self.lists.known is None or self._source.must_start or not self._source.is_lazy:
                 self._is_first = True
                 await self._first_start()
                 self._is_first = False
             yield self
         finally:
             keeper.cancel()
-            await asyncio.wait([keeper])
+            # A remote server may never answer the end of its session.
+            done, _ = await asyncio.wait([keeper], timeout=self._pace.end)
+            if not done:
+                keeper.cancel()
+                await asyncio.wait([keeper], timeout=self._pace.end)
 
     @property
     def _fails_with_its_first_start(self) -> bool:
-        return self._is_first and not self._ups and (self._source.must_start or not self._may_come_back)
+        is_served_without = self.lists.known is not None or self._may_come_back
+        return self._is_first and not self._ups and (self._source.must_start or not is_served_without)
 
     async def _first_start(self) -> None:
         waits = self._source.must_start or self._source.patient
@@ -237,7 +172,7 @@ class Connection:
             async with asyncio.timeout(wait):
                 await self._until(lambda: bool(self._ups or self._failures))
         except TimeoutError:
-            if waits:
+            if waits and (self._source.must_start or self.lists.known is None):
                 raise HostError(
                     f"the server did not start within {wait:g} s",
                     hint='[host] start_timeout = "..."   (longer), or see what it writes: log_level = "info"',
@@ -276,7 +211,7 @@ class Connection:
                 self._set("starting")
                 trouble = await self._session_of_its_life()
             except Exception as error:
-                trouble = self._explained(error)
+                trouble = explained(error, self._child)
                 inner = innermost(error)
                 self._may_come_back = isinstance(inner, UnreachableError) or self._child.is_busy
                 login = inner if isinstance(inner, NotLoggedInError) else None
@@ -323,22 +258,6 @@ class Connection:
             self._needs_login = False
         self._set("cold")
 
-    def _explained(self, error: Exception) -> str:
-        """Return one line about why the server ended or did not start."""
-        inner = innermost(error)
-        if isinstance(inner, HostError):
-            return inner.what
-        closed = isinstance(inner, ConnectionError) or (isinstance(inner, MCPError) and means_closed(inner))
-        if closed and self._child.pid is not None:
-            return str(self._child)
-        if isinstance(inner, TimeoutError | ConnectionError):
-            return str(inner)
-        if isinstance(inner, ValidationError):
-            return f"its answer does not fit the protocol: {describe_validation(inner)}"
-        if self._child.answered:
-            return self._child.answered
-        return inner.message.partition("\n")[0] if isinstance(inner, MCPError) else text_of(inner)
-
     async def _session_of_its_life(self) -> str | None:
         """Open a session and keep it until it ends. Return why it ended, or None if nobody used it.
 
@@ -347,12 +266,12 @@ class Connection:
         """
         async with AsyncExitStack() as stack:
             read, write = await stack.enter_async_context(self._source.connect(self._child))
-            self._wire = wire = Wire(JSONRPCDispatcher(read, write), self._log)
+            self._wire = wire = Wire(JSONRPCDispatcher(read, write))
             session = await stack.enter_async_context(self._new_session(wire))
             ended = asyncio.create_task(wire.ended.wait(), name="end of the session")
             helpers: list[asyncio.Task[Any]] = [ended]
             try:
-                ready = asyncio.create_task(self._greet(session, helpers), name="start of the session")
+                ready = asyncio.create_task(self._greet(session, wire, helpers), name="start of the session")
                 helpers.append(ready)
                 await asyncio.wait({ended, ready}, timeout=self._pace.start, return_when=asyncio.FIRST_COMPLETED)
                 if ended.done() and not (ready.done() and not ready.cancelled() and ready.exception() is None):
@@ -361,40 +280,32 @@ class Connection:
                 if not ready.done():
                     raise TimeoutError(f"it did not answer within {self._pace.start:g} s")
                 await self._learn(ready.result(), session)
-                helpers.append(asyncio.create_task(self._follow(session), name="lists of the session"))
-                for uri in list(self._watched):
-                    self._watch(session, uri)
+                known = ready.result()
+                following = self.lists.follow(session, wire, self._child)
+                helpers.append(asyncio.create_task(following, name="lists of the session"))
+                subscribing = self.subscriptions.follow(session, known.capabilities)
+                helpers.append(asyncio.create_task(subscribing, name="subscriptions of the session"))
                 return await self._lived(ended)
             finally:
                 self._session = None
-                watching = [task for task in self._watched.values() if task is not None]
-                self._watched = dict.fromkeys(self._watched)
-                for task in (*helpers, *watching):
+                for task in helpers:
                     task.cancel()
                 with anyio.CancelScope(shield=True):
-                    await asyncio.gather(*helpers, *watching, return_exceptions=True)
+                    await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _learn(self, known: Definitions, session: ClientSession) -> None:
-        before, self.known = self.known, known
         self._session = session
-        self._last_call = time.monotonic()
-        if before is None:
-            await self._report_lists(known)
+        self._last_use = time.monotonic()
+        is_first = self.lists.known is None
+        if is_first:
+            await self.lists.learn(known)
         self._ups += 1
         self._set("up")
         self._on_trouble(None)
-        if before is not None and not (
-            known.lists_the_same(before) and known.protocol_version == before.protocol_version
-        ):
-            await self._report_lists(known)
+        if not is_first:
+            await self.lists.learn(known)
         self._is_settled = True
         self._notify()
-
-    async def _report_lists(self, known: Definitions) -> None:
-        try:
-            await self._on_lists(known)
-        except Exception:
-            self._log.exception("what it lists now cannot be served")
 
     async def _lived(self, ended: asyncio.Task[Any]) -> str | None:
         """Wait for the end of the session. Return why it ended, or None if that is because nobody has used it."""
@@ -402,8 +313,8 @@ class Connection:
         idle = self._source.idle_timeout
         try:
             while True:
-                in_use = self._calls or self._watched
-                left = idle if in_use or idle is None else max(0.0, self._last_call + idle - time.monotonic())
+                in_use = self._calls or self.subscriptions
+                left = idle if in_use or idle is None else max(0.0, self._last_use + idle - time.monotonic())
                 done, _ = await asyncio.wait({ended, dead}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
                 if dead in done:
                     # Other calls of this session get the same answer. They are given the time for it.
@@ -412,8 +323,8 @@ class Connection:
                             await self._until(lambda: self._calls <= self._waiters)
                 if done:
                     return await self._ended_how()
-                unused = not self._calls and not self._watched and not self._waiters
-                if idle is not None and unused and time.monotonic() - self._last_call >= idle:
+                unused = not self._calls and not self.subscriptions and not self._waiters
+                if idle is not None and unused and time.monotonic() - self._last_use >= idle:
                     # From here on, calls wait for the next start.
                     self._session = None
                     return None
@@ -456,8 +367,9 @@ class Connection:
             message_handler=self._noticed,
         )
 
-    async def _greet(self, session: ClientSession, helpers: list[asyncio.Task[Any]]) -> Definitions:
-        was_legacy = self.known is not None and self.known.protocol_version not in ("", *MODERN_PROTOCOL_VERSIONS)
+    async def _greet(self, session: ClientSession, wire: Wire, helpers: list[asyncio.Task[Any]]) -> Definitions:
+        known = self.lists.known
+        was_legacy = known is not None and known.protocol_version not in ("", *MODERN_PROTOCOL_VERSIONS)
         if self._source.legacy:
             await session.initialize()
         elif was_legacy:
@@ -479,8 +391,8 @@ class Connection:
                     await session.discover()
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
             # Before the lists are read, so that no change is missed.
-            helpers.append(asyncio.create_task(self._listen(session, None), name="changes of the lists"))
-        return await list_all(session, self._log)
+            helpers.append(asyncio.create_task(self.lists.listen(session), name="changes of the lists"))
+        return await self.lists.read(session, wire)
 
     # What it reports
 
@@ -491,92 +403,24 @@ class Connection:
                 | types.PromptListChangedNotification()
                 | types.ResourceListChangedNotification()
             ):
-                self._relist.set()
+                self.lists.note_change()
             case types.ResourceUpdatedNotification(params=params):
                 await self._on_updated(str(params.uri))
 
-    def list_again(self) -> None:
-        """Read the lists again soon, as after a notice of a change."""
-        self._relist.set()
+    def watch(self, uri: str) -> Callable[[], None]:
+        """Have the server report changes of a resource, until the returned function is called.
 
-    async def _follow(self, session: ClientSession) -> None:
-        """List again when the server reports a change."""
-        wait = self._pace.debounce
-        while True:
-            await self._relist.wait()
-            await asyncio.sleep(wait)
-            self._relist.clear()
-            try:
-                known = await list_all(session, self._log)
-            except Exception as error:
-                if self._live is None:
-                    return
-                self._log.warning("its lists have changed and cannot be read: %s", self._explained(error))
-                continue
-            before, self.known = self.known, known
-            if before is not None and known.lists_the_same(before):
-                wait = min(wait * 2, self._pace.longest_debounce)
-                continue
-            wait = self._pace.debounce
-            await self._report_lists(known)
+        A server that is not up is started for it.
+        """
+        release = self.subscriptions.add(uri)
+        self._notify()
 
-    async def _listen(self, session: ClientSession, uri: str | None) -> None:
-        """Follow the changes of the lists, or of one resource (2026-07-28). A stream that ends is opened again."""
-        wait = _LISTEN_AGAIN
-        while True:
-            if uri is None:
-                opened = listen(
-                    session, tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
-                )
-            else:
-                opened = listen(session, resource_subscriptions=[uri])
-            began = time.monotonic()
-            try:
-                async with opened as subscription:
-                    async for _ in subscription:
-                        if uri is None:
-                            self._relist.set()
-                        # A change of a resource also comes to `_noticed`.
-            except MCPError as error:
-                if error.code in (METHOD_NOT_FOUND, INVALID_PARAMS, INVALID_REQUEST):
-                    self._log.debug("it cannot be listened to: %s", error)
-                    return
-                self._log.debug("listening to it failed: %s", error)
-            except SubscriptionLost as error:
-                self._log.debug("listening to it ended: %s", error)
-            wait = _LISTEN_AGAIN if time.monotonic() - began > self._pace.healthy else wait
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, self._pace.longest_delay)
-            # Nothing was kept for us meanwhile.
-            if uri is None:
-                self._relist.set()
-            else:
-                await self._on_updated(uri)
+        def no_longer() -> None:
+            release()
+            if not self.subscriptions:
+                self._last_use = time.monotonic()
 
-    async def watch(self, uri: str) -> None:
-        """Ask the server to report changes of a resource, now or when it is up."""
-        if uri in self._watched:
-            return
-        self._watched[uri] = None
-        if self._live is not None:
-            self._watch(self._live, uri)
-        else:
-            self._notify()
-
-    def _watch(self, session: ClientSession, uri: str) -> None:
-        if session.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            self._watched[uri] = self.in_background(self._listen(session, uri), f"changes of {uri}")
-            return
-        resources = self.known.capabilities.resources if self.known is not None else None
-        if resources is not None and resources.subscribe:
-            self._watched[uri] = self.in_background(self._subscribe(session, uri), f"subscription of {uri}")
-
-    async def _subscribe(self, session: ClientSession, uri: str) -> None:
-        request = types.SubscribeRequest(params=types.SubscribeRequestParams(uri=uri))
-        try:
-            await session.send_request(request, types.EmptyResult)
-        except MCPError as error:
-            self._log.debug("%s cannot be subscribed to: %s", uri, error)
+        return no_longer
 
     # Calls
 
@@ -595,7 +439,7 @@ class Connection:
             self._has_answered = True
         finally:
             self._calls -= 1
-            self._last_call = time.monotonic()
+            self._last_use = time.monotonic()
             if self._dead.is_set():
                 self._notify()
 
@@ -654,10 +498,3 @@ class Connection:
             self._trouble = why
             self._dead.set()
             self._set("starting")
-
-
-def innermost(error: BaseException) -> BaseException:
-    """Return the first exception in a group of groups, or the exception itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

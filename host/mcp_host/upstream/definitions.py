@@ -16,11 +16,12 @@ from mcp.types import METHOD_NOT_FOUND
 from pydantic import TypeAdapter
 
 from mcp_host.system.files import atomic_write
-from mcp_host.upstream.wire import means_closed
+from mcp_host.upstream.wire import Wire, means_closed
 
 logger = logging.getLogger(__name__)
 
 _MOST_PAGES = 200
+_MOST_LEFT_OUT = 20
 _FORMAT = 2
 
 
@@ -37,10 +38,8 @@ class Definitions:
     resources: tuple[types.Resource, ...] = ()
     templates: tuple[types.ResourceTemplate, ...] = ()
     prompts: tuple[types.Prompt, ...] = ()
-
-    def lists_the_same(self, other: Definitions) -> bool:
-        """Return whether clients would see no difference."""
-        return all(getattr(self, key) == getattr(other, key) for key in (*_ITEMS, "instructions", "capabilities"))
+    left_out: tuple[str, ...] = ()
+    """What the lists have that cannot be served, a sentence each."""
 
     @property
     def server(self) -> str | None:
@@ -86,8 +85,8 @@ _ITEMS: Final[dict[str, Any]] = {
 }
 
 
-async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:
-    """Ask a server for all its lists, every page of them. `log` gets what is left out.
+async def list_all(session: ClientSession, wire: Wire) -> Definitions:
+    """Ask a server for all its lists, every page of them. `wire` is the session's.
 
     Raises:
         MCPError: The list of tools cannot be read.
@@ -95,8 +94,9 @@ async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:
     capabilities = session.server_capabilities or types.ServerCapabilities()
     info = session.server_info
     lists: dict[str, list[Any]] = {kind: [] for kind in _ITEMS}
+    left_out = wire.left_out = []
     if capabilities.tools is not None:
-        lists["tools"] = await _pages(session.list_tools, "tools", log)
+        lists["tools"] = await _pages(session.list_tools, "tools", left_out)
     asked: list[tuple[str, Any, Any]] = [
         ("resources", capabilities.resources, session.list_resources),
         ("templates", capabilities.resources, session.list_resource_templates),
@@ -105,22 +105,29 @@ async def list_all(session: ClientSession, log: logging.Logger) -> Definitions:
     for kind, has, ask in asked:
         if has is not None:
             try:
-                lists[kind] = await _pages(ask, "resource_templates" if kind == "templates" else kind, log)
+                lists[kind] = await _pages(ask, "resource_templates" if kind == "templates" else kind, left_out)
             except MCPError as error:
                 if means_closed(error):
                     raise
-                log.warning("its list of %s cannot be read, and is left out: %s", kind, error.message)
+                left_out.append(f"its list of {kind} cannot be read, and is left out: {error.message}")
     return Definitions(
         protocol_version=session.protocol_version or "",
         server_name=info.name if info else "",
         server_version=info.version if info else "",
         instructions=session.instructions,
         capabilities=capabilities,
+        left_out=tuple(_shortened(left_out)),
         **{kind: tuple(items) for kind, items in lists.items()},
     )
 
 
-async def _pages(ask: Callable[..., Awaitable[Any]], key: str, log: logging.Logger) -> list[Any]:
+def _shortened(left_out: list[str]) -> list[str]:
+    """Return the sentences without those beyond a bound, which are counted."""
+    more = len(left_out) - _MOST_LEFT_OUT
+    return left_out if more <= 0 else [*left_out[:_MOST_LEFT_OUT], f"{more} more of its items are left out"]
+
+
+async def _pages(ask: Callable[..., Awaitable[Any]], key: str, left_out: list[str]) -> list[Any]:
     found: list[Any] = []
     seen: set[str] = set()
     cursor: str | None = None
@@ -136,8 +143,8 @@ async def _pages(ask: Callable[..., Awaitable[Any]], key: str, log: logging.Logg
         if not cursor:
             return found
         if cursor in seen:
-            log.warning("its list of %s names a page twice; what comes after that is left out", key)
+            left_out.append(f"its list of {key} names a page twice; what comes after that is left out")
             return found
         seen.add(cursor)
-    log.warning("its list of %s has more than %d pages; the rest is left out", key, _MOST_PAGES)
+    left_out.append(f"its list of {key} has more than {_MOST_PAGES} pages; the rest is left out")
     return found

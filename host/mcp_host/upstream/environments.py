@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import sys
 import sysconfig
 import time
@@ -26,6 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from mcp_host.config import Limits
+from mcp_host.containment.sessions import Guard, end_session
 from mcp_host.errors import LONGEST_TEXT, ErrorCode, HostError
 from mcp_host.plugins.requirements import Wanted, local_path, parse_wanted, project_name
 from mcp_host.system.files import atomic_write
@@ -465,9 +465,9 @@ class _Tool:
 async def run_to_end(
     argv: Sequence[str], *, cwd: Path, environ: Mapping[str, str], on_line: Callable[[str], None]
 ) -> int:
-    """Run a program without input, and return its exit status. If this is cancelled, its process group is killed.
+    """Run a program without input, and return its exit status. If this is cancelled, its processes are killed.
 
-    On Linux, the program also ends when this process does. `on_line` gets each line of its stdout and stderr.
+    On Linux, they also end when this process does. `on_line` gets each line of its stdout and stderr.
     """
     process = await asyncio.create_subprocess_exec(
         *limited(argv, Limits()),
@@ -480,23 +480,27 @@ async def run_to_end(
     )
     assert process.stdout is not None
     rest = b""
-    try:
-        while chunk := await process.stdout.read(65_536):
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                on_line(line.decode(errors="replace").rstrip("\r"))
-            rest = rest[-65_536:]
-        if rest:
-            on_line(rest.decode(errors="replace"))
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill() if _WINDOWS else os.killpg(process.pid, signal.SIGKILL)
-            with suppress(TimeoutError):
-                # A program that left the group may keep the pipe open.
-                async with asyncio.timeout(1):
-                    await process.wait()
+    # A tool runs rarely, so that it may have a guard of its own.
+    with Guard().over(process.pid):
+        try:
+            while chunk := await process.stdout.read(65_536):
+                *whole, rest = (rest + chunk).split(b"\n")
+                for line in whole:
+                    on_line(line.decode(errors="replace").rstrip("\r"))
+                rest = rest[-65_536:]
+            if rest:
+                on_line(rest.decode(errors="replace"))
+            return await process.wait()
+        finally:
+            if process.returncode is None:
+                if _WINDOWS:
+                    process.kill()
+                else:
+                    await end_session(process.pid)
+                with suppress(TimeoutError):
+                    # A program that left the session may keep the pipe open.
+                    async with asyncio.timeout(1):
+                        await process.wait()
 
 
 # --- why it failed

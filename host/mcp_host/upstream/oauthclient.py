@@ -17,7 +17,7 @@ from mcp_host.config.values import is_safe_to_fetch
 from mcp_host.errors import HostError, shortened
 from mcp_host.net import AddressRule, BlockedAddressError, guarded_client
 from mcp_host.system.texts import one_line
-from mcp_host.upstream.connection import UnreachableError
+from mcp_host.upstream.failures import UnreachableError
 from mcp_host.upstream.tokenstore import KeptTokens
 
 _TIMEOUT: Final = 30.0

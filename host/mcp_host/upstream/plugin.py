@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,7 +19,7 @@ import mcp.types as types
 from mcp.client.stdio import get_default_environment
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from mcp_host.api import Completion, PluginContext, Prompt, Resource, Tool, hookimpl
+from mcp_host.api import Check, Completion, PluginContext, Prompt, Resource, Tool, hookimpl
 from mcp_host.catalog.catalog import NAME
 from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResource, ForwardedTool
 from mcp_host.catalog.served import ServerCompletion
@@ -29,11 +31,19 @@ from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
 from mcp_host.upstream.child import ChildState, Streams, child_streams
-from mcp_host.upstream.childhost import child_command, child_requirements, limited
-from mcp_host.upstream.connection import Connect, Connection, Pace, Prepare, Source
+from mcp_host.upstream.childhost import (
+    check_command,
+    child_command,
+    child_requirements,
+    limited,
+    problems_of,
+    unreachable_parts,
+)
+from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
-from mcp_host.upstream.environments import Environment, environment, program_in, python_program
+from mcp_host.upstream.environments import Environment, environment, program_in, python_program, run_to_end
 from mcp_host.upstream.forwarding import Forwarding
+from mcp_host.upstream.source import Connect, Pace, Prepare, Source
 
 if TYPE_CHECKING:
     from mcp_host.upstream.tokens import Tokens
@@ -68,7 +78,7 @@ def connected(plugin: LoadedPlugin, around: Surroundings) -> Adopted:
         is_secret=lambda keys: keys[0] in ("command", "url") or path_looks_secret(keys),
     )
     place = _Place(plugin, around, resolved)
-    return _adopted(OtherServer(plugin, around, place.connect, place.prepare), resolved.secrets)
+    return _adopted(OtherServer(plugin, around, place.connect, place.prepare, check=place.check), resolved.secrets)
 
 
 def _references(section: PluginSection) -> dict[str, Any]:
@@ -142,16 +152,35 @@ class _Place:
         """
         section, around = self._section, self._around
         if section.url is not None:
-            from mcp_host.upstream.remote import Address, remote_streams
-
-            remote = Address.of(self._resolved.values["url"], shown=section.place or "")
-            return remote_streams(remote, self._resolved.values["headers"], state, self._tokens())
+            return self._remote(section, state)
         env = child_environment(self._resolved.values["env"], around.environ)
         cwd = around.base_dir / (section.cwd or "")
         if not cwd.is_dir():
             raise HostError(f"its working directory {cwd} does not exist", hint="correct `cwd`, or make the folder")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
-        return child_streams(limited(argv, self._plugin.limits), env, cwd, self._plugin.own_context.log, state)
+        argv = limited(argv, self._plugin.limits)
+        return child_streams(argv, env, cwd, self._plugin.own_context.log, state, around.guarded)
+
+    async def check(self) -> str | None:
+        """Run the plugin's own checks, in another process than the one that serves it. Return what is wrong."""
+        await self.prepare()
+        env = child_environment(self._resolved.values["env"], self._around.environ)
+        argv = self._own_host(env)
+        lines: list[str] = []
+        cwd = self._around.base_dir / (self._section.cwd or "")
+        await run_to_end(check_command(argv), cwd=cwd, environ=env, on_line=lines.append)
+        return problems_of("\n".join(lines))
+
+    @asynccontextmanager
+    async def _remote(self, section: PluginSection, state: ChildState) -> AsyncIterator[Streams]:
+        # An HTTP client is much code. It is imported when it is needed, and not in the event loop.
+        await asyncio.to_thread(import_module, "mcp_host.net.transport")
+        await asyncio.to_thread(import_module, "mcp_host.upstream.remote")
+        from mcp_host.upstream.remote import Address, remote_streams
+
+        remote = Address.of(self._resolved.values["url"], shown=section.place or "")
+        async with remote_streams(remote, self._resolved.values["headers"], state, self._tokens()) as streams:
+            yield streams
 
     def _tokens(self) -> Tokens | None:
         section, plugin = self._section, self._plugin
@@ -236,9 +265,11 @@ class OtherServer:
         connect: Connect,
         prepare: Prepare | None = None,
         *,
+        check: Callable[[], Awaitable[str | None]] | None = None,
         is_object: bool = False,
     ) -> None:
         section = plugin.section
+        self._check = check if section.source == "process" else None
         self._plugin = plugin
         self._section = section
         self._connect = connect
@@ -253,13 +284,16 @@ class OtherServer:
         self._file = around.data_dir / plugin.name / "definitions.json"
         self._key = _key(section)
         self._known: Definitions | None = None
-        if not is_object and section.start == "lazy":
+        if not is_object:
+            # Also of a server that is started with the host: it may be down then.
             self._known = Definitions.load(self._file, self._key)
 
     # What it contributes
 
     @hookimpl
     def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool]:
+        for what in self._listed.left_out:
+            self._leave_out(what)
         for tool in self._named("tool", self._listed.tools):
             yield ForwardedTool(
                 self._forward("tools/call", partial(_tool_request, tool.name)),
@@ -293,6 +327,14 @@ class OtherServer:
         if self._listed.capabilities.completions is not None:
             yield ServerCompletion(ref="*", argument="*", fn=cast("Any", self._complete))
 
+    @hookimpl
+    def mcp_checks(self, plugin: PluginContext[Any]) -> Iterable[Check]:
+        if self._check is not None:
+            yield Check(self._check, name="its own checks")
+
+    def _leave_out(self, what: str) -> None:
+        self._plugin.warn(what, code=ErrorCode.LEFT_OUT)
+
     @property
     def _listed(self) -> Definitions:
         return self._known or Definitions()
@@ -302,9 +344,9 @@ class OtherServer:
         seen: set[str] = set()
         for item in items:
             if item.name in seen:
-                self._plugin.warn(f"{kind} {item.name!r} is listed twice; the second one is left out")
+                self._leave_out(f"{kind} {item.name!r} is listed twice; the second one is left out")
             elif not NAME.fullmatch(self._section.prefix + item.name):
-                self._plugin.warn(
+                self._leave_out(
                     f"{kind} {item.name!r} is left out: its name is not made of 1 to 128 of A-Z a-z 0-9 . _ -"
                 )
             else:
@@ -348,7 +390,7 @@ class OtherServer:
                 self._known = replace(known, protocol_version=self._listed.protocol_version)
                 await plugin.refresh()
             else:
-                self._primary.list_again()
+                self._primary.lists.note_change()
 
         def connection(*, legacy: bool, lazy: bool, is_second: bool = False) -> Connection:
             return Connection(
@@ -362,6 +404,7 @@ class OtherServer:
                     idle_timeout=section.idle_timeout,
                     must_start=section.required,
                     patient=self._patient,
+                    look_over=unreachable_parts if section.source == "process" else None,
                     pace=Pace(start=self._time_to_start),
                 ),
                 plugin.log,
@@ -446,8 +489,8 @@ class OtherServer:
             result = await session.send_request(types.CompleteRequest(params=params), types.CompleteResult)
         return result.completion
 
-    async def _watch(self, uri: str, protocol_version: str) -> None:
-        await self._to(protocol_version).watch(uri)
+    def _watch(self, uri: str, protocol_version: str) -> Callable[[], None]:
+        return self._to(protocol_version).watch(uri)
 
 
 def _tool_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.CallToolRequest:

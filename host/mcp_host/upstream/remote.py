@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import INTERNAL_ERROR
 
 from mcp_host.config.values import URL
 from mcp_host.errors import ConfigError, HostError
-from mcp_host.net import guarded_client
+from mcp_host.net import ExchangeTimeoutError, ResponseTooLargeError, guarded_client
 from mcp_host.upstream.child import LARGEST, ChildState, Streams
-from mcp_host.upstream.connection import UnreachableError, innermost
+from mcp_host.upstream.failures import UnreachableError, innermost
 from mcp_host.upstream.oauthclient import allowed_addresses
 from mcp_host.upstream.tokens import BearerAuth, Tokens
 
@@ -26,6 +30,8 @@ _READ = 300.0
 """Seconds between two pieces of an answer. The deadline of a call is the host's."""
 
 _HEADER = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+Send = Callable[..., Awaitable[httpx2.Response]]
 
 _KINDS = ("application/json", "text/event-stream")
 
@@ -88,6 +94,8 @@ async def remote_streams(
         streams=True,
     )
     client.event_hooks = {"response": [note]}
+    # The SDK ends the session when an answer cannot be read.
+    client.send = partial(_sent, client.send)  # type: ignore[method-assign]
     try:
         async with AsyncExitStack() as stack:
             if tokens is not None:
@@ -105,12 +113,49 @@ async def remote_streams(
         raise
 
 
+async def _sent(send: Send, request: httpx2.Request, **options: Any) -> httpx2.Response:
+    """Send a request. One whose answer is too large, or does not come, is answered with an error, and fails alone."""
+    try:
+        response = await send(request, **options)
+        try:
+            if _kind(response) == "application/json":
+                await response.aread()
+        except BaseException:
+            await response.aclose()
+            raise
+    except (ResponseTooLargeError, ExchangeTimeoutError, httpx2.ReadTimeout) as error:
+        request_id = _id_of(request)
+        if request_id is None:
+            raise
+        if isinstance(error, ResponseTooLargeError):
+            text = f"the answer of the server is larger than {error.limit} bytes"
+        else:
+            text = f"the server has sent nothing for {_READ:g} s"
+        failed = {"jsonrpc": "2.0", "id": request_id, "error": {"code": INTERNAL_ERROR, "message": text}}
+        return httpx2.Response(200, json=failed, request=request)
+    return response
+
+
+def _id_of(request: httpx2.Request) -> str | int | None:
+    """Return the id of the JSON-RPC request in an HTTP request, if it has one."""
+    try:
+        message = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return None
+    return message.get("id") if isinstance(message, dict) and "method" in message else None
+
+
+def _kind(response: httpx2.Response) -> str:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()
+
+
 def _unusual(response: httpx2.Response) -> str:
     """Return what is unusual about an answer, or an empty text if it may be one of an MCP server."""
     status = f"{response.status_code} {response.reason_phrase}".strip()
     if response.is_redirect:
         return f"it answered {status}, to {response.headers.get('location', '')[:200]}, which is not followed"
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _kind(response)
     if response.status_code == 401:
         return f'it answered {status}: it requires a token, or refuses this one (with OAuth: auth = "oauth")'
     if response.is_error:

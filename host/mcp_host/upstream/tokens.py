@@ -21,7 +21,7 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.errors import HostError
 from mcp_host.upstream.authorizing import new_tokens
 from mcp_host.upstream.child import ChildState
-from mcp_host.upstream.connection import NotLoggedInError, UnreachableError
+from mcp_host.upstream.failures import NotLoggedInError, UnreachableError
 from mcp_host.upstream.oauthclient import Login, refreshed
 from mcp_host.upstream.tokenstore import KeptTokens, TokenStore
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -52,12 +51,13 @@ class Wire:
     """A dispatcher for a `ClientSession`.
 
     A request of 2026-07-28 gets the calling client's capabilities instead of the host's. Progress is passed on in the
-    order in which it came. An item of a list that the protocol does not know is left out, with a warning.
+    order in which it came. An item of a list that the protocol does not know is left out.
     """
 
-    def __init__(self, inner: JSONRPCDispatcher[Any], log: logging.Logger) -> None:
+    def __init__(self, inner: JSONRPCDispatcher[Any]) -> None:
         self._inner = inner
-        self._log = log
+        self.left_out: list[str] = []
+        """What was left out of lists, a sentence each."""
         self._numbers = itertools.count(1)
         self._reporting: dict[object, Callable[[Report], None]] = {}
         self.ended = asyncio.Event()
@@ -99,7 +99,7 @@ class Wire:
             model.model_validate(item, by_name=False)
         except ValidationError as error:
             name = (item.get("name") or item.get("uri")) if isinstance(item, dict) else item
-            self._log.warning("%s: %.100r is left out: %s", method, name, describe_validation(error))
+            self.left_out.append(f"{method}: {str(name)[:100]!r} is left out: {describe_validation(error)}")
             return False
         return True
 
@@ -143,6 +143,7 @@ class Wire:
 def means_closed(error: MCPError) -> bool:
     """Return whether an error means that the connection ended. Servers use the same code for errors of their own."""
     ours = error.message == "Connection closed" or error.message.startswith("SSE stream ")
+    ours &= "byte limit" not in error.message  # an event was too large, which ends only its call
     return error.code == CONNECTION_CLOSED and ours
 
 

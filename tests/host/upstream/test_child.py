@@ -173,7 +173,7 @@ async def test_a_flood_on_stderr_is_cut_in_the_log_and_delays_no_answer(
     assert len(talk.state.last_lines) == 20
 
 
-@pytest.mark.parametrize("words", [(), ("stubborn",), ("family",), ("family", "stubborn")])
+@pytest.mark.parametrize("words", [(), ("stubborn",), ("family",), ("family", "apart", "stubborn")])
 async def test_nothing_is_left_of_a_child(faulty: Faulty, words: tuple[str, ...]) -> None:
     async with talking(faulty, *words) as talk:
         await talk.call("pid")

@@ -20,8 +20,9 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_host.errors import HostError, RefusedError
 from mcp_host.upstream.child import ChildState, child_streams
-from mcp_host.upstream.connection import Connection, Pace, Source
+from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
+from mcp_host.upstream.source import Pace, Source
 from support.faultyserver import Faulty, tool
 from support.running import left_of
 
@@ -113,7 +114,7 @@ async def kept(faulty: Faulty, *words: str, **options: Any) -> AsyncIterator[Kep
 async def known_of(faulty: Faulty, *words: str) -> Definitions:
     """Return what the server lists, as an earlier run of the host learned it."""
     async with kept(faulty, *words) as made:
-        known = made.connection.known
+        known = made.connection.lists.known
     assert known is not None
     for file in faulty.folder.iterdir():
         file.unlink()
@@ -252,7 +253,7 @@ async def test_a_subscription_starts_a_known_server_and_is_made_again_after_its_
     known = await known_of(faulty, era)
     subscribing = "subscriptions/listen" if era == "modern" else "resources/subscribe"
     async with kept(faulty, era, known=known) as made:
-        await made.connection.watch("faulty://text")
+        made.connection.watch("faulty://text")
         await made.until("up")
         await subscribed(made, subscribing, 1 + (era == "modern"))
         await made.call("update")
@@ -265,6 +266,55 @@ async def test_a_subscription_starts_a_known_server_and_is_made_again_after_its_
         await made.call("update")
         await made.reported(made.updated, 2)
         assert made.updated == ["faulty://text"] * 2
+
+
+@each_era
+async def test_a_server_is_ended_as_unused_after_its_last_subscription_has_ended(faulty: Faulty, era: str) -> None:
+    known = await known_of(faulty, era)
+    async with kept(faulty, era, known=known, idle_timeout=0.05) as made:
+        first, second = (made.connection.watch("faulty://text") for _ in range(2))
+        await made.until("up")
+        first()
+        first()
+        assert len(made.connection.subscriptions) == 1
+        second()
+        await made.until("cold")
+        assert len(faulty.pids) == 1
+
+
+@each_era
+async def test_the_server_learns_what_is_subscribed_to_and_what_is_no_longer(faulty: Faulty, era: str) -> None:
+    async with kept(faulty, era) as made:
+        release = {uri: made.connection.watch(uri) for uri in ("faulty://a", "faulty://b")}
+        if era == "modern":
+            # One stream for the lists, one for both resources, and another one for the resource that is left.
+            begun, ended, times = "subscriptions/listen", "subscriptions/listen ended", (2, 3)
+        else:
+            begun, ended, times = "resources/subscribe", "resources/unsubscribe", (2, 2)
+        await subscribed(made, begun, times[0])
+        release["faulty://a"]()
+        await subscribed(made, begun, times[1])
+        await subscribed(made, ended, 1)
+        await made.call("update", uri="faulty://b")
+        await made.reported(made.updated, 1)
+        release["faulty://b"]()
+        await subscribed(made, ended, 2)
+        assert made.faulty.seen.count(begun) == times[1]
+        await made.call("update", uri="faulty://b")
+        if era == "modern":
+            assert made.updated == ["faulty://b"]
+
+
+async def test_no_more_than_a_thousand_resources_of_a_server_are_followed(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with kept(faulty) as made:
+        releases = [made.connection.watch(f"faulty://{number}") for number in range(1002)]
+        assert len(made.connection.subscriptions) == 1000
+        assert "changes of 'faulty://1001' are not reported: 1000 resources are followed" in caplog.text
+        for release in releases:
+            release()
+        assert len(made.connection.subscriptions) == 0
 
 
 async def subscribed(made: Kept, method: str, count: int) -> None:
@@ -295,7 +345,7 @@ async def test_a_server_in_use_or_subscribed_to_is_not_ended_as_unused(faulty: F
             await asyncio.wait({calling}, timeout=0.05)
         assert made.connection.state.state == "up"
         calling.cancel()
-        await made.connection.watch("faulty://text")
+        made.connection.watch("faulty://text")
         await asyncio.wait({calling})
         for _ in range(5):
             await asyncio.wait({asyncio.ensure_future(asyncio.sleep(0.05))})
@@ -420,7 +470,7 @@ async def test_an_eager_server_is_started_again_by_itself(faulty: Faulty) -> Non
 async def test_a_server_that_ends_after_its_listing_is_listed_and_its_calls_are_refused_in_time(faulty: Faulty) -> None:
     pace = Pace(first_delay=0.01, longest_delay=30, worth_waiting=0.05)
     async with kept(faulty, "ends-after-listing", pace=pace) as made:
-        assert made.connection.known is not None
+        assert made.connection.lists.known is not None
         with anyio.fail_after(20), pytest.raises((RefusedError, MCPError)):
             await made.call("echo")
 
@@ -461,7 +511,7 @@ async def test_other_calls_of_a_lost_session_get_their_own_answers(faulty: Fault
 
 @each_era
 async def test_fifty_notices_of_changed_lists_are_one(faulty: Faulty, era: str) -> None:
-    async with kept(faulty, era) as made:
+    async with kept(faulty, era, pace=Pace(debounce=0.4)) as made:
         listed = faulty.seen.count("tools/list")
         faulty.lists(tools=[tool("storm"), tool("echo")])
         await made.call("storm")
@@ -499,30 +549,33 @@ async def test_a_list_of_tools_that_is_refused_fails_the_start(faulty: Faulty) -
             pass
 
 
-async def test_pages_are_followed_to_a_bound(faulty: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+async def test_pages_are_followed_to_a_bound(faulty: Faulty) -> None:
     async with kept(faulty, "pages=150") as made:
         assert len(made.lists[0].tools) == 150
-    assert "pages" not in caplog.text
+        assert made.lists[0].left_out == ()
     async with kept(faulty, "pages=300") as made:
         assert len(made.lists[0].tools) == 200
-    assert "its list of tools has more than 200 pages; the rest is left out" in caplog.text
+        assert made.lists[0].left_out == ("its list of tools has more than 200 pages; the rest is left out",)
 
 
-async def test_a_page_that_comes_again_ends_the_list(faulty: Faulty, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_page_that_comes_again_ends_the_list(faulty: Faulty) -> None:
     async with kept(faulty, "loop") as made:
         assert "echo" in [item.name for item in made.lists[0].tools]
-    assert "its list of tools names a page twice" in caplog.text
+        (what,) = made.lists[0].left_out
+        assert what.startswith("its list of tools names a page twice")
 
 
-async def test_an_item_that_does_not_fit_is_left_out_with_a_warning(
-    faulty: Faulty, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_item_that_does_not_fit_is_left_out_with_a_reason(faulty: Faulty) -> None:
     faulty.lists(tools=[{"name": "no_schema"}, tool("good"), {"inputSchema": {"type": "object"}}, "text", tool("last")])
     async with kept(faulty) as made:
         assert [item.name for item in made.lists[0].tools] == ["good", "last"]
-    warnings = [record.getMessage() for record in caplog.records if "is left out" in record.getMessage()]
-    assert len(warnings) == 3
-    assert "'no_schema' is left out: inputSchema: Field required" in warnings[0]
+        assert len(made.lists[0].left_out) == 3
+        assert "'no_schema' is left out: inputSchema: Field required" in made.lists[0].left_out[0]
+        faulty.lists(tools=[{"name": f"no_schema{number}"} for number in range(100)])
+        await made.call("change")
+        await made.reported(made.lists, 2)
+        assert len(made.lists[1].left_out) == 21
+        assert made.lists[1].left_out[-1] == "80 more of its items are left out"
 
 
 # The end

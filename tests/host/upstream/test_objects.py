@@ -220,12 +220,12 @@ def test_keys_for_connections_have_no_effect_on_an_mcpserver(folder: Path) -> No
 
 
 async def test_a_program_that_does_not_exist(folder: Path) -> None:
-    host = Host(config(folder, {"command": ["no-such-program"]}), adopt=adopt, environ={"PATH": "/nowhere"})
+    table = {"command": ["no-such-program"], "env": {"PATH": "/nowhere"}}
+    host = Host(config(folder, table), adopt=adopt)
     async with host.running():
         problem = host.records[0].problem
     assert problem is not None
-    assert "no-such-program" in problem.what
-    assert "PATH" in problem.what
+    assert "the program 'no-such-program' does not exist on the PATH of the process: /nowhere" in problem.what
 
 
 async def test_a_working_directory_that_does_not_exist(folder: Path) -> None:

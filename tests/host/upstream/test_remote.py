@@ -17,6 +17,8 @@ import pytest
 import trustme
 import uvicorn
 from mcp import Client
+from mcp.server import MCPServer
+from mcp.shared.exceptions import MCPError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -43,11 +45,18 @@ class Forgetful:
         self.executed: list[str] = []
         self.seen: set[tuple[str, str | None]] = set()
         """The query and the header `Authorization` of each request."""
+        self.tools = ["echo"]
         self.unknown: Response = PlainTextResponse("Not Found", 404)
+        self.waiting, self.go_on = asyncio.Event(), asyncio.Event()
+        self.mute_at_the_end = False
+        self.streams = False
+        """Whether calls are answered in an event stream."""
 
     async def answer(self, request: Request) -> Response:
         self.seen.add((request.url.query, request.headers.get("authorization")))
         session = request.headers.get("mcp-session-id")
+        if request.method == "DELETE" and self.mute_at_the_end:
+            await self.go_on.wait()
         if request.method != "POST":
             return Response(status_code=405)
         message = await request.json()
@@ -64,6 +73,12 @@ class Forgetful:
         if result is None:
             error = {"code": -32601, "message": "Method not found"}
             return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "error": error})
+        if method == "tools/call" and self.streams:
+            data = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result})
+            return Response(f"event: message\ndata: {data}\n\n", media_type="text/event-stream")
+        if method == "tools/call" and "wait" in (message["params"]["arguments"]):
+            self.waiting.set()
+            await self.go_on.wait()
         headers = {"mcp-session-id": session} if method == "initialize" and session else {}
         return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": result}, headers=headers)
 
@@ -72,9 +87,11 @@ class Forgetful:
             info = {"name": "forgetful", "version": "1"}
             return {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}
         if method == "tools/list":
-            return {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]}
+            return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in self.tools]}
         if method == "tools/call":
             self.executed.append(params["arguments"]["text"])
+            if "size" in params["arguments"]:
+                return {"content": [{"type": "text", "text": "x" * params["arguments"]["size"]}]}
             return {"content": [{"type": "text", "text": params["arguments"]["text"]}]}
         return None
 
@@ -94,13 +111,15 @@ class _Uvicorn(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(forgetful: Forgetful, port: int = 0) -> AsyncIterator[int]:
+async def serving(served: Any, port: int = 0) -> AsyncIterator[int]:
     """Serve over HTTP, and yield the port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
-    app = Starlette(routes=[Route("/mcp", forgetful.answer, methods=["GET", "POST", "DELETE"])])
-    server = _Uvicorn(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    app: Any = served
+    if isinstance(served, Forgetful):
+        app = Starlette(routes=[Route("/mcp", served.answer, methods=["GET", "POST", "DELETE"])])
+    server = _Uvicorn(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     await server.ready.wait()
     try:
@@ -180,6 +199,65 @@ async def test_a_server_that_knows_no_session_at_all_is_asked_twice(tmp_path: Pa
         assert forgetful.executed == []
 
 
+class Restarted:
+    """An `MCPServer`, made anew for each start, and the methods of the requests that came since."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def app(self, name: str) -> Any:
+        self.seen = seen = []
+        server = MCPServer("restarted")
+
+        @server.tool()
+        def who() -> str:
+            return name
+
+        app = server.streamable_http_app()
+
+        async def noted(scope: Any, receive: Any, send: Any) -> None:
+            async def read() -> Any:
+                message = await receive()
+                if message.get("body"):
+                    seen.append(json.loads(message["body"])["method"])
+                return message
+
+            await app(scope, read if scope["type"] == "http" else receive, send)
+
+        return noted
+
+
+@each_era
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_restart_of_a_remote_server_costs_no_call(tmp_path: Path, mode: str, era: str) -> None:
+    restarted = Restarted()
+    async with serving(restarted.app("first")) as port:
+        host = make_host(config(tmp_path, f"http://127.0.0.1:{port}/mcp", f'era = "{era}"'))
+        server = HostServer(host)
+        running = host.running()
+        await running.__aenter__()
+        client = Client(server, mode=mode)
+        await client.__aenter__()
+        assert text_of(await client.call_tool("who", {})) == "first"
+    try:
+        async with serving(restarted.app("second"), port):
+            assert text_of(await client.call_tool("who", {})) == "second"
+            connection = host.records[0].connection
+            assert connection is not None
+            if era == "auto":
+                # A session of 2026-07-28 is not known to the server. It goes on.
+                assert connection.protocol_version == "2026-07-28"
+                assert connection.restarts == 0
+                assert {"server/discover", "initialize"}.isdisjoint(restarted.seen)
+            else:
+                assert connection.protocol_version == "2025-11-25"
+                assert connection.restarts == 1
+                assert restarted.seen.count("initialize") == 1
+    finally:
+        await client.__aexit__(None, None, None)
+        await running.__aexit__(None, None, None)
+
+
 @each_era
 async def test_a_server_that_goes_down_and_comes_back_is_served_again(tmp_path: Path, mode: str) -> None:
     forgetful = Forgetful()
@@ -229,6 +307,75 @@ async def test_a_server_that_is_down_at_the_start_is_served_when_it_is_up(tmp_pa
                 await changed.wait()
             assert list(host.catalog.tools) == ["echo"]
         assert host.records[0].warnings == ()
+
+
+@each_era
+@pytest.mark.parametrize("start", ["lazy", "eager"])
+async def test_what_a_server_listed_before_is_served_while_it_is_down(tmp_path: Path, mode: str, start: str) -> None:
+    forgetful = Forgetful()
+    async with serving(forgetful) as port:
+        file = config(tmp_path, f"http://127.0.0.1:{port}/mcp", f'start = "{start}"')
+        async with connect(file):
+            pass
+    forgetful.tools = ["echo", "new"]
+    host = make_host(file)
+    async with host.running(), Client(HostServer(host), mode=mode) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["echo"]
+        assert "cannot be reached: Connection refused" in await refusal(client, "echo", text="lost")
+        assert ["Connection refused" in warning.what for warning in host.records[0].warnings] == [True]
+        changed = asyncio.Event()
+        publish = host.on_catalog_changed
+
+        async def note(*catalogs: Any) -> None:
+            assert publish is not None
+            await publish(*catalogs)
+            changed.set()
+
+        host.on_catalog_changed = note
+        async with serving(forgetful, port):
+            with anyio.fail_after(30):
+                # A server that is started with the host comes back by itself.
+                while start == "lazy" and (await client.call_tool("echo", {"text": "back"})).is_error:
+                    await asyncio.sleep(0.1)
+                await changed.wait()
+            assert [tool.name for tool in (await client.list_tools()).tools] == ["echo", "new"]
+            assert await echo(client, "back") == "back"
+            assert host.records[0].warnings == ()
+
+
+@each_era
+@pytest.mark.parametrize("streams", [False, True])
+async def test_an_answer_that_is_too_large_fails_its_own_call_at_once(tmp_path: Path, mode: str, streams: bool) -> None:
+    forgetful = Forgetful()
+    async with (
+        serving(forgetful) as port,
+        connect(config(tmp_path, f"http://127.0.0.1:{port}/mcp"), mode=mode) as client,
+    ):
+        waiting = asyncio.create_task(client.call_tool("echo", {"text": "other", "wait": True}))
+        await forgetful.waiting.wait()
+        forgetful.streams = streams
+        with pytest.raises(MCPError, match=r"is larger than 33554432 bytes|exceeded the 33554432 byte limit"):
+            await client.call_tool("echo", {"text": "large", "size": 33 * 1024 * 1024})
+        forgetful.go_on.set()
+        assert text_of(await waiting) == "other"
+        assert await echo(client, "same session") == "same session"
+        assert forgetful.started == 1
+        assert forgetful.executed == ["other", "large", "same session"]
+
+
+async def test_a_server_that_does_not_answer_the_end_of_its_session_delays_nothing(tmp_path: Path) -> None:
+    forgetful = Forgetful()
+    forgetful.mute_at_the_end = True
+    async with serving(forgetful) as port:
+        file = config(tmp_path, f"http://127.0.0.1:{port}/mcp")
+        file.write_text(file.read_text().replace("[host]", "[host]\nstop_timeout = 600"))
+        try:
+            # Nothing else ends before 300 seconds.
+            with anyio.fail_after(60):
+                async with connect(file) as client:
+                    assert await echo(client, "a") == "a"
+        finally:
+            forgetful.go_on.set()
 
 
 async def test_a_required_server_that_is_down_ends_the_start(tmp_path: Path) -> None:

@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp import Client
-from mcp.types import EmptyResult, SubscribeRequest, SubscribeRequestParams, TextResourceContents
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    EmptyResult,
+    SubscribeRequest,
+    SubscribeRequestParams,
+    TextResourceContents,
+    UnsubscribeRequest,
+    UnsubscribeRequestParams,
+)
 
+from mcp_host.config import load_config
 from mcp_host.errors import HostError
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
@@ -120,15 +131,10 @@ async def test_a_known_server_is_listed_cold_and_started_when_it_is_wanted(
             assert contents.text == "text of faulty://pages/one"
         elif start == "complete":
             await client.complete(ref={"type": "ref/prompt", "name": "ask"}, argument={"name": "what", "value": "a"})  # type: ignore[arg-type]
-        elif mode == "legacy":
-            params = SubscribeRequestParams(uri="faulty://text")
-            await client.session.send_request(SubscribeRequest(params=params), EmptyResult)
         else:
-            async with client.listen(resource_subscriptions=["faulty://text"]):
-                await faulty.wrote("seen")
-        with anyio.fail_after(30):
-            while len(faulty.pids) < 2:
-                await asyncio.sleep(0.02)
+            async with subscribing(client, mode, "faulty://text"):
+                await until(lambda: len(faulty.pids) == 2)
+        await until(lambda: len(faulty.pids) == 2)
 
 
 @each_pair
@@ -156,6 +162,92 @@ async def _listen(client: Client, notices: Notices) -> None:
     async with client.listen(tools_list_changed=True) as events:
         async for _ in events:
             notices._came.set()
+
+
+@asynccontextmanager
+async def subscribing(client: Client, mode: str, *uris: str, unsubscribe: bool = True) -> AsyncIterator[None]:
+    """Subscribe to resources for the block."""
+    if mode == "auto":
+        async with client.listen(resource_subscriptions=uris):
+            yield
+        return
+    for uri in uris:
+        params = SubscribeRequestParams(uri=uri)
+        await client.session.send_request(SubscribeRequest(params=params), EmptyResult)
+    yield
+    for uri in uris if unsubscribe else ():
+        leaving = UnsubscribeRequestParams(uri=uri)
+        await client.session.send_request(UnsubscribeRequest(params=leaving), EmptyResult)
+
+
+def state_of(host: Host) -> str:
+    connection = host.records[0].connection
+    assert connection is not None
+    return connection.state
+
+
+@each_pair
+async def test_a_server_is_ended_as_unused_when_the_last_client_has_unsubscribed(
+    faulty: Faulty, era: str, mode: str
+) -> None:
+    file = config(faulty, faulty.table(era, idle_timeout=0.05))
+    async with connect(file):
+        pass
+    host = make_host(file)
+    async with host.running():
+        server = HostServer(host)
+        async with Client(server, mode=mode) as one, Client(server, mode=mode) as two:
+            async with subscribing(two, mode, "faulty://text"):
+                async with subscribing(one, mode, "faulty://text", "faulty://pages/one"):
+                    await until(lambda: state_of(host) == "up")
+                # So many times the idle time passes.
+                await asyncio.sleep(0.25)
+                assert state_of(host) == "up"
+            await until(lambda: state_of(host) == "cold")
+        assert len(faulty.pids) == 2
+
+
+@each_pair
+async def test_a_server_is_ended_as_unused_when_the_last_subscribed_session_has_ended(
+    faulty: Faulty, era: str, mode: str
+) -> None:
+    file = config(faulty, faulty.table(era, idle_timeout=0.05))
+    async with connect(file):
+        pass
+    host = make_host(file)
+    async with host.running():
+        server = HostServer(host)
+        async with Client(server, mode=mode) as client, subscribing(client, mode, "faulty://text", unsubscribe=False):
+            await until(lambda: state_of(host) == "up")
+        await until(lambda: state_of(host) == "cold")
+
+
+@each_era
+async def test_a_subscription_goes_on_at_the_server_that_a_reload_puts_in_its_place(faulty: Faulty, mode: str) -> None:
+    file = config(faulty, faulty.table("modern", idle_timeout=0.05))
+    async with connect(file):
+        pass
+    host = make_host(file)
+    async with host.running():
+        server = HostServer(host, reloads=True)
+        async with Client(server, mode=mode) as client, subscribing(client, mode, "faulty://text"):
+            await until(lambda: state_of(host) == "up")
+            await host.reload(load_config(config(faulty, faulty.table("handshake", idle_timeout=0.05))))
+            await until(lambda: "resources/subscribe" in faulty.seen)
+            assert state_of(host) == "up"
+        await until(lambda: state_of(host) == "cold")
+
+
+@each_era
+async def test_one_client_cannot_subscribe_to_resources_without_an_end(faulty: Faulty, mode: str) -> None:
+    faulty.lists(resources=[], resourceTemplates=[{"name": "page", "uriTemplate": "faulty://pages/{name}"}])
+    host = make_host(config(faulty, faulty.table()))
+    uris = [f"faulty://pages/{number}" for number in range(1001)]
+    async with host.running(), Client(HostServer(host), mode=mode) as client:
+        with pytest.raises(MCPError, match="Too many subscriptions: at most 1000 resources"):
+            async with subscribing(client, mode, *uris):
+                pass
+        assert text_of(await client.call_tool("echo", {"text": "here"})) == "here"
 
 
 async def test_a_list_that_clashes_now_is_not_served_and_the_old_one_stays(faulty: Faulty) -> None:
@@ -200,8 +292,50 @@ async def test_bad_items_are_left_out_with_a_warning_each(faulty: Faulty) -> Non
         assert contributed.templates == ("faulty://t/{a}",)
         assert contributed.prompts == ("good",)
         said = " | ".join(warnings(host))
-        for what in ("'with space' is left out", "'twice' is listed twice", "no scheme", "faulty://{a", "prompt ''"):
+        bad = (
+            "'with space' is left out",
+            "'twice' is listed twice",
+            "no scheme",
+            "faulty://{a",
+            "prompt ''",
+            "no_schema",
+        )
+        for what in bad:
             assert what in said, what
+
+
+async def test_warnings_about_left_out_items_are_those_of_the_last_listing(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, worse, clash = {"name": "no_schema"}, tool("with space"), {"name": "bad", "uri": "no-scheme"}
+    faulty.lists(tools=[bad, worse, tool("change")], resources=[clash])
+    host = make_host(config(faulty, faulty.table()))
+
+    def logged(what: str) -> int:
+        return len([record for record in caplog.records if what in record.getMessage()])
+
+    async with host.running(), Client(HostServer(host)) as client:
+        assert len(warnings(host)) == 3
+        faulty.lists(tools=[bad, tool("without_space"), tool("change")], resources=[])
+        await client.call_tool("change", {})
+        await until(lambda: "without_space" in host.catalog.tools)
+        (warning,) = warnings(host)
+        assert "'no_schema' is left out" in warning
+        faulty.lists(tools=[worse, tool("change")], resources=[])
+        await client.call_tool("change", {})
+        await until(lambda: "without_space" not in host.catalog.tools)
+        (warning,) = warnings(host)
+        assert "'with space' is left out" in warning
+        # One that comes back is new.
+        assert (logged("'no_schema' is left out"), logged("'with space' is left out")) == (1, 2)
+    again = make_host(config(faulty, faulty.table()))
+    assert warnings(again) == [warning]
+
+
+async def until(there: Callable[[], bool]) -> None:
+    with anyio.fail_after(30):
+        while not there():
+            await asyncio.sleep(0.02)
 
 
 @each_era
@@ -229,6 +363,42 @@ async def test_an_eager_server_is_started_with_the_host_each_time(faulty: Faulty
     for count in (1, 2):
         async with connect(config(faulty, faulty.table(start="eager"))):
             assert len(faulty.pids) == count
+
+
+@each_era
+@pytest.mark.parametrize("start", ["lazy", "eager"])
+async def test_what_a_server_listed_before_is_served_while_it_cannot_start(
+    faulty: Faulty, mode: str, start: str
+) -> None:
+    file = config(faulty, faulty.table(start=start))
+    async with connect(file):
+        pass
+    faulty.lists(tools=[tool("echo"), tool("new")])
+    broken = faulty.folder / "broken"
+    broken.touch()
+    host = make_host(file)
+    notices = Notices()
+    async with (
+        host.running(),
+        Client(HostServer(host), mode=mode, message_handler=notices.note) as client,
+        anyio.create_task_group() as group,
+    ):
+        assert "storm" in await tools(client)
+        assert "its process ended with status 4: it is broken" in await refusal(client, "echo")
+        assert ["it cannot be started" in warning for warning in warnings(host)] == [True]
+        if mode == "auto":
+            group.start_soon(_listen, client, notices)
+            await asyncio.sleep(0.1)
+        broken.unlink()
+        with anyio.fail_after(30):
+            # A server that is started with the host is started again without a call.
+            while start == "lazy" and (await client.call_tool("echo", {})).is_error:
+                await asyncio.sleep(0.1)
+        await notices.one()
+        assert await tools(client) == ["echo", "new"]
+        assert text_of(await client.call_tool("new", {"text": "here"})) == "here"
+        assert warnings(host) == []
+        group.cancel_scope.cancel()
 
 
 async def test_a_mute_server_has_the_start_timeout_of_the_host(faulty: Faulty) -> None:
