@@ -260,11 +260,9 @@ WAYS = [
     pytest.param(transport, source, era, id=f"{transport}-{source}-{era}")
     for transport, source, era in [
         ("stdio", "command", "legacy"),
-        ("stdio", "url", "auto"),
-        ("stdio", "command", "caller"),
-        ("http", "url", "legacy"),
-        ("http", "command", "auto"),
-        ("http", "url", "caller"),
+        ("stdio", "url", "caller"),
+        ("http", "url", "auto"),
+        ("http", "command", "caller"),
     ]
 ]
 

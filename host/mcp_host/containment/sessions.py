@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def end_session(session: int) -> None:
     handles: dict[int, int] = {}
     try:
         for _ in range(_ROUNDS):
-            found = {pid: handle for pid, handle in _members(session) if pid not in handles}
+            found = dict(_members(session, known=handles))
             if not found:
                 break
             handles |= found
@@ -52,10 +52,10 @@ async def end_session(session: int) -> None:
             os.close(handle)
 
 
-def _members(session: int) -> Iterator[tuple[int, int]]:
-    """Yield the processes of a session, each with a descriptor that stands for it, also when its id is used again."""
+def _members(session: int, *, known: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield the processes of a session that are not known, with descriptors, which outlive a second use of an id."""
     for entry in os.listdir("/proc"):
-        if entry.isdecimal() and _session_of(entry) == session:
+        if entry.isdecimal() and int(entry) not in known and _session_of(entry) == session:
             with suppress(ProcessLookupError, PermissionError):
                 handle = os.pidfd_open(int(entry))
                 if _session_of(entry) == session:

@@ -18,10 +18,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectSendStream
+from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from mcp.types import (
     INTERNAL_ERROR,
@@ -155,18 +156,17 @@ async def child_streams(
     )
     pid = state.pid = transport.get_pid()
     to_session, from_child = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    from_session_send, from_session = anyio.create_memory_object_stream[SessionMessage](0)
     child = _Child(transport, pipes, log, state, to_session)
+    to_child = _ToChild(child)
     # Plain tasks, because a task group would end the session with an error of its own.
     tasks = [
         asyncio.create_task(child.read_messages(), name=f"stdout of process {pid}"),
-        asyncio.create_task(child.write_messages(from_session), name=f"stdin of process {pid}"),
         asyncio.create_task(child.read_errors(), name=f"stderr of process {pid}"),
     ]
     guard = ExitStack()
     try:
         guard.enter_context(guarded(pid))
-        yield from_child, from_session_send
+        yield from_child, to_child
     finally:
         try:
             with anyio.CancelScope(shield=True):
@@ -177,7 +177,8 @@ async def child_streams(
             transport.close()
             for task in tasks:
                 task.cancel()
-            for stream in (to_session, from_child, from_session_send, from_session):
+            await to_child.aclose()
+            for stream in (to_session, from_child):
                 stream.close()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(tasks)
@@ -193,6 +194,28 @@ class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
     def process_exited(self) -> None:
         super().process_exited()
         self.exited.set()
+
+
+class _ToChild:
+    """What the SDK writes the messages of a session to. They are written at once, with no task between."""
+
+    def __init__(self, child: _Child) -> None:
+        self._child = child
+        self._closed = False
+
+    async def send(self, item: SessionMessage) -> None:
+        if self._closed:
+            raise anyio.ClosedResourceError
+        await self._child.write(item.message)
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 class _Child:
@@ -275,7 +298,14 @@ class _Child:
             return
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._asked.pop(str(message.id), None)
-        await self._session.send(SessionMessage(message))
+        await self._to_session(message)
+
+    async def _to_session(self, message: Any) -> None:
+        try:
+            # Without `send`'s turn of the event loop: the session usually waits for the next message.
+            self._session.send_nowait(SessionMessage(message))
+        except anyio.WouldBlock:
+            await self._session.send(SessionMessage(message))
 
     async def _refuse(self, line: bytearray) -> None:
         """Answer the call whose answer is too long with an error, or all calls where it is not known which one."""
@@ -284,7 +314,7 @@ class _Child:
         if "method" in head:
             if isinstance(head.get("id"), int | str):
                 error = ErrorData(code=INTERNAL_ERROR, message=f"the request is larger than {LARGEST} bytes")
-                await self._write(JSONRPCError(jsonrpc="2.0", id=head["id"], error=error))
+                await self.write(JSONRPCError(jsonrpc="2.0", id=head["id"], error=error))
             return
         request_id = str(head.get("id"))
         for key in [request_id] if request_id in self._asked else list(self._asked):
@@ -295,29 +325,30 @@ class _Child:
     async def _fail(self, request_id: str | int, code: int, text: str) -> None:
         self._asked.pop(str(request_id), None)
         error = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
-        await self._session.send(SessionMessage(error))
+        await self._to_session(error)
 
     # stdin
 
-    async def write_messages(self, session: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        """Write each message of the session to stdin. A request that cannot be written is answered with an error."""
-        with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            async with session:
-                async for message in session:
-                    await self._write(message.message)
+    async def write(self, sent: Any) -> None:
+        """Write a message to stdin.
 
-    async def _write(self, sent: Any) -> None:
+        Raises:
+            MCPError: It is a request, and cannot be written.
+        """
         if isinstance(sent, JSONRPCRequest):
             self._asked[str(sent.id)] = sent.id
         elif isinstance(sent, JSONRPCNotification) and sent.method == "notifications/cancelled":
             # A cancelled request gets no answer.
             self._asked.pop(str((sent.params or {}).get("requestId")), None)
         try:
-            self._stdin.write(sent.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+            # First, so that messages wait here, where they can be cancelled, and not in memory.
             await self._stdin.drain()
+            self._stdin.write(sent.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+            await self._stdin.drain()  # raises what the write has found out
         except (ConnectionError, RuntimeError):
             if isinstance(sent, JSONRPCRequest):
-                await self._fail(sent.id, INVALID_REQUEST, NOT_DELIVERED)
+                self._asked.pop(str(sent.id), None)
+                raise MCPError(INVALID_REQUEST, NOT_DELIVERED) from None
 
     # stderr
 
