@@ -34,7 +34,6 @@ Entry = Mapping[str, Any]
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The names that every client accepts. Claude Code and Codex accept no others."""
 
-_MODULE: Final = ("-m", "mcp_host")
 _MANAGED: Final = ("type", "source", "command", "args", "env", "cwd", "url", "httpUrl", "serverUrl")
 _URLS: Final = ("url", "httpUrl", "serverUrl")
 
@@ -392,16 +391,6 @@ def merged(old: Entry | None, new: Entry) -> dict[str, Any]:
     if "command" in new and isinstance(old.get("env"), dict) and (env := {**old["env"], **new.get("env", {})}):
         entry["env"] = env
     return {key: entry[key] for key in [*new, *(["env"] if "env" in entry and "env" not in new else []), *entry]}
-
-
-def served_config(entry: Entry) -> str | None:
-    """Return the mcp-host.toml of an entry that starts mcp-host, or None for another entry."""
-    args = entry.get("args")
-    if not isinstance(args, list) or "--config" not in args[:-1]:
-        return None
-    program = re.split(r"[/\\]", str(entry.get("command", "")))[-1].removesuffix(".exe")
-    by_module = any(tuple(args[at : at + 2]) == _MODULE for at in range(len(args)))
-    return str(args[args.index("--config") + 1]) if by_module or program == "mcp-host" else None
 
 
 def entry_url(entry: Entry) -> str | None:

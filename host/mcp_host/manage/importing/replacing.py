@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from mcp_host.errors import HostError
 from mcp_host.manage.clients import jsonc
-from mcp_host.manage.clients.clientconfig import Client, ClientFile, load_clients, merged, served_config
+from mcp_host.manage.clients.clientconfig import Client, ClientFile, load_clients, merged
+from mcp_host.manage.clients.launch import served_config
 from mcp_host.manage.importing.places import Place
 from mcp_host.manage.importing.plan import Planned
 
