@@ -93,6 +93,12 @@ COMMANDS: Final = {
         "Remove this server from the settings of an MCP client.",
         "Example: mcp-host uninstall claude-desktop",
     ),
+    "doctor": Entry(
+        "mcp_host.manage.doctor:doctor",
+        "Find what is wrong with this installation and with the clients' entries.",
+        "Examples: mcp-host doctor; mcp-host doctor --quick --json\n\n"
+        "Exit codes: 0 nothing is wrong; 1 something is; 2 it could not look.",
+    ),
     "import": Entry(
         "mcp_host.manage.import_servers:import_",
         "Import the servers that MCP clients have.",

@@ -68,10 +68,11 @@ def _refuse(problems: Sequence[Problem], how: str, where: str) -> None:
         raise InvalidConfigError([*problems, Problem(what, where, hint)])
 
 
-def failures(launch: Launch, *, show: bool = False) -> list[Problem]:
+def failures(launch: Launch, *, environ: Mapping[str, str] | None = None, show: bool = False) -> list[Problem]:
     """Run `mcp-host check` as an entry would start mcp-host, and return what fails.
 
-    Each problem names its plugin. With `show`, what it wrote goes to stderr if there is no report.
+    Each problem names its plugin. `environ` replaces the environment that a client gives. With `show`, what it wrote
+    goes to stderr if there is no report.
     """
     command = [*launch.words, "check", "--json"]
     command += ["--config", launch.config] if launch.config is not None else []
@@ -81,7 +82,7 @@ def failures(launch: Launch, *, show: bool = False) -> list[Problem]:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env=client_environment(launch.env),
+            env=client_environment(launch.env) if environ is None else environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
