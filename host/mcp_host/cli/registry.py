@@ -95,7 +95,7 @@ COMMANDS: Final = {
     ),
     "doctor": Entry(
         "mcp_host.manage.doctor:doctor",
-        "Find what is wrong with this installation and with the clients' entries.",
+        "Find dead entries of clients, and what is wrong here.",
         "Examples: mcp-host doctor; mcp-host doctor --quick --json\n\n"
         "Exit codes: 0 nothing is wrong; 1 something is; 2 it could not look.",
     ),

@@ -74,7 +74,7 @@ def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Start nothing: only read the files.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Find what is wrong with this installation and with the clients' entries.
+    """Find dead entries of clients, and what is wrong here.
 
     Looks at the files of all known clients, here and in the user's home: is what each entry starts still there, and
     does every plugin work as the client starts it? Looks also at the installed plugins, the configuration and the
