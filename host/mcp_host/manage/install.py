@@ -155,10 +155,10 @@ def uninstall(
         return
     if text is None:
         write(printable(f"Removed {target.path}, which contained only {name}."))
-    elif backup is None:
+    elif text == target.backup_text():
         write(printable(f"{target.path} is again the file from before {name} was installed."))
     else:
-        write(printable(f"Removed {name} from {target.path}. The old file: {backup}"))
+        write(printable(f"Removed {name} from {target.path}.{f' The old file: {backup}' if backup else ''}"))
     if variables := target.variables_in_backup(name):
         _note(f"{target.backup} still has the values of {', '.join(variables)}")
 
