@@ -89,17 +89,21 @@ CONFIGS = [
     "",
     "# mine\n",
     "[host]\nname = 'x' # mine\n",
-    "[host]\nrequires = []\n[plugins.a] # why\nsettings.b = 1\n# the end",
+    "[host]\n# about it\n[plugins.a] # why\nsettings.b = 1\n# the end",
+    "[host.limits]\ncalls = 3\n",
+    "# mine\n\n[host.limits]\ncalls = 3\n\n[plugins.a]\n",
+    "host.name = 'x'\n",
+    "host = { name = 'x' }",
     "[host]\nrequires = ['other>=1'] # pinned\n\n[plugins.a]\n",
     "[plugins]\na = { prefix = 'x' } # inline\n",
     "[plugins.a]\r\nprefix = 'x'\r\n",
-    "[transport]\nkind = 'http'\n\n# [plugins.new]\n# settings.x = 1\n",
+    "[transport]\nkind = 'http'\n\n# [plugins.other]\n# settings.x = 1\n",
 ]
 
 
 @pytest.mark.parametrize("text", CONFIGS)
 def test_removing_what_was_added_restores_every_byte(text: str) -> None:
-    requires = ["other>=1"] if "other" in text else []
+    requires = ["other>=1"] if "other>=1" in text else []
     added = set_requires(enable_plugin(text, "new"), [*requires, "mcp-plugin-new"])
     assert added != text
     removed, _ = remove_plugin(added, "new")
@@ -110,6 +114,7 @@ def test_removing_what_was_added_restores_every_byte(text: str) -> None:
 def test_disabling_what_was_enabled_restores_every_byte(text: str) -> None:
     disabled = disable_plugin(enable_plugin(text, "new"), "new")
     assert disable_plugin(enable_plugin(disabled, "new"), "new") == disabled
+    assert enable_plugin(disabled, "new") == enable_plugin(text, "new")
 
 
 @pytest.mark.parametrize("text", CONFIGS)
