@@ -316,7 +316,16 @@ def test_variables_come_from_files_the_environment_and_options_and_options_win(
     done = home.invoke("uninstall", "claude-desktop")
     assert done.code == 0
     assert not file.exists()
-    assert f"{file}.bak still has the values of A, B, C, " in done.err
+    assert not file.with_name(f"{file.name}.bak").exists()
+
+
+def test_values_that_stay_in_the_backup_are_named(home: Home) -> None:
+    file = home.file("cursor", "{}")
+    assert home.quickly("cursor", "-v", "A=1").code == 0
+    file.write_text(file.read_text().replace("{", '{"theirs": 1, ', 1))
+    done = home.invoke("uninstall", "cursor")
+    assert f"{file}.bak still has the values of A, PYTHONPATH" in done.err or "PYTHONPATH, A" in done.err
+    assert json.loads(file.read_text()) == {"theirs": 1, "mcpServers": {}}
 
 
 @pytest.mark.parametrize(
@@ -413,8 +422,10 @@ def test_uninstall_takes_out_only_what_is_ours(home: Home) -> None:
         "client": "cursor",
         "file": str(file),
         "name": "one",
-        "backup": f"{file}.bak",
+        # The one from before the first entry stays.
+        "backup": None,
     }
+    assert (file.parent / f"{file.name}.bak").read_bytes() == b'{"mcpServers": {"theirs": {"command": "x"}}}'
     assert list(servers("cursor", file)) == ["theirs", "two"]
     # The configuration is gone: that is a reason to uninstall.
     home.config.unlink()
