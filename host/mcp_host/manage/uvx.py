@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -77,6 +76,7 @@ def uv_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def _keys(config: HostConfig, installed: Mapping[str, Installed]) -> Iterator[str]:
     """Yield the normalized names of the distributions that the enabled plugins come from, or that uvx was given."""
     from mcp_host.plugins.discovery import discover, installed_from
+    from mcp_host.plugins.requirements import name_in
 
     plugins = discover()
     found = set()
@@ -88,14 +88,10 @@ def _keys(config: HostConfig, installed: Mapping[str, Installed]) -> Iterator[st
         elif (one := installed_from(section.object, name=name)) is not None:
             found.add(one.distribution)
     # What nothing else needs was asked for by its name: a Python file may import it.
-    needed = {_name(text) for each in installed.values() for text in each.requires}
+    needed = {name_in(text) for each in installed.values() for text in each.requires}
     asked_for = {key for key in installed if key not in needed}
     keys = {canonicalize_name(name) for name in found} | asked_for
     yield from (key for key in keys - {HOST_DISTRIBUTION} if key in installed)
-
-
-def _name(requirement: str) -> str:
-    return canonicalize_name(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
 
 
 def _pinned(each: Installed) -> str:

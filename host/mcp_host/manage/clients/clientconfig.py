@@ -268,7 +268,7 @@ class ClientFile:
                 atomic_write(self.path, text.encode(), mode=None if before is not None else mode)
         except OSError as error:
             reason = error.strerror or text_of(error)
-            raise HostError(f"the file cannot be written: {reason}", where=error.filename or str(self.path)) from None
+            raise HostError(f"the file cannot be written: {reason}", where=str(self.path)) from None
         return written
 
     def diff(self, text: str | None, hide: Iterable[str]) -> str:
