@@ -369,7 +369,7 @@ def test_an_added_entry_is_undone_to_the_last_byte(text: str, before: str | None
     file = a_file("vscode", original)
 
     class Installed(ClientFile):
-        def _backup_text(self) -> str | None:
+        def backup_text(self) -> str | None:
             return original
 
     installed = Installed(file.client, file.path, file.with_entry("fresh", ENTRY))
