@@ -164,7 +164,7 @@ def test_removing_names_what_is_unknown_and_keeps_what_is_needed(invoke: Invoke)
     assert "called 'godo' (did you mean 'good'?)" in done.err
     assert "(did you mean 'mcp-plugin-gone'?)" in done.err
     assert invoke("remove", "mcp-plugin-gone").out == "Removed mcp-plugin-gone from [host] requires in mcp-host.toml.\n"
-    assert (invoke.folder / "mcp-host.toml").read_text() == "[host]\n\n[plugins.good]\n"
+    assert (invoke.folder / "mcp-host.toml").read_text() == "[plugins.good]\n"
 
 
 def test_sync_lists_what_is_missing(invoke: Invoke) -> None:
@@ -191,6 +191,13 @@ def test_sync_lists_what_is_missing(invoke: Invoke) -> None:
     done = invoke("sync", "--check")
     assert done.code == 1
     assert f"where: {path}:2: plugins.gone\n  hint:  mcp-host add mcp-plugin-gone\n" in done.err
+
+
+def test_what_has_an_environment_of_its_own_is_not_missing(invoke: Invoke) -> None:
+    invoke.config("[plugins.gone]\nisolation = 'process'\nrequirements = ['mcp-plugin-gone']\n")
+    assert invoke("sync", "--check").code == 0
+    invoke.config("[plugins.gone]\nisolation = 'process'\n")
+    assert invoke("sync", "--check").code == 1
 
 
 # --- add, remove and sync, in environments of each kind
@@ -609,7 +616,7 @@ def test_an_object_s_distribution_is_removed_if_the_file_requires_it(world: Worl
     path.write_text(f'[host]\nrequires = ["./{built.name}"]\n\n{plugin}')
     assert world("remove", "odd").code == 0
     assert not world.has("mcp-plugin-odd")
-    assert path.read_text() == "[host]\n"
+    assert path.read_text() == ""
 
 
 # --- servers that are no plugins

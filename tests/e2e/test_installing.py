@@ -150,47 +150,115 @@ def test_the_entry_is_tried_out_before_it_is_written(home: Home) -> None:
     file = home.file("cursor")
     done = home.install("cursor")
     assert done.code == 0, done.err
-    assert "Verified: the server answers, with " in done.out
+    assert "Verified: every plugin works, and the server answers with " in done.out
     assert "tools." in done.out
     assert "written in clear text" in done.err
     assert home.path.partition("=")[2] not in done.out + done.err
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_server_that_does_not_start_is_not_installed(home: Home) -> None:
+FAILING = {
+    "at its import": ("[plugins.broken]\n", "plugin broken: ", "no such engine"),
+    "at its start": ("[plugins.frail]\n", "plugin frail: ", "the database is down"),
+    "in its own check": ("[plugins.doubts]\n", "plugin doubts: its check 'does it raise' failed: ", "it does"),
+    "and is required": ("[plugins.broken]\nrequired = true\n", "plugin broken: ", "no such engine"),
+    "as a command": ("[plugins.gone]\ncommand = ['/nowhere/server']\n", "plugin gone: ", "/nowhere/server"),
+    "as a URL": ("[plugins.away]\nurl = 'http://127.0.0.1:9/mcp'\n", "plugin away: ", ""),
+    "for it is for another host": ("[plugins.future]\n", "plugin future: ", "needs mcp-host>=99"),
+    "for it is not installed": ("[plugins.nowhere]\n", "plugin nowhere: ", "is not installed"),
+}
+
+
+@pytest.mark.parametrize("how", FAILING)
+def test_nothing_is_written_while_an_enabled_plugin_fails(how: str, home: Home) -> None:
     file = home.file("cursor", BEFORE["cursor"])
-    home.invoke.config("[plugins.broken]\nrequired = true\n")
+    table, who, why = FAILING[how]
+    home.invoke.config(f"[host]\nstart_timeout = 1\n[plugins.good]\n{table}")
     done = home.install("cursor", "-v", "SECRET=hush-hush")
-    assert done.code == 2
-    assert "The server wrote:" in done.err
-    assert "no such engine" in done.err
-    assert "does not start as the client would start it" in done.err
+    assert done.code == 2, done.out
+    assert f"error: {who}" in done.err
+    assert why in done.err
     assert "nothing was written" in done.err
     assert "--no-verify" in done.err
+    assert "hush-hush" not in done.err
     assert file.read_bytes() == BEFORE["cursor"].encode()
     assert os.listdir(file.parent) == [file.name]
-    assert home.quickly("cursor").code == 0
 
 
-def test_a_plugin_whose_variable_is_missing_is_reported(home: Home) -> None:
-    home.file("cursor")
-    home.invoke.config("[plugins.good]\n[plugins.vault]\nsettings.token = { env = 'VAULT_TOKEN' }\n")
-    done = home.install("cursor", "--name", "other")
+def test_no_entry_is_printed_while_an_enabled_plugin_fails_unless_it_is_not_verified(home: Home) -> None:
+    home.invoke.config("[plugins.good]\n[plugins.broken]\n")
+    done = home.install("json", "--json")
+    assert done.code == 2
+    assert json.loads(done.out)["problems"][0]["what"].startswith("plugin broken: ")
+    assert "mcpServers" in json.loads(home.quickly("json").out)
+
+
+def test_a_variable_that_the_client_does_not_set_is_asked_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home.file("cursor")
+    home.invoke.config("[plugins.good]\nsettings.greeting = { env = 'GREETING' }\n")
+    done = home.install("cursor")
+    assert done.code == 2
+    assert "plugin good needs the variable GREETING, which the client does not set" in done.err
+    assert "-v GREETING=VALUE" in done.err
+    monkeypatch.setenv("GREETING", "tuttifrutti")
+    done = home.install("cursor")
+    assert done.code == 2
+    assert "-v GREETING   (writes its value into the entry)" in done.err
+    assert "tuttifrutti" not in done.err
+    assert not file.exists()
+    done = home.quickly("cursor", "--name", "other")
+    assert done.code == 0
+    assert "warning: plugin good needs the variable GREETING" in done.err
+    done = home.install("cursor", "-v", "GREETING", "--json")
     assert done.code == 0, done.err
-    assert "not served: plugin vault" in done.err
-    assert "VAULT_TOKEN" in done.err
-    done = home.install("cursor", "--json")
-    data = json.loads(done.out)
-    assert (data["client"], data["name"], data["changed"], data["backup"]) == (
-        "cursor",
-        "mcp-host",
-        True,
-        f"{home.file('cursor')}.bak",
-    )
-    assert data["tools"] > 5
-    assert "VAULT_TOKEN" in data["failed"][0]
-    done = home.install("cursor", "-v", "VAULT_TOKEN=tuttifrutti")
-    assert "not served" not in done.err
+    assert done.json["tools"] > 1
+    assert servers("cursor", file)["mcp-host"]["env"]["GREETING"] == "tuttifrutti"
+    # The entry has it now.
+    assert home.install("cursor").code == 0
+
+
+def test_the_entry_gets_the_paths_of_modules_and_no_other_variable(
+    home: Home, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = home.file("cursor")
+    monkeypatch.setenv("PYTHONPATH", os.path.relpath(site.folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home.folder / "data"))
+    monkeypatch.setenv("MCP_HOST__PLUGINS__GOOD__PREFIX", "hush_")
+    done = home.invoke("install", "cursor")
+    assert done.code == 0, done.err
+    entry = servers("cursor", file)["My-tools"]
+    assert entry["env"] == {"PYTHONPATH": str(site.folder), "XDG_DATA_HOME": str(home.folder / "data")}
+    assert "note: the entry sets what is set here: PYTHONPATH, XDG_DATA_HOME" in done.err
+    assert "MCP_HOST__PLUGINS__GOOD__PREFIX is set here and changes what is served" in done.err
+    assert "-v MCP_HOST__PLUGINS__GOOD__PREFIX adds it" in done.err
+    assert "hush_" not in done.out + done.err
+    assert "clear text" not in done.err
+    monkeypatch.delenv("MCP_HOST__PLUGINS__GOOD__PREFIX")
+    assert asyncio.run(call_add(entry)) == {"result": 5}
+
+
+def test_the_plugins_are_checked_in_the_environment_of_the_client(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only this shell has does not make an entry work."""
+    home.file("cursor")
+    monkeypatch.setenv("MCP_HOST__PLUGINS__BROKEN__ENABLED", "false")
+    home.invoke.config("[plugins.good]\n[plugins.broken]\n")
+    done = home.install("cursor")
+    assert done.code == 2
+    assert "plugin broken: " in done.err
+    assert home.install("cursor", "-v", "MCP_HOST__PLUGINS__BROKEN__ENABLED").code == 0
+
+
+def test_nothing_in_a_cache_gets_into_an_entry(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = home.file("cursor")
+    for prefix in (home.folder / ".cache/venv", home.folder / "pipx/.cache/4f3a"):
+        prefix.mkdir(parents=True)
+        monkeypatch.setattr(sys, "prefix", str(prefix))
+        for options in ([], ["--no-verify"], ["--no-verify", "--force"]):
+            done = home.install("cursor", *options)
+            assert done.code == 2
+            assert "an entry that starts it would stop working" in done.err
+            assert "uv tool install mcp-host" in done.err
+    assert not file.exists()
 
 
 def test_a_dry_run_shows_the_change_without_secrets_and_writes_nothing(home: Home) -> None:
@@ -248,7 +316,16 @@ def test_variables_come_from_files_the_environment_and_options_and_options_win(
     done = home.invoke("uninstall", "claude-desktop")
     assert done.code == 0
     assert not file.exists()
-    assert f"{file}.bak still has the values of A, B, C, " in done.err
+    assert not file.with_name(f"{file.name}.bak").exists()
+
+
+def test_values_that_stay_in_the_backup_are_named(home: Home) -> None:
+    file = home.file("cursor", "{}")
+    assert home.quickly("cursor", "-v", "A=1").code == 0
+    file.write_text(file.read_text().replace("{", '{"theirs": 1, ', 1))
+    done = home.invoke("uninstall", "cursor")
+    assert f"{file}.bak still has the values of A, PYTHONPATH" in done.err or "PYTHONPATH, A" in done.err
+    assert json.loads(file.read_text()) == {"theirs": 1, "mcpServers": {}}
 
 
 @pytest.mark.parametrize(
@@ -345,8 +422,10 @@ def test_uninstall_takes_out_only_what_is_ours(home: Home) -> None:
         "client": "cursor",
         "file": str(file),
         "name": "one",
-        "backup": f"{file}.bak",
+        # The one from before the first entry stays.
+        "backup": None,
     }
+    assert (file.parent / f"{file.name}.bak").read_bytes() == b'{"mcpServers": {"theirs": {"command": "x"}}}'
     assert list(servers("cursor", file)) == ["theirs", "two"]
     # The configuration is gone: that is a reason to uninstall.
     home.config.unlink()
@@ -392,7 +471,7 @@ def test_a_running_server_is_entered_by_its_url(cli: Cli, home: Home) -> None:
         home.invoke.config(f"[host]\nname = 'demo'\n[transport]\nkind = 'http'\nport = {port}\n[plugins.good]\n")
         done = home.invoke("install", "claude-code", "--http")
         assert done.code == 0, done.err
-        assert "Verified: the server answers" in done.out
+        assert "Verified: every plugin works" in done.out
         assert servers("claude-code", file)["demo"] == {"type": "http", "url": process.url}
         for client, entry in (
             ("vscode", {"type": "http", "url": process.url}),

@@ -230,7 +230,7 @@ async def test_install_writes_an_entry_that_serves_the_file(files: Cli, tmp_path
     entries = files.config("{}", "mcp.json")
     done = files.run("install", "cursor", "server.py", "--file", "mcp.json")
     assert done.code == 0, done.err
-    assert "Verified: the server answers, with 1 tool." in done.out
+    assert "Verified: every plugin works, and the server answers with 1 tool." in done.out
     ((name, entry),) = json.loads(entries.read_text(encoding="utf-8"))["mcpServers"].items()
     assert name == "server"
     parameters = StdioServerParameters(

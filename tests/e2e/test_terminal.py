@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -109,14 +110,19 @@ def test_run_prints_that_it_waits_for_a_client_and_ctrl_c_ends_it_quietly(good: 
         assert "Traceback" not in shown.shown
 
 
-@pytest.mark.parametrize(("command", "columns"), [("plugins", 80), ("check", 80), ("inspect", 80), ("inspect", 120)])
+@pytest.mark.parametrize("command", ["plugins", "check --verbose", "inspect", "install --list", "doctor --quick"])
+@pytest.mark.parametrize("columns", [60, 100])
 def test_tables_fit_the_terminal(cli: Cli, command: str, columns: int) -> None:
     cli.config("[plugins.good]\n[plugins.noisy]\nenabled = false\n")
-    with screen(cli, command, columns=columns) as shown:
-        assert shown.wait() == 0
-        tables = [line for line in shown.shown.splitlines() if "  " in line]
-        assert tables
-        assert max(map(len, tables)) <= columns
+    (cli.folder / ".cursor").mkdir()
+    entry = {"command": "/py", "args": ["-m", "mcp_host", "run", "--config", "/gone/a-folder/mcp-host.toml"]}
+    (cli.folder / ".cursor/mcp.json").write_text(json.dumps({"mcpServers": {"a-name-of-some-length": entry}}))
+    with screen(cli, *command.split(), columns=columns, env={"HOME": str(cli.folder)}) as shown:
+        shown.wait()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.shown).splitlines()
+    tables = [line for line in lines if "  " in line and not line.startswith(("  where:", "  hint:"))]
+    assert tables
+    assert [line for line in tables if len(line) > columns] == []
 
 
 def test_a_terminal_too_narrow_for_a_table_still_gets_it(good: Cli) -> None:

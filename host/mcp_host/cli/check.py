@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import anyio
@@ -123,6 +124,15 @@ class Summary:
 def check(
     config: ConfigOption = None,
     plugin: PluginOption = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="With --plugin, a setting of the plugin; a.b=VALUE for one in a table. KEY:=JSON passes a JSON value. "
+            "May be repeated.",
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 1 if there are warnings.")] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show import times, names, and what each tool costs.")
@@ -138,12 +148,17 @@ def check(
 
     Does what `run` does before it serves, starts all other servers, then runs each plugin's own checks. The tokens are
     an estimate of how much of a model's context the tools take. With --plugin, it checks one plugin (an installed one,
-    or a project's) against the contract for authors.
+    or a project's) against the contract for authors, with the settings of --set and of its table. A
+    project's own mcp-host.toml is used if it has one.
     """
-    settings = read_config(config, disable=disable)
     if plugin is not None:
+        own = Path(plugin, "mcp-host.toml")
+        settings = read_config(own if config is None and own.is_file() else config, disable=disable)
         check_contract = find("mcp_host.authoring.check_plugin:check_contract")
-        return int(check_contract(plugin, settings, strict=strict, as_json=as_json))
+        return int(check_contract(plugin, settings, given or (), strict=strict, as_json=as_json))
+    if given:
+        raise HostError("--set is for --plugin", where="command line: --set", hint="mcp-host check --plugin NAME --set")
+    settings = read_config(config, disable=disable)
     with command_stdout() as stdout:
         # The report shows each problem once, at the end. The log would only repeat it.
         host = load_host(settings, log_level=log_level or os.environ.get("MCP_LOG_LEVEL") or "critical")

@@ -7,10 +7,10 @@ import math
 import os
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Literal, TextIO
+from unicodedata import combining, east_asian_width
 
 from mcp_host.errors import HostError, Problem, encodable, str_of
 from mcp_host.plugins.records import PluginRecord
@@ -21,8 +21,8 @@ _DEEPEST = 100
 """The most levels of lists and objects that JSON shows."""
 _LARGEST_BITS = 4096
 """The most bits of an integer that JSON shows in decimal: Python refuses to write thousands of digits."""
-_NARROWEST = 16
-"""The fewest characters of a column of a table, even on a narrow terminal."""
+_NARROWEST = 12
+"""The fewest characters of a column that is wrapped. A table that would need less becomes blocks."""
 
 
 def print_json(data: Any, out: TextIO | None = None) -> None:
@@ -97,26 +97,75 @@ def _styled(text: str, style: str, out: TextIO) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], out: TextIO) -> str:
     """Return a table as text: one line for each row. On a terminal, cells are wrapped to fit its width.
 
-    Columns without any text are left out. The first column has the names and is never wrapped. rich's table is not
-    used: its import takes a sixth of the time of a whole command, and it also wraps cells in a pipe.
+    Columns without any text are left out. The first column has the names and is never wrapped. If the columns do not
+    fit, each row becomes a block: the name, and below it the other cells, each after the name of its column. rich's
+    table is not used: its import takes a sixth of the time of a whole command, and it also wraps cells in a pipe.
     """
     cells = [[printable(" ".join(cell.split())) for cell in row] for row in rows]
     filled = [number for number in range(len(columns)) if number == 0 or any(row[number] for row in cells)]
     columns, cells = [columns[number] for number in filled], [[row[number] for number in filled] for row in cells]
-    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > _width(out):
-        widest = max(range(1, len(widths)), key=lambda number: widths[number], default=0)
-        if widest == 0 or widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
+    wanted = [max(map(_cells, column)) for column in zip(columns, *cells, strict=True)]
+    widths = _fitted(wanted, _width(out) - len(_GAP) * (len(wanted) - 1))
+    if widths is None:
+        return "\n".join(_blocks(columns, cells, _width(out), out))
 
     def lines(row: Sequence[str]) -> Iterator[str]:
-        wrapped = [textwrap.wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+        wrapped = [_wrapped(cell, width) for cell, width in zip(row, widths, strict=True)]
         for parts in zip_longest(*wrapped, fillvalue=""):
-            yield _GAP.join(part.ljust(width) for part, width in zip(parts, widths, strict=True)).rstrip()
+            padded = (part + " " * (width - _cells(part)) for part, width in zip(parts, widths, strict=True))
+            yield _GAP.join(padded).rstrip()
 
     header, rule = next(lines(columns)), _GAP.join("-" * width for width in widths)
     return "\n".join([bold(header, out), rule, *(line for row in cells for line in lines(row))])
+
+
+def _fitted(wanted: Sequence[int], room: int) -> list[int] | None:
+    """Return the widths of columns that fit together, or None. The first column and narrow ones keep their widths."""
+    widths = list(wanted)
+    while sum(widths) > room:
+        widest = max(range(1, len(widths)), key=lambda number: widths[number], default=0)
+        if widest == 0 or widths[widest] <= _NARROWEST:
+            return None
+        widths[widest] -= 1
+    return widths
+
+
+def _blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, out: TextIO) -> Iterator[str]:
+    """Yield the lines of a table whose columns do not fit."""
+    labels = max(map(_cells, columns[1:]), default=0) + len(_GAP)
+    for number, (name, *cells) in enumerate(rows):
+        yield from [""] if number else []
+        yield from (bold(line, out) for line in _wrapped(name, width))
+        for column, cell in zip(columns[1:], cells, strict=True):
+            label = _GAP + column + " " * (labels - _cells(column))
+            for line in _wrapped(cell, max(1, width - len(label))) if cell else ():
+                yield label + line
+                label = " " * len(label)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text: broken between words, and inside a word that is longer than a line."""
+    lines, line = [], ""
+    for word in text.split():
+        joined = f"{line} {word}" if line else word
+        if _cells(joined) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        while _cells(word) > width and len(word) > 1:
+            end = next(end for end in range(len(word) - 1, 0, -1) if end == 1 or _cells(word[:end]) <= width)
+            lines.append(word[:end])
+            word = word[end:]
+        line = word
+    return [*lines, line]
+
+
+def _cells(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a wide character takes two, a combining one none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _width(out: TextIO) -> int:

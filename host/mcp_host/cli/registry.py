@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 COMMANDS: Final = {
     "run": Entry(
         "mcp_host.cli.run:run",
-        "Serve the enabled plugins over stdio or HTTP.",
+        "Serve the enabled plugins, or one Python file, over stdio or HTTP.",
         "Examples: mcp-host run --transport http --port 8000; mcp-host run server.py\n\n"
         "Exit codes: 0 the client disconnected, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
     ),
@@ -92,6 +92,12 @@ COMMANDS: Final = {
         "mcp_host.manage.install:uninstall",
         "Remove this server from the settings of an MCP client.",
         "Example: mcp-host uninstall claude-desktop",
+    ),
+    "doctor": Entry(
+        "mcp_host.manage.doctor:doctor",
+        "Find dead entries of clients, and what is wrong here.",
+        "Examples: mcp-host doctor; mcp-host doctor --quick --json\n\n"
+        "Exit codes: 0 nothing is wrong; 1 something is; 2 it could not look.",
     ),
     "import": Entry(
         "mcp_host.manage.import_servers:import_",

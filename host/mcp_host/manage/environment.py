@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Never
+from typing import Literal, Never
 
 from mcp_host.errors import ErrorCode, HostError
 from mcp_host.system.programs import find_program
@@ -136,14 +136,12 @@ def detect(environ: Mapping[str, str] | None = None) -> Environment:
     pip = (python, "-P", "-m", "pip") if find_spec("pip") else None
     uv = _program("uv", environ)
     known = _injected(prefix)
-    in_pipx = known is not None
     venv = _venv_settings(prefix)
-    if (in_pipx and prefix.parent.name != "venvs") or re.fullmatch(r"(archive|environments)-v\d+", prefix.parent.name):
+    if (maker := temporary(prefix)) is not None:
         raise HostError(
-            f"mcp-host runs in a temporary environment of {'pipx run' if in_pipx else 'uvx'}: "
-            "what is installed there is lost",
+            f"mcp-host runs in a temporary environment of {maker}: what is installed there is lost",
             where=str(prefix),
-            hint="pipx install mcp-host" if in_pipx else "uv tool install mcp-host",
+            hint="pipx install mcp-host" if maker == "pipx run" else "uv tool install mcp-host",
         )
     if (prefix / "uv-receipt.toml").is_file():
         note = "`uv tool upgrade` removes what it did not install itself; `mcp-host sync` installs it again."
@@ -163,6 +161,13 @@ def detect(environ: Mapping[str, str] | None = None) -> Environment:
         return Environment(EnvironmentKind.VENV, prefix, python, pip or uv or _nothing("pip", prefix))
     _refuse_managed(environ)
     return Environment(EnvironmentKind.PIP, prefix, python, pip or _nothing("pip", prefix))
+
+
+def temporary(prefix: Path) -> Literal["uvx", "pipx run"] | None:
+    """Return the tool that made an environment which it will delete, or None for another environment."""
+    if re.fullmatch(r"(archive|builds|environments)-v\d+", prefix.parent.name):
+        return "uvx"
+    return "pipx run" if _injected(prefix) is not None and prefix.parent.name != "venvs" else None
 
 
 def _nothing(name: str, prefix: Path) -> Never:

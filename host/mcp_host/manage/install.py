@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcp_host.cli.common import ConfigOption, FileArgument, JsonOption, file_or_config, read_config
-from mcp_host.cli.output import json_text, print_json, table, write
-from mcp_host.errors import ConfigError, HostError, did_you_mean
-from mcp_host.manage.verify import Verification, verified
+from mcp_host.cli.output import json_text, print_json, problem_text, table, write
+from mcp_host.config import load_config
+from mcp_host.errors import ConfigError, HostError, InvalidConfigError, Problem, did_you_mean
+from mcp_host.manage.verify import verified
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def install(
     force: Annotated[bool, typer.Option("--force", help="Replace an entry with this name for another server.")] = False,
     dry_run: DryRunOption = False,
     verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Start the server as the client would, and list its tools.")
+        bool,
+        typer.Option(
+            "--verify/--no-verify", help="Start the server as the client would, and refuse if a plugin does not work."
+        ),
     ] = True,
     list_clients: Annotated[
         bool, typer.Option("--list", help="Show the clients, their files and what is in them.")
@@ -79,8 +83,10 @@ def install(
 ) -> None:
     """Add this server to the settings of an MCP client.
 
-    The entry starts mcp-host with this interpreter and this configuration, both with absolute paths. It is verified
-    before it is written. Everything else in the file stays the same. The old file is kept as FILE.bak.
+    The entry starts mcp-host with this interpreter and this configuration, both with absolute paths, or with uvx where
+    that runs this command. PYTHONPATH is written into it if it is set. Nothing is written while an enabled plugin does
+    not work in the environment that the client gives, or needs a variable that it does not give. Everything else in the
+    file stays the same. The old file is kept as FILE.bak.
     """
     if list_clients:
         _list(project, as_json)
@@ -93,18 +99,18 @@ def install(
         entry = _url_entry(target, url or url_of(settings), env)
     else:
         entry = command_entry(target, settings, env)
+    verify = verify and not dry_run
     if target is None:
-        verification = None if not verify or dry_run else verified(entry, config=_config_path(settings), where="")
-        _report_verified(verification, sys.stderr)
+        _warn_of_environment(entry, env, settings, verify=verify)
+        _report_verified(_verified(entry, settings, "") if verify else None, sys.stderr)
         print_json({"mcpServers": {name: entry}})
         return
-    _install(
-        _Change(target, name, project, dry_run, as_json), entry, settings, force=force, verify=verify and not dry_run
-    )
+    _install(_Change(target, name, project, dry_run, as_json), entry, settings, env, force=force, verify=verify)
 
 
 def uninstall(
     client: ClientArgument = None,
+    server: FileArgument = None,
     name: NameOption = None,
     config: ConfigOption = None,
     project: ProjectOption = False,
@@ -115,8 +121,10 @@ def uninstall(
 ) -> None:
     """Remove this server from the settings of an MCP client.
 
-    Without --name, it removes the one entry for the configuration in use. Everything else in the file stays the same.
+    Without --name, it removes the one entry for the configuration in use, or for FILE. Everything else in the file
+    stays the same.
     """
+    config = file_or_config(server, config)
     target = _target(client, project, file)
     if target is None:
         raise HostError(
@@ -147,10 +155,10 @@ def uninstall(
         return
     if text is None:
         write(printable(f"Removed {target.path}, which contained only {name}."))
-    elif backup is None:
+    elif text == target.backup_text():
         write(printable(f"{target.path} is again the file from before {name} was installed."))
     else:
-        write(printable(f"Removed {name} from {target.path}. The old file: {backup}"))
+        write(printable(f"Removed {name} from {target.path}.{f' The old file: {backup}' if backup else ''}"))
     if variables := target.variables_in_backup(name):
         _note(f"{target.backup} still has the values of {', '.join(variables)}")
 
@@ -182,7 +190,9 @@ class _Change:
         return 0o644 if self.project and not entry.get("env") else 0o600
 
 
-def _install(change: _Change, entry: Entry, settings: HostConfig, *, force: bool, verify: bool) -> None:
+def _install(
+    change: _Change, entry: Entry, settings: HostConfig, given: Mapping[str, str], *, force: bool, verify: bool
+) -> None:
     from mcp_host.manage.clients.clientconfig import merged
 
     target, name, old = change.file, change.name, change.file.entry(change.name)
@@ -190,18 +200,18 @@ def _install(change: _Change, entry: Entry, settings: HostConfig, *, force: bool
         _refuse_other(target, name, old, entry)
     entry = merged(old, entry)
     text = target.with_entry(name, entry)
-    _warn(target, entry, change.project)
+    _warn(target, entry, [*given, *(old or {}).get("env", {})], change.project)
+    _warn_of_environment(entry, given, settings, verify=verify)
     change.show(text, entry, old)
     if change.dry_run:
         return
-    verification = verified(entry, config=_config_path(settings), where=str(target.path)) if verify else None
+    tools = _verified(entry, settings, str(target.path)) if verify else None
     backup = target.write(text, mode=change.mode(entry)) if text != target.text else None
     if change.as_json:
         data = {"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)}
-        tools = {"tools": None, "failed": []} if verification is None else asdict(verification)
-        print_json({**data, "changed": text != target.text, **tools})
+        print_json({**data, "changed": text != target.text, "tools": tools})
         return
-    _report_verified(verification, sys.stdout)
+    _report_verified(tools, sys.stdout)
     if text == target.text:
         write(printable(f"{target.path} already has the entry {name}."))
         return
@@ -212,9 +222,40 @@ def _install(change: _Change, entry: Entry, settings: HostConfig, *, force: bool
     write(target.client.after)
 
 
+def _verified(entry: Entry, settings: HostConfig, where: str) -> int:
+    """Check that an entry serves everything that is enabled, and return the number of tools."""
+    from mcp_host.manage.clientenv import client_environment, not_given
+
+    path = _config_path(settings)
+    if "command" in entry:
+        environment = client_environment(entry.get("env", {}))
+        # As the client will read it: without the variables that are set only here.
+        problems = list(not_given(load_config(Path(path), environ=environment), environment, os.environ))
+        if problems:
+            raise InvalidConfigError([*problems, Problem("nothing was written", where, "--no-verify writes it anyway")])
+    return verified(entry, config=path, where=where)
+
+
+def _warn_of_environment(entry: Entry, given: Mapping[str, str], settings: HostConfig, *, verify: bool) -> None:
+    """Report what of this environment the entry has, and what it has not."""
+    from mcp_host.manage.clientenv import client_environment, not_given, only_here
+
+    if "command" not in entry:
+        return
+    env = entry.get("env", {})
+    if names := [name for name in env if name not in given and os.environ.get(name)]:
+        _note(f"the entry sets what is set here: {', '.join(names)}", "note")
+    for name in only_here(env, os.environ):
+        _note(f"{name} is set here and changes what is served; the client does not set it: -v {name} adds it")
+    if not verify:
+        for problem in not_given(settings, client_environment(env), os.environ):
+            write(problem_text(problem, "warning"), sys.stderr)
+
+
 def _refuse_other(target: ClientFile, name: str, old: Entry, new: Entry) -> None:
     """Refuse to replace an entry for another server."""
-    from mcp_host.manage.clients.clientconfig import entry_url, served_config
+    from mcp_host.manage.clients.clientconfig import entry_url
+    from mcp_host.manage.clients.launch import served_config
 
     served = served_config(old)
     if served is not None and served == served_config(new):
@@ -229,8 +270,8 @@ def _refuse_other(target: ClientFile, name: str, old: Entry, new: Entry) -> None
     )
 
 
-def _warn(target: ClientFile, entry: Entry, project: bool) -> None:
-    if env := entry.get("env"):
+def _warn(target: ClientFile, entry: Entry, given: Iterable[str], project: bool) -> None:
+    if env := [key for key in entry.get("env", {}) if key in given]:
         readers = "that is meant to be shared" if project else "that the client and your other programs can read"
         _note(f"the values of {', '.join(env)} are written in clear text into {target.path}, a file {readers}")
     for text in target.client.expanded(entry):
@@ -238,21 +279,15 @@ def _warn(target: ClientFile, entry: Entry, project: bool) -> None:
         _note(f"{target.client.title} replaces what looks like a variable in {f'the value of {key}' if key else text}")
     if project and "command" in entry:
         _note("the entry has the paths of this machine; others who share the folder need their own entry")
-    if {".cache", "cache", "Caches"} & set(Path(sys.prefix).parts) and "command" in entry:
-        _note(f"{sys.prefix} is in a cache and may be deleted; install mcp-host with uv tool install or pipx install")
 
 
-def _report_verified(verification: Verification | None, out: Any) -> None:
-    if verification is None:
-        return
-    tools = "1 tool" if verification.tools == 1 else f"{verification.tools} tools"
-    write(f"Verified: the server answers, with {tools}.", out)
-    for line in verification.failed:
-        _note(f"not served: {line}")
+def _report_verified(tools: int | None, out: Any) -> None:
+    if tools is not None:
+        write(f"Verified: every plugin works, and the server answers with {tools} tool{'s' * (tools != 1)}.", out)
 
 
-def _note(text: str) -> None:
-    write(printable(f"warning: {text}"), sys.stderr)
+def _note(text: str, label: str = "warning") -> None:
+    write(printable(f"{label}: {text}"), sys.stderr)
 
 
 def _text(path: Path | None) -> str | None:
@@ -359,14 +394,41 @@ def _env_file(file: Path) -> dict[str, str]:
 
 
 def command_entry(target: ClientFile | None, settings: HostConfig, env: Mapping[str, str]) -> dict[str, Any]:
+    """Return the entry that starts mcp-host with a configuration, with what it needs of the environment here.
+
+    Raises:
+        HostError: What it would start will not stay.
+    """
+    from mcp_host.manage.clientenv import carried
+    from mcp_host.manage.environment import temporary
+    from mcp_host.manage.uvx import uv_variables, uvx_words
+
     if not sys.executable:
         raise HostError("the path of this Python is not known", where="sys.executable")
     path = _config_path(settings)
     # -P: nothing is imported from the client's working directory, which may be any project.
-    args = ["-P", "-m", "mcp_host", "run", "--transport", "stdio", "--config", path]
+    words: tuple[str, ...] = (sys.executable, "-P", "-m", "mcp_host")
+    needed = carried(os.environ)
+    maker = temporary(Path(sys.prefix))
+    if maker == "uvx":
+        words = uvx_words(settings, os.environ)
+        needed |= uv_variables({name: value for name, value in os.environ.items() if name not in env})
+    elif maker is not None or is_in_cache(Path(sys.prefix)):
+        raise HostError(
+            "mcp-host runs in a cache, which may be deleted, and an entry that starts it would stop working",
+            where=sys.prefix,
+            hint="uv tool install mcp-host, or pipx install mcp-host, then its mcp-host install",
+        )
+    command, *rest = words
+    args, env = [*rest, "run", "--transport", "stdio", "--config", path], {**needed, **env}
     if target is None:
-        return {"command": sys.executable, "args": args, **({"env": dict(env)} if env else {})}
-    return target.client.command_entry(sys.executable, args, env, Path(path).parent)
+        return {"command": command, "args": args, **({"env": env} if env else {})}
+    return target.client.command_entry(command, args, env, Path(path).parent)
+
+
+def is_in_cache(path: Path) -> bool:
+    """Return whether a path is in a folder that the user may empty. Poetry keeps its environments in such a folder."""
+    return not {".cache", "Caches"}.isdisjoint(path.parts) and "pypoetry" not in path.parts
 
 
 def _url_entry(target: ClientFile | None, url: str, env: Mapping[str, str]) -> dict[str, Any]:
@@ -396,7 +458,8 @@ def url_of(settings: HostConfig) -> str:
 
 
 def _is_ours(entry: Entry, config: Path | None) -> bool:
-    from mcp_host.manage.clients.clientconfig import entry_url, served_config
+    from mcp_host.manage.clients.clientconfig import entry_url
+    from mcp_host.manage.clients.launch import served_config
 
     if served_config(entry) is not None:
         return True
@@ -411,7 +474,7 @@ def _is_ours(entry: Entry, config: Path | None) -> bool:
 
 def _installed_name(target: ClientFile, config: Path | None) -> str:
     """Return the name of the only entry for the configuration in use, or without one, mcp-host's only entry."""
-    from mcp_host.manage.clients.clientconfig import served_config
+    from mcp_host.manage.clients.launch import served_config
 
     ours = {name: served_config(entry) for name, entry in target.entries().items() if isinstance(entry, dict)}
     ours = {name: path for name, path in ours.items() if path is not None}
@@ -450,7 +513,8 @@ def _list(project: bool, as_json: bool) -> None:
 
 
 def _listed(client: Client, project: bool) -> dict[str, Any]:
-    from mcp_host.manage.clients.clientconfig import ClientFile, served_config
+    from mcp_host.manage.clients.clientconfig import ClientFile
+    from mcp_host.manage.clients.launch import served_config
 
     listed: dict[str, Any] = {"client": client.name, "title": client.title, "present": False, "file": None}
     listed |= {"servers": [], "error": None, "sources": client.sources}

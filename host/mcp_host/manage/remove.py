@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -28,16 +29,23 @@ def remove(
     """Remove plugins from mcp-host.toml and uninstall them.
 
     Shows the lines that it removes. If they had settings or comments, the old file is kept as mcp-host.toml.bak. A
-    distribution stays installed if another plugin in the file comes from it, or another distribution needs it.
+    distribution stays installed if another plugin in the file comes from it, or another distribution needs it. What
+    was installed only because it needed it stays, too, and is named.
     """
     from mcp_host.manage.configedit import masked, remove_plugin, set_requires
     from mcp_host.manage.environment import detect, run
-    from mcp_host.plugins.requirements import installed_now
+    from mcp_host.plugins.requirements import installed_now, name_in, needed_only_by
 
     file = EditedFile.find(config)
     plugins, distributions = discover(), installed_now(GROUP)
     leaving = Leaving.of(names, file, plugins, distributions)
     environment = detect() if leaving.uninstall else None
+    staying = {
+        name_in(plugin.distribution)
+        for plugin in plugins
+        if plugin.name in file.config.plugins and plugin.name not in leaving.plugins
+    }
+    unneeded = needed_only_by(leaving.uninstall, distributions, wanted=staying)
     removed = ""
 
     def change(text: str) -> str:
@@ -56,7 +64,12 @@ def remove(
                 lambda: run(commands, show=verbose), f"{environment.installer} could not uninstall", environment
             )
     if as_json:
-        data = {"removed": masked(removed), "uninstalled": leaving.uninstall, "kept": leaving.kept}
+        data = {
+            "removed": masked(removed),
+            "uninstalled": leaving.uninstall,
+            "kept": leaving.kept,
+            "unneeded": unneeded,
+        }
         print_json({**file.to_json(dry_run), "plugins": leaving.plugins, **data})
         return
     if dry_run:
@@ -72,3 +85,6 @@ def remove(
         say(f"{name} stays installed: {why}.")
     if leaving.uninstall:
         say(f"{done_word('Uninstalled', dry_run)} {', '.join(leaving.uninstall)}.")
+    if unneeded and environment is not None:
+        by_hand = [shlex.join(command.arguments) for command in environment.uninstall(unneeded)]
+        say(f"Nothing else needs {', '.join(unneeded)}. To uninstall what is left: {' && '.join(by_hand)}")

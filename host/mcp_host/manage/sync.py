@@ -45,7 +45,11 @@ def sync(
     not_installed = [
         name
         for name, section in file.config.plugins.items()
-        if section.enabled and section.place is None and name not in installed
+        if section.enabled
+        and section.place is None
+        and name not in installed
+        # What runs in an environment of its own is installed there.
+        and not (section.requirements or section.python)
     ]
     if after:
         not_installed = []  # the missing distributions may contain them

@@ -1,20 +1,24 @@
-"""Verifies a client's entry: uses it as the client will, and returns what the client will see."""
+"""Verifies a client's entry: uses it as the client will, and finds what the client would miss."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shlex
+import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcp_host.cli.live import status
 from mcp_host.cli.output import write
 from mcp_host.config.references import MASK, is_worth_masking, looks_secret
-from mcp_host.errors import HostError, text_of
+from mcp_host.errors import HostError, InvalidConfigError, Problem, text_of
+from mcp_host.manage.clientenv import client_environment
+from mcp_host.manage.clients.launch import Launch
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
@@ -26,55 +30,123 @@ _LAST_LINES = 20
 START_TIMEOUT = 60.0
 """Seconds within which the entry's server must answer. Clients wait about as long."""
 
-
-@dataclass(frozen=True)
-class Verification:
-    """What a client sees: the number of tools, and why each failed plugin is not served."""
-
-    tools: int
-    failed: list[str]
+CHECK_TIMEOUT = 300.0
+"""Seconds for all plugins to load, start and check themselves. A plugin's own server may be installed first."""
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What the server answers: the number of tools, and the records of the plugins that failed."""
+def verified(entry: Entry, *, config: str, where: str) -> int:
+    """Use an entry as the client will, and return the number of tools that it serves.
 
-    tools: int
-    failed: list[Mapping[str, Any]]
-
-
-def verified(entry: Entry, *, config: str, where: str) -> Verification:
-    """Use an entry as the client will: start its command or connect to its URL, and list the tools.
-
-    `config` and `where` are for the error: the path of the mcp-host.toml, and the file that the entry is for.
+    Every enabled plugin must work. For a command, `mcp-host check` runs with its program and its environment, and then
+    the command is started. For a URL, the running server is asked. `config` and `where` are for the error: the path of
+    the configuration, and the file that the entry is for.
 
     Raises:
-        HostError: One of these steps failed.
+        HostError: The server does not answer, or a plugin fails.
     """
     from mcp_host.manage.clients.clientconfig import entry_url
 
+    url, launch = entry_url(entry), Launch.of(entry)
+    if launch is not None:
+        with status("Checking the plugins as the client would start them ..."):
+            problems = failures(launch, show=True)
+        _refuse(problems, f"mcp-host check --config {shlex.quote(config)}", where)
+    try:
+        tools, problems = answer(entry)
+    except HostError as error:
+        hint = "mcp-host run   (starts it), or --no-verify" if url is not None else "--no-verify adds it anyway"
+        raise HostError(f"{error.what}; nothing was written", where=where, hint=hint) from None
+    _refuse(problems, "the server's log has the details, and mcp-host check", where)
+    return tools
+
+
+def _refuse(problems: Sequence[Problem], how: str, where: str) -> None:
+    if problems:
+        what = "the client would not get everything that is enabled; nothing was written"
+        hint = f"correct it ({how}), or mcp-host disable NAME, or --no-verify"
+        raise InvalidConfigError([*problems, Problem(what, where, hint)])
+
+
+def failures(launch: Launch, *, environ: Mapping[str, str] | None = None, show: bool = False) -> list[Problem]:
+    """Run `mcp-host check` as an entry would start mcp-host, and return what fails.
+
+    Each problem names its plugin. `environ` replaces the environment that a client gives. With `show`, what it wrote
+    goes to stderr if there is no report.
+    """
+    command = [*launch.words, "check", "--json"]
+    command += ["--config", launch.config] if launch.config is not None else []
+    # A client may start the server in any folder, so this uses one that has nothing to do with the project.
+    cwd = launch.cwd or Path(sys.executable).anchor
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env=client_environment(launch.env) if environ is None else environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=CHECK_TIMEOUT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return [Problem(f"no answer within {CHECK_TIMEOUT:g} s", where=shlex.join(launch.words))]
+    except OSError as error:
+        what = f"it cannot be started: {error.strerror or text_of(error)}"
+        return [Problem(what, where=str(error.filename or command[0]))]
+    try:
+        found = list(_problems(json.loads(done.stdout)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        lines = _masked(done.stderr or done.stdout, launch.env).strip().splitlines()[-_LAST_LINES:]
+        if show and lines:
+            write(printable("\n".join(["The server wrote:", *lines])), sys.stderr)
+        what = f"the server does not start as the client would start it: exit code {done.returncode}"
+        why = next((line.strip() for line in lines if "error" in line.lower()), lines[-1] if lines else "")
+        return [Problem(f"{what}: {why}" if why else what, where=shlex.join(launch.words))]
+    return [replace(each, what=_masked(each.what, launch.env)) for each in found]
+
+
+def _problems(report: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the failures in the JSON of `mcp-host check`."""
+    if "plugins" not in report:
+        # The configuration does not load.
+        yield from (Problem(each["what"], each["where"], each["hint"]) for each in report["problems"])
+        return
+    for record in report["plugins"]:
+        if problem := record["problem"]:
+            yield Problem(f"plugin {record['name']}: {problem['what']}", problem["where"], problem["hint"])
+    for result in report["checks"]:
+        if result["problem"] is not None:
+            yield Problem(f"plugin {result['plugin']}: its check {result['name']!r} failed: {result['problem']}")
+    refusal = report["refusal"]
+    if refusal and not any(record["problem"] for record in report["plugins"]):
+        yield Problem(refusal["what"], refusal["where"], refusal["hint"])
+
+
+def answer(entry: Entry) -> tuple[int, list[Problem]]:
+    """Connect to an entry's server as a client, and return the number of its tools and which plugins failed.
+
+    Raises:
+        HostError: It does not answer. If it wrote something, that was shown on stderr.
+    """
+    from mcp_host.manage.clients.clientconfig import entry_url
+
+    env = entry.get("env", {})
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         try:
-            answer = asyncio.run(_ask(entry, log))
-            log.seek(0)
-            lines = _masked(log.read(), entry.get("env", {})).splitlines()
-            return Verification(answer.tools, [_why(record, lines) for record in answer.failed])
+            return asyncio.run(_ask(entry, log))
         except Exception as error:
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
-            output = "\n".join(_masked(log.read(), entry.get("env", {})).strip().splitlines()[-_LAST_LINES:])
+            output = "\n".join(_masked(log.read(), env).strip().splitlines()[-_LAST_LINES:])
     if output:
         write(printable(f"The server wrote:\n{output}"), sys.stderr)
     url = entry_url(entry)
-    if url is not None:
-        what, hint = f"cannot reach {url}: {reason}", "mcp-host run   (starts it), or --no-verify"
-    else:
-        what = f"the server does not start as the client would start it: {reason}"
-        hint = f"mcp-host check --config {shlex.quote(config)}; -v KEY=VALUE if a variable is missing; or --no-verify"
-    raise HostError(f"{what}; nothing was written", where=where, hint=hint)
+    what = f"cannot reach {url}" if url is not None else "the server does not start as the client would start it"
+    raise HostError(f"{what}: {reason}")
 
 
 def _masked(text: str, env: Mapping[str, str]) -> str:
@@ -85,7 +157,7 @@ def _masked(text: str, env: Mapping[str, str]) -> str:
     return text
 
 
-async def _ask(entry: Entry, log: Any) -> _Answer:
+async def _ask(entry: Entry, log: Any) -> tuple[int, list[Problem]]:
     import anyio
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -95,7 +167,6 @@ async def _ask(entry: Entry, log: Any) -> _Answer:
 
     server: Any = entry_url(entry)
     if server is None:
-        # A client may start the server in any folder, so this uses one that has nothing to do with the project.
         cwd = entry.get("cwd") or Path(sys.executable).anchor
         parameters = StdioServerParameters(
             command=entry["command"], args=entry["args"], env=dict(entry.get("env", {})), cwd=cwd
@@ -109,20 +180,22 @@ async def _ask(entry: Entry, log: Any) -> _Answer:
                 tools, cursor = tools + len(page.tools), page.next_cursor
                 if cursor is None:
                     break
-            failed: list[Mapping[str, Any]] = []
+            problems: list[Problem] = []
             if client.server_capabilities.resources is not None:
                 uris = [str(resource.uri) for resource in (await client.list_resources()).resources]
                 if PLUGINS_URI in uris:
                     contents = (await client.read_resource(PLUGINS_URI)).contents
-                    state = json.loads(getattr(contents[0], "text", "{}"))
-                    failed = [record for record in state.get("plugins", ()) if record.get("problem")]
-            return _Answer(tools, failed)
+                    problems = list(_down(json.loads(getattr(contents[0], "text", "{}"))))
+            return tools, problems
 
 
-def _why(record: Mapping[str, Any], log: Sequence[str]) -> str:
-    """Return why a plugin failed: the text with the error's id in the server's log, or the text for clients."""
-    mark = f"plugin {record['name']} (error {record['error_id']}): "
-    line = next((line for line in log if mark in line), "")
-    # With [host] log_format = "json", the line is an object.
-    message = json.loads(line)["message"] if line.startswith("{") else line
-    return f"plugin {record['name']}: {message.partition(mark)[2] or record['problem']['what']}"
+def _down(state: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield why plugins are not served, from the resource that a running host has about its plugins."""
+    for record in state.get("plugins", ()):
+        name = f"plugin {record['name']}"
+        if problem := record.get("problem"):
+            yield Problem(f"{name}: {problem['what']}", where=problem["where"])
+        elif (record.get("connection") or {}).get("state") == "waiting":
+            yield Problem(f"{name}: its server does not start", where=f"[plugins.{record['name']}]")
+    if problem := state.get("reload_problem"):
+        yield Problem(f"the server could not reload its configuration: {problem['what']}", where=problem["where"])

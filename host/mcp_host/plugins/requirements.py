@@ -25,7 +25,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion
 
 from mcp_host.errors import HostError
-from mcp_host.plugins.metadata import applies, name_of, requirements, scan, version_of
+from mcp_host.plugins.metadata import HOST_DISTRIBUTION, applies, name_of, requirements, scan, version_of
 
 _ARCHIVES = (".whl", ".tar.gz", ".zip")
 
@@ -228,6 +228,33 @@ def needed_by(key: str, installed: Mapping[str, Installed]) -> list[Installed]:
         for other in installed.values()
         if other.key != key and any(canonicalize_name(each.name) == key for each in requirements(other.requires))
     ]
+
+
+def name_in(requirement: str) -> str:
+    """Return the normalized name at the start of a requirement, also of one that cannot be read otherwise."""
+    return canonicalize_name(re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0])
+
+
+def needed_only_by(keys: Iterable[str], installed: Mapping[str, Installed], *, wanted: Iterable[str] = ()) -> list[str]:
+    """Return what these distributions need, at any depth, and neither mcp-host nor anything else that stays needs.
+
+    `keys`, the `wanted` ones that stay, and the result are normalized names. Extras are followed, because metadata does
+    not record the wanted ones.
+    """
+
+    def needed(start: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        waiting = list(start)
+        while waiting:
+            key = waiting.pop()
+            if key in installed and key not in found:
+                found.add(key)
+                waiting += [name_in(text) for text in installed[key].requires]
+        return found
+
+    leaving = needed(keys)
+    staying = (set(installed) - leaving) | {HOST_DISTRIBUTION, *wanted}
+    return sorted(leaving - needed(staying) - set(keys))
 
 
 def _same(one: str, other: str) -> bool:

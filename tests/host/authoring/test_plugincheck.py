@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mcp.server.mcpserver import MCPServer
 
 from mcp_host import Plugin
-from mcp_host.authoring.check_plugin import check_contract, report_lines, run_contract
+from mcp_host.__main__ import main
+from mcp_host.authoring.check_plugin import check_contract, report_lines, run_contract, settings_of
 from mcp_host.authoring.plugincheck import (
     RULES,
     ContractBrokenError,
@@ -704,6 +705,38 @@ def test_the_command_checks_a_project_with_the_settings_of_the_configuration(
     data = json.loads(capfd.readouterr().out)
     assert data["ok"] is True
     assert [(plugin["plugin"], plugin["ok"]) for plugin in data["plugins"]] == [("it", True)]
+
+
+def test_the_command_takes_settings_and_uses_the_project_s_own_configuration(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, needing() + tool(""))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["check", "--plugin", str(folder)]) == 2
+    assert "mcp-host check --plugin ... --set token=..., or [plugins.it.settings]" in capfd.readouterr().out
+    assert main(["check", "--plugin", str(folder), "--set", "token=x"]) == 0
+    (folder / "mcp-host.toml").write_text('[plugins.it.settings]\ntoken = "x"\n', encoding="utf-8")
+    assert main(["check", "--plugin", str(folder)]) == 0
+    assert main(["check", "--plugin", str(folder), "--set", "tokn=x"]) == 2
+    capfd.readouterr()
+    assert main(["check", "--plugin", str(folder), "--set", "token"]) == 2
+    assert "where: command line: --set\n  hint:  --set key=value" in capfd.readouterr().err
+    assert main(["check", "--set", "token=x"]) == 2
+    assert "--set is for --plugin" in capfd.readouterr().err
+
+
+def test_settings_on_the_command_line_are_tables_and_json_if_asked() -> None:
+    given = ["a=1", "b:=[1, 2]", "database.url=x", "database.pool.size:=3", "empty="]
+    assert settings_of(given) == {
+        "a": "1",
+        "b": [1, 2],
+        "database": {"url": "x", "pool": {"size": 3}},
+        "empty": "",
+    }
+    with pytest.raises(HostError, match="is not a table"):
+        settings_of(["a=x", "a.b=y"])
 
 
 def test_the_command_shows_what_could_not_be_checked() -> None:

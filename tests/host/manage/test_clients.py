@@ -24,8 +24,8 @@ from mcp_host.manage.clients.clientconfig import (
     load_clients,
     masked,
     merged,
-    served_config,
 )
+from mcp_host.manage.clients.launch import Launch, served_config
 from mcp_host.system.files import atomic_write
 
 CLIENTS = load_clients()
@@ -369,7 +369,7 @@ def test_an_added_entry_is_undone_to_the_last_byte(text: str, before: str | None
     file = a_file("vscode", original)
 
     class Installed(ClientFile):
-        def _backup_text(self) -> str | None:
+        def backup_text(self) -> str | None:
             return original
 
     installed = Installed(file.client, file.path, file.with_entry("fresh", ENTRY))
@@ -570,11 +570,24 @@ def test_the_packaged_claude_desktop_on_windows_has_a_folder_of_its_own(tmp_path
         ({"command": "/py", "args": ["-m", "other", "--config", "/a.toml"]}, None),
         ({"command": "/py", "args": ["-m", "mcp_host", "--config"]}, None),
         ({"url": "http://127.0.0.1/mcp"}, None),
+        ({"command": "/py", "args": ["-m", "mcp_host", "run", "--config=/a.toml"]}, "/a.toml"),
+        ({"command": "/py", "args": ["-m", "mcp_host", "run", "-c", "/a.toml"]}, "/a.toml"),
+        ({"command": "/uvx", "args": ["--from", "mcp-host", "mcp-host", "run", "--config", "/a.toml"]}, "/a.toml"),
+        ({"command": "/uv", "args": ["tool", "run", "mcp-host==1.0", "run", "--config", "/a"]}, None),
         ({"command": "/py", "args": "-m mcp_host --config x"}, None),
     ],
 )
 def test_an_entry_is_known_by_what_it_starts(entry: dict[str, Any], config: str | None) -> None:
     assert served_config(entry) == config
+
+
+def test_what_an_entry_starts_is_known_up_to_the_arguments_of_mcp_host() -> None:
+    args = ["--with", "a==1", "--from", "mcp-host==0.2", "mcp-host", "run", "--config", "/a.toml"]
+    launch = Launch.of({"command": "/uvx", "args": args, "env": {"A": 1}, "cwd": "/w"})
+    assert launch is not None
+    assert launch.words == ("/uvx", *args[:5])
+    assert (launch.config, launch.env, launch.cwd, launch.pinned) == ("/a.toml", {"A": "1"}, "/w", "0.2")
+    assert Launch.of({"command": "/uvx", "args": ["--from", "mcp-host", "other", "run"]}) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mcp_host.plugins.requirements import (
     find_wanted,
     installed_now,
     needed_by,
+    needed_only_by,
     parse_wanted,
     what_is_missing,
 )
@@ -156,3 +157,22 @@ def test_what_is_installed_is_read_from_metadata(site: Site) -> None:
     }
     (info / "direct_url.json").write_text('{"url": "file:///somewhere", "dir_info": {"editable": true}}')
     assert installed_now(GROUP, [str(site.folder)])["mcp-plugin-mean"].editable
+
+
+def test_what_nothing_else_needs_is_found_at_any_depth() -> None:
+    requires = {
+        "plugin": ("mcp-host>=0.1", "own", "Shared.Lib>=1", 'extra-lib; extra == "x"'),
+        "own": ("deep[fast]", "not a requirement"),
+        "deep": ("own", "shared-lib"),
+        "mcp-host": ("mcp",),
+        "other": ("shared-lib",),
+        "shared-lib": (),
+        "extra-lib": (),
+        "mcp": (),
+        "alone": (),
+    }
+    installed = {key: Installed(key, "1.0", requires=texts) for key, texts in requires.items()}
+    assert needed_only_by(["plugin"], installed) == ["deep", "extra-lib", "own"]
+    assert needed_only_by(["plugin"], installed, wanted=["deep"]) == ["extra-lib"]
+    assert needed_only_by(["other"], installed) == []
+    assert needed_only_by([], installed) == []

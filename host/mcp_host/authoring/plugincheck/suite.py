@@ -161,13 +161,15 @@ def _judge_settings(seen: SettingsSeen | None, plugin: str, given: bool, verdict
     if not seen.required or given:
         return True
     names = [setting.name for setting in seen.required]
+    options = " ".join(f"--set {name}=..." for name in names)
     example = ", ".join(f'"{name}": ...' for name in names if "." not in name)
     verdicts.broken(
         rules.SETTINGS_CLEAR,
         Problem(
             f"it needs settings that are not given: {', '.join(names)}",
             where,
-            f"contract(..., settings={{{example}}}), or a mcp-host.toml with {where} for mcp-host check",
+            f"mcp-host check --plugin ... {options}, or {where} in mcp-host.toml; in a test, "
+            f"contract(..., settings={{{example}}})",
         ),
     )
     return False

@@ -14,7 +14,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,6 +26,7 @@ from mcp_host.config.origins import statements
 from mcp_host.config.references import looks_secret
 from mcp_host.errors import HostError, text_of
 from mcp_host.manage.clients import jsonc
+from mcp_host.manage.clients.launch import Launch
 from mcp_host.system.files import atomic_write
 
 Entry = Mapping[str, Any]
@@ -34,7 +35,6 @@ Entry = Mapping[str, Any]
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The names that every client accepts. Claude Code and Codex accept no others."""
 
-_MODULE: Final = ("-m", "mcp_host")
 _MANAGED: Final = ("type", "source", "command", "args", "env", "cwd", "url", "httpUrl", "serverUrl")
 _URLS: Final = ("url", "httpUrl", "serverUrl")
 
@@ -215,21 +215,33 @@ class ClientFile:
 
         None means that there was no file.
         """
-        entry = self.entry(name)
-        assert entry is not None
-        for before in (self._backup_text(), None):
-            try:
-                file = ClientFile(self.client, self.path, before)
-                if file.entry(name) is None and file.with_entry(name, entry) == self.text:
-                    return before
-            except HostError:
-                continue
+        for before in (self.backup_text(), None):
+            if self.added_to(before) == [name]:
+                return before
         return self.without_entry(name)
+
+    def added_to(self, before: str | None) -> list[str] | None:
+        """Return the names of the entries that were added to `before`, or None if anything else is different, too."""
+        earlier, later = replace(self, text=before), self
+        try:
+            entries, known = self.entries(), earlier.entries()
+            names = [name for name in entries if name not in known]
+            if not all(isinstance(entries[name], dict) for name in names):
+                return None
+            for name in names:
+                earlier = replace(earlier, text=earlier.with_entry(name, entries[name]))
+            # Both without the entries, because an entry may have been written in several steps.
+            for name in names:
+                earlier = replace(earlier, text=earlier.without_entry(name))
+                later = replace(later, text=later.without_entry(name))
+        except HostError:
+            return None
+        return names if earlier.text == later.text else None
 
     def variables_in_backup(self, name: str) -> list[str]:
         """Return the variables whose values are still in the backup's entry."""
         try:
-            entry = ClientFile(self.client, self.backup, self._backup_text()).entry(name)
+            entry = ClientFile(self.client, self.backup, self.backup_text()).entry(name)
         except HostError:
             return []
         return list(entry["env"]) if entry and isinstance(entry.get("env"), dict) else []
@@ -247,8 +259,7 @@ class ClientFile:
             if (self.path.read_bytes() if self.path.exists() else None) != before:
                 raise HostError("the file was changed just now", where=str(self.path), hint="try again")
             written = None
-            # If the backup itself is written back, it is not replaced.
-            if before is not None and text is not None and (backup or text != self._backup_text()):
+            if before is not None and text is not None and (backup or not self._backup_stays(text)):
                 # Only users who may read the file may read the backup.
                 written = atomic_write(backup or self.backup, before, mode=self.path.stat().st_mode & 0o777)
             if text is None:
@@ -257,7 +268,7 @@ class ClientFile:
                 atomic_write(self.path, text.encode(), mode=None if before is not None else mode)
         except OSError as error:
             reason = error.strerror or text_of(error)
-            raise HostError(f"the file cannot be written: {reason}", where=error.filename or str(self.path)) from None
+            raise HostError(f"the file cannot be written: {reason}", where=str(self.path)) from None
         return written
 
     def diff(self, text: str | None, hide: Iterable[str]) -> str:
@@ -275,7 +286,14 @@ class ClientFile:
     def _comments(self) -> bool:
         return self.client.format == "jsonc"
 
-    def _backup_text(self) -> str | None:
+    def _backup_stays(self, text: str) -> bool:
+        """Return whether the backup is worth more than a new one: it is written back, or is from before our entries."""
+        before = self.backup_text()
+        names = self.added_to(before) or ()
+        return text == before or (bool(names) and all(Launch.of(self.entries()[name]) for name in names))
+
+    def backup_text(self) -> str | None:
+        """Return the text of the backup, or None if there is none that can be read."""
         try:
             return self.backup.read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError):
@@ -360,7 +378,8 @@ class ClientFile:
         if (span := self._toml_span(name)) is not None:
             begin, end = span
             above = re.search(r"(?<=\n)\r?\n\Z", text[:begin])
-            yield text[: above.start() if above and end == len(text) else begin] + text[end:]
+            rest = text[end:] if text[:begin].strip() else re.sub(r"\A\r?\n", "", text[end:])
+            yield text[: above.start() if above else begin] + rest
         document = tomlkit.parse(text)
         servers: Any = document[self.client.key]
         del servers[name]
@@ -392,16 +411,6 @@ def merged(old: Entry | None, new: Entry) -> dict[str, Any]:
     if "command" in new and isinstance(old.get("env"), dict) and (env := {**old["env"], **new.get("env", {})}):
         entry["env"] = env
     return {key: entry[key] for key in [*new, *(["env"] if "env" in entry and "env" not in new else []), *entry]}
-
-
-def served_config(entry: Entry) -> str | None:
-    """Return the mcp-host.toml of an entry that starts mcp-host, or None for another entry."""
-    args = entry.get("args")
-    if not isinstance(args, list) or "--config" not in args[:-1]:
-        return None
-    program = re.split(r"[/\\]", str(entry.get("command", "")))[-1].removesuffix(".exe")
-    by_module = any(tuple(args[at : at + 2]) == _MODULE for at in range(len(args)))
-    return str(args[args.index("--config") + 1]) if by_module or program == "mcp-host" else None
 
 
 def entry_url(entry: Entry) -> str | None:

@@ -29,6 +29,7 @@ def _change(file: Document, requires: list[str]) -> None:
         bare = file.parts[index].text.rstrip("\r\n").rstrip().endswith("]")
         if not requires and bare and "\n" not in file.parts[index].text.rstrip("\r\n"):
             del file.parts[index]
+            _drop_bare_header(file)
         else:
             file.edit(index, lambda array: _become(array, requires))
     elif (index := file.find("host")) is not None:
@@ -47,6 +48,21 @@ def _change(file: Document, requires: list[str]) -> None:
     else:
         at = file.section_end(len(file.parts))
         file.insert(at, *([""] if at > 0 else []), "[host]", line)
+
+
+def _drop_bare_header(file: Document) -> None:
+    """Remove `[host]` if nothing is in it and no comment is about it, as if it had never been written."""
+    index = file.find("host", kind=StatementKind.HEADER)
+    if index is None or file.parts[index].text.strip() != "[host]" or file.comments_before(index) != index:
+        return
+    following = file.parts[index + 1 : file.next_header(index)]
+    if any(part.kind is not StatementKind.BLANK for part in following):
+        return
+    del file.parts[index]
+    for beside in (index - 1, index):
+        if 0 <= beside < len(file.parts) and file.parts[beside].kind is StatementKind.BLANK:
+            del file.parts[beside]
+            return
 
 
 def _become(array: Any, wanted: list[str]) -> None:

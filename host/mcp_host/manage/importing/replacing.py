@@ -15,8 +15,9 @@ from mcp_host.config.references import MASK
 from mcp_host.config.spotting import masked as hide_secrets
 from mcp_host.errors import HostError
 from mcp_host.manage.clients import jsonc
-from mcp_host.manage.clients.clientconfig import Client, ClientFile, load_clients, merged, served_config
+from mcp_host.manage.clients.clientconfig import Client, ClientFile, load_clients, merged
 from mcp_host.manage.clients.clientconfig import masked as hide_values
+from mcp_host.manage.clients.launch import served_config
 from mcp_host.manage.importing.places import Place
 from mcp_host.manage.importing.plan import Planned
 from mcp_host.manage.importing.yamltext import YAMLTextError, with_entry
