@@ -7,7 +7,7 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,11 +20,12 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 
 @dataclass(frozen=True)
 class Index:
-    """A running index. `asked` are the paths that were requested."""
+    """A running index. `asked` are the paths that were requested. `on_request` is called before a file is sent."""
 
     folder: Path
     url: str
     asked: list[str] = field(default_factory=list)
+    on_request: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def environ(self) -> dict[str, str]:
         """The variables with which pip and uv use this index and nothing else."""
@@ -46,6 +47,7 @@ class Index:
 def serving(folder: Path) -> Iterator[Index]:
     """Serve the wheels and source distributions of a folder, which may change meanwhile."""
     asked: list[str] = []
+    on_request: dict[str, Callable[[], object]] = {}
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -55,7 +57,9 @@ def serving(folder: Path) -> Iterator[Index]:
             asked.append(self.path)
             kind, _, name = self.path.strip("/").partition("/")
             if kind == "files" and (folder / name).is_file():
-                self._answer((folder / name).read_bytes(), "application/octet-stream")
+                content = (folder / name).read_bytes()
+                on_request.pop(name, lambda: None)()
+                self._answer(content, "application/octet-stream")
             elif kind == "simple" and (files := _files_of(folder, name)):
                 as_json = _JSON in self.headers.get("Accept", "")
                 body = _as_json(name, files) if as_json else _as_html(files)
@@ -68,13 +72,17 @@ def serving(folder: Path) -> Iterator[Index]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Index(folder, f"http://127.0.0.1:{server.server_port}/simple/", asked)
+        yield Index(folder, f"http://127.0.0.1:{server.server_port}/simple/", asked, on_request)
     finally:
         server.shutdown()
         server.server_close()

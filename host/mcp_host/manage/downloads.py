@@ -24,15 +24,11 @@ from mcp_host.errors import ErrorCode, HostError
 from mcp_host.manage.environment import Command, InstallerError, run
 from mcp_host.system.texts import printable
 
-_ABSENT = re.compile(
-    r"No matching distribution found|was not found in the |no versions of |^.*Only .* (?:is|are) available|only .* is"
-    r" available|there are no versions",
-    re.MULTILINE,
-)
+_ABSENT = re.compile(r"No matching distribution found|was not found in |[Oo]nly \S+ (?:is|are) available|no versions")
 """What pip and uv write about a name or a version that is not there. Neither has an exit code for it."""
 
 _UNREACHABLE = re.compile(
-    r"Retrying \(|Connection|Could not fetch URL|Failed to fetch|timed out|network connectivity", re.IGNORECASE
+    r"Retrying \(|Could not fetch URL \S+: (?!404)|Failed to fetch|timed out|network connectivity"
 )
 """What they write if the index cannot be asked. pip then writes that there is no such distribution, too."""
 
@@ -136,7 +132,7 @@ class Downloads:
             return ""
         taken = parse_wheel_filename(file)[1]
         if self.is_pip:
-            found = max((each for each in self._versions(wanted.name) if not each.is_prerelease), default=taken)
+            found = max((each for each in self._listed(wanted.name)[0] if not each.is_prerelease), default=taken)
             newer = str(found) if found > taken else ""
             why = "has no wheel that fits here"
         else:
@@ -148,32 +144,31 @@ class Downloads:
                 newer, why = (matches[-1] if matches else ""), "has no wheel that fits here"
         return f"{wanted.name} {newer} is newer than {taken}, and {why}: --allow-build builds it." if newer else ""
 
-    def _versions(self, name: str) -> list[Version]:
-        """Return all versions that the index has, of wheels and of source distributions."""
+    def _listed(self, name: str) -> tuple[list[Version], str]:
+        """Return all versions that pip's index has, with wheels or only with source, and what pip wrote."""
         try:
-            written = self._run("index", "versions", name)
-        except InstallerError:
-            return []
-        found = re.search(r"^Available versions: (.+)$", written, re.MULTILINE)
-        return [Version(each.strip()) for each in found[1].split(",")] if found else []
+            written = self._run("index", "versions", "-vv", name)
+        except InstallerError as error:
+            return [], error.output
+        found = re.search(r"^\s*Available versions: (.+)$", written, re.MULTILINE)
+        return [Version(each.strip()) for each in found[1].split(",")] if found else [], written
 
     def _refusal(self, requirement: str, output: str) -> HostError:
         wanted = _parsed(requirement)
-        reachable = not _UNREACHABLE.search(output)
-        if wanted is not None and not self.build and reachable and self._only_source(wanted, output):
+        by_name = wanted is not None and not wanted.url
+        listed, written = self._listed(wanted.name) if wanted is not None and by_name and self.is_pip else ([], "")
+        only_source = _SOURCE_ONLY in output or any(wanted is not None and each in wanted.specifier for each in listed)
+        reachable = not _UNREACHABLE.search(output + written)
+        if only_source and reachable and not self.build:
             what = f"{requirement} has no wheel that fits here, only its source, and building it runs its code"
             return HostError(what, hint="--allow-build, if you trust it")
         if reachable and _ABSENT.search(output):
             return NotFoundError(f"the index has no distribution {requirement}", hint="correct the name or the version")
-        write(printable(output.strip()), sys.stderr)
+        refused = re.findall(r"^Could not fetch URL .*", written, re.MULTILINE)
+        write(printable("\n".join([output.strip(), *refused])), sys.stderr)
         return HostError(
             f"{requirement} could not be fetched", hint="see the output above", code=ErrorCode.INSTALLER_FAILED
         )
-
-    def _only_source(self, wanted: Requirement, output: str) -> bool:
-        if not self.is_pip:
-            return _SOURCE_ONLY in output
-        return any(each in wanted.specifier for each in self._versions(wanted.name)) if not wanted.url else False
 
 
 def unpack(wheel: Path, folder: Path) -> None:
