@@ -151,7 +151,7 @@ def test_a_name_that_is_no_plugin_s_gets_the_form_for_what_is_there(each_world: 
     assert done.code == 2
     assert (
         "no plugin 'sums' is installed, and the index has no mcp-plugin-sums; it has sums 2.1, whose plugin is adder\n"
-        "  where: command line: mcp-plugin-sums\n"
+        "  where: command line: sums\n"
         '  hint:  mcp-host add "sums==2.1", if you meant this one\n'
     ) in done.err
     assert "it has sums-server 1.0, which is a server and no plugin, and needs mcp<2, and mcp 2." in done.err

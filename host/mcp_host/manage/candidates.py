@@ -80,23 +80,22 @@ class Candidate:
         own = f"mcp-host add pypi:{canonicalize_name(self.name)}   (an environment and a process of its own)"
         if not self.downloaded:
             own = f"[plugins.NAME] with a command and requirements = [{str(local_path(self.wanted.url))!r}]"
-        where = self.wanted.text
         if not self.found.installed.plugins:
             # A distribution may only depend on others that have the plugins.
             if not needs and any(canonicalize_name(each.name).startswith(PREFIX) for each in self._requirements()):
                 return None
             if self.found.is_server:
                 what = f"{self.label} is a server and no plugin{f', and {needs}' if needs else ''}"
-                return Problem(what, where, own, ErrorCode.INCOMPATIBLE)
+                return Problem(what, hint=own, code=ErrorCode.INCOMPATIBLE)
             programs = f"; its programs: {', '.join(self.found.scripts)}" if self.found.scripts else ""
             what = f"{self.label} has no plugin: no entry point of the group {GROUP!r}{programs}"
-            return Problem(what, where, "correct the name", ErrorCode.NOT_INSTALLED)
+            return Problem(what, hint="correct the name", code=ErrorCode.NOT_INSTALLED)
         if not needs:
             return None
         hint = own
         if any(canonicalize_name(each.name) == HOST_DISTRIBUTION for each in self._unmet(here)):
             hint = f"{environment.upgrade_host}, or add another version of {self.name}"
-        return Problem(f"{self.label} {needs}", where, hint, ErrorCode.INCOMPATIBLE)
+        return Problem(f"{self.label} {needs}", hint=hint, code=ErrorCode.INCOMPATIBLE)
 
     def _requirements(self) -> list[Requirement]:
         return list(requirements(self.found.installed.requires))
@@ -138,16 +137,19 @@ class Finder:
             try:
                 candidate = self._candidate(each)
             except HostError as error:
-                problems.append(replace(error.problem, where=error.where or f"command line: {each.text}"))
+                problems.append(replace(error.problem, where=error.where or self._where(each)))
                 continue
             refusal = candidate.refusal(self.here, self.environment) if candidate is not None else None
             if refusal is not None:
-                problems.append(replace(refusal, where=f"command line: {each.text}"))
+                problems.append(replace(refusal, where=self._where(each)))
             elif candidate is not None:
                 found.append(candidate)
         if problems:
             raise InvalidConfigError(problems)
         return found
+
+    def _where(self, wanted: Wanted) -> str:
+        return f"command line: {self.guesses.get(wanted.text, wanted.text)}"
 
     def _candidate(self, wanted: Wanted) -> Candidate | None:
         path = local_path(wanted.url) if wanted.url else None
