@@ -167,8 +167,11 @@ def test_a_name_that_is_no_plugin_s_gets_the_form_for_what_is_there(each_world: 
 def test_exactly_the_file_that_was_shown_is_installed(each_world: World) -> None:
     world = each_world
     world.wheel("mcp-plugin-needed", plugins={})
-    # What it needs is installed before it: the moment at which the index gets another file of the same version.
-    world.index.on_request["mcp_plugin_needed-1.0-py3-none-any.whl"] = lambda: world.wheel(
+    # Then the index gets another file of the same version. uv asks for a file in parts, so it gets it later, when
+    # what the plugin needs is installed.
+    is_pip = "uv = 1" not in (world.prefix / "pyvenv.cfg").read_text()
+    moment = "tiny" if is_pip else "needed"
+    world.index.on_request[f"mcp_plugin_{moment}-1.0-py3-none-any.whl"] = lambda: world.wheel(
         "mcp-plugin-tiny", source="raise RuntimeError('another file')"
     )
     shown = world.wheel("mcp-plugin-tiny", requires=["mcp-plugin-needed"])
