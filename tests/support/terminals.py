@@ -12,10 +12,8 @@ import termios
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from support.processes import Cli
+from pathlib import Path
+from typing import Protocol
 
 LONGEST = 60.0
 TAKE_TERMINAL = """
@@ -25,10 +23,22 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
+class Command(Protocol):
+    """What can be started: the words of a command, its folder and its environment."""
+
+    @property
+    def command(self) -> list[str]: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    def environment(self, more: Mapping[str, str]) -> dict[str, str]: ...
+
+
 class Screen:
     """A process on a pseudo-terminal, and what it has shown so far."""
 
-    def __init__(self, args: list[str], cli: Cli, columns: int, env: Mapping[str, str]) -> None:
+    def __init__(self, args: list[str], cli: Command, columns: int, env: Mapping[str, str]) -> None:
         self._master, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         environment = {key: value for key, value in cli.environment(env).items() if key not in ("COLUMNS", "LINES")}
@@ -79,7 +89,7 @@ class Screen:
 
 
 @contextmanager
-def screen(cli: Cli, *args: str, columns: int = 100, env: Mapping[str, str] | None = None) -> Iterator[Screen]:
+def screen(cli: Command, *args: str, columns: int = 100, env: Mapping[str, str] | None = None) -> Iterator[Screen]:
     started = Screen([*cli.command, *args], cli, columns, env or {})
     try:
         yield started

@@ -108,8 +108,9 @@ COMMANDS: Final = {
     "add": Entry(
         "mcp_host.manage.add:add",
         "Add plugins and other MCP servers.",
-        'Examples: mcp-host add mcp-plugin-stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin; '
-        "mcp-host add uvx:mcp-server-git -- --repository .; mcp-host add https://mcp.example.com/mcp --name example",
+        'Examples: mcp-host add stats; mcp-host add "mcp-plugin-stats>=0.1" -e ./my-plugin; '
+        "mcp-host add uvx:mcp-server-git -- --repository .; mcp-host add https://mcp.example.com/mcp --name example\n\n"
+        "Exit codes: 0 it works; 1 it is added, and does not work yet; 2 nothing was added.",
         takes_rest=True,
     ),
     "remove": Entry(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from packaging.utils import canonicalize_name
 
 from mcp_host.errors import ErrorCode, HostError
+from mcp_host.manage.editedfile import guess
 from mcp_host.manage.importing.entries import Server
 from mcp_host.manage.importing.plan import plugin_name, prefix_of, used_variables
 from mcp_host.manage.importing.substitutes import NotImportedError, Surroundings
@@ -25,7 +26,9 @@ from mcp_host.plugins.discovery import GROUP
 from mcp_host.plugins.metadata import requirements
 
 if TYPE_CHECKING:
+    from mcp_host.manage.downloads import File
     from mcp_host.manage.editedfile import EditedFile
+    from mcp_host.manage.servermetadata import Distribution
 
 Kind = Literal["uvx", "npx", "pypi", "url", "file"]
 
@@ -79,19 +82,21 @@ class Added:
     name: str
     table: Table
     notes: tuple[str, ...] = ()
+    found: Distribution | None = None
+    """The distribution that `pypi:` takes. The user is asked whether it is the right one."""
 
 
 @dataclass(frozen=True)
 class ServerAdder:
     """Makes the tables of servers for one file. `arguments` are the server's own, from after `--`.
 
-    `fetch` installs a distribution, alone, into a folder. `wants_login` asks a server whether it wants a login with
-    OAuth. With `prefix`, the names of a server's tools begin with the server's name.
+    `fetch` downloads a distribution and unpacks it into a folder. `wants_login` asks a server whether it wants a login
+    with OAuth. With `prefix`, the names of a server's tools begin with the server's name.
     """
 
     file: EditedFile
     arguments: Sequence[str]
-    fetch: Callable[[str, Path], None]
+    fetch: Callable[[str, Path], File | None]
     wants_login: Callable[[str], bool]
     prefix: bool = True
 
@@ -182,12 +187,14 @@ class ServerAdder:
                     where="command line",
                     hint=f"mcp-host add {spec.text}",
                 )
-            return pinned if spec.text != found.installed.name else found.installed.name
+            # A bare name would be the name of a plugin, and not the distribution's.
+            bare = spec.text == found.installed.name and guess(spec.text) == spec.text
+            return found.installed.name if bare else pinned
         if found.installed.plugins and found.lives_in_a_child(here):
             plugin = found.installed.plugins[0]
             self._name(replace(spec, text=plugin), plugin)
             table = Table({"isolation": "process", "requirements": [pinned]})
-            return Added(plugin, table, (f"{found.installed.label} {needs}: it gets a process of its own.",))
+            return Added(plugin, table, (f"{found.installed.label} {needs}: it gets a process of its own.",), found)
         if found.installed.plugins and not (found.is_for_mcp_1 or found.caps_sdk):
             what = f"{found.installed.label} is a plugin that no environment can have with mcp-host: it {needs}"
             raise HostError(what, hint="another version of it, or of mcp-host")
@@ -196,7 +203,8 @@ class ServerAdder:
         table.values["requirements"] = found.requirements
         kind = "is a server and no plugin for this mcp-host" if found.installed.plugins else "is a server and no plugin"
         why = f"{kind}{f', and {needs}' if needs else ''}"
-        return Added(name, table, (f"{found.installed.label} {why}: it gets an environment and a process of its own.",))
+        note = f"{found.installed.label} {why}: it gets an environment and a process of its own."
+        return Added(name, table, (note,), found)
 
     def _file(self, spec: ServerSpec, name: str) -> Added:
         text, _, attribute = spec.text.rpartition(".py")

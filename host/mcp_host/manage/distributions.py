@@ -22,6 +22,7 @@ from mcp_host.plugins.records import Contributed, PluginRecord, Stage
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
+    from mcp_host.manage.candidates import Candidate
     from mcp_host.manage.environment import Environment
     from mcp_host.plugins.requirements import Installed, Wanted
 
@@ -71,8 +72,19 @@ class Installation:
 
     @classmethod
     def install(
-        cls, environment: Environment, wanted: Sequence[Wanted], *, upgrade: bool, verbose: bool
+        cls,
+        environment: Environment,
+        wanted: Sequence[Wanted],
+        *,
+        upgrade: bool,
+        verbose: bool,
+        candidates: Sequence[Candidate] = (),
+        build: bool = True,
     ) -> Installation:
+        """Install what is missing. The files of the candidates are installed, and no other file of these distributions.
+
+        Without `build`, nothing is built but what is named by the folder of its project.
+        """
         from mcp_host.manage.environment import held, run
         from mcp_host.plugins.requirements import find_wanted, installed_now, what_is_missing
 
@@ -81,13 +93,33 @@ class Installation:
             each for each in wanted if upgrade or what_is_missing(each, before) or (each.url and not each.editable)
         ]
         if missing:
+            files = [each for each in candidates if each.downloaded and each.wanted in missing]
+            others = [each for each in missing if all(each != other.wanted for other in files)]
             with held({HOST_DISTRIBUTION: __version__}, _needed_by_host(before)) as constraints:
-                there = [find_wanted(each, before) for each in missing]
-                names = [old.key if old else each.name for old, each in zip(there, missing, strict=True)]
-                arguments = [each.arguments for each in missing]
-                commands = environment.install(
-                    list(zip(arguments, names, strict=True)), constraints=constraints, upgrade=upgrade
+                there = [find_wanted(each, before) for each in others]
+                names = [old.key if old else each.name for old, each in zip(there, others, strict=True)]
+                arguments = [each.arguments for each in others]
+                # The folder of a project can only be installed by building it.
+                wheels = [each.wanted for each in candidates]
+                commands = (
+                    environment.install(
+                        list(zip(arguments, names, strict=True)),
+                        constraints=constraints,
+                        upgrade=upgrade,
+                        build=build or any(each not in wheels for each in others),
+                    )
+                    if others
+                    else ()
                 )
+                if files:
+                    keys = {each.chosen.key for each in files}
+                    needed = [word for each in files for word in each.needed if _key(word) not in keys]
+                    commands += environment.install_files(
+                        [each.chosen for each in files],
+                        list(dict.fromkeys(needed)),
+                        constraints=constraints,
+                        build=build,
+                    )
                 with status(f"Installing {names_of(missing)} with {environment.installer} ..."):
                     what = f"{environment.installer} could not install {names_of(missing)}"
                     known = [each.name for each in missing if each.name]
@@ -133,8 +165,7 @@ class Installation:
                     Problem(
                         f"{each.label} has no plugin: no entry point of the group {GROUP!r}",
                         where=str(self.environment.prefix),
-                        hint=f"mcp-host add pypi:{each.key}, if it is an MCP server; mcp-host add {guess(each.name)}, "
-                        'if you meant that one; or for an object in it: [plugins.NAME] object = "module:attribute"',
+                        hint='for an object in it: [plugins.NAME] object = "module:attribute"',
                     )
                 )
         for name in wanted:
@@ -172,8 +203,31 @@ class Installation:
             raise
 
 
-def load(file: EditedFile, names: Sequence[str]) -> list[PluginRecord] | None:
-    """Load only these plugins with `mcp-host check`, and return their records, or None if it printed no report.
+def _key(requirement: str) -> str:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(Requirement(requirement).name)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `mcp-host check` found about some plugins. `failed_checks` are texts about their own checks that failed.
+
+    `refusal` is why `mcp-host run` would not start.
+    """
+
+    records: Sequence[PluginRecord]
+    failed_checks: Mapping[str, Sequence[str]]
+    refusal: Problem | None = None
+
+    @property
+    def ok(self) -> bool:
+        return not (self.refusal or self.failed_checks or any(record.failed for record in self.records))
+
+
+def load(file: EditedFile, names: Sequence[str]) -> Loaded | None:
+    """Load only these plugins with `mcp-host check`, and return what it found, or None if it printed no report.
 
     It runs in another process, because this one may have imported modules before the installation.
     """
@@ -183,8 +237,14 @@ def load(file: EditedFile, names: Sequence[str]) -> list[PluginRecord] | None:
     with status(f"Loading {', '.join(names)} ..."):
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False)
     try:
-        plugins = {plugin["name"]: plugin for plugin in json.loads(done.stdout)["plugins"]}
-        return [_record(plugins[name]) for name in names]
+        report = json.loads(done.stdout)
+        plugins = {plugin["name"]: plugin for plugin in report["plugins"]}
+        failed: dict[str, list[str]] = {}
+        for result in report["checks"]:
+            if result["problem"] is not None and result["plugin"] in names:
+                failed.setdefault(result["plugin"], []).append(f"{result['name']}: {result['problem']}")
+        refusal = Problem(**report["refusal"]) if report["refusal"] else None
+        return Loaded([_record(plugins[name]) for name in names], failed, refusal)
     except (ValueError, KeyError, TypeError):
         write(printable(done.stderr.strip()), sys.stderr)
         return None

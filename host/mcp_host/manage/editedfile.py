@@ -158,7 +158,15 @@ def refuse_unknown(names: Sequence[str], known: set[str], file: EditedFile) -> N
 
 
 def guess(name: str) -> str:
-    return name if name.startswith("mcp-plugin-") else f"mcp-plugin-{name}"
+    """Return the distribution that a plugin's name or a distribution's name without a range means."""
+    from packaging.utils import canonicalize_name
+
+    return name if canonicalize_name(name).startswith("mcp-plugin-") else f"mcp-plugin-{name}"
+
+
+def is_name(spec: str) -> bool:
+    """Return whether it is only a name: no range, path, extra or URL."""
+    return re.fullmatch(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", spec) is not None
 
 
 def names_of(wanted: Sequence[Wanted]) -> str:
@@ -173,7 +181,8 @@ def wanted_of(specs: Sequence[str], editable: Sequence[str], file: EditedFile) -
     for spec in specs:
         # The name of an installed plugin means its distribution, and not one with that name on the index.
         if not any(plugin.distribution == spec for plugin in installed):
-            spec = next((plugin.distribution for plugin in installed if plugin.name == spec), spec)
+            meant = guess(spec) if is_name(spec) else spec
+            spec = next((plugin.distribution for plugin in installed if plugin.name == spec), meant)
         wanted.append((spec, False))
     wanted += [(folder, True) for folder in editable]
     found, problems = [], []

@@ -16,7 +16,6 @@ from mcp_host.manage.editedfile import (
     EditedFile,
     done_word,
     each_plugin,
-    guess,
     plugins_of,
     refuse_unknown,
     say,
@@ -51,7 +50,7 @@ def enable(
             problem = error.problem
             if problem.code == ErrorCode.NOT_INSTALLED:
                 meant = closest(name, {plugin.name for plugin in installed})
-                problem = replace(problem, hint=f"mcp-host enable {meant}" if meant else f"mcp-host add {guess(name)}")
+                problem = replace(problem, hint=f"mcp-host enable {meant}" if meant else f"mcp-host add {name}")
             problems.append(problem)
     if problems:
         raise InvalidConfigError(problems)

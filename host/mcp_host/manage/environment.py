@@ -39,6 +39,23 @@ class Command:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ChosenFile:
+    """A file to install: the distribution's key, `NAME==VERSION`, what the user asked for, and the file's SHA-256.
+
+    `folder` contains the file if pip downloaded it. uv finds it by its hash.
+    """
+
+    key: str
+    pinned: str
+    text: str
+    sha256: str
+    folder: Path | None
+
+
+_ONLY_WHEELS = {"PIP_ONLY_BINARY": ":all:", "UV_NO_BUILD": "1"}
+
+
 class InstallerError(HostError):
     """An installer failed. `output` is what it wrote."""
 
@@ -79,21 +96,60 @@ class Environment:
         return f"{'uv pip' if self.installer == 'uv' else 'python -m pip'} install --upgrade mcp-host"
 
     def install(
-        self, wanted: Sequence[tuple[Sequence[str], str | None]], *, constraints: Path, upgrade: bool = False
+        self,
+        wanted: Sequence[tuple[Sequence[str], str | None]],
+        *,
+        constraints: Path,
+        upgrade: bool = False,
+        build: bool = True,
     ) -> tuple[Command, ...]:
         """Return the commands that install these distributions within a file of constraints.
 
-        Each distribution is given as pip's arguments for it, and its normalized name or None.
+        Each distribution is given as pip's arguments for it, and its normalized name or None. Without `build`, only
+        wheels are taken.
         """
         if self.installer == "pipx":
             # A second `pipx inject` does nothing. With --force, it installs mcp-host and its dependencies again.
             known = [each for each in wanted if each[1] in self.injected]
-            new = tuple(self._inject(words, constraints) for words, name in wanted if name not in self.injected)
+            held = {} if build else _ONLY_WHEELS
+            new = tuple(self._inject(words, constraints, **held) for words, name in wanted if name not in self.injected)
             if not known:
                 return new
-            return (*new, *self._directly().install(known, constraints=constraints, upgrade=upgrade))
-        more = (*(("--upgrade",) if upgrade else ()), "--constraint", str(constraints))
+            return (*new, *self._directly().install(known, constraints=constraints, upgrade=upgrade, build=build))
+        more = (*(("--upgrade",) if upgrade else ()), "--constraint", str(constraints), *self._only_wheels(build))
         return (Command((*self._pip("install"), *more, *(word for words, _ in wanted for word in words))),)
+
+    def install_files(
+        self, files: Sequence[ChosenFile], needed: Sequence[str], *, constraints: Path, build: bool
+    ) -> tuple[Command, ...]:
+        """Return the commands that install exactly these files, after what they need.
+
+        Writes a file of requirements beside the constraints.
+        """
+        beside = self._directly() if self.installer == "pipx" else self
+        before = (
+            beside.install([((each,), None) for each in needed], constraints=constraints, build=build) if needed else ()
+        )
+        if self.installer == "pipx":
+            known = [each for each in files if each.key in self.injected]
+            new = tuple(self._inject_file(each, constraints) for each in files if each.key not in self.injected)
+            after = beside.install_files(known, (), constraints=constraints, build=build) if known else ()
+            return (*before, *new, *after)
+        listed = constraints.with_name("files.txt")
+        listed.write_text("".join(f"{each.pinned} --hash=sha256:{each.sha256}\n" for each in files), encoding="utf-8")
+        folders = [word for each in files if each.folder for word in ("--find-links", str(each.folder))]
+        more = ("--no-deps", *(("--no-index", *folders) if folders else self._only_wheels(build)), "-r", str(listed))
+        return (*before, Command((*self._pip("install"), *more)))
+
+    def _only_wheels(self, build: bool) -> tuple[str, ...]:
+        if build:
+            return ()
+        return ("--no-build",) if self.installer == "uv" else ("--only-binary", ":all:")
+
+    @property
+    def downloader(self) -> tuple[str, ...]:
+        """The program that downloads what is installed here: uv or pip."""
+        return self._directly().tool if self.installer == "pipx" else self.tool
 
     def uninstall(self, names: Sequence[str]) -> tuple[Command, ...]:
         """Return the commands that uninstall these distributions, but not their dependencies."""
@@ -113,12 +169,23 @@ class Environment:
         yes = ("--yes",) if verb == "uninstall" else ()
         return (*self.tool, verb, "--disable-pip-version-check", "--no-input", *yes)
 
-    def _inject(self, words: Sequence[str], constraints: Path) -> Command:
+    def _inject_file(self, file: ChosenFile, constraints: Path) -> Command:
+        if file.folder is not None:
+            here = {"NO_INDEX": "1", "FIND_LINKS": str(file.folder)}
+            held = {f"{tool}_{name}": value for tool in ("PIP", "UV") for name, value in here.items()}
+            return self._inject((file.text,), constraints, **held)
+        # A constraint with a hash would make pip want one for everything.
+        hashed = constraints.with_name(f"{file.key}.txt")
+        line = f"{file.pinned} --hash=sha256:{file.sha256}\n"
+        hashed.write_text(constraints.read_text(encoding="utf-8") + line, encoding="utf-8")
+        return self._inject((file.text,), constraints, UV_CONSTRAINT=hashed.as_uri())
+
+    def _inject(self, words: Sequence[str], constraints: Path, **environ: str) -> Command:
         # Not as arguments for pip: pipx would use them again in its next upgrade. As a URL, because a path may contain
         # a space.
         held = {name: constraints.as_uri() for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT")}
         options = ("--editable",) if words[0] == "-e" else ()
-        return self._pipx("inject", *options, self.prefix.name, words[-1], **held)
+        return self._pipx("inject", *options, self.prefix.name, words[-1], **{**held, **environ})
 
     def _pipx(self, *arguments: str, **environ: str) -> Command:
         # The environment may belong to another PIPX_HOME than the default of this pipx.
@@ -214,19 +281,17 @@ def _refuse_managed(environ: Mapping[str, str]) -> None:
         )
 
 
-def into_folder(requirement: str, folder: Path, environ: Mapping[str, str] | None = None) -> Command:
-    """Return the command that installs one distribution, without its dependencies, into a folder.
+def downloader(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the program that downloads distributions that are not installed here: uv, or pip.
 
     Raises:
         HostError: There is neither uv nor pip.
     """
-    options = ("--no-deps", "--target", str(folder))
     if uv := _program("uv", os.environ if environ is None else environ):
-        return Command((*uv, "pip", "install", "--python", sys.executable, *options, requirement))
+        return uv
     if not find_spec("pip"):
         raise HostError("there is neither uv nor pip here", where=sys.prefix, hint="install uv (docs.astral.sh/uv)")
-    pip = (sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile")
-    return Command((*pip, *options, requirement))
+    return (sys.executable, "-P", "-m", "pip")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from mcp_host.plugins.discovery import GROUP
 from mcp_host.plugins.metadata import HOST_DISTRIBUTION, SDK_DISTRIBUTION, requirements
 
 if TYPE_CHECKING:
+    from mcp_host.manage.downloads import File
     from mcp_host.plugins.requirements import Installed
 
 _OLD_API: Final = re.compile(
@@ -42,6 +43,16 @@ class Distribution:
     """Whether its code uses what mcp 2 does not have any more."""
     plugin_values: tuple[str, ...] = ()
     """The objects of its plugins, such as `package.module:attribute`."""
+    file: File | None = None
+    """The file that the metadata was read from."""
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it seems to be an MCP server: it has a program, and needs mcp or has it in its name."""
+        needs = any(
+            each.name == SDK_DISTRIBUTION or "fastmcp" in each.name for each in requirements(self.installed.requires)
+        )
+        return bool(self.scripts or self.modules) and (needs or "mcp" in self.installed.key)
 
     @property
     def caps_sdk(self) -> bool:
@@ -131,28 +142,37 @@ def wanted_name(text: str) -> Requirement | None:
     return None if found.url else found
 
 
-def look_up(text: str, fetch: Callable[[str, Path], None]) -> Distribution:
-    """Return what the metadata of a distribution says. `fetch` installs it, alone, into a folder."""
-    from mcp_host.plugins.metadata import scan
-    from mcp_host.plugins.requirements import installed_now
-
+def look_up(text: str, fetch: Callable[[str, Path], File | None]) -> Distribution:
+    """Return what the metadata of a distribution says. `fetch` downloads it and unpacks it into a folder."""
     wanted = wanted_name(text)
     if wanted is None:
         raise HostError(f"{text!r} is not a distribution's name", hint="pypi:NAME, or pypi:NAME==1.2")
-    key = canonicalize_name(wanted.name)
     with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
-        fetch(str(wanted), Path(folder))
-        found = installed_now(GROUP, [folder]).get(key)
-        if found is None:
-            raise HostError(f"what was installed for {text!r} is not {wanted.name}")
-        points = scan([folder])[key].entry_points
-        scripts = tuple(sorted(point.name for point in points.select(group="console_scripts")))
-        values = tuple(point.value for point in points.select(group=GROUP))
-        modules = tuple(sorted(path.parent.name for path in Path(folder).glob("*/__main__.py")))
-        texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path(folder).rglob("*.py"))
-        is_for_mcp_1 = any(_OLD_API.search(text) for text in texts)
+        place = Path(folder, "unpacked")
+        file = fetch(str(wanted), place)
+        found = read_unpacked(place)
+    if found.installed.key != canonicalize_name(wanted.name):
+        raise HostError(f"what was downloaded for {text!r} is not {wanted.name}")
     extras = f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else ""
-    return Distribution(replace(found, name=f"{found.name}{extras}"), scripts, modules, is_for_mcp_1, values)
+    return replace(found, installed=replace(found.installed, name=f"{found.installed.name}{extras}"), file=file)
+
+
+def read_unpacked(folder: Path) -> Distribution:
+    """Return what the metadata of a distribution says that was unpacked, alone, into a folder."""
+    from mcp_host.plugins.metadata import scan
+    from mcp_host.plugins.requirements import installed_now
+
+    known = installed_now(GROUP, [str(folder)])
+    if len(known) != 1:
+        raise HostError("what was downloaded is not one distribution with readable metadata")
+    ((key, found),) = known.items()
+    points = scan([str(folder)])[key].entry_points
+    scripts = tuple(sorted(point.name for point in points.select(group="console_scripts")))
+    values = tuple(point.value for point in points.select(group=GROUP))
+    modules = tuple(sorted(path.parent.name for path in folder.glob("*/__main__.py")))
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*.py"))
+    is_for_mcp_1 = any(_OLD_API.search(text) for text in texts)
+    return Distribution(found, scripts, modules, is_for_mcp_1, values)
 
 
 def _needed_by_host(here: Mapping[str, Installed]) -> set[str]:

@@ -11,7 +11,7 @@ from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.output import print_json, problem_text, write
 from mcp_host.errors import Problem
 from mcp_host.manage.distributions import Installation
-from mcp_host.manage.editedfile import EditedFile, VerboseOption, guess, required, say
+from mcp_host.manage.editedfile import EditedFile, VerboseOption, required, say
 from mcp_host.plugins.discovery import GROUP, discover
 
 
@@ -67,7 +67,7 @@ def sync(
             problem = Problem(
                 f"plugin {name!r} is enabled but not installed, and no entry of [host] requires contains it",
                 file.config.where("plugins", name),
-                f"mcp-host add {guess(name)}",
+                f"mcp-host add {name}",
             )
             write(problem_text(problem, "error"), sys.stderr)
         if not wanted:

@@ -118,8 +118,8 @@ def find(name: str, installed: Sequence[InstalledPlugin]) -> InstalledPlugin:
         raise HostError(
             f"plugin {name!r} is not installed{suggestion or installed_text}",
             where=where,
-            # A distribution with the misspelt name may exist, and be another author's. So the name comes first.
-            hint=f"{'correct the name, or ' if suggestion else ''}pip install mcp-plugin-{name}",
+            # A distribution with the misspelt name may exist, and be another author's. `add` shows what it finds.
+            hint=f"{'correct the name, or ' if suggestion else ''}mcp-host add {name}",
             code=ErrorCode.NOT_INSTALLED,
         )
     first, *more = {plugin.distribution: plugin for plugin in claims}.values()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import hashlib
 import sys
 import zipfile
 from collections.abc import Callable
@@ -18,12 +18,15 @@ from mcp_host.errors import HostError, Problem
 from mcp_host.manage.add import report_loaded
 from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
 from mcp_host.manage.configedit import add_plugin
+from mcp_host.manage.distributions import Loaded
+from mcp_host.manage.downloads import Downloads
 from mcp_host.manage.editedfile import EditedFile
-from mcp_host.manage.environment import into_folder
+from mcp_host.manage.environment import downloader
 from mcp_host.manage.importing.tables import Table
 from mcp_host.manage.servermetadata import Distribution, look_up
 from mcp_host.plugins.records import PluginRecord
 from mcp_host.plugins.requirements import Installed
+from support.index import serving
 from support.sites import build_wheel
 
 Add = Callable[..., Added | str]
@@ -314,6 +317,9 @@ def test_a_plugin_is_installed_unless_it_cannot_live_here(add: Add, tmp_path: Pa
     build_wheel(tmp_path / "wheels", "mcp-plugin-fits", files, plugins={"fits": "p:plugin"}, requires=["mcp-host"])
     assert add("pypi:mcp-plugin-fits") == "mcp-plugin-fits"
     assert add("pypi:mcp-plugin-fits>=1") == "mcp-plugin-fits==1.0"
+    # A name without a range would mean the plugin mcp-plugin-other.
+    build_wheel(tmp_path / "wheels", "other", files, plugins={"other": "p:plugin"}, requires=["mcp-host"])
+    assert add("pypi:other") == "other==1.0"
     with pytest.raises(HostError, match="is a plugin: its name is its own"):
         add("pypi:mcp-plugin-fits", name="x")
     build_wheel(tmp_path / "wheels", "mcp-plugin-odd", files, plugins={"odd": "p:plugin"}, requires=["mcp==2.99"])
@@ -341,24 +347,25 @@ def test_the_program_of_a_distribution_is_the_one_with_its_name() -> None:
         found(()).program()
 
 
-def test_the_metadata_is_read_from_what_pip_installs(tmp_path: Path) -> None:
-    build_wheel(tmp_path, "lax", {"lax.py": ""}, version="1.5", requires=["mcp<2"], scripts={"lax-run": "lax:main"})
-
-    def fetch(requirement: str, folder: Path) -> None:
-        # Without uv, which may be on PATH: its options are others.
-        command = into_folder(requirement, folder, {"PATH": ""})
-        options = ["--no-index", "--find-links", str(tmp_path), "--quiet"]
-        subprocess.run([*command.arguments, *options], check=True, capture_output=True)
-
-    found = look_up("lax", fetch)
+def test_the_metadata_is_read_from_what_pip_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "kept").mkdir()
+    built = build_wheel(
+        tmp_path / "index", "lax", {"lax.py": ""}, version="1.5", requires=["mcp<2"], scripts={"lax-run": "lax:main"}
+    )
+    with serving(tmp_path / "index") as index:
+        for key, value in index.environ().items():
+            monkeypatch.setenv(key, value)
+        # Without uv, which may be on PATH.
+        found = look_up("lax", Downloads(downloader({"PATH": ""}), tmp_path / "kept").fetch)
     assert (found.installed.label, found.scripts, found.caps_sdk) == ("lax 1.5", ("lax-run",), True)
+    assert found.file is not None
+    assert (found.file.name, found.file.sha256) == (built.name, hashlib.sha256(built.read_bytes()).hexdigest())
 
 
-def test_the_metadata_is_read_with_uv_or_pip(tmp_path: Path) -> None:
-    assert into_folder("x", tmp_path, {"UV": "/bin/uv"}).arguments == (
-        "/bin/uv", "pip", "install", "--python", sys.executable, "--no-deps", "--target", str(tmp_path), "x",
-    )  # fmt: skip
-    assert into_folder("x", tmp_path, {"PATH": ""}).arguments[:5] == (sys.executable, "-P", "-m", "pip", "install")
+def test_distributions_are_downloaded_with_uv_or_pip() -> None:
+    assert downloader({"UV": "/bin/uv"}) == ("/bin/uv",)
+    assert downloader({"PATH": ""}) == (sys.executable, "-P", "-m", "pip")
 
 
 def test_a_server_that_does_not_start_is_shown_with_the_variables_that_it_names(
@@ -367,10 +374,10 @@ def test_a_server_that_does_not_start_is_shown_with_the_variables_that_it_names(
     what = "the server did not start: its process ended with status 1: KeyError: 'WEATHER_API_KEY' (see A_URL, HTTP)"
     record = PluginRecord(name="weather", problem=Problem(what))
     table = Table({"command": ["x"], "env": {"A_URL": "b"}})
-    report_loaded([record], [Added("weather", table)])
+    report_loaded(Loaded([record], {}), [Added("weather", table)])
     shown = capsys.readouterr().err
     assert shown.endswith(
         'weather may want variables. In [plugins.weather]:\n  env.WEATHER_API_KEY = { env = "WEATHER_API_KEY" }\n'
     )
-    report_loaded([record], [Added("weather", Table({"url": "https://h/mcp"}))])
+    report_loaded(Loaded([record], {}), [Added("weather", Table({"url": "https://h/mcp"}))])
     assert "may want" not in capsys.readouterr().err

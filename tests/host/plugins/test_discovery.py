@@ -129,7 +129,7 @@ def test_a_plugin_that_is_not_installed_gets_a_suggestion_and_the_line_that_inst
     assert str(caught.value) == (
         "plugin 'wether' is not installed (did you mean 'weather'?)\n"
         "  where: plugins.wether\n"
-        "  hint:  correct the name, or pip install mcp-plugin-wether"
+        "  hint:  correct the name, or mcp-host add wether"
     )
 
 

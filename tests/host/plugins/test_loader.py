@@ -111,7 +111,7 @@ def test_an_unknown_plugin_gets_a_suggestion_and_the_line_that_installs_it(site:
     site.plugin("weather")
     found = problem(site.load("[plugins.wether]")["wether"])
     assert found.what == "plugin 'wether' is not installed (did you mean 'weather'?)"
-    assert found.hint == "correct the name, or pip install mcp-plugin-wether"
+    assert found.hint == "correct the name, or mcp-host add wether"
 
 
 def test_a_name_that_two_distributions_claim_is_refused(site: Site) -> None:
