@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 COMMANDS: Final = {
     "run": Entry(
         "mcp_host.cli.run:run",
-        "Serve the enabled plugins, or one Python file, over stdio or HTTP.",
+        "Serve the plugins, or one Python file, over stdio or HTTP.",
         "Examples: mcp-host run --transport http --port 8000; mcp-host run server.py\n\n"
         "Exit codes: 0 the client disconnected, or SIGINT or SIGTERM stopped it; 2 it refused to start.",
     ),

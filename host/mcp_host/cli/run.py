@@ -65,7 +65,7 @@ def run(
     debug: DebugOption = None,
     disable: DisableOption = None,
 ) -> None:
-    """Serve the enabled plugins, or one Python file, over stdio or HTTP.
+    """Serve the plugins, or one Python file, over stdio or HTTP.
 
     It ends when the client disconnects (stdio) or with Ctrl+C. The log goes to stderr. Over HTTP, it has a line for
     each request. The variables MCP_TRANSPORT, MCP_HOST, MCP_PORT, MCP_LOG_LEVEL and MCP_DEBUG set the same options;

@@ -81,11 +81,20 @@ def test_a_folder_in_the_place_of_a_file_is_refused(capsys: Capture, folder: Pat
     arguments = ARGUMENTS.get(command, [])
     if option == "--file":
         arguments = ["cursor"]
-    assert main([command, *arguments, option, "there"]) == 2
-    shown = capsys.readouterr().err
+    code = main([command, *arguments, option, "there"])
+    shown = capsys.readouterr()
+    if command == "doctor":  # it reports what is wrong with the configuration, as with everything else
+        assert code == 1
+        assert "there" in shown.out
+        return
+    assert code == 2
+    _is_a_clear_refusal(shown.err, folder, (command, option))
+
+
+def _is_a_clear_refusal(shown: str, folder: Path, asked: tuple[str, str]) -> None:
     assert shown.startswith("error: ")
     # `uninstall` only looks for an entry that has this path.
-    assert ("there" in shown) is ((command, option) != ("uninstall", "--config"))
+    assert ("there" in shown) is (asked != ("uninstall", "--config"))
     assert "Traceback" not in shown
     assert list((folder / "there").iterdir()) == []
 
