@@ -77,10 +77,14 @@ def _variables(value: Any) -> Iterator[str]:
             yield from _variables(inner)
 
 
+_ONLY_LOG = frozenset({f"{_LONG}HOST__BLOCK_WARNING", f"{_LONG}HOST__IMPORT_WARNING"})
+"""Variables that only decide what is logged."""
+
+
 def only_here(given: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that change the configuration here and that an entry does not set."""
+    """Return the variables that change what is served here and that an entry does not set."""
     names = [name for name in environ if environ[name] and (name in _SHORT or name.startswith(_LONG))]
-    return sorted(set(names) - set(given))
+    return sorted(set(names) - set(given) - _ONLY_LOG)
 
 
 def has_password(text: str) -> bool:
