@@ -138,9 +138,10 @@ def test_check_at_level_debug_shows_the_tracebacks(invoke: Invoke, monkeypatch: 
 
 
 def test_no_enabled_plugin_is_reported_and_is_not_a_failure(invoke: Invoke) -> None:
+    invoke.config("")
     done = invoke("check")
     assert done.code == 0
-    assert "No plugins are enabled" in done.out
+    assert "No plugins are enabled: mcp-host enable NAME" in done.out
 
 
 def test_a_plugin_that_prints_cannot_break_the_json_of_a_command(invoke: Invoke) -> None:
