@@ -1,7 +1,7 @@
 """Serves well-known servers, each by one `mcp-host add` or `mcp-host import` in a new folder, and prints the outcome.
 
 `python tools/try_servers.py [PART OF A NAME ...]` installs from the package index and from npm, and starts what it
-installed. It is run by hand; docs/measurements.md has its last table. `npx` and `uvx` have to be on PATH.
+installed. It is run by hand; docs/performance.md has its last table. `npx` and `uvx` have to be on PATH.
 """
 
 from __future__ import annotations
