@@ -146,7 +146,9 @@ def test_a_signal_while_the_plugins_start_stops_the_started_ones_and_ends_the_pr
     cli.config("[plugins.good]\n[plugins.stopper]")
     trace = cli.folder / "trace"
     done = cli.run("run", "--transport", "http", "--port", "0", env={"GOOD_TRACE": str(trace)})
-    assert (done.code, done.out, done.err) == (0, "", "")
+    assert (done.code, done.out) == (0, "")
+    assert done.err.endswith("INFO mcp_host.cli.run: stopped\n")
+    assert done.err.count("\n") == 1
     assert trace.read_text() == "start\nstop\n"
 
 
