@@ -119,14 +119,15 @@ def test_disabling_what_was_enabled_restores_every_byte(text: str) -> None:
 
 @pytest.mark.parametrize("text", CONFIGS)
 @pytest.mark.parametrize(
-    "what", [["https://mcp.example.com/mcp", "--name", "new"], ["./server.py", "--name", "new"]], ids=lambda x: x[0]
+    "what", [["http://127.0.0.1:9/mcp", "--name", "new"], ["./server.py", "--name", "new"]], ids=lambda x: x[0]
 )
 def test_removing_a_server_restores_every_byte(text: str, what: list[str], alone: Invoke) -> None:
     alone.config("from mcp.server.mcpserver import MCPServer\nmcp = MCPServer('x')\n", "server.py")
     path = alone.folder / "mcp-host.toml"
     path.write_bytes(text.replace("'other>=1'", "").encode())
     before = path.read_bytes()
-    assert alone("add", *what).code == 0
+    # Nothing answers at the URL, which its table does not depend on.
+    assert alone("add", *what).code == (1 if what[0].startswith("http") else 0)
     assert path.read_bytes() != before
     assert alone("remove", "new").code == 0
     assert path.read_bytes() == before
