@@ -128,7 +128,7 @@ def test_a_signal_stops_the_plugins_and_ends_the_process_with_0(cli: Cli, number
         initialize(process)
         process.signal(number)
         assert process.wait() == 0
-        assert process.err == ""
+        assert [line.rpartition(": ")[2] for line in process.err.splitlines()] == ["stopped"]
     assert trace.read_text() == "start\nstop\n"
 
 
