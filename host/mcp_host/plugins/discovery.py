@@ -168,7 +168,8 @@ def check_compatible(plugin: InstalledPlugin, host_version: str = __version__) -
 
 def in_its_own_environment(name: str, distribution: str) -> str:
     """Return the hint for a distribution that cannot live beside the host: what gives it an environment of its own."""
-    return f"mcp-host remove {name}, then mcp-host add pypi:{distribution}   (an environment and a process of its own)"
+    why = "(a process of its own, for what needs another SDK, such as mcp 1)"
+    return f"mcp-host remove {name}, then mcp-host add pypi:{distribution}   {why}"
 
 
 def by_name(installed: Iterable[InstalledPlugin]) -> Mapping[str, tuple[InstalledPlugin, ...]]:

@@ -197,7 +197,7 @@ def test_a_range_that_excludes_the_sdk_is_refused_with_the_form_that_serves_it(s
         f"mcp-plugin-old 1.0 needs mcp<2,>=1.2, and mcp-host has mcp {importlib_metadata.version('mcp')}\n"
         "  where: plugins.old\n"
         "  hint:  mcp-host remove old, then mcp-host add pypi:mcp-plugin-old   "
-        "(an environment and a process of its own)"
+        "(a process of its own, for what needs another SDK, such as mcp 1)"
     )
     assert fits(["mcp>=2,<3"], site)
 

@@ -6,7 +6,10 @@ import pytest
 
 from support.sites import Site, problem
 
-OWN = "mcp-host remove old, then mcp-host add pypi:mcp-plugin-old   (an environment and a process of its own)"
+OWN = (
+    "mcp-host remove old, then mcp-host add pypi:mcp-plugin-old   "
+    "(a process of its own, for what needs another SDK, such as mcp 1)"
+)
 
 
 @pytest.mark.parametrize(
