@@ -259,10 +259,10 @@ each_kind = pytest.mark.parametrize(
 WAYS = [
     pytest.param(transport, source, era, id=f"{transport}-{source}-{era}")
     for transport, source, era in [
-        ("stdio", "command", "legacy"),
-        ("stdio", "url", "caller"),
-        ("http", "url", "auto"),
-        ("http", "command", "caller"),
+        ("stdio", "command", "caller"),
+        ("stdio", "url", "legacy"),
+        ("http", "url", "caller"),
+        ("http", "command", "auto"),
     ]
 ]
 

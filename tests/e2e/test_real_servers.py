@@ -346,6 +346,8 @@ async def test_a_reload_keeps_the_processes_of_the_others_and_loses_no_call(worl
             ended.set()
         assert served
         await answer(client, ("shop_read_query", {"query": "select 6*7 as answer"}, "42"))
+        # A server that is served no longer ends after the calls that it had.
+        await gone(before["calculator"])
         after = world.pids
         assert set(before) == CHILD_PROCESSES.keys() - {"shop"}
         assert set(after) == CHILD_PROCESSES.keys() - {"calculator"}
