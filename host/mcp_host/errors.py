@@ -121,6 +121,10 @@ class RequestFailedError(HostError):
     exit_code = 1
 
 
+class NeedsTokenError(HostError):
+    """A server at a URL answers, and wants a token that the request did not have."""
+
+
 class ConfigError(HostError):
     """`mcp-host.toml`, an `MCP_*` variable or a flag is not valid."""
 

@@ -19,6 +19,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from mcp_host.manage.clients import jsonc
 from mcp_host.manage.clients.clientconfig import Machine, load_clients
+from support.issuer import serving_issuer
 
 if TYPE_CHECKING:
     from support.invoking import Invoke
@@ -490,6 +491,21 @@ def test_a_running_server_is_entered_by_its_url(cli: Cli, home: Home) -> None:
     assert "accepts no URL" in home.invoke("install", "claude-desktop", "--http").err
     assert home.invoke("uninstall", "claude-code", "--name", "demo").code == 0
     assert file.read_bytes() == b"{}"
+
+
+def test_a_server_that_wants_a_token_is_entered_without_one(cli: Cli, home: Home) -> None:
+    file = home.file("claude-code", "{}")
+    with serving_issuer() as issuer:
+        auth = f'[auth]\nissuer = "{issuer.url}"\nresource = "http://127.0.0.1/mcp"\n'
+        cli.config(f"[plugins.good]\n{auth}", "served.toml")
+        with cli.serve("--config", "served.toml") as process:
+            done = home.invoke("install", "claude-code", "--url", process.url, "--json")
+            assert done.code == 0, done.err
+            assert json.loads(done.out)["tools"] is None
+            assert servers("claude-code", file)["My-tools"] == {"type": "http", "url": process.url}
+            printed = home.invoke("install", "json", "--url", process.url)
+            assert printed.code == 0, printed.err
+            assert "The server answers, and wants a token" in printed.err
 
 
 def test_a_folder_of_the_client_s_choice_is_no_place_to_import_from(home: Home) -> None:

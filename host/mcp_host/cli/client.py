@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import typer
 
 from mcp_host.cli.common import load_host, read_config
-from mcp_host.errors import ErrorCode, HostError, RequestFailedError, did_you_mean, text_of
+from mcp_host.errors import ErrorCode, HostError, NeedsTokenError, RequestFailedError, did_you_mean, text_of
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -74,7 +74,7 @@ async def _transport(remote: Remote) -> AsyncIterator[Any]:
         if response.status_code in (401, 403):
             needed = "another token" if "authorization" in response.request.headers else "a token"
             what = f"{remote.url} requires {needed}: HTTP {response.status_code}"
-            raise HostError(what, where="command line: --url", hint="--token-env VARIABLE   (sends its value)")
+            raise NeedsTokenError(what, where="command line: --url", hint="--token-env VARIABLE   (sends its value)")
 
     async with (
         httpx2.AsyncClient(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from mcp_host._version import __version__
 from mcp_host.cli.common import ConfigOption, JsonOption
 from mcp_host.cli.output import coloured, print_json, problem_text, table, write
 from mcp_host.config import HostConfig, find_config, load_config, python_file, user_dir
-from mcp_host.errors import HostError, Problem
+from mcp_host.errors import HostError, NeedsTokenError, Problem
 from mcp_host.manage.clients.launch import Launch
 from mcp_host.system.texts import printable
 
@@ -236,10 +235,10 @@ def _of_url(entry: _ClientEntry, quick: bool) -> Iterator[Finding]:
         return
     try:
         _, problems = answer({"url": entry.url})
+    except NeedsTokenError:
+        return  # it answers
     except HostError as error:
-        # A server that wants a token does answer.
-        if not re.search(r"\b40[13]\b", error.what):
-            yield Finding("error", Problem(error.what, entry.where, "mcp-host run   (starts the server)"))
+        yield Finding("error", Problem(error.what, entry.where, "mcp-host run   (starts the server)"))
     else:
         yield from (Finding("error", replace(each, where=entry.where)) for each in problems)
 

@@ -102,7 +102,8 @@ def install(
     verify = verify and not dry_run
     if target is None:
         _warn_of_environment(entry, env, settings, verify=verify)
-        _report_verified(_verified(entry, settings, "") if verify else None, sys.stderr)
+        if verify:
+            _report_verified(_verified(entry, settings, ""), sys.stderr)
         print_json({"mcpServers": {name: entry}})
         return
     _install(_Change(target, name, project, dry_run, as_json), entry, settings, env, force=force, verify=verify)
@@ -211,7 +212,8 @@ def _install(
         data = {"client": target.client.name, "file": str(target.path), "name": name, "backup": _text(backup)}
         print_json({**data, "changed": text != target.text, "tools": tools})
         return
-    _report_verified(tools, sys.stdout)
+    if verify:
+        _report_verified(tools, sys.stdout)
     if text == target.text:
         write(printable(f"{target.path} already has the entry {name}."))
         return
@@ -222,8 +224,8 @@ def _install(
     write(target.client.after)
 
 
-def _verified(entry: Entry, settings: HostConfig, where: str) -> int:
-    """Check that an entry serves everything that is enabled, and return the number of tools."""
+def _verified(entry: Entry, settings: HostConfig, where: str) -> int | None:
+    """Check that an entry serves everything that is enabled, and return the number of tools, if that needs no token."""
     from mcp_host.manage.clientenv import client_environment, not_given
 
     path = _config_path(settings)
@@ -282,7 +284,9 @@ def _warn(target: ClientFile, entry: Entry, given: Iterable[str], project: bool)
 
 
 def _report_verified(tools: int | None, out: Any) -> None:
-    if tools is not None:
+    if tools is None:
+        write("The server answers, and wants a token: the client signs in, or its entry needs a header.", out)
+    else:
         write(f"Verified: every plugin works, and the server answers with {tools} tool{'s' * (tools != 1)}.", out)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_host.cli.live import status
 from mcp_host.cli.output import write
 from mcp_host.config.references import MASK, is_worth_masking, looks_secret
-from mcp_host.errors import HostError, InvalidConfigError, Problem, text_of
+from mcp_host.errors import HostError, InvalidConfigError, NeedsTokenError, Problem, text_of
 from mcp_host.manage.clientenv import client_environment
 from mcp_host.manage.clients.launch import Launch
 from mcp_host.system.texts import printable
@@ -34,8 +34,8 @@ CHECK_TIMEOUT = 300.0
 """Seconds for all plugins to load, start and check themselves. A plugin's own server may be installed first."""
 
 
-def verified(entry: Entry, *, config: str, where: str) -> int:
-    """Use an entry as the client will, and return the number of tools that it serves.
+def verified(entry: Entry, *, config: str, where: str) -> int | None:
+    """Use an entry as the client will, and return the number of tools that it serves. None: only a token shows them.
 
     Every enabled plugin must work. For a command, `mcp-host check` runs with its program and its environment, and then
     the command is started. For a URL, the running server is asked. `config` and `where` are for the error: the path of
@@ -53,6 +53,8 @@ def verified(entry: Entry, *, config: str, where: str) -> int:
         _refuse(problems, f"mcp-host check --config {shlex.quote(config)}", where)
     try:
         tools, problems = answer(entry)
+    except NeedsTokenError:
+        return None
     except HostError as error:
         hint = "mcp-host run   (starts it), or --no-verify" if url is not None else "--no-verify adds it anyway"
         raise HostError(f"{error.what}; nothing was written", where=where, hint=hint) from None
@@ -127,6 +129,7 @@ def answer(entry: Entry) -> tuple[int, list[Problem]]:
     """Connect to an entry's server as a client, and return the number of its tools and which plugins failed.
 
     Raises:
+        NeedsTokenError: It answers, at a URL, only to whoever has a token.
         HostError: It does not answer. If it wrote something, that was shown on stderr.
     """
     from mcp_host.manage.clients.clientconfig import entry_url
@@ -139,6 +142,8 @@ def answer(entry: Entry) -> tuple[int, list[Problem]]:
             cause: BaseException = error
             while isinstance(cause, BaseExceptionGroup):
                 cause = cause.exceptions[0]
+            if isinstance(cause, NeedsTokenError):
+                raise cause from None
             reason = f"no answer within {START_TIMEOUT:g} s" if isinstance(cause, TimeoutError) else text_of(cause)
             log.seek(0)
             output = "\n".join(_masked(log.read(), env).strip().splitlines()[-_LAST_LINES:])
@@ -162,11 +167,14 @@ async def _ask(entry: Entry, log: Any) -> tuple[int, list[Problem]]:
     from mcp import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
+    from mcp_host.cli.client import Remote
     from mcp_host.manage.clients.clientconfig import entry_url
     from mcp_host.plugins.builtin import PLUGINS_URI
 
-    server: Any = entry_url(entry)
-    if server is None:
+    url = entry_url(entry)
+    if url is not None:
+        server: Any = Remote(url).transport()
+    else:
         cwd = entry.get("cwd") or Path(sys.executable).anchor
         parameters = StdioServerParameters(
             command=entry["command"], args=entry["args"], env=dict(entry.get("env", {})), cwd=cwd
