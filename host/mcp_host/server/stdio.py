@@ -13,12 +13,10 @@ import select
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import anyio
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.shared.message import SessionMessage
 from mcp.types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
@@ -30,7 +28,9 @@ from mcp.types import (
     JSONRPCResponse,
 )
 
+from mcp_host.calls.peer import Peer
 from mcp_host.server.draining import grace
+from mcp_host.server.duplex import INLINE, Duplex
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.messages import ID_IN_USE, NotAMessageError, parse, refusal
 
@@ -55,6 +55,7 @@ class Stdio:
         self._largest = server.host.config.transport.max_request_size
         self._unanswered: dict[str, None] = {}
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._lines: _Lines | None = None
         self._ending = False
         self._gone = False
@@ -81,9 +82,7 @@ class Stdio:
                 return
             finally:
                 self._starting = None
-            read, write = await stack.enter_async_context(self._streams())
-            low = self._server._lowlevel_server
-            await low.run(read, write, low.create_initialization_options())
+            await self._serve_until_the_end()
 
     def _at_end(self) -> None:
         """End after the lines that have been read.
@@ -113,33 +112,29 @@ class Stdio:
             self._lines.end()
         self._changed.set()
 
-    @asynccontextmanager
-    async def _streams(
-        self,
-    ) -> AsyncIterator[
-        tuple[MemoryObjectReceiveStream[SessionMessage | Exception], MemoryObjectSendStream[SessionMessage]]
-    ]:
-        to_server, read = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        write, from_server = anyio.create_memory_object_stream[SessionMessage](0)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._read, to_server)
-            group.start_soon(self._write, from_server)
-            yield read, write
-            group.cancel_scope.cancel()
+    async def _serve_until_the_end(self) -> None:
+        peer = Peer(self._put, inline=INLINE)
+        reading = asyncio.create_task(self._read(peer), name="messages of stdin")
+        try:
+            await Duplex(self._server._lowlevel_server, peer).run()
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
+        if not reading.cancelled():
+            reading.result()
 
-    # In
-
-    async def _read(self, to_server: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+    async def _read(self, peer: Peer) -> None:
         assert self._lines is not None
-        async with to_server:
-            try:
-                async for line in self._lines:
-                    message = await self._parsed(line)
-                    if message is not None:
-                        await to_server.send(SessionMessage(message))
-            except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                return
+        try:
+            async for line in self._lines:
+                message = await self._parsed(line)
+                if message is not None:
+                    peer.receive(message)
+                    # Its answer must not wait for all that has been read.
+                    await asyncio.sleep(0)
             await self._drain()
+        finally:
+            peer.end()
 
     async def _parsed(self, line: bytes | None) -> JSONRPCMessage | None:
         """Return the message in a line, or None if there is no message to serve. An invalid line is answered here."""
@@ -151,7 +146,7 @@ class Stdio:
         try:
             message = parse(line, "line")
         except NotAMessageError as error:
-            await self._put(error.answer)
+            await self._put_line(error.answer)
             return None
         if isinstance(message, JSONRPCRequest):
             if str(message.id) in self._unanswered:
@@ -165,19 +160,17 @@ class Stdio:
         return message
 
     async def _answer(self, text: str) -> None:
-        await self._put(refusal(INVALID_REQUEST, text))
+        await self._put_line(refusal(INVALID_REQUEST, text))
 
     # Out
 
-    async def _write(self, from_server: MemoryObjectReceiveStream[SessionMessage]) -> None:
-        async with from_server:
-            async for item in from_server:
-                await self._put(item.message)
-                if isinstance(item.message, JSONRPCResponse | JSONRPCError):
-                    self._unanswered.pop(str(item.message.id), None)
-                    self._changed.set()
-
     async def _put(self, message: JSONRPCMessage) -> None:
+        await self._put_line(message)
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            self._unanswered.pop(str(message.id), None)
+            self._changed.set()
+
+    async def _put_line(self, message: JSONRPCMessage) -> None:
         try:
             text = message.model_dump_json(by_alias=True, exclude_unset=True)
         except ValueError:
@@ -190,9 +183,10 @@ class Stdio:
         if self._gone:
             return
         try:
-            if len(data) <= _ATOMIC and _is_ready(self._stdout):
+            if not self._writing.locked() and len(data) <= _ATOMIC and _is_ready(self._stdout):
                 os.write(self._stdout, data)
-            else:
+                return
+            async with self._writing:
                 await anyio.to_thread.run_sync(_write_all, self._stdout, data)
         except OSError as error:
             logger.info("the client does not read any more: %s", error.strerror)

@@ -18,30 +18,27 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 from mcp.shared.exceptions import MCPError
-from mcp.shared.message import SessionMessage
 from mcp.types import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
     jsonrpc_message_adapter,
 )
 
+from mcp_host.calls.peer import Peer
 from mcp_host.containment.sessions import end_session
 
 if TYPE_CHECKING:
     from mcp_host.plugins.loader import Guarded
-
-Streams = tuple[Any, Any]
-"""What to read messages from, and what to write them to, as the SDK's transports yield them."""
 
 LARGEST: Final = 32 * 1024 * 1024
 """Bytes of the longest line that is read as a message."""
@@ -127,15 +124,15 @@ def _signal_name(number: int) -> str:
 
 
 @asynccontextmanager
-async def child_streams(
+async def child_peer(
     argv: Sequence[str],
     env: Mapping[str, str],
     cwd: Path,
     log: logging.Logger,
     state: ChildState,
     guarded: Guarded = nullcontext,
-) -> AsyncIterator[Streams]:
-    """Run a program for the block, and yield the streams of its messages.
+) -> AsyncIterator[Peer]:
+    """Run a program for the block, and yield what sends requests to it.
 
     The child and what it starts are gone when the block has ended, except for processes that it moved into a session of
     their own. `guarded` gets the session while there may be processes in it.
@@ -155,9 +152,7 @@ async def child_streams(
         start_new_session=True,
     )
     pid = state.pid = transport.get_pid()
-    to_session, from_child = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    child = _Child(transport, pipes, log, state, to_session)
-    to_child = _ToChild(child)
+    child = _Child(transport, pipes, log, state)
     # Plain tasks, because a task group would end the session with an error of its own.
     tasks = [
         asyncio.create_task(child.read_messages(), name=f"stdout of process {pid}"),
@@ -166,7 +161,7 @@ async def child_streams(
     guard = ExitStack()
     try:
         guard.enter_context(guarded(pid))
-        yield from_child, to_child
+        yield child.peer
     finally:
         try:
             with anyio.CancelScope(shield=True):
@@ -177,9 +172,6 @@ async def child_streams(
             transport.close()
             for task in tasks:
                 task.cancel()
-            await to_child.aclose()
-            for stream in (to_session, from_child):
-                stream.close()
             with anyio.CancelScope(shield=True):
                 await asyncio.wait(tasks)
 
@@ -196,30 +188,8 @@ class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
         self.exited.set()
 
 
-class _ToChild:
-    """What the SDK writes the messages of a session to. They are written at once, with no task between."""
-
-    def __init__(self, child: _Child) -> None:
-        self._child = child
-        self._closed = False
-
-    async def send(self, item: SessionMessage) -> None:
-        if self._closed:
-            raise anyio.ClosedResourceError
-        await self._child.write(item.message)
-
-    async def aclose(self) -> None:
-        self._closed = True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-
 class _Child:
-    """A running child process and its three pipes. `session` gets its messages."""
+    """A running child process and its three pipes. `peer` gets its messages, and writes to it."""
 
     def __init__(
         self,
@@ -227,7 +197,6 @@ class _Child:
         pipes: _Pipes,
         log: logging.Logger,
         state: ChildState,
-        session: MemoryObjectSendStream[SessionMessage | Exception],
     ) -> None:
         assert pipes.stdin is not None
         assert pipes.stdout is not None
@@ -238,7 +207,7 @@ class _Child:
         self._stdin, self._stdout, self._stderr = pipes.stdin, pipes.stdout, pipes.stderr
         self._log = log
         self._state = state
-        self._session = session
+        self.peer = Peer(self.write)
         self._rubbish_seen = False
         self._asked: dict[str, str | int] = {}
         self._errors_read = asyncio.Event()
@@ -246,30 +215,30 @@ class _Child:
     # stdout
 
     async def read_messages(self) -> None:
-        """Send each message of stdout to the session, which ends with stdout or with the process."""
+        """Give each message of stdout to the peer, which ends with stdout or with the process."""
         reading = asyncio.create_task(self._read(), name=f"messages of process {self._pid}")
         exited = asyncio.create_task(self._exited.wait(), name=f"end of process {self._pid}")
-        async with self._session:
-            try:
-                await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
-                # No new call may go to what the process started, which ends with it.
-                self._state.closed = True
-                # The status comes a little after the end of stdout. What the process started may keep its stdout open.
-                await asyncio.wait({reading, exited}, timeout=_STATUS)
-                if exited.done():
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(_LAST_WORDS):
-                            await self._errors_read.wait()
-                self._state.ended_with(self._transport.get_returncode())
-            finally:
-                for task in (reading, exited):
-                    task.cancel()
-                await asyncio.wait({reading, exited})
+        try:
+            await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
+            # No new call may go to what the process started, which ends with it.
+            self._state.closed = True
+            # The status comes a little after the end of stdout. What the process started may keep its stdout open.
+            await asyncio.wait({reading, exited}, timeout=_STATUS)
+            if exited.done():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_WORDS):
+                        await self._errors_read.wait()
+            self._state.ended_with(self._transport.get_returncode())
+        finally:
+            for task in (reading, exited):
+                task.cancel()
+            await asyncio.wait({reading, exited})
+            self.peer.end()
 
     async def _read(self) -> None:
         line = bytearray()
         too_long = False
-        with suppress(ConnectionError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        with suppress(ConnectionError):
             while data := await self._stdout.read(_CHUNK):
                 *ended, rest = data.split(b"\n")
                 for part in ended:
@@ -277,7 +246,7 @@ class _Child:
                     if too_long or len(line) > LARGEST:
                         await self._refuse(line)
                     else:
-                        await self._pass_on(bytes(line))
+                        self._pass_on(bytes(line))
                     line, too_long = bytearray(), False
                 line += rest
                 if len(line) > LARGEST:
@@ -286,7 +255,7 @@ class _Child:
                     del line[_CHUNK:-_CHUNK]
         self._state.closed = True
 
-    async def _pass_on(self, line: bytes) -> None:
+    def _pass_on(self, line: bytes) -> None:
         if not line.strip():
             return
         try:
@@ -298,14 +267,7 @@ class _Child:
             return
         if isinstance(message, JSONRPCResponse | JSONRPCError):
             self._asked.pop(str(message.id), None)
-        await self._to_session(message)
-
-    async def _to_session(self, message: Any) -> None:
-        try:
-            # Without `send`'s turn of the event loop: the session usually waits for the next message.
-            self._session.send_nowait(SessionMessage(message))
-        except anyio.WouldBlock:
-            await self._session.send(SessionMessage(message))
+        self.peer.receive(message)
 
     async def _refuse(self, line: bytearray) -> None:
         """Answer the call whose answer is too long with an error, or all calls where it is not known which one."""
@@ -318,18 +280,13 @@ class _Child:
             return
         request_id = str(head.get("id"))
         for key in [request_id] if request_id in self._asked else list(self._asked):
-            await self._fail(
-                self._asked[key], INTERNAL_ERROR, f"the answer of the server is larger than {LARGEST} bytes"
-            )
-
-    async def _fail(self, request_id: str | int, code: int, text: str) -> None:
-        self._asked.pop(str(request_id), None)
-        error = JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=text))
-        await self._to_session(error)
+            text = f"the answer of the server is larger than {LARGEST} bytes"
+            error = ErrorData(code=INTERNAL_ERROR, message=text)
+            self.peer.receive(JSONRPCError(jsonrpc="2.0", id=self._asked.pop(key), error=error))
 
     # stdin
 
-    async def write(self, sent: Any) -> None:
+    async def write(self, sent: JSONRPCMessage) -> None:
         """Write a message to stdin.
 
         Raises:

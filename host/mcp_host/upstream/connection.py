@@ -16,7 +16,6 @@ import anyio
 import mcp.types as types
 from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.types import REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -265,8 +264,7 @@ class Connection:
             Exception: It did not start.
         """
         async with AsyncExitStack() as stack:
-            read, write = await stack.enter_async_context(self._source.connect(self._child))
-            self._wire = wire = Wire(JSONRPCDispatcher(read, write))
+            self._wire = wire = Wire(await stack.enter_async_context(self._source.connect(self._child)))
             session = await stack.enter_async_context(self._new_session(wire))
             ended = asyncio.create_task(wire.ended.wait(), name="end of the session")
             helpers: list[asyncio.Task[Any]] = [ended]

@@ -9,9 +9,9 @@ from typing import Any
 
 import anyio
 from mcp.server import Server
+from mcp.shared.dispatcher import Dispatcher
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.memory import create_client_server_memory_streams
-
-from mcp_host.upstream.child import Streams
 
 
 def low_level_server(found: object) -> Server[Any] | None:
@@ -22,8 +22,8 @@ def low_level_server(found: object) -> Server[Any] | None:
 
 
 @asynccontextmanager
-async def object_streams(found: object) -> AsyncIterator[Streams]:
-    """Run a server object for the block, and yield the streams of its messages."""
+async def object_dispatcher(found: object) -> AsyncIterator[Dispatcher[Any]]:
+    """Run a server object for the block, and yield what sends requests to it."""
     server = low_level_server(found)
     assert server is not None
     lifespan = getattr(found, "_lifespan_manager", None)
@@ -34,6 +34,6 @@ async def object_streams(found: object) -> AsyncIterator[Streams]:
         async with anyio.create_task_group() as group:
             group.start_soon(server.run, read, write, server.create_initialization_options())
             try:
-                yield client
+                yield JSONRPCDispatcher(*client)
             finally:
                 group.cancel_scope.cancel()

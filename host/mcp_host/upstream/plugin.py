@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import mcp.types as types
 from mcp.client.stdio import get_default_environment
+from mcp.shared.dispatcher import Dispatcher
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from mcp_host.api import Check, Completion, PluginContext, Prompt, Resource, Tool, hookimpl
@@ -30,7 +31,7 @@ from mcp_host.errors import ErrorCode, HostError, text_of
 from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import ConnectionState
-from mcp_host.upstream.child import ChildState, Streams, child_streams
+from mcp_host.upstream.child import ChildState, child_peer
 from mcp_host.upstream.childhost import (
     check_command,
     child_command,
@@ -94,9 +95,9 @@ def _references(section: PluginSection) -> dict[str, Any]:
 
 def in_process(plugin: LoadedPlugin, around: Surroundings, found: object) -> Adopted:
     """Return the plugin for a server object of this process."""
-    from mcp_host.upstream.inmemory import object_streams
+    from mcp_host.upstream.inmemory import object_dispatcher
 
-    return _adopted(OtherServer(plugin, around, lambda state: object_streams(found), is_object=True))
+    return _adopted(OtherServer(plugin, around, lambda state: object_dispatcher(found), is_object=True))
 
 
 def _adopted(server: OtherServer, secrets: frozenset[str] = frozenset()) -> Adopted:
@@ -144,7 +145,7 @@ class _Place:
                 log=self._plugin.own_context.log,
             )
 
-    def connect(self, state: ChildState) -> AbstractAsyncContextManager[Streams]:
+    def connect(self, state: ChildState) -> AbstractAsyncContextManager[Dispatcher[Any]]:
         """Open the transport.
 
         Raises:
@@ -159,7 +160,7 @@ class _Place:
             raise HostError(f"its working directory {cwd} does not exist", hint="correct `cwd`, or make the folder")
         argv = self._own_host(env) if section.source == "process" else self._program(env, cwd)
         argv = limited(argv, self._plugin.limits)
-        return child_streams(argv, env, cwd, self._plugin.own_context.log, state, around.guarded)
+        return child_peer(argv, env, cwd, self._plugin.own_context.log, state, around.guarded)
 
     async def check(self) -> str | None:
         """Run the plugin's own checks, in another process than the one that serves it. Return what is wrong."""
@@ -172,15 +173,15 @@ class _Place:
         return problems_of("\n".join(lines))
 
     @asynccontextmanager
-    async def _remote(self, section: PluginSection, state: ChildState) -> AsyncIterator[Streams]:
+    async def _remote(self, section: PluginSection, state: ChildState) -> AsyncIterator[Dispatcher[Any]]:
         # An HTTP client is much code. It is imported when it is needed, and not in the event loop.
         await asyncio.to_thread(import_module, "mcp_host.net.transport")
         await asyncio.to_thread(import_module, "mcp_host.upstream.remote")
-        from mcp_host.upstream.remote import Address, remote_streams
+        from mcp_host.upstream.remote import Address, remote_dispatcher
 
         remote = Address.of(self._resolved.values["url"], shown=section.place or "")
-        async with remote_streams(remote, self._resolved.values["headers"], state, self._tokens()) as streams:
-            yield streams
+        async with remote_dispatcher(remote, self._resolved.values["headers"], state, self._tokens()) as dispatcher:
+            yield dispatcher
 
     def _tokens(self) -> Tokens | None:
         section, plugin = self._section, self._plugin

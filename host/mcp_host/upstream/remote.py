@@ -16,12 +16,14 @@ from urllib.parse import unquote
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.dispatcher import Dispatcher
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.types import INTERNAL_ERROR
 
 from mcp_host.config.values import URL
 from mcp_host.errors import ConfigError, HostError
 from mcp_host.net import ExchangeTimeoutError, ResponseTooLargeError, guarded_client
-from mcp_host.upstream.child import LARGEST, ChildState, Streams
+from mcp_host.upstream.child import LARGEST, ChildState
 from mcp_host.upstream.failures import UnreachableError, innermost
 from mcp_host.upstream.oauthclient import allowed_addresses
 from mcp_host.upstream.tokens import BearerAuth, Tokens
@@ -67,10 +69,10 @@ class Address:
 
 
 @asynccontextmanager
-async def remote_streams(
+async def remote_dispatcher(
     address: Address, headers: Mapping[str, str], state: ChildState, tokens: Tokens | None = None
-) -> AsyncIterator[Streams]:
-    """Connect to a remote server for the block, and yield the streams of its messages.
+) -> AsyncIterator[Dispatcher[Any]]:
+    """Connect to a remote server for the block, and yield what sends requests to it.
 
     Only the host and port of the URL may have a private address. Nothing is sent without a token if there are `tokens`.
 
@@ -103,9 +105,10 @@ async def remote_streams(
                 await tokens.token()
                 client.auth = BearerAuth(tokens, state)
             await stack.enter_async_context(client)
-            yield await stack.enter_async_context(
+            read, write = await stack.enter_async_context(
                 streamable_http_client(address.url, http_client=client, max_sse_event_size=LARGEST)
             )
+            yield JSONRPCDispatcher(read, write)
     except Exception as error:
         inner = innermost(error)
         if isinstance(inner, httpx2.TransportError):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from mcp.client.session import ClientSession
+from mcp.shared.dispatcher import Dispatcher
 
-from mcp_host.upstream.child import ChildState, Streams
+from mcp_host.upstream.child import ChildState
 
 Prepare = Callable[[], Awaitable[None]]
 """Makes what a server needs before it can be started. This may take minutes."""
 
-Connect = Callable[[ChildState], AbstractAsyncContextManager[Streams]]
+Connect = Callable[[ChildState], AbstractAsyncContextManager[Dispatcher[Any]]]
 """Opens the transport. It notes what it knows about a child process."""
 
 

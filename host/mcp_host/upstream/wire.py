@@ -1,4 +1,4 @@
-"""One session's messages: the SDK's dispatcher with what a forwarded call needs put into them, and taken out."""
+"""One session's messages: a dispatcher with what a forwarded call needs put into them, and taken out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any, Final, Protocol
 import anyio
 import anyio.abc
 import mcp.types as types
-from mcp.shared.dispatcher import CallOptions, OnNotify, OnNotifyIntercept, OnRequest
+from mcp.shared.dispatcher import CallOptions, Dispatcher, OnNotify, OnNotifyIntercept, OnRequest
 from mcp.shared.exceptions import MCPError
-from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.types import CONNECTION_CLOSED
 from mcp_types import CLIENT_CAPABILITIES_META_KEY, SERVER_INFO_META_KEY
 from pydantic import BaseModel, ValidationError
@@ -54,7 +53,7 @@ class Wire:
     order in which it came. An item of a list that the protocol does not know is left out.
     """
 
-    def __init__(self, inner: JSONRPCDispatcher[Any]) -> None:
+    def __init__(self, inner: Dispatcher[Any]) -> None:
         self._inner = inner
         self.left_out: list[str] = []
         """What was left out of lists, a sentence each."""

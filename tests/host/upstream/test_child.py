@@ -9,15 +9,15 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
-from mcp.shared.message import SessionMessage
-from mcp.types import JSONRPCError, JSONRPCMessage, JSONRPCRequest, JSONRPCResponse
 
-from mcp_host.upstream.child import ChildState, child_streams, outer_members
+from mcp_host.calls.peer import Peer
+from mcp_host.upstream.child import ChildState, child_peer, outer_members
 from support.faultyserver import Faulty
 from support.running import is_running, left_of
 
@@ -27,50 +27,73 @@ log = logging.getLogger("mcp_host.plugin.faulty")
 
 
 class Talk:
-    """The messages to and from one child."""
+    """The requests to one child, and what it answers, in the order of the answers."""
 
-    def __init__(self, streams: Any, state: ChildState) -> None:
-        self._read, self._write = streams
+    def __init__(self, peer: Peer, state: ChildState) -> None:
         self.state = state
+        self._peer = peer
         self._ids = iter(range(1, 1000))
-
-    async def send(self, method: str, params: dict[str, Any] | None = None, request_id: int | str | None = None) -> Any:
-        request_id = next(self._ids) if request_id is None else request_id
-        await self._write.send(
-            SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=request_id, method=method, params=params or {}))
-        )
-        return request_id
+        self._answers: asyncio.Queue[tuple[Any, dict[str, Any] | MCPError]] = asyncio.Queue()
+        self._running = asyncio.create_task(peer.run(nothing, nothing))
+        self._tasks = [self._running]
 
     async def call(self, tool: str, request_id: int | str | None = None, **arguments: Any) -> Any:
-        return await self.send("tools/call", {"name": tool, "arguments": arguments}, request_id)
+        request_id = next(self._ids) if request_id is None else request_id
+        self._tasks.append(asyncio.create_task(self._ask(request_id, tool, arguments)))
+        return request_id
 
-    async def next(self) -> JSONRPCMessage:
-        with anyio.fail_after(30):
-            item = await self._read.receive()
-        assert isinstance(item, SessionMessage)
-        return item.message
+    async def _ask(self, request_id: int | str, tool: str, arguments: dict[str, Any]) -> None:
+        params = {"name": tool, "arguments": arguments}
+        try:
+            answer: Any = await self._peer.send_raw_request("tools/call", params, {"request_id": request_id})
+        except MCPError as error:
+            answer = error
+        self._answers.put_nowait((request_id, answer))
 
     async def result(self) -> tuple[Any, Any]:
-        message = await self.next()
-        assert isinstance(message, JSONRPCResponse)
-        return message.id, message.result
+        request_id, answer = await self._next()
+        assert isinstance(answer, dict), answer
+        return request_id, answer
 
     async def error(self) -> tuple[Any, str]:
-        message = await self.next()
-        assert isinstance(message, JSONRPCError)
-        return message.id, message.error.message
+        request_id, answer = await self._next()
+        assert isinstance(answer, MCPError), answer
+        return request_id, answer.message
+
+    async def _next(self) -> tuple[Any, dict[str, Any] | MCPError]:
+        with anyio.fail_after(30):
+            return await self._answers.get()
 
     async def end(self) -> None:
         """Wait for the end of the session."""
-        with anyio.fail_after(30), pytest.raises(anyio.EndOfStream):
-            await self._read.receive()
+        with anyio.fail_after(30):
+            await asyncio.wait({self._running})
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+
+
+async def nothing(*_: Any) -> Any:
+    raise AssertionError("the child asks nothing")
 
 
 @asynccontextmanager
 async def talking(faulty: Faulty, *words: str) -> AsyncIterator[Talk]:
+    async with talking_to(faulty.command(*words), faulty.folder) as talk:
+        yield talk
+
+
+@asynccontextmanager
+async def talking_to(command: list[str], folder: Path) -> AsyncIterator[Talk]:
     state = ChildState()
-    async with child_streams(faulty.command(*words), dict(os.environ), faulty.folder, log, state) as streams:
-        yield Talk(streams, state)
+    async with child_peer(command, dict(os.environ), folder, log, state) as peer:
+        talk = Talk(peer, state)
+        try:
+            yield talk
+        finally:
+            await talk.close()
 
 
 async def test_what_is_no_message_is_passed_over_and_reported_once(
@@ -156,8 +179,8 @@ async def test_a_request_that_the_process_cannot_read_fails_as_not_delivered(fau
     async with talking(faulty) as talk:
         await talk.call("deaf")
         await talk.result()
-        with pytest.raises(MCPError, match="Session terminated"):
-            await talk.call("echo")
+        await talk.call("echo")
+        assert (await talk.error())[1] == "Session terminated"
 
 
 async def test_a_flood_on_stderr_is_cut_in_the_log_and_delays_no_answer(
@@ -210,13 +233,11 @@ async def test_nothing_is_left_of_a_child_whose_end_is_cancelled(faulty: Faulty)
 async def test_fifty_children_leave_no_file_and_no_task_behind(faulty: Faulty) -> None:
     async def once() -> None:
         command = ["sh", "-c", 'read line; echo \'{"jsonrpc": "2.0", "id": 1, "result": {}}\'; sleep 100 & exit 4']
-        state = ChildState()
-        async with child_streams(command, dict(os.environ), faulty.folder, log, state) as streams:
-            talk = Talk(streams, state)
+        async with talking_to(command, faulty.folder) as talk:
             await talk.call("echo")
             await talk.result()
             await talk.end()
-        assert str(state) == "its process ended with status 4"
+        assert str(talk.state) == "its process ended with status 4"
 
     await once()
     gc.collect()

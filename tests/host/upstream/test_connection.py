@@ -19,7 +19,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from mcp_host.errors import HostError, RefusedError
-from mcp_host.upstream.child import ChildState, child_streams
+from mcp_host.upstream.child import ChildState, child_peer
 from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.source import Pace, Source
@@ -61,7 +61,7 @@ class Kept:
         command = faulty.command(*words)
 
         def connect(state: ChildState) -> Any:
-            return child_streams(command, dict(os.environ), faulty.folder, log, state)
+            return child_peer(command, dict(os.environ), faulty.folder, log, state)
 
         self.connection = Connection(
             "faulty",
@@ -149,7 +149,7 @@ async def test_a_program_that_cannot_be_run_is_reported(faulty: Faulty) -> None:
     program.write_text("this is no program")
     made = Kept(faulty)
     state = ChildState()
-    source = Source(lambda _: child_streams([str(program)], {}, faulty.folder, log, state), pace=QUICK)
+    source = Source(lambda _: child_peer([str(program)], {}, faulty.folder, log, state), pace=QUICK)
     made.connection._source = source
     with pytest.raises(HostError, match=r"the server did not start: PermissionError: .*Permission denied"):
         async with made.connection.kept():
