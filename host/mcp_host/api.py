@@ -285,6 +285,17 @@ Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
+class HttpRoute:
+    """A Starlette route with a rule for who may use it.
+
+    With `[auth]`, a route needs the same bearer token as `/mcp`. A `public` route needs none.
+    """
+
+    route: BaseRoute
+    public: bool = False
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """Facts about the host for plugins. `base_dir` is the folder of `mcp-host.toml`."""
 
@@ -355,7 +366,7 @@ class Plugin:
         self._completions: list[Completion] = []
         self._middleware: list[Middleware] = []
         self._observers: list[Observer] = []
-        self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None]] = []
+        self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None, bool]] = []
         self._checks: list[Check] = []
         self._commands: list[Command] = []
 
@@ -531,12 +542,15 @@ class Plugin:
         return fn
 
     def route(
-        self, path: str, methods: Sequence[str] = ("GET",), name: str | None = None
+        self, path: str, methods: Sequence[str] = ("GET",), name: str | None = None, *, public: bool = False
     ) -> Callable[[_FunctionT], _FunctionT]:
-        """Serve the decorated `async (request) -> Response` over HTTP, beside `/mcp`."""
+        """Serve the decorated `async (request) -> Response` over HTTP, beside `/mcp`.
+
+        With `[auth]`, it needs the same bearer token as `/mcp`, unless it is `public`.
+        """
 
         def decorate(fn: _FunctionT) -> _FunctionT:
-            self._routes.append((path, fn, methods, name))
+            self._routes.append((path, fn, methods, name, public))
             return fn
 
         return decorate
@@ -602,12 +616,15 @@ class Plugin:
         return tuple(self._observers)
 
     @hookimpl
-    def mcp_routes(self) -> Iterable[BaseRoute]:
+    def mcp_routes(self) -> Iterable[HttpRoute]:
         if not self._routes:
             return ()
         from starlette.routing import Route
 
-        return tuple(Route(path, fn, methods=list(methods), name=name) for path, fn, methods, name in self._routes)
+        return tuple(
+            HttpRoute(Route(path, fn, methods=list(methods), name=name), public)
+            for path, fn, methods, name, public in self._routes
+        )
 
     @hookimpl
     def mcp_token_verifier(self) -> TokenVerifier | None:

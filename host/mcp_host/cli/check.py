@@ -308,9 +308,9 @@ async def _start(
         host.require()
         HostServer(host)  # raises if [auth] does not work
         if host.config.transport.kind == "http":
-            from mcp_host.server.http.app import header_settings
+            from mcp_host.server.http.headers import refuse_open
 
-            header_settings(host.config)
+            refuse_open(host.config)
         async with host.running():
             results = [] if offline else await _connect(host)
             results += await _run_checks(host)

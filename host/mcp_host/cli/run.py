@@ -80,9 +80,9 @@ def run(
     # From here on, stdout belongs to the protocol or to the command. No plugin can write to it.
     with command_stdout() as stdout:
         if settings.transport.kind == "http":
-            from mcp_host.server.http.app import header_settings
+            from mcp_host.server.http.headers import refuse_open
 
-            header_settings(settings)  # refuses an unsafe address before anything is loaded
+            refuse_open(settings)  # refuses an unsafe address before anything is loaded
             with own_process() as process:
                 loaded = load_host(settings, process=process)
                 if not quiet:

@@ -11,12 +11,14 @@ from mcp_host.config.origins import Origins
 from mcp_host.config.pluginsection import PluginSection
 from mcp_host.config.values import (
     PLUGIN_NAME,
+    Authority,
     Duration,
     FilePath,
     Form,
     HttpUrl,
     Limits,
     LogLevel,
+    Network,
     OptionalDuration,
     Origin,
     PluginName,
@@ -93,14 +95,23 @@ class TransportSection(Section):
     path: Annotated[str, Form(r"/[^\s?#]*", 'must start with "/", without spaces, `?` and `#`')] = Field(
         default="/mcp", description="Path of the MCP endpoint."
     )
-    allowed_hosts: list[str] = Field(
-        default=[], description="Host headers to accept in addition to those of the address."
+    allowed_hosts: list[Authority] = Field(
+        default=[],
+        description="Host headers to accept in addition to those of the address: host names, with a port or for every "
+        "port.",
     )
     allowed_origins: list[Origin] = Field(
         default=[], description="Origin headers to accept in addition to those of the address."
     )
     insecure: StrictBool = Field(
-        default=False, description="Listen beyond this machine without [auth]: anyone who reaches the address may call."
+        default=False,
+        description="Serve without [auth] where others than this machine can call: beyond loopback, for another name "
+        "in `allowed_hosts`, or mounted in another app.",
+    )
+    trusted_proxies: list[Network] = Field(
+        default=[],
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto headers are used; "
+        "those of anyone else are ignored.",
     )
     cors: list[Origin] = Field(
         default=[],
@@ -124,6 +135,10 @@ class TransportSection(Section):
         ge=1,
         description="Most HTTP connections open at the same time; default: three quarters of the open files that the "
         "process may have.",
+    )
+    keep_alive: Duration = Field(
+        default=75.0,
+        description="How long a connection without a request stays open: longer than a proxy in front keeps it.",
     )
     max_request_size: StrictInt = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."

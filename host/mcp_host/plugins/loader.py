@@ -16,7 +16,7 @@ import pluggy
 from pydantic import BaseModel
 
 from mcp_host import hookspecs
-from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext
+from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, HttpRoute, PluginContext
 from mcp_host.config import HostConfig, Limits, PluginSection, python_file
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
@@ -34,7 +34,7 @@ from mcp_host.plugins.plugin import Contributions, LoadedPlugin
 from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
+    pass
 
 
 @dataclass(frozen=True)
@@ -360,12 +360,18 @@ class Loader:
             hint="decorate it with contextlib.asynccontextmanager",
         )
 
-    def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[BaseRoute, ...]:
+    def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[HttpRoute, ...]:
         if not manager.hook.mcp_routes.get_hookimpls():
             return ()
         from starlette.routing import BaseRoute
 
-        return items_of(plugin, manager, "mcp_routes", (BaseRoute,))
+        items = items_of(plugin, manager, "mcp_routes", (BaseRoute, HttpRoute))
+        routes = tuple(item if isinstance(item, HttpRoute) else HttpRoute(item) for item in items)
+        for given in routes:
+            if not isinstance(given.route, BaseRoute):
+                what = f"mcp_routes returned an HttpRoute of {article(given.route)}"
+                raise HostError(what, where=plugin.where, hint='HttpRoute(Route("/path", function))')
+        return routes
 
 
 def _served(kind: Kind, items: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Checks bodies before the SDK's HTTP endpoint: they must arrive in time, be complete and contain one message.
+"""Checks bodies: they must arrive in time and be complete, and for the SDK's endpoint contain one message.
 
 The SDK limits the size of a body but not its time, and accepts a request whose id is in use.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.streamable_http import StreamableHTTPServerTransport
@@ -26,23 +27,31 @@ def check_bodies(manager: StreamableHTTPSessionManager, timeout: float) -> None:
     """Put the checks in front of a session manager's endpoint. A body may take `timeout` seconds to arrive."""
     checked = _MessageCheck(manager)
     manager.asgi_app = RequestBodyLimitMiddleware(checked, manager.max_request_body_size)
-    manager.asgi_app = _BodyTimeout(manager.asgi_app, timeout)  # type: ignore[assignment]
+    manager.asgi_app = BodyTimeout(manager.asgi_app, timeout, _too_slow)  # type: ignore[assignment]
 
 
-class _BodyTimeout:
-    """ASGI app that answers 408 if the body does not arrive in time (RFC 9110, section 15.5.9)."""
+class BodyTimeout:
+    """ASGI app that answers 408 if the body does not arrive in time (RFC 9110, section 15.5.9).
 
-    def __init__(self, app: ASGIApp, timeout: float) -> None:
+    `answer` returns the content of this answer, and its media type.
+    """
+
+    def __init__(self, app: ASGIApp, timeout: float, answer: Callable[[str], tuple[str, str]]) -> None:
         self._app = app
         self._timeout = timeout
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         body = _Body(receive, self._timeout)
         try:
             await self._app(scope, body.receive, send)
         except _TooSlowError:
-            text = f"The body of the request did not arrive within {self._timeout:g} s"
-            await _respond(408, refusal(INVALID_REQUEST, text), scope, receive, send, {"Connection": "close"})
+            content, media_type = self._answer(f"The body of the request did not arrive within {self._timeout:g} s")
+            response = Response(content, 408, {"Connection": "close"}, media_type)
+            await response(scope, receive, send)
         finally:
             body.timer.cancel()
 
@@ -97,6 +106,7 @@ class _MessageCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id: RequestId | None = None
+        scope = {**scope, "headers": [_lowered(*header) for header in scope["headers"]]}
         transport = self._manager._server_instances.get(Headers(scope=scope).get("mcp-session-id", ""))
         first = await receive()
         if scope["method"] == "POST":
@@ -143,6 +153,11 @@ class _Sending:
         await self._send(message)
 
 
+def _lowered(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header with a media type in lower case: the SDK compares case, HTTP does not (RFC 9110, 8.3.1)."""
+    return name, value.lower() if name in (b"content-type", b"accept") else value
+
+
 def _beginning_with(first: Message, receive: Receive) -> Receive:
     waiting = [first]
 
@@ -152,8 +167,10 @@ def _beginning_with(first: Message, receive: Receive) -> Receive:
     return replay
 
 
-async def _respond(
-    status: int, answer: JSONRPCError, scope: Scope, receive: Receive, send: Send, headers: Any = None
-) -> None:
-    response = Response(to_json(answer), status, headers, "application/json")
+def _too_slow(text: str) -> tuple[str, str]:
+    return to_json(refusal(INVALID_REQUEST, text)), "application/json"
+
+
+async def _respond(status: int, answer: JSONRPCError, scope: Scope, receive: Receive, send: Send) -> None:
+    response = Response(to_json(answer), status, media_type="application/json")
     await response(scope, receive, send)
