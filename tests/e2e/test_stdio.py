@@ -169,3 +169,56 @@ def test_the_log_goes_to_stderr_and_debug_brings_the_text_of_crashes(cli: Cli) -
         assert process.wait() == 0
         assert "ERROR mcp_host.calls.dispatch: tool crash of plugin good crashed" in process.err
         assert "Traceback" in process.err
+
+
+NAP = """
+import asyncio
+from mcp_host import Plugin
+
+plugin = Plugin()
+arrived = []
+
+
+@plugin.tool(read_only=True)
+async def meet() -> str:
+    "Waits until two calls are here."
+    arrived.append(None)
+    while len(arrived) < 2:
+        await asyncio.sleep(0)
+    return "met"
+"""
+
+
+def test_a_number_and_the_same_digits_as_a_text_are_two_ids(cli: Cli) -> None:
+    (cli.folder / "nap.py").write_text(NAP, encoding="utf-8")
+    cli.config("[plugins.nap]\nobject = 'nap.py:plugin'\n")
+    with cli.start("run") as process:
+        initialize(process)
+        for number in (500, "500"):
+            send(process, {"id": number, "method": "tools/call", "params": {"name": "meet", "arguments": {}}})
+        answers = {
+            repr(answer["id"]): answer["result"]["content"][0]["text"] for answer in map(json.loads, two(process))
+        }
+        assert answers == {"500": "met", "'500'": "met"}
+
+
+def two(process: Process) -> list[str]:
+    return [process.until('"result"'), process.until('"result"')]
+
+
+def test_two_requests_with_the_same_id_are_one_too_many(cli: Cli) -> None:
+    (cli.folder / "nap.py").write_text(NAP, encoding="utf-8")
+    cli.config("[plugins.nap]\nobject = 'nap.py:plugin'\n")
+    with cli.start("run") as process:
+        initialize(process)
+        for number in (500, 500):
+            send(process, {"id": number, "method": "tools/call", "params": {"name": "meet", "arguments": {}}})
+        assert "another request in flight has the same id" in process.until('"error"')
+
+
+def test_a_byte_order_mark_before_the_first_line_is_ignored(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run") as process:
+        process.stdin.write("\ufeff")
+        initialize(process)
+        assert "error" not in process.lines[0]

@@ -269,7 +269,7 @@ async def summary_of(host: Host, *, offline: bool = False) -> Summary:
         refusal=refusal,
         tools=[ToolCost(tool.name, tool.plugin.name, costs[tool.name]) for tool in served],
         token_budget=host.config.host.token_budget,
-        warnings=list(_over_budget(host, served, costs)),
+        warnings=[*host.config.warnings, *_over_budget(host, served, costs)],
     )
 
 

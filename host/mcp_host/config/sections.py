@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar, get_args
 
@@ -27,6 +28,7 @@ from mcp_host.config.values import (
     TransportKind,
     is_safe_to_fetch,
 )
+from mcp_host.errors import Problem
 
 _T = TypeVar("_T")
 
@@ -213,11 +215,17 @@ class HostConfig(Section):
     _base_dir: Path = PrivateAttr(default_factory=Path.cwd)
     _user_data: Path | None = PrivateAttr(default=None)
     _origins: Origins = PrivateAttr(default_factory=Origins)
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @property
     def path(self) -> Path | None:
         """The file this was read from."""
         return self._path
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What was read and not used, for example a variable that another program set."""
+        return self._warnings
 
     @property
     def base_dir(self) -> Path:
@@ -241,11 +249,14 @@ class HostConfig(Section):
         """Whether a command-line flag set the value, or anything in the table."""
         return any(path[: len(keys)] == keys for path in self._origins.flags)
 
-    def located(self, path: Path | None, *, user_data: Path | None, origins: Origins) -> Self:
-        """Return a copy that knows its file and the origin of its values."""
+    def located(
+        self, path: Path | None, *, user_data: Path | None, origins: Origins, warnings: Sequence[Problem] = ()
+    ) -> Self:
+        """Return a copy that knows its file, the origin of its values, and what to warn of."""
         copied = self.model_copy()
         copied._path = path
         copied._base_dir = path.absolute().parent if path else Path.cwd()
         copied._user_data = user_data
         copied._origins = origins
+        copied._warnings = tuple(warnings)
         return copied

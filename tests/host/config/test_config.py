@@ -658,3 +658,24 @@ def test_any_variables_give_a_configuration_or_an_error_of_the_host(environ: dic
 def test_reading_a_configuration_does_not_import_the_sdk() -> None:
     code = "import mcp_host.config, sys; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- Variables that other programs set
+
+
+def test_the_variable_of_a_kubernetes_service_is_passed_over_with_a_warning() -> None:
+    environ = {"MCP_PORT": "tcp://10.96.0.12:8000", "MCP_SERVICE_HOST": "10.96.0.12", "MCP_PORT_8000_TCP_PORT": "8000"}
+    config = parse("[transport]\nport = 9\n", environ=environ)
+    assert config.transport.port == 9
+    (warning,) = config.warnings
+    assert warning.where == "environment: MCP_PORT"
+    assert "Kubernetes sets it for a service that is named mcp" in warning.what
+
+
+@pytest.mark.parametrize("text", ["80x", "tcp:", "10.96.0.12:8000"])
+def test_another_wrong_port_is_an_error(text: str) -> None:
+    assert only_problem("", environ={"MCP_PORT": text}).where == "environment: MCP_PORT"
+
+
+def test_without_such_variables_there_is_no_warning() -> None:
+    assert parse("", environ={"MCP_PORT": "8001"}).warnings == ()

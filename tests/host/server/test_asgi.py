@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -434,6 +435,44 @@ async def test_responses_are_streams_or_json_with_or_without_sessions(
         assert response.status_code == 200
         assert response.headers["content-type"].startswith(content_type)
         assert ("mcp-session-id" in response.headers) is session
+
+
+@pytest.mark.parametrize("json_response", ["", "json_response = true"])
+async def test_a_number_and_the_same_digits_as_a_text_are_two_ids(json_response: str) -> None:
+    plugin, both = Plugin(), anyio.Event()
+    arrived: list[None] = []
+
+    @plugin.tool(read_only=True)
+    async def meet() -> str:
+        arrived.append(None)
+        if len(arrived) == 2:
+            both.set()
+        await both.wait()
+        return "met"
+
+    app = create_app(mounted(json_response), objects={"named": plugin})
+    answers: list[Any] = []
+    async with app.running(), http(app) as web:
+        opened = await web.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        web.headers.update({**ACCEPT, "mcp-session-id": opened.headers["mcp-session-id"]})
+        await web.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+        async def call(request_id: int | str) -> None:
+            params = {"name": "meet", "arguments": {}}
+            body = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+            response = await web.post("/mcp", json=body)
+            answers.append(json.loads(response.text[response.text.index("{") :]))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as calls:
+                for request_id in (500, "500"):
+                    calls.start_soon(call, request_id)
+        # Afterwards, both ids can be used again.
+        await call(500)
+        await call("500")
+    assert [type(answer["id"]) for answer in answers[2:]] == [int, str]
+    assert {repr(answer["id"]) for answer in answers} == {"500", "'500'"}
+    assert all(answer["result"]["content"][0]["text"] == "met" for answer in answers)
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:

@@ -6,7 +6,9 @@ The SDK limits the size of a body but not its time, and accepts a request whose 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -103,12 +105,15 @@ class _MessageCheck:
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:
         self._manager = manager
         self._app: ASGIApp = manager.asgi_app
+        self._in_flight: set[tuple[str, type, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id: RequestId | None = None
         scope = {**scope, "headers": [_lowered(*header) for header in scope["headers"]]}
-        transport = self._manager._server_instances.get(Headers(scope=scope).get("mcp-session-id", ""))
+        session = Headers(scope=scope).get("mcp-session-id", "")
+        transport = self._manager._server_instances.get(session)
         first = await receive()
+        alias: str | None = None
         if scope["method"] == "POST":
             if first["type"] != "http.request" or first.get("more_body", False):
                 return  # The client disconnected before the body was complete.
@@ -120,10 +125,18 @@ class _MessageCheck:
             if isinstance(message, JSONRPCRequest):
                 request_id = message.id
                 if transport is not None and str(request_id) in transport._request_streams:
-                    # The SDK would send this request's response to the other request.
-                    await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
-                    return
-        sending = _Sending(send, transport)
+                    # The SDK would send this request's response to the other request, also if that one's id has the
+                    # other type: 500 and "500" are two ids.
+                    types = {kind for own, kind, text in self._in_flight if (own, text) == (session, str(request_id))}
+                    if not types or type(request_id) in types:
+                        await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
+                        return
+                    alias = secrets.token_hex(16)
+                    body = message.model_copy(update={"id": alias}).model_dump_json(by_alias=True, exclude_unset=True)
+                    first = {**first, "body": body.encode()}
+        sending = _Sending(send, transport, alias, request_id)
+        used = (session, type(request_id), str(request_id))
+        self._in_flight.add(used)
         try:
             await self._app(scope, _beginning_with(first, receive), sending)
         except Exception:
@@ -132,17 +145,27 @@ class _MessageCheck:
             if not sending.begun:
                 answer = refusal(INTERNAL_ERROR, unexpected("The request", error_id), request_id)
                 await _respond(500, answer, scope, receive, send)
+        finally:
+            self._in_flight.discard(used)
 
 
 class _Sending:
     """An ASGI `send` that knows whether the response has begun.
 
     A request whose session has ended is answered with 404 (spec: Streamable HTTP, Session Management). The SDK answers
-    it with 500.
+    it with 500. With an `alias`, the response to the request that got this id has its own id again.
     """
 
-    def __init__(self, send: Send, transport: StreamableHTTPServerTransport | None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        transport: StreamableHTTPServerTransport | None,
+        alias: str | None,
+        request_id: RequestId | None,
+    ) -> None:
         self._send = send
+        self._alias = f'"id":"{alias}"'.encode() if alias is not None else None
+        self._own = f'"id":{json.dumps(request_id)}'.encode()
         self._transport = transport
         self.begun = False
 
@@ -150,6 +173,13 @@ class _Sending:
         self.begun = True
         if message.get("status") == 500 and self._transport is not None and self._transport.is_terminated:
             message = {**message, "status": 404}
+        if self._alias is not None:
+            if message["type"] == "http.response.start":
+                # The own id has another length.
+                headers = [header for header in message["headers"] if header[0] != b"content-length"]
+                message = {**message, "headers": headers}
+            else:
+                message = {**message, "body": message.get("body", b"").replace(self._alias, self._own)}
         await self._send(message)
 
 
