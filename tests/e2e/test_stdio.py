@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -222,3 +225,35 @@ def test_a_byte_order_mark_before_the_first_line_is_ignored(cli: Cli) -> None:
         process.stdin.write("\ufeff")
         initialize(process)
         assert "error" not in process.lines[0]
+
+
+CHATTY = """
+import sys
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool(read_only=True)
+async def chatty() -> str:
+    "Writes half a megabyte, more than a pipe holds."
+    for _ in range(2500):
+        print("x" * 99)
+        sys.stderr.write("y" * 99 + "\\n")
+    return "done"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
+@pytest.mark.parametrize("stderr", ["2<>unread", "2>&-"])
+def test_a_client_that_does_not_read_stderr_stops_nobody(cli: Cli, stderr: str) -> None:
+    os.mkfifo(cli.folder / "unread")
+    (cli.folder / "chatty.py").write_text(CHATTY, encoding="utf-8")
+    cli.config("[plugins.chatty]\nobject = 'chatty.py:plugin'\n")
+    deaf = replace(cli, through=("/bin/sh", "-c", f'exec "$@" {stderr}', "sh"))
+    with deaf.start("run") as process:
+        initialize(process)
+        for number in (2, 3):
+            assert call(process, number, "chatty")["result"]["content"][0]["text"] == "done"
+        process.stdin.close()
+        assert process.wait() == 0
