@@ -74,9 +74,8 @@ class Catalog:
 
     def resource_at(self, uri: str) -> ServedResource | ServedTemplate | None:
         """Return the resource or the template that serves the URI, or None."""
-        return self.resources.get(uri) or next(
-            (template for template in self.templates.values() if template.template.match(uri) is not None), None
-        )
+        found = self._match(uri)
+        return found[0] if found is not None else None
 
     def find_resource(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]]:
         """Return what serves the URI, and the values of its variables. Fixed URIs come before templates.
@@ -84,6 +83,12 @@ class Catalog:
         Raises:
             ResourceNotFoundError: Nothing serves it.
         """
+        found = self._match(uri)
+        if found is None:
+            raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
+        return found
+
+    def _match(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]] | None:
         fixed = self.resources.get(uri)
         if fixed is not None:
             return fixed, {}
@@ -97,7 +102,7 @@ class Catalog:
                 # Values that one template refuses must not reach a later template.
                 break
             return template, values
-        raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
+        return None
 
     def completer_of(self, served: Served, argument: str) -> Complete | None:
         """Return the completer for one argument of a prompt or a template, or None."""
