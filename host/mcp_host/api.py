@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -304,6 +305,25 @@ class HostFacts:
     transport: Literal["stdio", "http"]
     base_dir: Path
     debug: bool = False
+    _own_paths: Callable[[], tuple[Path, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """The host's own files and folders: `mcp-host.toml`, the files of secrets, the data of all plugins.
+
+        They may not exist. A reload can change them; until then, this is the same tuple. A plugin that serves files
+        must leave them out, because a caller who can write them decides what the host runs.
+        """
+        return self._own_paths()
+
+    def owns(self, path: Path) -> bool:
+        """Return whether a path is one of the host's own files, by whatever name, or is inside one of its folders."""
+        real = Path(os.path.realpath(path))
+        above = [each for each in (real, *real.parents) if each.exists()]
+        return any(
+            own in (real, *real.parents) or (own.exists() and any(own.samefile(each) for each in above))
+            for own in self.own_paths
+        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mcp import MCPError
-from mcp.types import INVALID_PARAMS
+from mcp.types import INVALID_PARAMS, JSONRPCRequest
 
 from mcp_host import Plugin
 from mcp_host.catalog.catalog import Catalog
@@ -118,5 +118,5 @@ def test_a_request_for_a_stream_that_is_kept_has_a_smaller_limit_than_others() -
     with pytest.raises(NotAMessageError, match="may have at most 393216 bytes") as caught:
         parse(request("subscriptions/listen", LARGEST_LISTEN), "line")
     assert caught.value.answer.id == 7
-    assert parse(request("subscriptions/listen", 300 * 1024), "line")
-    assert parse(request("tools/call", LARGEST_LISTEN), "line")
+    assert isinstance(parse(request("subscriptions/listen", 300 * 1024), "line"), JSONRPCRequest)
+    assert isinstance(parse(request("tools/call", LARGEST_LISTEN), "line"), JSONRPCRequest)
