@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -285,6 +286,17 @@ Observer = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
+class HttpRoute:
+    """A Starlette route with a rule for who may use it.
+
+    With `[auth]`, a route needs the same bearer token as `/mcp`. A `public` route needs none.
+    """
+
+    route: BaseRoute
+    public: bool = False
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """Facts about the host for plugins. `base_dir` is the folder of `mcp-host.toml`."""
 
@@ -293,6 +305,25 @@ class HostFacts:
     transport: Literal["stdio", "http"]
     base_dir: Path
     debug: bool = False
+    _own_paths: Callable[[], tuple[Path, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """The host's own files and folders: `mcp-host.toml`, the files of secrets, the data of all plugins.
+
+        They may not exist. A reload can change them; until then, this is the same tuple. A plugin that serves files
+        must leave them out, because a caller who can write them decides what the host runs.
+        """
+        return self._own_paths()
+
+    def owns(self, path: Path) -> bool:
+        """Return whether a path is one of the host's own files, by whatever name, or is inside one of its folders."""
+        real = Path(os.path.realpath(path))
+        above = [each for each in (real, *real.parents) if each.exists()]
+        return any(
+            own in (real, *real.parents) or (own.exists() and any(own.samefile(each) for each in above))
+            for own in self.own_paths
+        )
 
 
 @dataclass(frozen=True)
@@ -355,7 +386,7 @@ class Plugin:
         self._completions: list[Completion] = []
         self._middleware: list[Middleware] = []
         self._observers: list[Observer] = []
-        self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None]] = []
+        self._routes: list[tuple[str, Callable[..., Any], Sequence[str], str | None, bool]] = []
         self._checks: list[Check] = []
         self._commands: list[Command] = []
 
@@ -531,12 +562,15 @@ class Plugin:
         return fn
 
     def route(
-        self, path: str, methods: Sequence[str] = ("GET",), name: str | None = None
+        self, path: str, methods: Sequence[str] = ("GET",), name: str | None = None, *, public: bool = False
     ) -> Callable[[_FunctionT], _FunctionT]:
-        """Serve the decorated `async (request) -> Response` over HTTP, beside `/mcp`."""
+        """Serve the decorated `async (request) -> Response` over HTTP, beside `/mcp`.
+
+        With `[auth]`, it needs the same bearer token as `/mcp`, unless it is `public`.
+        """
 
         def decorate(fn: _FunctionT) -> _FunctionT:
-            self._routes.append((path, fn, methods, name))
+            self._routes.append((path, fn, methods, name, public))
             return fn
 
         return decorate
@@ -602,12 +636,15 @@ class Plugin:
         return tuple(self._observers)
 
     @hookimpl
-    def mcp_routes(self) -> Iterable[BaseRoute]:
+    def mcp_routes(self) -> Iterable[HttpRoute]:
         if not self._routes:
             return ()
         from starlette.routing import Route
 
-        return tuple(Route(path, fn, methods=list(methods), name=name) for path, fn, methods, name in self._routes)
+        return tuple(
+            HttpRoute(Route(path, fn, methods=list(methods), name=name), public)
+            for path, fn, methods, name, public in self._routes
+        )
 
     @hookimpl
     def mcp_token_verifier(self) -> TokenVerifier | None:

@@ -20,6 +20,7 @@ from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.http.app import HostApp
+from mcp_host.server.http.headers import refuse_open
 
 __all__ = ["HostApp", "create_app"]
 
@@ -32,11 +33,14 @@ def create_app(config: HostConfig | Path | str, *, objects: Mapping[str, object]
 
     Raises:
         ConfigError: The file is not valid.
+        HostError: There is neither `[auth]` nor `[transport] insecure = true`. Whoever reaches the outer server could
+            call every tool.
         StartRefusedError: A required plugin failed to load. If one fails to start, the app raises this when it starts.
     """
     if not isinstance(config, HostConfig):
         config = load_config(Path(config))
     config = config.model_copy(update={"transport": config.transport.model_copy(update={"kind": "http"})})
+    refuse_open(config, mounted=True)
     host = Host(config, installed=discover(), objects=objects, adopt=adopt, patient=False)
     host.require()
     return HostApp(HostServer(host))

@@ -18,6 +18,7 @@ from mcp_host.api import (
     Check,
     Command,
     Completion,
+    HttpRoute,
     Middleware,
     Observer,
     PluginContext,
@@ -200,11 +201,13 @@ def mcp_observers(plugin: PluginContext[Any]) -> Iterable[Observer] | None:
 
 
 @hookspec
-def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute] | None:
-    """Return Starlette routes that are served over HTTP beside `/mcp`, with the same checks of Host and Origin.
+def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute | HttpRoute] | None:
+    """Return Starlette routes that are served over HTTP beside `/mcp`, with the same checks and limits.
+
+    With `[auth]`, a route needs the same bearer token as `/mcp`. `HttpRoute(route, public=True)` needs none.
 
     ```python
-    from mcp_host import hookimpl
+    from mcp_host import HttpRoute, hookimpl
     from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
@@ -213,7 +216,7 @@ def mcp_routes(plugin: PluginContext[Any]) -> Iterable[BaseRoute] | None:
 
     @hookimpl
     def mcp_routes(plugin):
-        return [Route("/health", health)]
+        return [HttpRoute(Route("/health", health), public=True)]
     ```
     """
 

@@ -7,13 +7,12 @@ import os
 import pty
 import re
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.invoking import Invoke
     from support.processes import Cli, Done
     from support.sites import Site
@@ -241,3 +240,21 @@ def on_terminal(cli: Cli, *args: str, **env: str) -> str:
     process.wait(LONGEST)
     os.close(master)
     return shown.decode()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such permissions")
+def test_files_that_other_users_may_write_or_read_are_warned_of(cli: Cli) -> None:
+    toml = cli.config('[plugins.good]\n[plugins.off]\nenabled = false\nsettings.token = { file = "token" }\n')
+    secret = cli.folder / "token"
+    secret.write_text("canary-4711", encoding="utf-8")
+
+    def warnings(toml_mode: int, secret_mode: int) -> list[tuple[str, str]]:
+        toml.chmod(toml_mode)
+        secret.chmod(secret_mode)
+        found = cli.run("check", "--json").json["warnings"]
+        return [(Path(warning["where"]).name, warning["hint"].split()[1]) for warning in found]
+
+    assert warnings(0o644, 0o600) == []
+    assert warnings(0o664, 0o640) == []
+    assert warnings(0o666, 0o644) == [("mcp-host.toml", "o-w"), ("token", "o-rw")]
+    assert cli.run("check", "--strict").code == 1

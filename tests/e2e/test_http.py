@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -322,3 +323,100 @@ async def test_the_access_log_can_be_turned_off(cli: Cli, flag: str) -> None:
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
         assert "mcp_host.access" not in process.err
+
+
+# Proxies and idle connections
+
+WHO = """
+from mcp_host import Plugin
+from starlette.responses import PlainTextResponse
+
+plugin = Plugin()
+
+
+@plugin.route("/who")
+async def who(request):
+    return PlainTextResponse(f"{request.client.host} {request.url.scheme}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("proxies", "expected"),
+    [
+        ([], "127.0.0.1 http"),
+        (["192.0.2.0/24"], "127.0.0.1 http"),
+        (["127.0.0.1"], "203.0.113.9 https"),
+        (["127.0.0.0/8", "203.0.113.0/24"], "198.51.100.7 https"),
+    ],
+)
+def test_forwarded_headers_are_used_only_from_the_proxies_that_the_file_names(
+    cli: Cli, proxies: list[str], expected: str
+) -> None:
+    (cli.folder / "who.py").write_text(WHO, encoding="utf-8")
+    cli.config(f"[transport]\ntrusted_proxies = {json.dumps(proxies)}\n[plugins.who]\nobject = 'who.py:plugin'\n")
+    headers = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    # This variable makes uvicorn by itself trust everyone.
+    with cli.serve(env={"FORWARDED_ALLOW_IPS": "*"}) as process:
+        assert httpx2.get(process.url.replace("/mcp", "/who"), headers=headers).text == expected
+
+
+LATENCY = 0.06
+"""Seconds that bytes take in each direction."""
+
+
+async def relay(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Pass bytes on after the latency. The end of the stream takes as long."""
+    loop = asyncio.get_running_loop()
+    while data := await source.read(65536):
+        loop.call_later(LATENCY, sink.write, data)
+    await asyncio.sleep(LATENCY)
+    sink.close()
+
+
+@pytest.mark.anyio
+async def test_no_request_on_an_idle_connection_is_lost_behind_a_slow_network(cli: Cli) -> None:
+    """A server that closes idle connections after 5 s, as uvicorn does, loses those sent just before."""
+    cli.config("[plugins.good]\n")
+    with cli.serve() as process:
+        parts = urlsplit(process.url)
+        connections: list[Any] = []
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(asyncio.current_task())
+            far_reader, far_writer = await asyncio.open_connection(parts.hostname, parts.port)
+            await asyncio.gather(relay(reader, far_writer), relay(far_reader, writer))
+
+        request = f"GET /good/health HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()
+
+        async def answered_after(idle: float) -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b""
+            for pause in (0, idle):
+                await asyncio.sleep(pause)
+                writer.write(request)
+                head = await reader.readuntil(b"well")
+            writer.close()
+            return head.startswith(b"HTTP/1.1 200")
+
+        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            answers = await asyncio.gather(*(answered_after(4.8 + step * 0.02) for step in range(25)))
+            await asyncio.gather(*connections)
+    assert all(answers)
+
+
+@pytest.mark.anyio
+async def test_an_idle_connection_stays_open_for_the_time_of_the_file(cli: Cli) -> None:
+    cli.config("[transport]\nkeep_alive = '200ms'\n[plugins.good]\n")
+    with cli.serve() as process:
+        parts = urlsplit(process.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(f"GET /good/health HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        # The server closes the connection after the answer, though nobody asked for it.
+        with anyio.fail_after(4):
+            answer = await reader.read()
+            while more := await reader.read():
+                answer += more
+        writer.close()
+    assert b"connection: close" not in answer.lower()
+    assert answer.endswith(b"well")

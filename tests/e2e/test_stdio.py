@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,3 +172,88 @@ def test_the_log_goes_to_stderr_and_debug_brings_the_text_of_crashes(cli: Cli) -
         assert process.wait() == 0
         assert "ERROR mcp_host.calls.dispatch: tool crash of plugin good crashed" in process.err
         assert "Traceback" in process.err
+
+
+NAP = """
+import asyncio
+from mcp_host import Plugin
+
+plugin = Plugin()
+arrived = []
+
+
+@plugin.tool(read_only=True)
+async def meet() -> str:
+    "Waits until two calls are here."
+    arrived.append(None)
+    while len(arrived) < 2:
+        await asyncio.sleep(0)
+    return "met"
+"""
+
+
+def test_a_number_and_the_same_digits_as_a_text_are_two_ids(cli: Cli) -> None:
+    (cli.folder / "nap.py").write_text(NAP, encoding="utf-8")
+    cli.config("[plugins.nap]\nobject = 'nap.py:plugin'\n")
+    with cli.start("run") as process:
+        initialize(process)
+        for number in (500, "500"):
+            send(process, {"id": number, "method": "tools/call", "params": {"name": "meet", "arguments": {}}})
+        answers = {
+            repr(answer["id"]): answer["result"]["content"][0]["text"] for answer in map(json.loads, two(process))
+        }
+        assert answers == {"500": "met", "'500'": "met"}
+
+
+def two(process: Process) -> list[str]:
+    return [process.until('"result"'), process.until('"result"')]
+
+
+def test_two_requests_with_the_same_id_are_one_too_many(cli: Cli) -> None:
+    (cli.folder / "nap.py").write_text(NAP, encoding="utf-8")
+    cli.config("[plugins.nap]\nobject = 'nap.py:plugin'\n")
+    with cli.start("run") as process:
+        initialize(process)
+        for number in (500, 500):
+            send(process, {"id": number, "method": "tools/call", "params": {"name": "meet", "arguments": {}}})
+        assert "another request in flight has the same id" in process.until('"error"')
+
+
+def test_a_byte_order_mark_before_the_first_line_is_ignored(cli: Cli) -> None:
+    cli.config("[plugins.good]")
+    with cli.start("run") as process:
+        process.stdin.write("\ufeff")
+        initialize(process)
+        assert "error" not in process.lines[0]
+
+
+CHATTY = """
+import sys
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool(read_only=True)
+async def chatty() -> str:
+    "Writes half a megabyte, more than a pipe holds."
+    for _ in range(2500):
+        print("x" * 99)
+        sys.stderr.write("y" * 99 + "\\n")
+    return "done"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
+@pytest.mark.parametrize("stderr", ["2<>unread", "2>&-"])
+def test_a_client_that_does_not_read_stderr_stops_nobody(cli: Cli, stderr: str) -> None:
+    os.mkfifo(cli.folder / "unread")
+    (cli.folder / "chatty.py").write_text(CHATTY, encoding="utf-8")
+    cli.config("[plugins.chatty]\nobject = 'chatty.py:plugin'\n")
+    deaf = replace(cli, through=("/bin/sh", "-c", f'exec "$@" {stderr}', "sh"))
+    with deaf.start("run") as process:
+        initialize(process)
+        for number in (2, 3):
+            assert call(process, number, "chatty")["result"]["content"][0]["text"] == "done"
+        process.stdin.close()
+        assert process.wait() == 0

@@ -28,7 +28,7 @@ PAGE = "https://app.example.com"
 def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Starlette:
     """`main.py`, made in a folder with its two configurations."""
     for name in ("api", "analytics"):
-        transport = f'[transport]\nstateless = true\ncors = ["{PAGE}"]\n'
+        transport = f'[transport]\nstateless = true\ninsecure = true\ncors = ["{PAGE}"]\n'
         plugin = f'[plugins.{name}]\nobject = "guide.servers.{name}:plugin"\n'
         (tmp_path / f"{name}.toml").write_text(transport + plugin, encoding="utf-8")
     monkeypatch.chdir(tmp_path)

@@ -61,6 +61,7 @@ def test_the_plugin_and_its_test_work(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_app_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "mcp-host.toml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MCP_HOST__TRANSPORT__INSECURE", "true")
     namespace: dict[str, Any] = {}
     exec(compile(blocks("python")[2], "README.md", "exec", dont_inherit=True), namespace)
     assert namespace["tools"].host.records[0].name == "stats"

@@ -267,10 +267,7 @@ class Peer:
                 return
 
     def _settle(self, message: JSONRPCResponse | JSONRPCError) -> None:
-        sent = self._sent.get(message.id) if message.id is not None else None
-        if sent is None and isinstance(message.id, str) and message.id.isdecimal():
-            # Some servers answer with the id as a text.
-            sent = self._sent.get(int(message.id))
+        sent = next((self._sent[each] for each in spellings(message.id) if each in self._sent), None)
         if sent is None:
             logger.debug("an answer to no request: %r", message.id)
         else:
@@ -286,16 +283,12 @@ class Peer:
             self._spawn(self._notified(message), message.method)
 
     def _cancel(self, request_id: RequestId | None) -> None:
-        if request_id is None:
-            return
-        running = self._running.get(request_id)
-        if running is None:
-            other = int(request_id) if isinstance(request_id, str) and request_id.isdecimal() else str(request_id)
-            running = self._running.get(other)
-        if running is not None:
-            inbound, task = running
-            inbound.cancel()
-            task.cancel()
+        for each in spellings(request_id):
+            if each in self._running:
+                inbound, task = self._running[each]
+                inbound.cancel()
+                task.cancel()
+                return
 
     def _progress(self, params: Mapping[str, Any]) -> None:
         token, progress = params.get("progressToken"), params.get("progress")
@@ -357,6 +350,17 @@ class Peer:
             answer = JSONRPCError(jsonrpc="2.0", id=request.id, error=data)
         if not inbound.cancelled:
             await self._write(answer)
+
+
+def spellings(request_id: Any) -> Iterator[RequestId]:
+    """Yield an id, and then the same number as a text or the text's number: some peers mix them up."""
+    if isinstance(request_id, str):
+        yield request_id
+        if request_id.isdecimal():
+            yield int(request_id)
+    elif isinstance(request_id, int) and not isinstance(request_id, bool):
+        yield request_id
+        yield str(request_id)
 
 
 def _error(data: ErrorData) -> MCPError:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
-from starlette.routing import BaseRoute
+from starlette.routing import Mount
 
-from mcp_host.api import Middleware, Observer
+from mcp_host.api import HttpRoute, Middleware, Observer
 from mcp_host.catalog.binder import bind
 from mcp_host.catalog.filters import deny_line
+from mcp_host.catalog.routes import can_take, shown
 from mcp_host.catalog.served import Complete, Parts, Served, ServedPrompt, ServedResource, ServedTemplate, ServedTool
 from mcp_host.catalog.uris import overlap
 from mcp_host.errors import ErrorCode, HostError, did_you_mean, wrapped
@@ -41,7 +42,7 @@ class Catalog:
     completers: Mapping[tuple[str, str], Complete] = field(default_factory=dict)
     middleware: Mapping[LoadedPlugin, Sequence[tuple[LoadedPlugin, Middleware]]] = field(default_factory=dict)
     observers: tuple[tuple[LoadedPlugin, Observer], ...] = ()
-    routes: tuple[BaseRoute, ...] = ()
+    routes: tuple[HttpRoute, ...] = ()
     parts: Mapping[LoadedPlugin, Parts] = field(default_factory=dict)
     names: Mapping[LoadedPlugin, Contributed] = field(default_factory=dict)
     failures: Mapping[LoadedPlugin, HostError] = field(default_factory=dict)
@@ -73,9 +74,8 @@ class Catalog:
 
     def resource_at(self, uri: str) -> ServedResource | ServedTemplate | None:
         """Return the resource or the template that serves the URI, or None."""
-        return self.resources.get(uri) or next(
-            (template for template in self.templates.values() if template.template.match(uri) is not None), None
-        )
+        found = self._match(uri)
+        return found[0] if found is not None else None
 
     def find_resource(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]]:
         """Return what serves the URI, and the values of its variables. Fixed URIs come before templates.
@@ -83,6 +83,12 @@ class Catalog:
         Raises:
             ResourceNotFoundError: Nothing serves it.
         """
+        found = self._match(uri)
+        if found is None:
+            raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
+        return found
+
+    def _match(self, uri: str) -> tuple[ServedResource | ServedTemplate, Mapping[str, Any]] | None:
         fixed = self.resources.get(uri)
         if fixed is not None:
             return fixed, {}
@@ -96,7 +102,7 @@ class Catalog:
                 # Values that one template refuses must not reach a later template.
                 break
             return template, values
-        raise ResourceNotFoundError(f"Unknown resource: {uri}{did_you_mean(uri, self.resources)}")
+        return None
 
     def completer_of(self, served: Served, argument: str) -> Complete | None:
         """Return the completer for one argument of a prompt or a template, or None."""
@@ -154,8 +160,8 @@ class _Builder:
     """Collects the parts of a catalog. `add` adds all items of a plugin, or none if one does not fit."""
 
     def __init__(self, endpoint: str) -> None:
-        self._paths: dict[str, LoadedPlugin | None] = {endpoint: None}
-        self.routes: list[BaseRoute] = []
+        self._endpoint = endpoint
+        self.routes: list[HttpRoute] = []
         self.items: dict[Kind, dict[str, Served]] = {kind: {} for kind in KINDS}
         self.completers: dict[tuple[str, str], Complete] = {}
         self.parts: dict[LoadedPlugin, Parts] = {}
@@ -164,19 +170,18 @@ class _Builder:
     def add(self, plugin: LoadedPlugin, parts: Parts) -> None:
         added = {kind: self._added(kind, items, parts) for kind, items in parts.items.items()}
         self._refuse_overlaps(added)
-        paths = self._route_paths(plugin)
+        self._refuse_taken_paths(plugin)
         given = plugin.contributions
         contributed = Contributed(
             **{kind.plural: tuple(items) for kind, items in added.items()},
             middleware=tuple(map(_name_of, given.middleware)),
             observers=tuple(map(_name_of, given.observers)),
-            routes=tuple(str(getattr(route, "path", type(route).__name__)) for route in given.routes),
+            routes=tuple(shown(each.route) for each in given.routes),
         )
 
         for kind, items in added.items():
             self.items[kind] |= items
         self.completers |= parts.completers
-        self._paths |= paths
         self.routes.extend(given.routes)
         self.parts[plugin] = parts
         self.contributed[plugin] = contributed
@@ -243,29 +248,31 @@ class _Builder:
                 return prefix
         return None
 
-    def _route_paths(self, plugin: LoadedPlugin) -> dict[str, LoadedPlugin | None]:
-        """Return the paths of the routes. A plugin may have several routes at one path, for different methods.
+    def _refuse_taken_paths(self, plugin: LoadedPlugin) -> None:
+        """Refuse a route that can match a path of another plugin, or is at the endpoint.
 
-        Raises:
-            HostError: A path is taken.
+        A plugin may have several routes at one path, for different methods. A pattern never takes the endpoint.
         """
-        paths: dict[str, LoadedPlugin | None] = {}
-        for route in plugin.contributions.routes:
-            path = getattr(route, "path", None)
-            if path is None:
-                continue
-            if path in self._paths:
-                other = self._paths[path]
-                owner = f"plugin {other.name!r} ({other.record.source})" if other else "the MCP endpoint"
+        for mine in plugin.contributions.routes:
+            path = shown(mine.route)
+            route = f"route {path!r} of plugin {plugin.name!r} ({plugin.record.source})"
+            if path.rstrip("/") == self._endpoint.rstrip("/") and not isinstance(mine.route, Mount):
                 raise HostError(
-                    f"route {path!r} of plugin {plugin.name!r} ({plugin.record.source}) is taken by {owner}",
+                    f"{route} is taken by the MCP endpoint",
                     where=plugin.where,
-                    hint=f"{plugin.table} enabled = false"
-                    if other
-                    else '[transport] path = "..."   (another endpoint)',
+                    hint='[transport] path = "..."   (another endpoint)',
                 )
-            paths[path] = plugin
-        return paths
+            for other in self.parts:
+                theirs = next(
+                    (each.route for each in other.contributions.routes if can_take(mine.route, each.route)), None
+                )
+                if theirs is not None:
+                    taken = "is taken by" if shown(theirs) == path else f"can match what {shown(theirs)!r} matches, of"
+                    raise HostError(
+                        f"{route} {taken} plugin {other.name!r} ({other.record.source})",
+                        where=plugin.where,
+                        hint=f"{plugin.table} enabled = false",
+                    )
 
     def _refuse_overlaps(self, added: Mapping[Kind, dict[str, Served]]) -> None:
         """Refuse a URI or template that may match a URI of another plugin. The order must not decide what is read."""

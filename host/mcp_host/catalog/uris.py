@@ -1,9 +1,10 @@
-"""Finds out whether two RFC 6570 templates can match the same URI."""
+"""Finds out whether two patterns can match the same text, and whether two RFC 6570 templates can match the same URI."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 _EXPRESSION: Final = re.compile(r"\{([+#./;?&]?)([^}]*)\}")
@@ -14,9 +15,17 @@ _STOPS: Final = {"": "/?#&,", "+": "?#", "#": "", ".": "./?#", "/": "/?#", ";": 
 _LEADS: Final = {"": "", "+": ""}
 _SEPARATORS: Final = {"": ",", "+": ",", "#": ",", "?": "&"}
 
-# A token is one literal character, the characters that a value (it may be empty) cannot contain, or the number of
-# following tokens that may be left out.
-_Token = str | frozenset[str] | int
+
+@dataclass(frozen=True)
+class Only:
+    """The characters that a value (it may be empty) can contain."""
+
+    characters: frozenset[str]
+
+
+Token = str | frozenset[str] | Only | int
+"""One literal character, the characters that a value (it may be empty) cannot contain or can only contain, or the
+number of following tokens that may be left out."""
 
 
 def has_scheme(uri: str) -> bool:
@@ -29,7 +38,11 @@ def overlap(first: str, second: str) -> bool:
 
     A value may be empty here, and the order in which the SDK matches is ignored. So the answer may be True too often.
     """
-    a, b = list(_tokens(first)), list(_tokens(second))
+    return meet(list(_tokens(first)), list(_tokens(second)))
+
+
+def meet(a: Sequence[Token], b: Sequence[Token]) -> bool:
+    """Return True if a text may match both patterns. As values may be empty, the answer may be True too often."""
     # Reachability in the product of the two patterns: a state is a position in each.
     seen: set[tuple[int, int]] = set()
     todo = [(0, 0)]
@@ -47,24 +60,30 @@ def overlap(first: str, second: str) -> bool:
         y = b[j] if j < len(b) else None
         if isinstance(x, str) and x == y:
             todo.append((i + 1, j + 1))
-        elif isinstance(x, str) and isinstance(y, frozenset) and x not in y:
+        elif isinstance(x, str) and _can_contain(y, x):
             todo.append((i + 1, j))
-        elif isinstance(x, frozenset) and isinstance(y, str) and y not in x:
+        elif isinstance(y, str) and _can_contain(x, y):
             todo.append((i, j + 1))
     return False
 
 
-def _without_reading(tokens: Sequence[_Token], position: int) -> Iterator[int]:
+def _can_contain(value: Token | None, character: str) -> bool:
+    if isinstance(value, Only):
+        return character in value.characters
+    return isinstance(value, frozenset) and character not in value
+
+
+def _without_reading(tokens: Sequence[Token], position: int) -> Iterator[int]:
     """Yield the next positions in a pattern that need no character of the URI."""
     token = tokens[position] if position < len(tokens) else None
-    if isinstance(token, frozenset):
+    if isinstance(token, frozenset | Only):
         yield position + 1
     elif isinstance(token, int):
         yield position + 1
         yield position + 1 + token
 
 
-def _tokens(template: str) -> Iterator[_Token]:
+def _tokens(template: str) -> Iterator[Token]:
     expressions = list(_EXPRESSION.finditer(template))
     path_end = _query_start(template, expressions)
     end = 0
@@ -93,7 +112,7 @@ def _query_start(template: str, expressions: Sequence[re.Match[str]]) -> int:
     return start if is_query else len(template)
 
 
-def _expression(operator: str, names: Sequence[str]) -> Iterator[_Token]:
+def _expression(operator: str, names: Sequence[str]) -> Iterator[Token]:
     for index, name in enumerate(names):
         lead = _LEADS.get(operator, operator) if index == 0 else _SEPARATORS.get(operator, operator)
         if name.endswith("*"):

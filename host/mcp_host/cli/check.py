@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import shlex
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,11 +29,14 @@ from mcp_host.cli.common import (
 )
 from mcp_host.cli.output import coloured, json_text, problem_text, records_row, table, write
 from mcp_host.cli.registry import COMMANDS, find
+from mcp_host.config import python_file
+from mcp_host.config.ownfiles import secret_files
 from mcp_host.errors import HostError, Problem, RefusedError, str_of, text_of
 
 if TYPE_CHECKING:
     from mcp_host.api import Check, PluginContext
     from mcp_host.catalog.served import ServedTool
+    from mcp_host.config import HostConfig
     from mcp_host.plugins.plugin import LoadedPlugin
     from mcp_host.plugins.records import ConnectionState, PluginRecord
     from mcp_host.server.host import Host
@@ -269,8 +274,35 @@ async def summary_of(host: Host, *, offline: bool = False) -> Summary:
         refusal=refusal,
         tools=[ToolCost(tool.name, tool.plugin.name, costs[tool.name]) for tool in served],
         token_budget=host.config.host.token_budget,
-        warnings=list(_over_budget(host, served, costs)),
+        warnings=[*host.config.warnings, *_open_to_others(host.config), *_over_budget(host, served, costs)],
     )
+
+
+def _open_to_others(config: HostConfig) -> Iterator[Problem]:
+    """Yield a warning for each own file whose permissions let other users change what runs, or read a secret."""
+    if os.name != "posix":
+        return
+    if config.path is not None and python_file(config.path) is None and _mode(config.path) & stat.S_IWOTH:
+        yield Problem(
+            "every user of this machine may write this file, which decides what code runs",
+            where=str(config.path),
+            hint=f"chmod o-w {shlex.quote(str(config.path))}",
+        )
+    for path in secret_files(config):
+        if _mode(path) & (stat.S_IROTH | stat.S_IWOTH):
+            yield Problem(
+                "every user of this machine may read or write this file, which has a secret",
+                where=str(path),
+                hint=f"chmod o-rw {shlex.quote(str(path))}",
+            )
+
+
+def _mode(path: Path) -> int:
+    """Return a file's permissions, or none if it is missing or in a folder that others cannot enter."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 def _over_budget(host: Host, costliest: Sequence[ServedTool], costs: dict[str, int]) -> Iterator[Problem]:
@@ -308,9 +340,9 @@ async def _start(
         host.require()
         HostServer(host)  # raises if [auth] does not work
         if host.config.transport.kind == "http":
-            from mcp_host.server.http.app import header_settings
+            from mcp_host.server.http.headers import refuse_open
 
-            header_settings(host.config)
+            refuse_open(host.config)
         async with host.running():
             results = [] if offline else await _connect(host)
             results += await _run_checks(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config, python_file
 from mcp_host.errors import ConfigError, did_you_mean
 from mcp_host.system.streams import own_stdout, whole_process
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from mcp_host.containment.process import OwnProcess
@@ -116,6 +119,8 @@ def load_host(
 
     redactor = Redactor()
     configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
+    for warning in config.warnings:
+        logger.warning("%s", warning.text(one_line=True))
 
     from mcp_host.plugins.discovery import discover, with_extra
     from mcp_host.server.adopt import adopt

@@ -114,7 +114,7 @@ def _config_path(ctx: typer.Context) -> Path | None:
 def _tables(ctx: typer.Context) -> dict[str, bool]:
     """Return the plugins that have a table, and whether it enables them. The rest of the file may be wrong."""
     path = _config_path(ctx)
-    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("plugins", {}) if path is not None else {}
+    tables = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("plugins", {}) if path is not None else {}
     return {name: table.get("enabled", True) is True for name, table in tables.items() if isinstance(table, dict)}
 
 

@@ -135,7 +135,7 @@ def _items(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 def _file(key: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is not UTF-8 text"
         raise HostError(f"cannot read {path}: {reason}", where=f"command line: {key}") from None

@@ -29,6 +29,7 @@ from mcp_host.cli.common import (
 from mcp_host.cli.output import records_table, write
 from mcp_host.config import python_file
 from mcp_host.containment.process import OwnProcess, own_process
+from mcp_host.system.stderr import drained_stderr
 from mcp_host.system.streams import OwnStdin, own_stdin
 
 logger = logging.getLogger(__name__)
@@ -78,11 +79,11 @@ def run(
     read = partial(read_config, file_or_config(file, config), flags=flags, disable=disable)
     settings = read()
     # From here on, stdout belongs to the protocol or to the command. No plugin can write to it.
-    with command_stdout() as stdout:
+    with drained_stderr(), command_stdout() as stdout:
         if settings.transport.kind == "http":
-            from mcp_host.server.http.app import header_settings
+            from mcp_host.server.http.headers import refuse_open
 
-            header_settings(settings)  # refuses an unsafe address before anything is loaded
+            refuse_open(settings)  # refuses an unsafe address before anything is loaded
             with own_process() as process:
                 loaded = load_host(settings, process=process)
                 if not quiet:

@@ -28,6 +28,15 @@ _SHORT_VARIABLES: Final[Mapping[str, Keys]] = {
     "MCP_DEBUG": ("host", "debug"),
 }
 
+_SERVICE_LINK: Final = re.compile("[a-z]+://")
+
+_SERVICE_LINK_WARNING: Final = Problem(
+    "the variable is ignored, because it has the address of another service: Kubernetes sets it for a service that is "
+    "named mcp",
+    where="environment: MCP_PORT",
+    hint="enableServiceLinks: false   (in the pod), or another name for the service",
+)
+
 _LONG_VARIABLE: Final = "MCP_HOST__"
 
 _BOOL_WORDS: Final[Mapping[str, bool]] = {
@@ -44,6 +53,7 @@ class Draft:
     labels: dict[Keys, str] = dataclass_field(default_factory=dict)
     flags: set[Keys] = dataclass_field(default_factory=set)
     problems: list[Problem] = dataclass_field(default_factory=list)
+    warnings: list[Problem] = dataclass_field(default_factory=list)
 
     def put(self, keys: Keys, value: Any, label: str) -> None:
         """Set a value. A table is merged into a table key by key, unless it refers to a secret."""
@@ -74,7 +84,10 @@ class Draft:
     def put_variables(self, environ: Mapping[str, str]) -> None:
         """Put the `MCP_*` variables over the file. An empty variable counts as not set."""
         for name, keys in _SHORT_VARIABLES.items():
-            if text := environ.get(name):
+            text = environ.get(name)
+            if text and name == "MCP_PORT" and _SERVICE_LINK.match(text):
+                self.warnings.append(_SERVICE_LINK_WARNING)
+            elif text:
                 self._put_text(name, keys, text)
         long = [name for name in environ if name.startswith(_LONG_VARIABLE) and environ[name]]
         # Whole tables first: MCP_HOST__PLUGINS may add the plugin that MCP_HOST__PLUGINS__STATS__PREFIX changes.

@@ -119,7 +119,7 @@ def parse_config(
     else:
         if not draft.problems:
             path = source if isinstance(source, Path) else None
-            return config.located(path, user_data=user_dir("data"), origins=origins)
+            return config.located(path, user_data=user_dir("data"), origins=origins, warnings=draft.warnings)
         problems = draft.problems
     raise InvalidConfigError(problems)
 

@@ -44,9 +44,9 @@ def resolve_secrets(
     """Return the settings with each reference, at any depth, replaced by the secret it names.
 
     `{ env = "NAME" }` is a variable of `environ`. `{ file = "PATH" }` is a UTF-8 file, relative to `base_dir`, without
-    the newline at its end. `format` beside it is the text around the secret. `where` returns the place of a key path,
-    for the errors. `is_secret` returns whether the value at a key path is masked even if it is short: a reference may
-    also name an ordinary value, such as a region.
+    a byte order mark and the newline at its end. `format` beside it is the text around the secret. `where` returns the
+    place of a key path, for the errors. `is_secret` returns whether the value at a key path is masked even if it is
+    short: a reference may also name an ordinary value, such as a region.
 
     Raises `InvalidConfigError`, which names each variable that is unset or empty and each file that is unreadable or
     empty.
@@ -89,7 +89,7 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
 def _file(name: str, base_dir: Path) -> str:
     hint = f"write the secret to {name}"
     try:
-        secret = (base_dir / Path(name).expanduser()).read_text(encoding="utf-8")
+        secret = (base_dir / Path(name).expanduser()).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigError(f"the secret file {name!r} is not UTF-8 text", hint=hint) from None
     except (OSError, ValueError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar, get_args
 
@@ -11,12 +12,14 @@ from mcp_host.config.origins import Origins
 from mcp_host.config.pluginsection import PluginSection
 from mcp_host.config.values import (
     PLUGIN_NAME,
+    Authority,
     Duration,
     FilePath,
     Form,
     HttpUrl,
     Limits,
     LogLevel,
+    Network,
     OptionalDuration,
     Origin,
     PluginName,
@@ -25,6 +28,7 @@ from mcp_host.config.values import (
     TransportKind,
     is_safe_to_fetch,
 )
+from mcp_host.errors import Problem
 
 _T = TypeVar("_T")
 
@@ -93,14 +97,23 @@ class TransportSection(Section):
     path: Annotated[str, Form(r"/[^\s?#]*", 'must start with "/", without spaces, `?` and `#`')] = Field(
         default="/mcp", description="Path of the MCP endpoint."
     )
-    allowed_hosts: list[str] = Field(
-        default=[], description="Host headers to accept in addition to those of the address."
+    allowed_hosts: list[Authority] = Field(
+        default=[],
+        description="Host headers to accept in addition to those of the address: host names, with a port or for every "
+        "port.",
     )
     allowed_origins: list[Origin] = Field(
         default=[], description="Origin headers to accept in addition to those of the address."
     )
     insecure: StrictBool = Field(
-        default=False, description="Listen beyond this machine without [auth]: anyone who reaches the address may call."
+        default=False,
+        description="Serve without [auth] where others than this machine can call: beyond loopback, for another name "
+        "in `allowed_hosts`, or mounted in another app.",
+    )
+    trusted_proxies: list[Network] = Field(
+        default=[],
+        description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto headers are used; "
+        "those of anyone else are ignored.",
     )
     cors: list[Origin] = Field(
         default=[],
@@ -124,6 +137,10 @@ class TransportSection(Section):
         ge=1,
         description="Most HTTP connections open at the same time; default: three quarters of the open files that the "
         "process may have.",
+    )
+    keep_alive: Duration = Field(
+        default=75.0,
+        description="How long a connection without a request stays open: longer than a proxy in front keeps it.",
     )
     max_request_size: StrictInt = Field(
         default=4 * 1024 * 1024, ge=1, description="Largest HTTP request body, in bytes."
@@ -198,11 +215,17 @@ class HostConfig(Section):
     _base_dir: Path = PrivateAttr(default_factory=Path.cwd)
     _user_data: Path | None = PrivateAttr(default=None)
     _origins: Origins = PrivateAttr(default_factory=Origins)
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @property
     def path(self) -> Path | None:
         """The file this was read from."""
         return self._path
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What was read and not used, for example a variable that another program set."""
+        return self._warnings
 
     @property
     def base_dir(self) -> Path:
@@ -226,11 +249,14 @@ class HostConfig(Section):
         """Whether a command-line flag set the value, or anything in the table."""
         return any(path[: len(keys)] == keys for path in self._origins.flags)
 
-    def located(self, path: Path | None, *, user_data: Path | None, origins: Origins) -> Self:
-        """Return a copy that knows its file and the origin of its values."""
+    def located(
+        self, path: Path | None, *, user_data: Path | None, origins: Origins, warnings: Sequence[Problem] = ()
+    ) -> Self:
+        """Return a copy that knows its file, the origin of its values, and what to warn of."""
         copied = self.model_copy()
         copied._path = path
         copied._base_dir = path.absolute().parent if path else Path.cwd()
         copied._user_data = user_data
         copied._origins = origins
+        copied._warnings = tuple(warnings)
         return copied

@@ -158,10 +158,57 @@ PluginName = Annotated[
     str, Form(PLUGIN_NAME, "must be a plugin's name: letters, digits, `.`, `_` and `-`, not starting with `.` or `-`")
 ]
 
+_HOST_NAME: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\]"
+
+
+def _valid_host_and_port(value: str) -> str:
+    address, _, port = value.rpartition("//")[2].rpartition("]")
+    port = port.rpartition(":")[2]
+    if port.isdecimal() and int(port) > 65535 and ":" in value.rpartition("//")[2]:
+        raise ValueError("must have a port of at most 65535")
+    if address:
+        try:
+            ipaddress.IPv6Address(address.removeprefix("["))
+        except ValueError:
+            raise ValueError('must have an IPv6 address in its brackets, such as "[::1]"') from None
+    return value
+
+
+Authority = Annotated[
+    str,
+    Form(
+        rf"(?:{_HOST_NAME})(?::(?:[0-9]{{1,5}}|\*))?",
+        'must be a host as in a URL, such as "mcp.example.com", "mcp.example.com:8443" or "[::1]": '
+        'name each one, without "*", scheme and path',
+    ),
+    AfterValidator(_valid_host_and_port),
+]
+"""A host name or address as in a URL. Without a port, or with `:*`, it stands for every port."""
+
 Origin = Annotated[
     str,
-    Form(r"\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]+", 'must be an origin such as "https://example.com"'),
+    Form(
+        rf"(?:null|https?://(?:{_HOST_NAME})(?::[0-9]{{1,5}})?|(?!https?:)[A-Za-z][A-Za-z0-9+.-]*://[^/\s*]+)",
+        'must be an origin as browsers send it, such as "https://example.com": name each one, without "*" and path',
+    ),
+    AfterValidator(_valid_host_and_port),
 ]
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        try:
+            network = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise ValueError('must be an IP address, or a network such as "10.0.0.0/8"') from None
+        raise ValueError(f'must be the first address of its network: "{network}"') from None
+    return value
+
+
+Network = Annotated[str, AfterValidator(_network)]
+"""An IP address, or a network of them."""
 
 URL: Final = Form(r"https?://[^/\s]\S*", 'must be a URL such as "https://example.com"')
 
@@ -270,7 +317,7 @@ TransportKind = Annotated[
 
 def is_loopback(host: str) -> bool:
     """Return whether an address or a name can be reached from this machine only."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -234,7 +234,7 @@ def _answered(file: EditedFile, needed: Sequence[NeededSetting]) -> bool:
     """Ask for settings, and write the answers into the tables that have no keys. Return whether one was written."""
     from mcp_host.manage.configedit import add_plugin, edit_file, remove_plugin
 
-    tables = tomllib.loads(file.path.read_text(encoding="utf-8")).get("plugins", {})
+    tables = tomllib.loads(file.path.read_text(encoding="utf-8-sig")).get("plugins", {})
     answers: dict[str, dict[str, Any]] = {}
     for each in needed:
         if not tables.get(each.plugin) and (value := each.asked()) is not None:

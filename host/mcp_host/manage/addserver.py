@@ -210,7 +210,7 @@ class ServerAdder:
         text, _, attribute = spec.text.rpartition(".py")
         path = Path(os.path.abspath(os.path.expanduser(f"{text}.py")))
         try:
-            source = path.read_text(encoding="utf-8")
+            source = path.read_text(encoding="utf-8-sig")
             tree = ast.parse(source)
         except OSError as error:
             raise HostError(f"the file cannot be read: {error.strerror}", where=str(path)) from None

@@ -10,13 +10,13 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pluggy
 from pydantic import BaseModel
 
 from mcp_host import hookspecs
-from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, PluginContext
+from mcp_host.api import PROJECT, Check, Command, Completion, HostFacts, HttpRoute, PluginContext
 from mcp_host.config import HostConfig, Limits, PluginSection, python_file
 from mcp_host.config.secrets import Redactor, validate_settings
 from mcp_host.errors import ErrorCode, HostError
@@ -32,9 +32,6 @@ from mcp_host.plugins.importing import describe, import_value, is_server
 from mcp_host.plugins.kinds import KINDS, TEMPLATE, Kind
 from mcp_host.plugins.plugin import Contributions, LoadedPlugin
 from mcp_host.plugins.records import ConnectionState, PluginRecord, Stage
-
-if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
 
 
 @dataclass(frozen=True)
@@ -360,12 +357,18 @@ class Loader:
             hint="decorate it with contextlib.asynccontextmanager",
         )
 
-    def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[BaseRoute, ...]:
+    def _routes(self, plugin: LoadedPlugin, manager: pluggy.PluginManager) -> tuple[HttpRoute, ...]:
         if not manager.hook.mcp_routes.get_hookimpls():
             return ()
         from starlette.routing import BaseRoute
 
-        return items_of(plugin, manager, "mcp_routes", (BaseRoute,))
+        items = items_of(plugin, manager, "mcp_routes", (BaseRoute, HttpRoute))
+        routes = tuple(item if isinstance(item, HttpRoute) else HttpRoute(item) for item in items)
+        for given in routes:
+            if not isinstance(given.route, BaseRoute):
+                what = f"mcp_routes returned an HttpRoute of {article(given.route)}"
+                raise HostError(what, where=plugin.where, hint='HttpRoute(Route("/path", function))')
+        return routes
 
 
 def _served(kind: Kind, items: Callable[..., tuple[Any, ...]]) -> tuple[Any, ...]:

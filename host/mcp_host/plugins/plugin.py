@@ -13,6 +13,7 @@ from mcp_host.api import (
     Check,
     Command,
     Completion,
+    HttpRoute,
     Middleware,
     Observer,
     PluginContext,
@@ -31,7 +32,6 @@ from mcp_host.system.tracebacks import foreign_frames, place_of
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import TokenVerifier
-    from starlette.routing import BaseRoute
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Contributions:
     completions: tuple[Completion, ...] = ()
     middleware: tuple[Middleware, ...] = ()
     observers: tuple[Observer, ...] = ()
-    routes: tuple[BaseRoute, ...] = ()
+    routes: tuple[HttpRoute, ...] = ()
     checks: tuple[Check, ...] = ()
     commands: tuple[Command, ...] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[Any] | None] = lambda: None

@@ -275,7 +275,7 @@ def local_path(url: str) -> Path | None:
 def project_name(folder: Path) -> str | None:
     """Return the name that a project's pyproject.toml states, or None."""
     try:
-        name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+        name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8-sig"))["project"]["name"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return name if isinstance(name, str) else None

@@ -19,7 +19,7 @@ from mcp.server.subscriptions import (
 from mcp_host.api import Event, SessionClosed, SessionOpened
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.plugins.kinds import KINDS, FilterKey
-from mcp_host.server.interest import Interest, refuse_more_than_allowed
+from mcp_host.server.interest import Interest, Principal, Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -37,37 +37,35 @@ class EventBus(InMemorySubscriptionBus):
         super().__init__()
         self._emit = emit
         self._interest = interest
-        self._sessions: dict[Connection, dict[str, Callable[[], None]]] = {}
+        self._sessions: dict[Connection, Subscriber] = {}
 
     def add_session(self, connection: Connection) -> None:
         """Notify this session from now on, until its connection closes."""
         if connection in self._sessions:
             return
-        self._sessions[connection] = {}
+        self._sessions[connection] = Subscriber(self._interest)
         connection.exit_stack.callback(self._close, connection)
         self._emit(SessionOpened(protocol_version=connection.protocol_version))
 
     def _close(self, connection: Connection) -> None:
-        for release in self._sessions.pop(connection, {}).values():
-            release()
+        subscriber = self._sessions.pop(connection, None)
+        if subscriber is not None:
+            subscriber.close()
         self._emit(SessionClosed(protocol_version=connection.protocol_version))
 
-    def subscribe_resource(self, connection: Connection, uri: str) -> None:
+    def subscribe_resource(self, connection: Connection, uri: str, principal: Principal) -> None:
         """Notify this session of the changes of a resource, until it unsubscribes or closes.
 
         Raises:
             MCPError: It is subscribed to too many.
         """
         self.add_session(connection)
-        subscribed = self._sessions[connection]
-        if uri not in subscribed:
-            refuse_more_than_allowed(len(subscribed) + 1)
-            subscribed[uri] = self._interest.hold(uri, connection.protocol_version)
+        self._sessions[connection].add(uri, principal, connection.protocol_version)
 
     def unsubscribe_resource(self, connection: Connection, uri: str) -> None:
-        release = self._sessions.get(connection, {}).pop(uri, None)
-        if release is not None:
-            release()
+        subscriber = self._sessions.get(connection)
+        if subscriber is not None:
+            subscriber.remove(uri)
 
     @property
     def session_count(self) -> int:
@@ -77,8 +75,8 @@ class EventBus(InMemorySubscriptionBus):
         """Deliver the event to every listener and every session it concerns."""
         await super().publish(event)
         async with anyio.create_task_group() as group:
-            for connection, uris in list(self._sessions.items()):
-                if not isinstance(event, ResourceUpdated) or event.uri in uris:
+            for connection, subscriber in list(self._sessions.items()):
+                if not isinstance(event, ResourceUpdated) or event.uri in subscriber:
                     group.start_soon(_notify, connection, event)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,6 +27,7 @@ from mcp_host.catalog.catalog import Catalog, build_catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.served import Parts
 from mcp_host.config import HostConfig, PluginSection, python_file
+from mcp_host.config.ownfiles import own_paths
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
@@ -72,6 +75,7 @@ class Host:
         self._reload_error_id: str | None = None
         self.on_resource_updated: Announce | None = None
         self.on_catalog_changed: Callable[[Catalog, Catalog], Awaitable[None]] | None = None
+        self._own: tuple[HostConfig, tuple[Path, ...]] | None = None
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
@@ -106,6 +110,14 @@ class Host:
         self._starting: Collection[LoadedPlugin] = ()
         self._collected_again: set[LoadedPlugin] = set()
 
+    def _own_paths(self, config: HostConfig) -> tuple[Path, ...]:
+        """Return the host's own files: always the same tuple for one configuration."""
+        known = self._own
+        if known is None or known[0] is not config:
+            environ = os.environ if self._environ is None else self._environ
+            self._own = known = config, own_paths(config, environ)
+        return known[1]
+
     def _loader(self, config: HostConfig, installed: Sequence[InstalledPlugin]) -> Loader:
         facts = HostFacts(
             name=config.host.name,
@@ -113,6 +125,7 @@ class Host:
             transport=config.transport.kind,
             base_dir=config.base_dir,
             debug=config.host.debug,
+            _own_paths=lambda: self._own_paths(self.config),
         )
         builtin = builtin_plugin(self._state)
         return Loader(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import mcp.types as types
 from mcp.server.apps import EXTENSION_ID as APPS
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
@@ -34,7 +36,7 @@ from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus, changes
 from mcp_host.server.host import Host
 from mcp_host.server.http.refused import note_seen
-from mcp_host.server.interest import Interest, refuse_more_than_allowed
+from mcp_host.server.interest import Interest, Principal, Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +161,14 @@ class HostServer(MCPServer[None]):
     async def _listen(
         self, ctx: ServerRequestContext[Any, Any], params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
-        uris = {str(uri) for uri in params.notifications.resource_subscriptions or ()}
-        refuse_more_than_allowed(len(uris))
-        with ExitStack() as held:
+        """Serve a stream of changes. The client gets back what it is subscribed to: each served resource once."""
+        asked = dict.fromkeys(str(uri) for uri in params.notifications.resource_subscriptions or ())
+        uris = [uri for uri in asked if self.host.catalog.resource_at(uri) is not None]
+        notifications = params.notifications.model_copy(update={"resource_subscriptions": uris or None})
+        with closing(Subscriber(self.interest)) as subscriber:
             for uri in uris:
-                held.callback(self.interest.hold(uri, ctx.protocol_version))
-            return await self.listeners(ctx, params)
+                subscriber.add(uri, _principal(), ctx.protocol_version)
+            return await self.listeners(ctx, params.model_copy(update={"notifications": notifications}))
 
     async def _complete(
         self, ctx: ServerRequestContext[Any, Any], params: types.CompleteRequestParams
@@ -186,7 +190,7 @@ class HostServer(MCPServer[None]):
         self._note_resource(ctx, uri)
         if self.host.catalog.resource_at(uri) is None:
             raise MCPError(INVALID_PARAMS, f"Unknown resource: {uri}", {"uri": uri})
-        self.bus.subscribe_resource(ctx.session._connection, uri)
+        self.bus.subscribe_resource(ctx.session._connection, uri, _principal())
         return types.EmptyResult()
 
     async def _unsubscribe(
@@ -291,6 +295,11 @@ class HostServer(MCPServer[None]):
         if catalog.has_ui or self._reloads:
             capabilities["extensions"] = {**capabilities.get("extensions", {}), APPS: {}}
         return capabilities
+
+
+def _principal() -> Principal:
+    token = get_access_token()
+    return principal_components(token) if token is not None else None
 
 
 def _wire_contents(part: ReadResourceContents, uri: str) -> types.TextResourceContents | types.BlobResourceContents:

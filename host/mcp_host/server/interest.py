@@ -12,18 +12,97 @@ from mcp.types import INVALID_PARAMS
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.served import Watch
 
-_MOST: Final = 1000
-"""Resources that one session, or one stream of changes, may subscribe to."""
+Principal = tuple[str, str | None, str | None] | None
+"""The client, issuer and subject of a token, or None for everyone without a token."""
 
 
-def refuse_more_than_allowed(count: int) -> None:
-    """Refuse so many subscriptions of one session or stream, if they are too many.
+@dataclass(frozen=True)
+class _Most:
+    """The most resources, and bytes of their URIs, that one owner may be subscribed to at the same time."""
 
-    Raises:
-        MCPError: They are.
-    """
-    if count > _MOST:
-        raise MCPError(INVALID_PARAMS, f"Too many subscriptions: at most {_MOST} resources in one session or stream")
+    owner: str
+    count: int
+    size: int
+
+
+_MOST_OF_ONE: Final = _Most("session or stream", 1000, 256 * 1024)
+_MOST_OF_ALL: Final = _Most("client", 10_000, 2 * 1024 * 1024)
+"""For all sessions and streams of a principal together."""
+
+
+@dataclass
+class _Amount:
+    """How much one owner is subscribed to."""
+
+    most: _Most
+    count: int = 0
+    size: int = 0
+
+    def refuse_more(self, size: int) -> None:
+        if self.count >= self.most.count:
+            what = f"at most {self.most.count} resources"
+        elif self.size + size > self.most.size:
+            what = f"URIs of at most {self.most.size} bytes"
+        else:
+            return
+        raise MCPError(INVALID_PARAMS, f"Too many subscriptions: {what} in one {self.most.owner}")
+
+    def add(self, size: int) -> None:
+        self.count += 1
+        self.size += size
+
+    def take(self, size: int) -> None:
+        self.count -= 1
+        self.size -= size
+
+
+class Subscriber:
+    """What one session or stream is subscribed to. It ends with `close`."""
+
+    def __init__(self, interest: Interest) -> None:
+        self._interest = interest
+        self._amount = _Amount(_MOST_OF_ONE)
+        self._releases: dict[str, Callable[[], None]] = {}
+
+    def __contains__(self, uri: str) -> bool:
+        return uri in self._releases
+
+    def add(self, uri: str, principal: Principal, protocol_version: str) -> None:
+        """Subscribe to a resource. The second time changes nothing.
+
+        Raises:
+            MCPError: These are too many, for this subscriber or for all of the principal.
+        """
+        if uri in self._releases:
+            return
+        size = len(uri.encode(errors="surrogatepass"))
+        of_all = self._interest.amounts.get(principal) or _Amount(_MOST_OF_ALL)
+        for amount in (self._amount, of_all):
+            amount.refuse_more(size)
+        release = self._interest.hold(uri, protocol_version)
+        for amount in (self._amount, of_all):
+            amount.add(size)
+        self._interest.amounts[principal] = of_all
+
+        def remove() -> None:
+            for amount in (self._amount, of_all):
+                amount.take(size)
+            if not of_all.count:
+                del self._interest.amounts[principal]
+            release()
+
+        self._releases[uri] = remove
+
+    def remove(self, uri: str) -> None:
+        """Unsubscribe from a resource."""
+        remove = self._releases.pop(uri, None)
+        if remove is not None:
+            remove()
+
+    def close(self) -> None:
+        """Unsubscribe from all resources."""
+        for uri in list(self._releases):
+            self.remove(uri)
 
 
 @dataclass
@@ -39,6 +118,8 @@ class Interest:
     def __init__(self, catalog: Callable[[], Catalog]) -> None:
         self._catalog = catalog
         self._held: dict[tuple[str, str], _Held] = {}
+        self.amounts: dict[Principal, _Amount] = {}
+        """How much all sessions and streams of each principal are subscribed to."""
 
     def hold(self, uri: str, protocol_version: str) -> Callable[[], None]:
         """Have the server that a resource is from report its changes, until the returned function is called.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mcp.types import (
+    INVALID_PARAMS,
     INVALID_REQUEST,
     PARSE_ERROR,
     ErrorData,
@@ -17,6 +18,10 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 ID_IN_USE = "Invalid request: another request in flight has the same id"
+
+
+LARGEST_LISTEN: Final = 384 * 1024
+"""The most bytes of a `subscriptions/listen` request."""
 
 
 class NotAMessageError(ValueError):
@@ -58,6 +63,10 @@ def parse(data: bytes, what: str) -> JSONRPCMessage:
     if "method" in given and "id" in given and _id_of(given) is None:
         # The SDK would read this as a notification, and the client would wait for its response for ever.
         raise NotAMessageError(INVALID_REQUEST, "Invalid request: an id must be a string or an integer")
+    if given.get("method") == "subscriptions/listen" and len(data) > LARGEST_LISTEN:
+        # It is kept as long as its stream, which may be for ever.
+        text = f"A request for a stream of changes may have at most {LARGEST_LISTEN} bytes"
+        raise NotAMessageError(INVALID_PARAMS, text, _id_of(given))
     try:
         return jsonrpc_message_adapter.validate_python(given, by_name=False)
     except ValidationError:

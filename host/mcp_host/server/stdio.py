@@ -12,8 +12,10 @@ import os
 import select
 import sys
 import threading
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -26,9 +28,10 @@ from mcp.types import (
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
+    RequestId,
 )
 
-from mcp_host.calls.peer import Peer
+from mcp_host.calls.peer import Peer, spellings
 from mcp_host.server.draining import grace
 from mcp_host.server.duplex import INLINE, Duplex
 from mcp_host.server.hostserver import HostServer
@@ -53,7 +56,7 @@ class Stdio:
         self._stdout = stdout
         self._grace = server.host.config.host.shutdown_timeout
         self._largest = server.host.config.transport.max_request_size
-        self._unanswered: dict[str, None] = {}
+        self._unanswered: set[tuple[type, RequestId | None]] = set()
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._lines: _Lines | None = None
@@ -149,14 +152,17 @@ class Stdio:
             await self._put_line(error.answer)
             return None
         if isinstance(message, JSONRPCRequest):
-            if str(message.id) in self._unanswered:
+            if _key(message.id) in self._unanswered:
                 # The error has no id, because the client would take it for the response to the first request.
                 await self._answer(ID_IN_USE)
                 return None
-            self._unanswered[str(message.id)] = None
+            self._unanswered.add(_key(message.id))
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
             # A cancelled request gets no response.
-            self._unanswered.pop(str((message.params or {}).get("requestId")), None)
+            for each in spellings((message.params or {}).get("requestId")):
+                if _key(each) in self._unanswered:
+                    self._unanswered.discard(_key(each))
+                    break
         return message
 
     async def _answer(self, text: str) -> None:
@@ -167,7 +173,7 @@ class Stdio:
     async def _put(self, message: JSONRPCMessage) -> None:
         await self._put_line(message)
         if isinstance(message, JSONRPCResponse | JSONRPCError):
-            self._unanswered.pop(str(message.id), None)
+            self._unanswered.discard(_key(message.id))
             self._changed.set()
 
     async def _put_line(self, message: JSONRPCMessage) -> None:
@@ -232,12 +238,15 @@ class _Lines:
             self._room.release()
 
     def _run(self) -> None:
-        partial, too_long = bytearray(), False
+        partial, too_long, first = bytearray(), False, True
         while data := self._read():
             lines: list[bytes | None] = []
             *ended, rest = data.split(b"\n")
             for part in ended:
                 partial += part
+                if first:
+                    _remove_byte_order_mark(partial)
+                    first = False
                 lines.append(None if too_long or len(partial) > self._largest else bytes(partial))
                 self.count += too_long or bool(partial.strip())
                 partial.clear()
@@ -248,6 +257,8 @@ class _Lines:
                 too_long = True
             if not self._call_in_loop(self._chunks.put_nowait, lines):
                 return
+        if first:
+            _remove_byte_order_mark(partial)
         self.count += too_long or bool(partial.strip())
         self._call_in_loop(self._chunks.put_nowait, [None if too_long else bytes(partial)])
         self._call_in_loop(self._at_end)
@@ -266,6 +277,16 @@ class _Lines:
         except RuntimeError:  # the loop has ended
             return False
         return True
+
+
+def _key(request_id: Any) -> tuple[type, Any]:
+    """Return a key for a request's id. 500 and "500" are two ids, and only these two types are ids."""
+    return type(request_id), request_id if isinstance(request_id, str | int) else None
+
+
+def _remove_byte_order_mark(text: bytearray) -> None:
+    if text.startswith(BOM_UTF8):
+        del text[: len(BOM_UTF8)]
 
 
 def _write_all(fileno: int, data: bytes) -> None:

@@ -22,11 +22,15 @@ def _flush() -> None:
                 stream.flush()
 
 
-def _open_closed_descriptors() -> None:
-    """Open os.devnull for each of the three standard descriptors that the parent process closed."""
+def open_closed_streams() -> None:
+    """Open os.devnull for each of the three standard streams that the parent process closed."""
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(null)
+    # Python has None for each stream that was closed when it started.
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))
 
 
 @contextmanager
@@ -38,7 +42,7 @@ def own_stdout(*, to_the_end: bool = False) -> Iterator[TextIO]:
     and C buffers must not come after the owner's last line.
     """
     _flush()
-    _open_closed_descriptors()
+    open_closed_streams()
     saved = os.dup(1)
     os.set_inheritable(saved, False)
     os.dup2(2, 1)

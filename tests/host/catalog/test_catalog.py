@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router, WebSocketRoute
+from starlette.routing import Host as StarletteHost
 
 from mcp_host import Plugin, Prompt, Resource, Tool
 from mcp_host.catalog.binder import PROVENANCE
@@ -254,15 +255,64 @@ def test_a_route_at_a_path_that_is_taken_is_refused() -> None:
         "a": contributing(routes=[route("/health"), route("/health", "POST")]),
         "b": contributing(["t"], routes=[route("/health")]),
         "c": contributing(["u"], routes=[route("/mcp")]),
-        "d": Hooks(Mount("/files", routes=[]), BaseRoute()).contributed(),
+        "d": Hooks(Mount("/files", routes=[])).contributed(),
+        "e": contributing(["v"], routes=[route("/mcp/")]),
     }
     host = serve("".join(f"[plugins.{name}]\n" for name in plugins), plugins)
-    assert [record.failed for record in host.records] == [False, True, True, False]
-    assert len(host.catalog.routes) == 4
+    assert [record.failed for record in host.records] == [False, True, True, False, True]
+    assert len(host.catalog.routes) == 3
     assert re.match(r"route '/health' of plugin 'b' \(.*\) is taken by plugin 'a' \(", problem(host.records[1]).what)
     assert problem(host.records[1]).hint == "[plugins.b] enabled = false"
     assert problem(host.records[2]).what.endswith("is taken by the MCP endpoint")
     assert problem(host.records[2]).hint.startswith('[transport] path = "..."')
+
+
+CAN_TAKE = [
+    ("/{p:path}", "/status", True),
+    ("/{p:path}", "/", True),
+    ("/{page}", "/status", True),
+    ("/{page}", "/status/now", False),
+    ("/a/{p:path}", "/status", False),
+    ("/a/{x}/c", "/a/b/{y}", True),
+    ("/items/{n:int}", "/items/7", True),
+    ("/items/{n:int}", "/items/new", False),
+    ("/items/{n:float}", "/items/7.5", True),
+    ("/items/{n:uuid}", "/items/new", False),
+    ("/status", "/Status", False),
+    ("/status", "/status/", False),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "clash"), [*CAN_TAKE, *((b, a, clash) for a, b, clash in CAN_TAKE)])
+def test_a_pattern_that_can_take_the_path_of_another_plugin_is_refused(first: str, second: str, clash: bool) -> None:
+    plugins = {"a": contributing(routes=[route(first)]), "b": contributing(["t"], routes=[route(second)])}
+    record = serve("[plugins.a]\n[plugins.b]\n", plugins).records[1]
+    assert record.failed is clash
+    if clash:
+        assert problem(record).what.startswith(f"route {second!r} of plugin 'b'")
+        assert f"can match what {first!r} matches, of plugin 'a'" in problem(record).what
+
+
+@pytest.mark.parametrize(
+    "greedy",
+    [
+        Mount("/", routes=[]),
+        Mount("/files", routes=[]),
+        Mount("/{anything}", routes=[]),
+        StarletteHost("x.example", Router()),
+        WebSocketRoute("/files/{p:path}", health),
+        BaseRoute(),
+    ],
+)
+def test_a_mount_or_a_route_without_a_path_can_take_the_path_of_another_plugin_too(greedy: BaseRoute) -> None:
+    for order in ("[plugins.a]\n[plugins.b]\n", "[plugins.b]\n[plugins.a]\n"):
+        plugins = {"a": Hooks(greedy).contributed(), "b": contributing(routes=[route("/files/x")])}
+        assert [record.failed for record in serve(order, plugins).records] == [False, True]
+
+
+def test_the_routes_of_one_plugin_may_match_the_same_paths() -> None:
+    plugins = {"a": contributing(routes=[route("/x"), route("/{p:path}"), route("/y")])}
+    assert not serve("[plugins.a]\n", plugins).records[0].failed
 
 
 def test_a_route_whose_attributes_raise_is_that_plugins_error() -> None:

@@ -68,7 +68,7 @@ def test_every_key_of_the_documented_file_is_read() -> None:
         call_timeout = "none"
         [transport]
         kind = "streamable-http"
-        cors = ["https://example.com", "*"]
+        cors = ["https://example.com", "null"]
         [auth]
         verifier = "plugin:login"
         issuer = "https://issuer.example"
@@ -419,9 +419,55 @@ def test_a_plugins_name_is_a_valid_folder_name(name: str) -> None:
     assert "must be a plugin's name" in only_problem(tomli_w.dumps({"plugins": {name: {}}})).what
 
 
-@pytest.mark.parametrize("origin", ["https://example.com/", "example.com", "https://a b"])
-def test_an_origin_has_a_scheme_and_no_path(origin: str) -> None:
-    assert "must be an origin" in only_problem(tomli_w.dumps({"transport": {"cors": [origin]}})).what
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://example.com/", "example.com", "https://a b", "*", "https://*", "https://*.example.com"),
+        *("https://example.com:*", "http://me@example.com", "chrome-extension://*", "https://", "https://[::1]]"),
+    ],
+)
+@pytest.mark.parametrize("key", ["cors", "allowed_origins"])
+def test_an_origin_that_no_browser_sends_is_refused_with_the_form_that_works(key: str, origin: str) -> None:
+    what = only_problem(tomli_w.dumps({"transport": {key: [origin]}})).what
+    assert f"'{key}[0]' must be an origin as browsers send it, such as \"https://example.com\"" in what
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("*", "*.example.com", "https://mcp.example.com", "mcp.example.com/", "mcp.example.com/mcp", "a b", ""),
+        *("::1", "2001:db8::1", "[::1", "mcp.example.com:http", "mcp.example.com:1:2", "münchen.example", "me@host"),
+    ],
+)
+def test_a_host_that_no_client_sends_is_refused_with_the_form_that_works(host: str) -> None:
+    what = only_problem(tomli_w.dumps({"transport": {"allowed_hosts": [host]}})).what
+    assert "'allowed_hosts[0]' must be a host as in a URL, such as \"mcp.example.com\"" in what
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("allowed_hosts", "mcp.example.com:65536", "must have a port of at most 65535"),
+        ("allowed_hosts", "[1::2::3]", "must have an IPv6 address in its brackets"),
+        ("cors", "https://mcp.example.com:65536", "must have a port of at most 65535"),
+        ("cors", "https://[1::2::3]", "must have an IPv6 address in its brackets"),
+        ("trusted_proxies", "*", 'must be an IP address, or a network such as "10.0.0.0/8"'),
+        ("trusted_proxies", "proxy.example.com", 'must be an IP address, or a network such as "10.0.0.0/8"'),
+        ("trusted_proxies", "10.1.2.3/8", 'must be the first address of its network: "10.0.0.0/8"'),
+    ],
+)
+def test_a_value_that_matches_nothing_is_refused(key: str, value: str, expected: str) -> None:
+    assert expected in only_problem(tomli_w.dumps({"transport": {key: [value]}})).what
+
+
+def test_hosts_origins_and_proxies_keep_the_spelling_of_the_file() -> None:
+    table = {
+        "allowed_hosts": ["MCP.Example.com", "mcp.example.com:8443", "mcp.example.com:*", "[::1]:8000", "99999"],
+        "allowed_origins": ["https://App.example:443", "null", "vscode-webview://a1", "app://."],
+        "trusted_proxies": ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"],
+    }
+    transport = parse(tomli_w.dumps({"transport": table})).transport
+    assert {key: getattr(transport, key) for key in table} == table
 
 
 def test_missing_keys_of_a_table_are_named_with_the_line_to_add() -> None:
@@ -612,3 +658,24 @@ def test_any_variables_give_a_configuration_or_an_error_of_the_host(environ: dic
 def test_reading_a_configuration_does_not_import_the_sdk() -> None:
     code = "import mcp_host.config, sys; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- Variables that other programs set
+
+
+def test_the_variable_of_a_kubernetes_service_is_passed_over_with_a_warning() -> None:
+    environ = {"MCP_PORT": "tcp://10.96.0.12:8000", "MCP_SERVICE_HOST": "10.96.0.12", "MCP_PORT_8000_TCP_PORT": "8000"}
+    config = parse("[transport]\nport = 9\n", environ=environ)
+    assert config.transport.port == 9
+    (warning,) = config.warnings
+    assert warning.where == "environment: MCP_PORT"
+    assert "Kubernetes sets it for a service that is named mcp" in warning.what
+
+
+@pytest.mark.parametrize("text", ["80x", "tcp:", "10.96.0.12:8000"])
+def test_another_wrong_port_is_an_error(text: str) -> None:
+    assert only_problem("", environ={"MCP_PORT": text}).where == "environment: MCP_PORT"
+
+
+def test_without_such_variables_there_is_no_warning() -> None:
+    assert parse("", environ={"MCP_PORT": "8001"}).warnings == ()

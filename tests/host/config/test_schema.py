@@ -122,7 +122,9 @@ VALUES: dict[str, list[Any]] = {
     "transport.kind": ["stdio", "http", "streamable-http", "tcp"],
     "transport.port": [0, 65535, 65536, -1, "80", 80.5],
     "transport.path": ["/", "/mcp", "mcp", "/a b", ""],
-    "transport.cors": [[], ["*", "https://a.example"], ["https://a.example/"], "x", [3]],
+    "transport.cors": [[], ["null", "https://a.example"], ["app://a", "http://[::1]:9"], ["https://a.example/"], [3]],
+    "transport.allowed_hosts": [["a.example", "[::1]:9", "a:*"], ["*"], "x"],
+    "transport.trusted_proxies": [["10.0.0.0/8", "::1"], ["*"], "x"],
     "transport.max_sessions": [1, 0],
     "auth": [
         {"verifier": "plugin:x", "issuer": "https://i.example", "resource": "http://r.example/mcp"},

@@ -108,6 +108,21 @@ def test_references_work_at_any_depth_and_files_lose_one_final_newline(tmp_path:
     assert "from file" not in repr(resolved)
 
 
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbfabc", b"\xef\xbb\xbfabc\n", b"\xef\xbb\xbfabc\r\n"])
+def test_a_byte_order_mark_is_not_a_part_of_the_secret(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "token").write_bytes(data)
+    settings, secrets = validate(Settings, {"token": {"file": "token"}}, base_dir=tmp_path)
+    assert settings.token.get_secret_value() == "abc"
+    assert "abc" in secrets
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_secret_file_with_only_a_byte_order_mark_is_empty(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "token").write_bytes(data)
+    ((_, what, _),) = problems(Settings, {"token": {"file": "token"}}, base_dir=tmp_path)
+    assert what == "the secret file 'token' is empty"
+
+
 @pytest.mark.parametrize("value", [{}, {"env": 3}, {"env": "A", "file": "b"}, {"name": "A"}, "env", ["env"]])
 def test_only_a_table_of_exactly_env_or_file_is_a_reference(value: object) -> None:
     assert not is_reference(value)

@@ -138,7 +138,7 @@ async def test_the_observers_example_sees_refusals_too(
 
 @one("mcp_routes")
 def test_the_routes_example_contributes_a_route(plugin: types.ModuleType) -> None:
-    assert [getattr(route, "path", "") for route in loaded(plugin).catalog.routes] == ["/health"]
+    assert [getattr(each.route, "path", "") for each in loaded(plugin).catalog.routes] == ["/health"]
 
 
 @one("mcp_token_verifier")

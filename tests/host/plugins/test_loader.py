@@ -469,7 +469,7 @@ ITERABLES = {
     "mcp_completions": "Completion objects",
     "mcp_middleware": "functions",
     "mcp_observers": "functions",
-    "mcp_routes": "BaseRoute objects",
+    "mcp_routes": "BaseRoute or HttpRoute objects",
     "mcp_checks": "Check objects",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,8 @@ from mcp_host.asgi import HostApp, create_app
 from mcp_host.config import HostConfig, is_loopback, parse_config
 from mcp_host.errors import HostError
 from mcp_host.server.host import StartRefusedError
-from mcp_host.server.http.app import header_settings, url
+from mcp_host.server.http.app import trusted_addresses, url
+from mcp_host.server.http.headers import HeaderRules, refuse_open
 
 pytestmark = pytest.mark.anyio
 
@@ -64,9 +66,17 @@ def config(transport: str = "", more: str = "") -> HostConfig:
     return parse_config(f"[transport]\n{transport}\n{more}\n[plugins.named]\n", environ={})
 
 
+def mounted(transport: str = "", more: str = "") -> HostConfig:
+    """A configuration for an app without tokens."""
+    return config(f"insecure = true\n{transport}", more)
+
+
+TOKENS = '[auth]\nissuer = "https://i.example"\nresource = "https://r.example/mcp"\n'
+
+
 def app_of(name: str, transport: str = "", more: str = "") -> tuple[HostApp, Named]:
     plugin = Named(name)
-    return create_app(config(transport, more), objects={"named": plugin}), plugin
+    return create_app(mounted(transport, more), objects={"named": plugin}), plugin
 
 
 def http(app: Any, token: str | None = None) -> httpx2.AsyncClient:
@@ -154,7 +164,7 @@ async def test_the_app_speaks_the_lifespan_protocol() -> None:
 
 async def test_an_app_reports_to_its_server_that_a_required_plugin_cannot_start() -> None:
     plugin = Plugin(lifespan=lambda context: failing())
-    required = parse_config("[plugins.bad]\nrequired = true\n", environ={})
+    required = parse_config("[transport]\ninsecure = true\n[plugins.bad]\nrequired = true\n", environ={})
     app = create_app(required, objects={"bad": plugin})
     sent: list[Any] = []
 
@@ -181,10 +191,10 @@ async def failing() -> AsyncIterator[None]:
 
 def test_create_app_reads_a_file_and_refuses_without_a_required_plugin(tmp_path: Path) -> None:
     path = tmp_path / "mcp-host.toml"
-    path.write_text("[plugins.nowhere]\nrequired = true\n", encoding="utf-8")
+    path.write_text("[transport]\ninsecure = true\n[plugins.nowhere]\nrequired = true\n", encoding="utf-8")
     with pytest.raises(StartRefusedError, match="nowhere"):
         create_app(path)
-    path.write_text("", encoding="utf-8")
+    path.write_text("[transport]\ninsecure = true\n", encoding="utf-8")
     assert create_app(str(path)).host.config.transport.kind == "http"
 
 
@@ -214,7 +224,7 @@ async def test_the_headers_of_a_plugins_websocket_are_checked() -> None:
     async def accept(socket: WebSocket) -> None:
         await socket.accept()
 
-    app = create_app(config(), objects={"named": Sockets()})
+    app = create_app(mounted(), objects={"named": Sockets()})
     for headers, answer in (
         ([(b"host", b"evil.example")], "websocket.close"),
         ([(b"host", b"localhost"), (b"origin", b"http://evil.example")], "websocket.close"),
@@ -246,18 +256,97 @@ async def test_this_machines_own_names_are_accepted(host: str) -> None:
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.7", "mcp.example.com"])
 def test_a_bind_address_beyond_this_machine_needs_allowed_hosts(bind: str) -> None:
     with pytest.raises(HostError) as caught:
-        header_settings(config(f'host = "{bind}"'))
+        refuse_open(config(f'host = "{bind}"\ninsecure = true'))
     assert caught.value.hint.startswith('[transport] allowed_hosts = ["mcp.example.com"]')
-    named = f'host = "{bind}"\nallowed_hosts = ["mcp.example.com", "x.example:9"]\ninsecure = true'
-    guarded = header_settings(config(named))
-    assert guarded.enable_dns_rebinding_protection
-    assert {"mcp.example.com", "mcp.example.com:*", "x.example:9"} <= set(guarded.allowed_hosts)
-    assert "x.example:9:*" not in guarded.allowed_hosts
+    named = config(f'host = "{bind}"\nallowed_hosts = ["mcp.example.com", "x.example:9"]\ninsecure = true')
+    refuse_open(named)
+    rules = HeaderRules.of(named)
+    accepted = ["mcp.example.com", "mcp.example.com:1", "x.example:9", "localhost:5"]
+    assert [host for host in (*accepted, "x.example", "x.example:8") if rules.accept_host(host)] == accepted
+
+
+@pytest.mark.parametrize(
+    "name", ["mcp.example.com", "mcp.example.com:8443", "host.docker.internal", "192.168.1.7", "[2001:db8::1]"]
+)
+def test_a_name_that_others_can_use_needs_auth_or_insecure_on_a_loopback_address_too(name: str) -> None:
+    named = f'allowed_hosts = ["localhost:8000", "{name}"]'
+    with pytest.raises(HostError, match="without \\[auth\\] would let everyone") as caught:
+        refuse_open(config(named))
+    assert caught.value.where == "mcp-host.toml:2: transport.allowed_hosts"
+    assert caught.value.hint.startswith("[transport] insecure = true")
+    refuse_open(config(f"{named}\ninsecure = true"))
+    refuse_open(config(named, TOKENS))
+
+
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.8.8.8", "[::1]:8000"])
+def test_other_names_of_this_machine_need_neither(name: str) -> None:
+    refuse_open(config(f'allowed_hosts = ["{name}"]'))
+
+
+def test_an_app_for_another_server_needs_auth_or_insecure() -> None:
+    with pytest.raises(HostError, match="would let everyone who reaches it call every tool") as caught:
+        create_app(config(), objects={"named": Named("open")})
+    assert caught.value.hint.startswith("[transport] insecure = true")
+    create_app(mounted(), objects={"named": Named("on purpose")})
+
+
+@pytest.mark.parametrize(
+    ("host", "accepted"),
+    [
+        ("mcp.example.com", True),
+        ("MCP.Example.COM:8443", True),
+        ("mcp.example.com.", True),
+        ("mcp.example.com:", True),
+        ("default.example", True),
+        ("default.example:443", True),
+        ("default.example:444", False),
+        ("[2001:DB8:0::7]:1", True),
+        ("127.0.0.1:evil.example", False),
+        ("localhost:8000@evil.example", False),
+        ("mcp.example.com:*", True),
+        ("mcp.example.com.evil", False),
+        ("mcp.example.com/evil", False),
+        ("[::1", False),
+        ("[::1]evil", False),
+        ("[zz]", False),
+        ("", False),
+    ],
+)
+def test_hosts_are_compared_as_names_and_ports(host: str, accepted: bool) -> None:
+    named = '"mcp.example.com", "default.example:443", "[2001:db8::7]"'
+    assert HeaderRules.of(config(f"allowed_hosts = [{named}]")).accept_host(host) is accepted
+
+
+@pytest.mark.parametrize(
+    ("origin", "accepted"),
+    [
+        ("https://app.example", True),
+        ("HTTPS://App.Example:443", True),
+        ("https://app.example:444", False),
+        ("http://app.example", False),
+        ("https://app.example.evil", False),
+        ("vscode-webview://a1", True),
+        ("vscode-webview://a2", False),
+        ("http://localhost:3000", True),
+        ("http://127.0.0.1:evil.example", False),
+        ("http://localhost:*", False),
+        ("https://localhost", False),
+        ("null", False),
+        ("*", False),
+    ],
+)
+def test_origins_are_compared_as_schemes_names_and_ports(origin: str, accepted: bool) -> None:
+    named = config('allowed_origins = ["https://app.example:443", "vscode-webview://a1"]')
+    assert HeaderRules.of(named).accept_origin(origin) is accepted
+
+
+def test_the_origin_null_is_accepted_if_it_is_named() -> None:
+    assert HeaderRules.of(config('allowed_origins = ["null"]')).accept_origin("null")
 
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.0.0.2", True), ("::1", True), ("[::1]", True), ("localhost", True), ("0.0.0.0", False)],
+    [("127.0.0.1", True), ("127.0.0.2", True), ("::1", True), ("[::1]", True), ("LocalHost", True), ("0.0.0.0", False)],
 )
 def test_loopback_addresses_are_recognized(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
@@ -267,13 +356,32 @@ def test_loopback_addresses_are_recognized(host: str, loopback: bool) -> None:
     ("transport", "expected"),
     [
         ("", "http://127.0.0.1:8000/mcp"),
+        ('host = "127.0.0.2"', "http://127.0.0.2:8000/mcp"),
         ('host = "::1"\nport = 9\npath = "/x"', "http://[::1]:9/x"),
+        ('host = "0:0:0:0:0:0:0:1"', "http://[0:0:0:0:0:0:0:1]:8000/mcp"),
+        ('host = "LOCALHOST"', "http://LOCALHOST:8000/mcp"),
+        ('host = "192.168.1.7"\nallowed_hosts = ["mcp.example.com"]', "http://192.168.1.7:8000/mcp"),
         ('host = "0.0.0.0"\nallowed_hosts = ["mcp.example.com"]', "http://mcp.example.com:8000/mcp"),
+        ('host = "0.0.0.0"\nallowed_hosts = ["mcp.example.com:*"]', "http://mcp.example.com:8000/mcp"),
+        ('host = "0.0.0.0"\nallowed_hosts = ["mcp.example.com:80"]', "http://mcp.example.com:80/mcp"),
+        ('host = "::"\nallowed_hosts = ["[2001:db8::1]"]', "http://[2001:db8::1]:8000/mcp"),
         ('host = "0.0.0.0"', "http://127.0.0.1:8000/mcp"),
     ],
 )
 def test_a_client_can_use_the_shown_url(transport: str, expected: str) -> None:
     assert url(config(transport)) == expected
+    assert HeaderRules.of(config(transport)).accept_host(expected.split("/")[2])
+
+
+def test_a_proxy_is_recognized_on_an_ipv6_socket_too() -> None:
+    trusted = trusted_addresses(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"])
+    assert trusted == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "2001:db8::/32",
+        "::ffff:10.0.0.0/104",
+        "::ffff:192.0.2.7/128",
+    ]
 
 
 # Browsers
@@ -327,6 +435,44 @@ async def test_responses_are_streams_or_json_with_or_without_sessions(
         assert response.status_code == 200
         assert response.headers["content-type"].startswith(content_type)
         assert ("mcp-session-id" in response.headers) is session
+
+
+@pytest.mark.parametrize("json_response", ["", "json_response = true"])
+async def test_a_number_and_the_same_digits_as_a_text_are_two_ids(json_response: str) -> None:
+    plugin, both = Plugin(), anyio.Event()
+    arrived: list[None] = []
+
+    @plugin.tool(read_only=True)
+    async def meet() -> str:
+        arrived.append(None)
+        if len(arrived) == 2:
+            both.set()
+        await both.wait()
+        return "met"
+
+    app = create_app(mounted(json_response), objects={"named": plugin})
+    answers: list[Any] = []
+    async with app.running(), http(app) as web:
+        opened = await web.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        web.headers.update({**ACCEPT, "mcp-session-id": opened.headers["mcp-session-id"]})
+        await web.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+        async def call(request_id: int | str) -> None:
+            params = {"name": "meet", "arguments": {}}
+            body = {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+            response = await web.post("/mcp", json=body)
+            answers.append(json.loads(response.text[response.text.index("{") :]))
+
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as calls:
+                for request_id in (500, "500"):
+                    calls.start_soon(call, request_id)
+        # Afterwards, both ids can be used again.
+        await call(500)
+        await call("500")
+    assert [type(answer["id"]) for answer in answers[2:]] == [int, str]
+    assert {repr(answer["id"]) for answer in answers} == {"500", "'500'"}
+    assert all(answer["result"]["content"][0]["text"] == "met" for answer in answers)
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:
@@ -408,7 +554,7 @@ def test_a_failed_verifier_plugin_prevents_the_server() -> None:
 
 
 def test_two_plugins_cannot_have_the_same_route_or_the_endpoint() -> None:
-    both = parse_config("[plugins.a]\n[plugins.b]\n[plugins.c]\n", environ={})
+    both = parse_config("[transport]\ninsecure = true\n[plugins.a]\n[plugins.b]\n[plugins.c]\n", environ={})
     taker = Plugin()
 
     @taker.route("/mcp")
@@ -422,7 +568,7 @@ def test_two_plugins_cannot_have_the_same_route_or_the_endpoint() -> None:
     assert "'who'" in str(problems[1])
     assert "'/mcp'" in str(problems[2])
     assert "the MCP endpoint" in str(problems[2])
-    renamed = parse_config("[plugins.a]\n[plugins.b]\nprefix = 'b_'\n", environ={})
+    renamed = parse_config("[transport]\ninsecure = true\n[plugins.a]\n[plugins.b]\nprefix = 'b_'\n", environ={})
     app = create_app(renamed, objects={"a": Named("a"), "b": Named("b")})
     (_, problem) = (record.problem for record in app.host.records)
     assert problem is not None
@@ -432,7 +578,7 @@ def test_two_plugins_cannot_have_the_same_route_or_the_endpoint() -> None:
 
 async def test_the_app_stops_when_the_loop_ends() -> None:
     plugin = Named("loop")
-    app = create_app(config(), objects={"named": plugin})
+    app = create_app(mounted(), objects={"named": plugin})
 
     async def use() -> None:
         async with http(app) as web:

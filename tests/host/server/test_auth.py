@@ -33,7 +33,7 @@ from mcp_host.server.auth.jwks import (
     SigningKeys,
     metadata_urls,
 )
-from mcp_host.server.http.app import header_settings
+from mcp_host.server.http.headers import refuse_open
 from support.issuer import EC_KEY, OTHER_KEY, RSA_KEY, Issuer, jwk, serving_issuer
 
 pytestmark = pytest.mark.anyio
@@ -538,18 +538,18 @@ AUTH = '[auth]\nissuer = "https://i.example"\nresource = "https://r.example/mcp"
 def test_an_address_beyond_this_machine_needs_auth_or_insecure(bind: str) -> None:
     text = f'[transport]\nhost = "{bind}"\nallowed_hosts = ["mcp.example.com"]\n'
     with pytest.raises(HostError, match="without \\[auth\\] would let everyone") as caught:
-        header_settings(parse_config(text, environ={}))
+        refuse_open(parse_config(text, environ={}))
     assert caught.value.hint.startswith("[transport] insecure = true")
     assert caught.value.where == "mcp-host.toml:2: transport.host"
-    header_settings(parse_config(text + "insecure = true\n", environ={}))
-    header_settings(parse_config(text + AUTH, environ={}))
+    refuse_open(parse_config(text + "insecure = true\n", environ={}))
+    refuse_open(parse_config(text + AUTH, environ={}))
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "localhost", "::1"])
 def test_this_machines_own_addresses_need_neither(bind: str) -> None:
-    header_settings(parse_config(f'[transport]\nhost = "{bind}"\n', environ={}))
+    refuse_open(parse_config(f'[transport]\nhost = "{bind}"\n', environ={}))
 
 
 def test_insecure_does_not_replace_allowed_hosts() -> None:
     with pytest.raises(HostError, match="DNS rebinding"):
-        header_settings(parse_config('[transport]\nhost = "0.0.0.0"\ninsecure = true\n' + AUTH, environ={}))
+        refuse_open(parse_config('[transport]\nhost = "0.0.0.0"\ninsecure = true\n' + AUTH, environ={}))

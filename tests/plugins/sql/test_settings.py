@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from mcp_host import HostFacts, PluginContext
 from mcp_host.errors import HostError
 from mcp_host.testing import connect
 from mcp_plugin_sql import plugin
+from mcp_plugin_sql.app import lifespan
 from mcp_plugin_sql.checks import database_answers, role_is_limited
 from mcp_plugin_sql.settings import Settings
 from mcp_plugin_sql.target import parse_url
@@ -99,6 +101,15 @@ async def test_a_missing_driver_is_an_error_with_the_command_that_installs_it(
 def context(folder: Path, **settings: Any) -> PluginContext[Settings]:
     host = HostFacts(name="h", version="0", transport="stdio", base_dir=folder)
     return PluginContext("sql", Settings(**settings), logging.getLogger("sql"), host, folder / "private")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("own", ["shop.sqlite", "."])
+async def test_a_database_that_belongs_to_the_host_itself_is_not_served(shop: Path, own: str) -> None:
+    given = context(shop.parent, url="shop.sqlite")
+    given = replace(given, host=replace(given.host, _own_paths=lambda: (shop.parent / own,)))
+    with pytest.raises(HostError, match=r"the database is a file of mcp-host itself: shop\.sqlite"):
+        await lifespan(given).__aenter__()
 
 
 @pytest.mark.anyio

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from mcp_host import HostFacts, PluginContext
+from mcp_host import HostError, HostFacts, PluginContext
+from mcp_plugin_stats.app import lifespan
 from mcp_plugin_stats.checks import files_are_there
 from mcp_plugin_stats.settings import DatasetFile, Settings
 
@@ -69,3 +71,13 @@ def test_the_check_names_the_files_that_are_missing_or_empty(tmp_path: Path) -> 
 
     assert files_are_there(context(files)) == "a: there is no file gone.csv; b: empty.csv is empty"
     assert files_are_there(context({"c": "good.csv"})) is None
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("own", ["keys.json", "."])
+async def test_a_data_set_that_belongs_to_the_host_itself_is_not_served(tmp_path: Path, own: str) -> None:
+    host = HostFacts("h", "0", "stdio", tmp_path, _own_paths=lambda: (tmp_path / own,))
+    settings = Settings.model_validate({"datasets": {"keys": "keys.json"}})
+    context = PluginContext("stats", settings, logging.getLogger("stats"), host, tmp_path / "private")
+    with pytest.raises(HostError, match=r"the data set keys is a file of mcp-host itself: keys\.json"):
+        await lifespan(context).__aenter__()

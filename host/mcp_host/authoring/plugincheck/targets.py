@@ -109,7 +109,7 @@ class _Project(BaseModel):
 def _in_project(folder: Path, name: str | None) -> Iterator[Target]:
     file = folder / "pyproject.toml"
     try:
-        project = _Project.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        project = _Project.model_validate(tomllib.loads(file.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise HostError(
             f"it cannot be read: {error.strerror}", where=str(file), hint="name the folder of a plugin's project"

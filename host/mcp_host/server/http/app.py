@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mcp_host.config import HostConfig, TransportSection, is_loopback
+from mcp_host.config import HostConfig, TransportSection
 from mcp_host.containment.process import OwnProcess
 from mcp_host.errors import HostError
 from mcp_host.server.auth.auth import AnswerUnavailable
@@ -24,17 +25,17 @@ from mcp_host.server.draining import grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.http.bodies import check_bodies
 from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
+from mcp_host.server.http.headers import HeaderCheck, HeaderRules, url_host
+from mcp_host.server.http.pluginroutes import PluginRoute, path_in_app, redirect_slashes
 from mcp_host.server.http.refused import observed
 from mcp_host.server.http.resuming import EventLog, keep_events
 from mcp_host.server.http.rootpage import root_route
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CLOSING_GRACE = 1
 """How long uvicorn waits for connections to close after the time for requests in flight is over, in seconds."""
 _BACKLOG = 1024
 """How many connections may wait to be accepted."""
-_MOST_REMEMBERED = 1000
-"""How many accepted pairs of `Host` and `Origin` are remembered, so that they are checked only once."""
+_METADATA = "/.well-known/oauth-protected-resource"
 _RETRY_AFTER = 1000
 """When a client should reconnect after its stream ended, in milliseconds (SEP-1699)."""
 
@@ -51,6 +52,7 @@ class HostApp:
         self.host = server.host
         self.server = server
         transport = self.host.config.transport
+        self._endpoint = transport.path
         self._inner = _starlette(server)
         self._app: ASGIApp = self._inner
         if transport.cors:
@@ -61,7 +63,7 @@ class HostApp:
                 allow_headers=["*"],
                 expose_headers=["Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate"],
             )
-        self._headers = _HeaderCheck(header_settings(self.host.config))
+        self._headers = HeaderCheck(HeaderRules.of(self.host.config))
         self._task: asyncio.Task[None] | None = None
         self._requests = 0
         self._answered = asyncio.Event()
@@ -72,14 +74,27 @@ class HostApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan_protocol(receive, send)
-        elif scope["type"] == "http" and scope["path"] == self.host.config.transport.path and self.host.observers.any:
+            return
+        scope = at_endpoint(scope, self._endpoint)
+        if self._is_at_endpoint(scope) and self.host.observers.any:
             await observed(self._answer, self.host.observers, scope, receive, send)
         else:
             await self._answer(scope, receive, send)
 
+    def _is_at_endpoint(self, scope: Scope) -> bool:
+        return bool(scope["type"] == "http" and path_in_app(scope) == self._endpoint)
+
+    @property
+    def well_known_routes(self) -> list[Route]:
+        """The routes of the protected-resource metadata (RFC 9728), which are at the root of the outer app.
+
+        When the app is mounted with `[auth]`, give these to the outer app. A response 401 names their path.
+        """
+        return [route for route in self._inner.routes if isinstance(route, Route) and route.path.startswith(_METADATA)]
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The same two headers are checked for a plugin's websocket.
-        refusal = await self._headers.refusal(scope)
+        refusal = self._headers.refusal(scope)
         if refusal is not None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "Host or Origin not allowed"})
@@ -87,7 +102,7 @@ class HostApp:
                 await refusal(scope, receive, send)
             return
         await self._ensure_running()
-        if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] == self.host.config.transport.path:
+        if self._is_at_endpoint(scope) and scope["method"] == "GET":
             # A session's stream of notifications ends only with the session. It is not counted as a request.
             await self._app(scope, receive, send)
             return
@@ -168,66 +183,6 @@ class HostApp:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-class _HeaderCheck:
-    """Checks the `Host` and `Origin` of requests, and remembers the accepted ones."""
-
-    def __init__(self, settings: TransportSecuritySettings) -> None:
-        self._checker = TransportSecurityMiddleware(settings)
-        self._accepted: set[tuple[tuple[bytes, bytes], ...]] = set()
-
-    async def refusal(self, scope: Scope) -> Response | None:
-        """Return the response that refuses a request, or None if the request is accepted."""
-        named = tuple((name, value) for name, value in scope["headers"] if name in (b"host", b"origin"))
-        if named in self._accepted:
-            return None
-        if len(named) != len({name for name, _ in named}):
-            # The app could use another one of the headers than this check (RFC 9112, section 3.2).
-            return Response("More than one Host or Origin header", status_code=400)
-        refusal = await self._checker.validate_request(Request({**scope, "type": "http"}))
-        if refusal is None and len(self._accepted) < _MOST_REMEMBERED:
-            self._accepted.add(named)
-        return refusal
-
-
-def header_settings(config: HostConfig) -> TransportSecuritySettings:
-    """Return which `Host` and `Origin` headers are accepted. This prevents DNS rebinding on every bind address.
-
-    Raises:
-        HostError: The bind address can be reached from other machines, and `allowed_hosts` is empty, or neither
-            `[auth]` nor `insecure` is set.
-    """
-    transport = config.transport
-    hosts = list(transport.allowed_hosts)
-    if not is_loopback(transport.host):
-        if not hosts:
-            raise HostError(
-                f"binding {transport.host} without allowed_hosts would answer requests for any host name "
-                "(DNS rebinding)",
-                where=config.where("transport", "host"),
-                hint='[transport] allowed_hosts = ["mcp.example.com"]   (the names clients use)',
-            )
-        if config.auth is None and not transport.insecure:
-            raise HostError(
-                f"binding {transport.host} without [auth] would let everyone who reaches it call every tool",
-                where=config.where("transport", "host"),
-                hint="[transport] insecure = true   (if a proxy or a private network decides who may call), or add "
-                "[auth]",
-            )
-    hosts += _LOOPBACK_HOSTS
-    origins = [*transport.allowed_origins, *transport.cors]
-    for name in _LOOPBACK_HOSTS:
-        origins += [f"http://{name}", f"http://{name}:*"]
-    return TransportSecuritySettings(
-        enable_dns_rebinding_protection=True,
-        allowed_hosts=[form for host in hosts for form in ((host,) if _has_port(host) else (host, f"{host}:*"))],
-        allowed_origins=origins,
-    )
-
-
-def _has_port(host: str) -> bool:
-    return ":" in host.rpartition("]")[2]
-
-
 def _starlette(server: HostServer) -> Starlette:
     transport = server.host.config.transport
     app = server.streamable_http_app(
@@ -246,9 +201,19 @@ def _starlette(server: HostServer) -> Starlette:
         app.add_middleware(AnswerUnavailable)
     if transport.resumable:
         keep_events(server.session_manager, EventLog())
-    app.router.routes.extend(server.host.catalog.routes)
+    auth = server.authorization.settings if server.authorization is not None else None
+    app.router.routes.extend(PluginRoute(route, transport, auth) for route in server.host.catalog.routes)
     app.router.routes.append(root_route(server))  # the last one: a plugin may have a page of its own there
+    redirect_slashes(app.router)
     return app
+
+
+def at_endpoint(scope: Scope, endpoint: str) -> Scope:
+    """Return the scope of a request, with the endpoint's path if it differs from that only by a slash at its end."""
+    path = path_in_app(scope)
+    if path == endpoint or path.removesuffix("/") != endpoint.removesuffix("/"):
+        return scope
+    return {**scope, "path": scope.get("root_path", "") + endpoint}
 
 
 class _Uvicorn(uvicorn.Server):
@@ -287,12 +252,12 @@ class _Uvicorn(uvicorn.Server):
 def url(config: HostConfig, port: int | None = None) -> str:
     """Return the URL that clients connect to."""
     transport = config.transport
-    host = transport.host
-    if host in ("0.0.0.0", "::"):
-        host = transport.allowed_hosts[0] if transport.allowed_hosts else "127.0.0.1"
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
-    return f"http://{host}:{port if port is not None else transport.port}{transport.path}"
+    name = url_host(transport.host)
+    if transport.host in ("0.0.0.0", "::"):
+        name = transport.allowed_hosts[0].removesuffix(":*") if transport.allowed_hosts else "127.0.0.1"
+    own_port = re.search(":[0-9]+$", name.rpartition("]")[2])
+    authority = name if own_port else f"{name}:{port if port is not None else transport.port}"
+    return f"http://{authority}{transport.path}"
 
 
 async def serve_http(server: HostServer, ready: Callable[[str], None], process: OwnProcess) -> None:
@@ -313,6 +278,9 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=_CLOSING_GRACE,
+        timeout_keep_alive=transport.keep_alive,  # type: ignore[arg-type]
+        proxy_headers=bool(transport.trusted_proxies),
+        forwarded_allow_ips=trusted_addresses(transport.trusted_proxies),
         server_header=False,
     )
     try:
@@ -322,6 +290,13 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
                 await uvicorn_server.serve(sockets=[listener])
     finally:
         listener.close()
+
+
+def trusted_addresses(proxies: Sequence[str]) -> list[str]:
+    """Return the networks of the proxies, for uvicorn. An IPv6 socket has IPv4 addresses mapped (RFC 4291)."""
+    networks = [ipaddress.ip_network(proxy) for proxy in proxies]
+    mapped = [f"::ffff:{each.network_address}/{96 + each.prefixlen}" for each in networks if each.version == 4]
+    return [*map(str, networks), *mapped]
 
 
 def _bind(transport: TransportSection) -> socket.socket:
@@ -341,4 +316,4 @@ def _bind(transport: TransportSection) -> socket.socket:
     return listener
 
 
-__all__: Sequence[str] = ["HostApp", "header_settings", "serve_http", "url"]
+__all__ = ["HostApp", "serve_http", "url"]

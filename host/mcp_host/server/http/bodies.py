@@ -1,4 +1,4 @@
-"""Checks bodies before the SDK's HTTP endpoint: they must arrive in time, be complete and contain one message.
+"""Checks bodies: they must arrive in time and be complete, and for the SDK's endpoint contain one message.
 
 The SDK limits the size of a body but not its time, and accepts a request whose id is in use.
 """
@@ -6,7 +6,10 @@ The SDK limits the size of a body but not its time, and accepts a request whose 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import secrets
+from collections.abc import Callable
 from typing import Any
 
 from mcp.server.streamable_http import StreamableHTTPServerTransport
@@ -26,23 +29,31 @@ def check_bodies(manager: StreamableHTTPSessionManager, timeout: float) -> None:
     """Put the checks in front of a session manager's endpoint. A body may take `timeout` seconds to arrive."""
     checked = _MessageCheck(manager)
     manager.asgi_app = RequestBodyLimitMiddleware(checked, manager.max_request_body_size)
-    manager.asgi_app = _BodyTimeout(manager.asgi_app, timeout)  # type: ignore[assignment]
+    manager.asgi_app = BodyTimeout(manager.asgi_app, timeout, _too_slow)  # type: ignore[assignment]
 
 
-class _BodyTimeout:
-    """ASGI app that answers 408 if the body does not arrive in time (RFC 9110, section 15.5.9)."""
+class BodyTimeout:
+    """ASGI app that answers 408 if the body does not arrive in time (RFC 9110, section 15.5.9).
 
-    def __init__(self, app: ASGIApp, timeout: float) -> None:
+    `answer` returns the content of this answer, and its media type.
+    """
+
+    def __init__(self, app: ASGIApp, timeout: float, answer: Callable[[str], tuple[str, str]]) -> None:
         self._app = app
         self._timeout = timeout
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         body = _Body(receive, self._timeout)
         try:
             await self._app(scope, body.receive, send)
         except _TooSlowError:
-            text = f"The body of the request did not arrive within {self._timeout:g} s"
-            await _respond(408, refusal(INVALID_REQUEST, text), scope, receive, send, {"Connection": "close"})
+            content, media_type = self._answer(f"The body of the request did not arrive within {self._timeout:g} s")
+            response = Response(content, 408, {"Connection": "close"}, media_type)
+            await response(scope, receive, send)
         finally:
             body.timer.cancel()
 
@@ -94,11 +105,15 @@ class _MessageCheck:
     def __init__(self, manager: StreamableHTTPSessionManager) -> None:
         self._manager = manager
         self._app: ASGIApp = manager.asgi_app
+        self._in_flight: set[tuple[str, type, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id: RequestId | None = None
-        transport = self._manager._server_instances.get(Headers(scope=scope).get("mcp-session-id", ""))
+        scope = {**scope, "headers": [_lowered(*header) for header in scope["headers"]]}
+        session = Headers(scope=scope).get("mcp-session-id", "")
+        transport = self._manager._server_instances.get(session)
         first = await receive()
+        alias: str | None = None
         if scope["method"] == "POST":
             if first["type"] != "http.request" or first.get("more_body", False):
                 return  # The client disconnected before the body was complete.
@@ -110,10 +125,18 @@ class _MessageCheck:
             if isinstance(message, JSONRPCRequest):
                 request_id = message.id
                 if transport is not None and str(request_id) in transport._request_streams:
-                    # The SDK would send this request's response to the other request.
-                    await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
-                    return
-        sending = _Sending(send, transport)
+                    # The SDK would send this request's response to the other request, also if that one's id has the
+                    # other type: 500 and "500" are two ids.
+                    types = {kind for own, kind, text in self._in_flight if (own, text) == (session, str(request_id))}
+                    if not types or type(request_id) in types:
+                        await _respond(400, refusal(INVALID_REQUEST, ID_IN_USE, message.id), scope, receive, send)
+                        return
+                    alias = secrets.token_hex(16)
+                    body = message.model_copy(update={"id": alias}).model_dump_json(by_alias=True, exclude_unset=True)
+                    first = {**first, "body": body.encode()}
+        sending = _Sending(send, transport, alias, request_id)
+        used = (session, type(request_id), str(request_id))
+        self._in_flight.add(used)
         try:
             await self._app(scope, _beginning_with(first, receive), sending)
         except Exception:
@@ -122,17 +145,27 @@ class _MessageCheck:
             if not sending.begun:
                 answer = refusal(INTERNAL_ERROR, unexpected("The request", error_id), request_id)
                 await _respond(500, answer, scope, receive, send)
+        finally:
+            self._in_flight.discard(used)
 
 
 class _Sending:
     """An ASGI `send` that knows whether the response has begun.
 
     A request whose session has ended is answered with 404 (spec: Streamable HTTP, Session Management). The SDK answers
-    it with 500.
+    it with 500. With an `alias`, the response to the request that got this id has its own id again.
     """
 
-    def __init__(self, send: Send, transport: StreamableHTTPServerTransport | None) -> None:
+    def __init__(
+        self,
+        send: Send,
+        transport: StreamableHTTPServerTransport | None,
+        alias: str | None,
+        request_id: RequestId | None,
+    ) -> None:
         self._send = send
+        self._alias = f'"id":"{alias}"'.encode() if alias is not None else None
+        self._own = f'"id":{json.dumps(request_id)}'.encode()
         self._transport = transport
         self.begun = False
 
@@ -140,7 +173,19 @@ class _Sending:
         self.begun = True
         if message.get("status") == 500 and self._transport is not None and self._transport.is_terminated:
             message = {**message, "status": 404}
+        if self._alias is not None:
+            if message["type"] == "http.response.start":
+                # The own id has another length.
+                headers = [header for header in message["headers"] if header[0] != b"content-length"]
+                message = {**message, "headers": headers}
+            else:
+                message = {**message, "body": message.get("body", b"").replace(self._alias, self._own)}
         await self._send(message)
+
+
+def _lowered(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a header with a media type in lower case: the SDK compares case, HTTP does not (RFC 9110, 8.3.1)."""
+    return name, value.lower() if name in (b"content-type", b"accept") else value
 
 
 def _beginning_with(first: Message, receive: Receive) -> Receive:
@@ -152,8 +197,10 @@ def _beginning_with(first: Message, receive: Receive) -> Receive:
     return replay
 
 
-async def _respond(
-    status: int, answer: JSONRPCError, scope: Scope, receive: Receive, send: Send, headers: Any = None
-) -> None:
-    response = Response(to_json(answer), status, headers, "application/json")
+def _too_slow(text: str) -> tuple[str, str]:
+    return to_json(refusal(INVALID_REQUEST, text)), "application/json"
+
+
+async def _respond(status: int, answer: JSONRPCError, scope: Scope, receive: Receive, send: Send) -> None:
+    response = Response(to_json(answer), status, media_type="application/json")
     await response(scope, receive, send)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mcp_plugin_files.errors import FileMissingError, FileRefusedError, refusal
 from mcp_plugin_files.folders import BY_DESCRIPTOR, EntryKind, Folder, NotAFileError
+from mcp_plugin_files.own import Own, OwnPaths
 from mcp_plugin_files.paths import Parts, uri_of
 from mcp_plugin_files.settings import RootFolder, Settings
 
@@ -37,11 +38,12 @@ class Root:
     path: Path
     rules: RootFolder
     ignored: GitIgnoreSpec
+    own: Own
     by_descriptor: bool = BY_DESCRIPTOR
 
     def serves(self, parts: Parts, *, folder: bool = False) -> bool:
         """Return whether a path may be seen. Only its names decide, not the disk."""
-        if any(part.startswith(DRAFT) for part in parts):
+        if any(part.startswith(DRAFT) for part in parts) or self.own.hides(parts):
             return False
         if not self.rules.hidden and any(part.startswith(".") for part in parts):
             return False
@@ -58,6 +60,8 @@ class Root:
                 f"{uri_of(self.name, parts)} is hidden: names that begin with a dot are served only with "
                 f"roots.{self.name}.hidden = true."
             )
+        if self.own.hides(parts):
+            raise self._is_own(parts)
         if not self.serves(parts, folder=folder):
             raise FileRefusedError(f"{uri_of(self.name, parts)} is not served: roots.{self.name}.ignore leaves it out.")
 
@@ -104,7 +108,24 @@ class Root:
         if not parts:
             raise FileRefusedError(f"{uri_of(self.name, parts)} is a folder, not a file.")
         with self.open(parts[:-1]) as folder, self.explained(parts):
-            return folder.open(parts[-1], flags)
+            return self.open_in(folder, parts, flags)
+
+    def open_in(self, folder: Folder, parts: Parts, flags: int = os.O_RDONLY) -> int:
+        """Open the regular file of a path in its open folder, and return its descriptor.
+
+        Raises:
+            FileRefusedError: It is a file of the host itself, under whatever name.
+        """
+        descriptor = folder.open(parts[-1], flags)
+        if self.own.is_own(os.fstat(descriptor)):
+            os.close(descriptor)
+            raise self._is_own(parts)
+        return descriptor
+
+    def _is_own(self, parts: Parts) -> FileRefusedError:
+        return FileRefusedError(
+            f"{uri_of(self.name, parts)} is not served: it belongs to the server itself (configuration, secrets, data)."
+        )
 
     @contextmanager
     def explained(self, parts: Parts = ()) -> Iterator[None]:
@@ -125,13 +146,14 @@ class Root:
 class Roots:
     """All roots, by name."""
 
-    def __init__(self, settings: Settings, base_dir: Path) -> None:
+    def __init__(self, settings: Settings, base_dir: Path, own_paths: OwnPaths = tuple) -> None:
         from pathspec import GitIgnoreSpec
 
-        self._roots = {
-            name: Root(name, base_dir / Path(folder.path).expanduser(), folder, GitIgnoreSpec.from_lines(folder.ignore))
-            for name, folder in settings.folders.items()
-        }
+        self._roots = {}
+        for name, folder in settings.folders.items():
+            path = base_dir / Path(folder.path).expanduser()
+            ignored = GitIgnoreSpec.from_lines(folder.ignore)
+            self._roots[name] = Root(name, path, folder, ignored, Own(path, own_paths))
 
     def __iter__(self) -> Iterator[Root]:
         return iter(self._roots.values())

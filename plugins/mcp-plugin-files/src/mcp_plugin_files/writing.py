@@ -128,7 +128,7 @@ def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) ->
     shown = uri_of(root.name, parts)
     with root.explained(parts):
         # Opened for writing, too, so that a read-only file is not replaced.
-        descriptor = folder.open(parts[-1], os.O_RDWR)
+        descriptor = root.open_in(folder, parts, os.O_RDWR)
         try:
             data = read_up_to(descriptor, most + 1)
             # Set-user-ID and similar bits are dropped: an edited program must not run with another user's rights.

@@ -1,0 +1,132 @@
+"""The files of the host itself: no root serves them, whatever its settings and however they are named."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError
+
+from mcp_host.testing import connect, make_host
+from mcp_plugin_files.checks import folders_are_there
+from mcp_plugin_files.own import Own
+from mcp_plugin_files.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "canary-4711"
+TOML = """
+[host]
+data_dir = "data"
+[plugins.other]
+enabled = false
+settings.nested.list = [{ token = { file = "keys/token.txt" } }]
+[plugins.remote]
+enabled = false
+headers.Authorization = { file = "keys/header.txt", format = "Bearer {}" }
+url = "https://other.example/mcp"
+[plugins.files.settings.roots]
+here = { path = ".", writable = true, hidden = true }
+"""
+OWN = [
+    "mcp-host.toml",
+    ".mcp-host.toml.lock",
+    ".mcp-host.toml.edit",
+    "keys/token.txt",
+    "keys/header.txt",
+    "data/other/ledger.txt",
+    "data/new",
+    "MCP-Host.toml",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "mcp-host.toml").write_text(f"# {CANARY}\n{TOML}", encoding="utf-8")
+    for name in ("keys/token.txt", "keys/header.txt", "data/other/ledger.txt", "mine.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(CANARY if name != "mine.txt" else "mine", encoding="utf-8")
+    return tmp_path
+
+
+async def text_of(client: Client, tool: str, **arguments: Any) -> str:
+    return str((await client.call_tool(tool, arguments)).model_dump())
+
+
+async def test_no_tool_and_no_resource_reads_an_own_file(folder: Path, mode: str) -> None:
+    async with connect(folder / "mcp-host.toml", mode=mode) as client:
+        for path in OWN:
+            assert "belongs to the server itself" in await text_of(client, "read_file", path=path)
+            with pytest.raises(MCPError):
+                await client.read_resource(f"files://here/{path}")
+        assert CANARY not in await text_of(client, "search_files", pattern="canary")
+        listed = await text_of(client, "list_files")
+        assert "mine.txt" in listed
+        assert not any(name in listed for name in ("mcp-host.toml", "token.txt", "header.txt", "ledger.txt"))
+        assert "mine" in await text_of(client, "read_file", path="mine.txt")
+
+
+async def test_no_tool_writes_an_own_file(folder: Path, mode: str) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    async with connect(folder / "mcp-host.toml", mode=mode) as client:
+        for path in OWN:
+            digest = hashlib.sha256((folder / path).read_bytes()).hexdigest()[:16] if (folder / path).exists() else ""
+            given = {"expected_hash": digest} if digest else {}
+            for more in ({}, given):
+                assert "belongs to the server itself" in await text_of(
+                    client, "write_file", path=path, text="taken over", **more
+                )
+            await text_of(client, "edit_file", path=path, old_text=CANARY, new_text="x", expected_hash=digest)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.skipif(not hasattr(os, "link"), reason="this system has no hard links")
+async def test_an_own_file_under_another_name_is_not_served(folder: Path, mode: str) -> None:
+    os.link(folder / "keys/token.txt", folder / "innocent.txt")
+    async with connect(folder / "mcp-host.toml", mode=mode) as client:
+        assert "belongs to the server itself" in await text_of(client, "read_file", path="innocent.txt")
+        assert CANARY not in await text_of(client, "search_files", pattern="canary")
+        digest = hashlib.sha256(CANARY.encode()).hexdigest()[:16]
+        written = await text_of(client, "write_file", path="innocent.txt", text="x", expected_hash=digest)
+        assert "belongs to the server itself" in written
+
+
+async def test_a_configuration_behind_a_link_is_protected_where_it_is(folder: Path, mode: str) -> None:
+    linked = folder.parent / f"{folder.name}-linked"
+    linked.mkdir()
+    (folder / "mcp-host.toml").rename(folder / "real.toml")
+    (linked / "mcp-host.toml").symlink_to(folder / "real.toml")
+    text = (folder / "real.toml").read_text(encoding="utf-8").replace('path = "."', f'path = "{folder}"')
+    (folder / "real.toml").write_text(text, encoding="utf-8")
+    async with connect(linked / "mcp-host.toml", mode=mode) as client:
+        assert "belongs to the server itself" in await text_of(client, "read_file", path="real.toml")
+
+
+def test_a_root_inside_an_own_folder_serves_nothing(tmp_path: Path) -> None:
+    own = Own(tmp_path / "data" / "files", lambda: (tmp_path / "data",))
+    assert own.hides(())
+    assert own.hides(("a",))
+
+
+def test_a_root_follows_a_reload_that_names_another_secret(tmp_path: Path) -> None:
+    paths = [(tmp_path / "a",)]
+    own = Own(tmp_path, lambda: paths[-1])
+    assert (own.hides(("a",)), own.hides(("b", "c"))) == (True, False)
+    paths.append((tmp_path / "b",))
+    assert (own.hides(("a",)), own.hides(("b", "c"))) == (False, True)
+
+
+def test_the_check_names_a_root_that_serves_nothing(folder: Path) -> None:
+    host = make_host(folder / "mcp-host.toml")
+    (plugin,) = host.plugins
+    context = plugin.own_context
+    roots = {"a": "data/other", "b": "keys"}
+    settings = Settings.model_validate({"roots": roots})
+    assert folders_are_there(replace(context, settings=settings)) == (
+        "a: data/other belongs to mcp-host itself, and nothing in it is served"
+    )
