@@ -78,6 +78,6 @@ def cli(site: Site, tmp_path: Path) -> Cli:
 
 @pytest.fixture(scope="module")
 def module_cli(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """Commands in an empty folder that the tests of one module share."""
+    """Commands in an empty folder that the tests of one module share, and so the time of what they start."""
     folder = tmp_path_factory.mktemp("shared")
-    return Cli(folder, environment_of(site.folder, folder))
+    return Cli(folder, environment_of(site.folder, folder), longest=1800)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -20,7 +19,7 @@ LONGEST = 60.0
 @pytest.fixture(scope="module")
 def served(module_cli: Cli) -> Iterator[Process]:
     module_cli.config("[transport]\nresumable = true\n[plugins.good]\n[plugins.polled]\n")
-    with replace(module_cli, longest=600).serve() as process:
+    with module_cli.serve() as process:
         yield process
 
 

@@ -63,6 +63,8 @@ class Soaked:
     tally: Tally = field(default_factory=Tally)
     quiet: list[Sample] = field(default_factory=list)
     busy: list[Sample] = field(default_factory=list)
+    with_a_session: Sample | None = None
+    """Taken while one client has a session: it shows that sessions are counted."""
     reloads: int = 0
     seconds: float = 0.0
     exit_code: int | None = None
@@ -159,6 +161,8 @@ async def soak_http(folder: Path, rounds: int, seconds: float) -> Soaked:
                 sample = await quiet(client, process, baseline)
                 baseline = min(baseline, sample.tasks)
                 soaked.quiet.append(sample)
+            async with Client(url, mode="legacy"):
+                soaked.with_a_session = await take(client, process)
         process.send_signal(signal.SIGTERM)
         soaked.exit_code = await anyio.to_thread.run_sync(process.wait)
     soaked.seconds = anyio.current_time() - started
