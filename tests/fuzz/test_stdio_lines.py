@@ -73,7 +73,7 @@ def test_an_id_cannot_be_used_twice_at_the_same_time(host: StdioHost) -> None:
     before = host.census()
     params = {"name": "hold", "arguments": {}, "_meta": {**host.meta, "progressToken": "t"}}
     call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
-    host.send(dump(call), dump({**call, "id": "5"}), dump(call))
+    host.send(dump(call), dump(call), dump(call))
     refused = [message for message in host.probe() if "error" in message]
     assert [answer["id"] for answer in refused] == [None, None]
     assert all("another request in flight has the same id" in answer["error"]["message"] for answer in refused)
