@@ -28,7 +28,7 @@ class HttpHost(HostProcess):
     """A client of a host over HTTP, in the era `auto` (2026-07-28) or `legacy` (a handshake session)."""
 
     def __init__(self, folder: Path, site: Path, era: str, request_timeout: str = "30s") -> None:
-        text = CONFIG.replace("REQUEST_TIMEOUT", f'request_timeout = "{request_timeout}"')
+        text = CONFIG.replace("REQUEST_TIMEOUT", f'request_timeout = "{request_timeout}"\nkeep_alive = "5s"')
         (folder / "mcp-host.toml").write_text(text, encoding="utf-8")
         super().__init__(folder, site, "--transport", "http", "--port", "0")
         self.era = era

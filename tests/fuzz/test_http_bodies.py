@@ -125,10 +125,10 @@ def test_an_id_cannot_be_used_twice_at_the_same_time_in_a_session(host: HttpHost
     params = {"name": "hold", "arguments": {}, "_meta": {"progressToken": "t"}}
     call = {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}
     with host.holding(call):
-        for own in (5, "5"):
-            answer = host.post(dump({**call, "id": own}), host.headers_of(call))
+        for _ in range(2):
+            answer = host.post(dump(call), host.headers_of(call))
             assert answer.status_code == 400
-            assert answer.json()["id"] == own
+            assert answer.json()["id"] == 5
             assert "another request in flight has the same id" in answer.json()["error"]["message"]
         cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}}
         assert host.post(dump(cancelled), host.headers_of(call)).status_code == 202

@@ -107,6 +107,18 @@ async def test_a_configuration_behind_a_link_is_protected_where_it_is(folder: Pa
         assert "belongs to the server itself" in await text_of(client, "read_file", path="real.toml")
 
 
+async def test_the_plugin_in_a_process_of_its_own_protects_the_files_of_its_host(folder: Path, mode: str) -> None:
+    text = (folder / "mcp-host.toml").read_text(encoding="utf-8").replace('path = "."', f'path = "{folder}"')
+    isolated = text.replace(
+        "[plugins.files.settings.roots]", '[plugins.files]\nisolation = "process"\n[plugins.files.settings.roots]'
+    )
+    (folder / "mcp-host.toml").write_text(isolated, encoding="utf-8")
+    async with connect(folder / "mcp-host.toml", mode=mode) as client:
+        assert "mine" in await text_of(client, "read_file", path="mine.txt")
+        for path in ("mcp-host.toml", "keys/token.txt", "data/other/ledger.txt"):
+            assert "belongs to the server itself" in await text_of(client, "read_file", path=path)
+
+
 def test_a_root_inside_an_own_folder_serves_nothing(tmp_path: Path) -> None:
     own = Own(tmp_path / "data" / "files", lambda: (tmp_path / "data",))
     assert own.hides(())
