@@ -18,7 +18,8 @@ from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config, python_file
 from mcp_host.errors import ConfigError, did_you_mean
-from mcp_host.system.streams import own_stdout, whole_process
+from mcp_host.system.ending import whole_process
+from mcp_host.system.streams import own_stdout
 
 if TYPE_CHECKING:
     from mcp_host.containment.process import OwnProcess
@@ -61,7 +62,7 @@ DebugOption = Annotated[bool | None, typer.Option("--debug/--no-debug", help="Sh
 @contextmanager
 def command_stdout() -> Iterator[TextIO]:
     """Yield stdout for the command alone: for the block, or until the process ends if it runs only this command."""
-    with own_stdout(to_the_end=whole_process.get()) as stdout:
+    with own_stdout(to_the_end=whole_process.get() is not None) as stdout:
         yield stdout
 
 
@@ -115,6 +116,8 @@ def load_host(
     from mcp_host.system.logs import configure_logging
 
     redactor = Redactor()
+    if process is not None:
+        process.shutdown_timeout = config.host.shutdown_timeout
     configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
 
     from mcp_host.plugins.discovery import discover, with_extra
@@ -134,6 +137,8 @@ def load_host(
             after_plugin_code=process.restore if process is not None else None,
             patient=process is None,
         )
+    if process is not None:
+        process.ending = host.ending
     if not extra:
         remember(host, installed)
     return host

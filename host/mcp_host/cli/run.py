@@ -99,7 +99,7 @@ def run(
                 from mcp_host.server.stdio import Stdio
 
                 server = HostServer(loaded, reloads=True)
-                client = Stdio(server, stdin.fileno, stdout.fileno())
+                client = Stdio(server, stdin.fileno, stdout.fileno(), input_ended=process.ends)
                 serving = _following(server, client.serve(), read, reload)
                 with process.stopping(client.stop):
                     process.run(until_stopped(_with_hint(serving, stdin), process))

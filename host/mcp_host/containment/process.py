@@ -9,14 +9,26 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
+from mcp_host.containment.runner import Tasks, name_of
+from mcp_host.containment.threads import NamedThreads
 from mcp_host.plugins.plugin import LoadedPlugin
+from mcp_host.system.ending import whole_process
 
 logger = logging.getLogger(__name__)
+
+_REST: Final = 1.7
+"""Seconds for the end after `[host] shutdown_timeout`. It is gone within 2 s, with the time that Python needs."""
+
+_CANCELLED: Final = 0.4
+"""Seconds that tasks and generators have to end after they were cancelled, at the end of the loop."""
+
+_FINISHING: Final = 1.0
+"""Seconds that threads have to end, at the end of the loop."""
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,9 +37,20 @@ class OwnProcess:
     """The process-wide state that plugins must not change: signal handlers, working directory, standard streams.
 
     A command makes it after it has set up the standard descriptors. A server that is mounted in another app has none.
+    `ending` is called in the event loop at the first signal.
     """
 
     def __init__(self) -> None:
+        self.shutdown_timeout = 0.0
+        self.ending: Callable[[], None] = lambda: None
+        self._ending = False
+        self._tasks = Tasks()
+        self._threads = NamedThreads()
+        self._countdown = whole_process.get()
+        if self._countdown is not None:
+            self._countdown.left = self._tasks.left
+            self._countdown.in_thread = self._threads.what
+            self._countdown.arm()
         self._stop: Callable[[], None] | None = None
         self._handlers: dict[int, object] = {}
         self.signalled = False
@@ -39,17 +62,28 @@ class OwnProcess:
         self._files = {number: _file(number) for number in self._copies}
 
     def run(self, serving: Coroutine[Any, Any, None]) -> None:
-        """Run the event loop until this is done, even if other code tries to end it, such as a callback that exits."""
-        with asyncio.Runner() as runner:
-            loop = runner.get_loop()
+        """Run the event loop until this is done, even if other code tries to end it, such as a callback that exits.
+
+        Then end what plugins left in the loop. What does not end is named in the log and left to `Countdown`.
+        """
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        loop.set_default_executor(self._threads)
+        loop.set_task_factory(self._tasks)
+        try:
             task = loop.create_task(serving)
-            while not task.done():
-                try:
-                    loop.run_until_complete(task)
-                except (SystemExit, KeyboardInterrupt) as error:
-                    if not task.done():
-                        logger.exception("a plugin tried to end the process with %s", type(error).__name__)
-            task.result()
+            _run_until(task, loop)
+            _run_until(loop.create_task(_end_rest(loop)), loop)
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+        task.result()
+
+    def ends(self) -> None:
+        """The process has been asked to end: from now on, it has a time limit. Any thread may call this."""
+        if self._countdown is not None and not self._ending:
+            self._ending = True
+            self._countdown.end_within(self.shutdown_timeout + _REST)
 
     # Signals
 
@@ -61,14 +95,18 @@ class OwnProcess:
         """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
-        cancel = task.cancel
+
+        def begin() -> None:
+            self.ending()
+            (self._stop or task.cancel)()
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.signalled:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             self.signalled = True
-            loop.call_soon_threadsafe(self._stop or cancel)
+            self.ends()
+            loop.call_soon_threadsafe(begin)
 
         before = {number: signal.signal(number, handle) for number in STOPPING}
         self._handlers = dict.fromkeys(STOPPING, handle)
@@ -119,6 +157,52 @@ class OwnProcess:
                 if signal.getsignal(number) is not handler:
                     signal.signal(number, handler)  # type: ignore[arg-type]
                     yield f"the handler of {signal.Signals(number).name}", "clean up at the end of the lifespan"
+
+
+def _run_until(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until the task is done, whatever stops it meanwhile."""
+    while not task.done():
+        try:
+            loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if not task.done():
+                logger.exception("a plugin tried to end the process with %s", type(error).__name__)
+        except BaseException:
+            # What the task raised is read by the caller.
+            if not task.done():
+                logger.exception("a plugin stopped the event loop, which goes on")
+
+
+async def _end_rest(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the tasks that still run, close the asynchronous generators, and wait for threads. None may take long.
+
+    `asyncio.run` does the same, and waits for ever.
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    # Generators that run now are closed at their own end, or not at all.
+    generators: list[Any] = list(getattr(loop, "_asyncgens", ()))
+    if tasks:
+        _, left = await asyncio.wait(tasks, timeout=_CANCELLED)
+        _log_left(f"task {name_of(task)}" for task in left)
+    if generators:
+        closing = [loop.create_task(_close(each), name=each.__qualname__) for each in generators]
+        _, left = await asyncio.wait(closing, timeout=_CANCELLED)
+        _log_left(f"asynchronous generator {task.get_name()}" for task in left)
+    await asyncio.wait([loop.create_task(loop.shutdown_default_executor())], timeout=_FINISHING)
+
+
+async def _close(generator: Any) -> None:
+    try:
+        await generator.aclose()
+    except BaseException as error:
+        logger.error("closing the asynchronous generator %s failed", generator.__qualname__, exc_info=error)
+
+
+def _log_left(names: Iterable[str]) -> None:
+    for name in names:
+        logger.error("%s did not end in time and is left behind", name)
 
 
 @contextmanager

@@ -23,10 +23,23 @@ _T = TypeVar("_T")
 STOP_GRACE = 2.0
 """Seconds that a cancelled call has to clean up. After that, the host waits no longer for it."""
 
+_LAST_GRACE = 0.4
+"""The same while the host ends, because the whole end has only two seconds after `[host] shutdown_timeout`."""
+
 _TURNS = 50
 """Turns of the loop in which tasks that are about to end may end before they are cancelled."""
 
 _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
+
+
+def grace(plugin: LoadedPlugin) -> float:
+    """Return the seconds that a cancelled task of a plugin has to clean up."""
+    return min(STOP_GRACE, _LAST_GRACE) if plugin.ending else STOP_GRACE
+
+
+def current_work() -> Work | None:
+    """Return whose code is running."""
+    return _current.get()
 
 
 @dataclass(eq=False)
@@ -147,17 +160,26 @@ class Tasks:
             if not tasks.users and loop.get_task_factory() is tasks:
                 loop.set_task_factory(tasks.inner)
 
+    def left(self) -> list[str]:
+        """Return the names of the tasks of plugins that still run."""
+        return [f"a task of {work} ({name_of(task)})" for task, work in list(self.work.items()) if not task.done()]
+
     async def cancel_left(self, plugin: LoadedPlugin) -> None:
         """Cancel the tasks of a stopped plugin that still run, and add their names to `plugin.left_tasks`."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         left = [task for task, work in list(self.work.items()) if work.plugin is plugin and not task.done()]
         for task in left:
-            plugin.left_tasks.append(f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '')})")
+            plugin.left_tasks.append(name_of(task))
             logger.warning("plugin %s did not end a task, which is cancelled: %s", plugin.name, plugin.left_tasks[-1])
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=STOP_GRACE)
+            await asyncio.wait(left, timeout=grace(plugin))
+
+
+def name_of(task: asyncio.Task[Any]) -> str:
+    """Return the name of a task and of its coroutine."""
+    return f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '')})"
 
 
 async def _contained(coro: Coroutine[Any, Any, _T], work: Work) -> _T:
@@ -259,7 +281,7 @@ class _Deadline:
 
 async def _stop(task: asyncio.Task[Any], work: Work) -> None:
     task.cancel()
-    await asyncio.wait([task], timeout=STOP_GRACE)
+    await asyncio.wait([task], timeout=grace(work.plugin))
     if not task.done():
         logger.error("%s still runs although it was cancelled; it is abandoned", work)
         work.plugin.bulkhead.abandon(task)

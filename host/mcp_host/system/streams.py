@@ -6,12 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TextIO
-
-whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
-"""Whether the process runs one command only, and ends with it."""
 
 
 def _flush() -> None:

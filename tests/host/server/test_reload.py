@@ -7,7 +7,8 @@ import gc
 import json
 import os
 import re
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +18,7 @@ from mcp import Client
 from mcp.types import TextContent, TextResourceContents
 from pydantic import BaseModel
 
-from mcp_host import Context, Plugin, PluginContext
+from mcp_host import Context, Plugin, PluginContext, Tool, hookimpl
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.config import HostConfig, parse_config
 from mcp_host.errors import ConfigError
@@ -171,6 +172,70 @@ async def test_a_plugin_that_clashes_in_the_new_configuration_keeps_serving_in_t
         assert not await world.reloader.reload()
         assert world.host.records[0].problem is None
         assert text(await client.call_tool("a_say", {})) == "one"
+
+
+class Stuck:
+    """A plugin whose hook, or the reading of what it returned, hangs until `release`."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.calls = 0
+        self.release = threading.Event()
+
+    def wait(self) -> None:
+        self.calls += 1
+        assert self.release.wait(60)
+
+    @hookimpl
+    def mcp_settings(self) -> type[BaseModel]:
+        if self.where == "settings":
+            self.wait()
+        return Settings
+
+    @hookimpl
+    def mcp_tools(self) -> Iterator[Tool]:
+        if self.where == "tools":
+            self.wait()
+        yield Tool(lambda: "x", name="stuck_say")
+        if self.where == "items":
+            self.wait()
+
+
+@pytest.mark.parametrize("where", ["settings", "tools", "items"])
+async def test_a_hook_that_hangs_does_not_hold_up_calls_or_later_reloads(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World("[plugins.a]\n")
+    stuck = world.host._objects["stuck"] = Stuck(where)
+    head = "[host]\nstart_timeout = '2s'\n"
+    async with world.host.running(), Client(world.server) as client:
+        world.text = f"{head}[plugins.a]\n[plugins.stuck]\n"
+        assert not await world.reloader.reload()
+        assert stuck.calls == 1
+        assert "it was not loaded within 2 s; the log has the line where it hangs" in caplog.text
+        assert "what was served before still is" in caplog.text
+        assert text(await client.call_tool("a_say", {})) == "one"
+        world.text = f"{head}[plugins.a]\n[plugins.b]\n"
+        assert await world.reloader.reload()
+        assert text(await client.call_tool("b_say", {})) == "one"
+        stuck.release.set()
+        world.text = f"{head}[plugins.a]\n[plugins.stuck]\n"
+        assert await world.reloader.reload()
+        assert text(await client.call_tool("stuck_say", {})) == "x"
+
+
+async def test_the_end_of_the_host_does_not_wait_for_a_hook_that_hangs() -> None:
+    world = World("[plugins.a]\n")
+    stuck = world.host._objects["stuck"] = Stuck("tools")
+    async with world.host.running():
+        world.text = "[plugins.a]\n[plugins.stuck]\n"
+        reloading = asyncio.create_task(world.reloader.reload())
+        while not stuck.calls:
+            await anyio.lowlevel.checkpoint()
+    assert world.events == ["start a one", "stop a one"]
+    await asyncio.wait([reloading])
+    assert reloading.cancelled()
+    stuck.release.set()
 
 
 @each_era
