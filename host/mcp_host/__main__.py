@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return run_cli(argv)
     from mcp_host.system.ending import Countdown, whole_process
+    from mcp_host.system.streams import open_standard_streams
 
+    open_standard_streams()
     countdown, code = Countdown(), 1
     whole_process.set(countdown)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,7 +15,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import PromptReference, TextContent
 
-from support.plugins.hostile import ALL
+from support.plugins.hostile import ALL, RUINS
 
 if TYPE_CHECKING:
     from support.processes import Cli, Process
@@ -28,6 +30,28 @@ CONFIG = """
     middleware = "all"
     [plugins.neighbour]
 """
+
+HANDLERS = "the logging of the whole process (the handlers of the root logger)"
+
+RESTORED = [
+    "the working directory",
+    "file descriptor 1",
+    "sys.stdout or sys.stderr",
+    "the handler of SIGTERM",
+    "the mask of signals",
+    "an interval timer of the process",
+    "the task factory of the event loop",
+    HANDLERS,
+    "the logging of the whole process (the level of the root logger)",
+    "the logging of the whole process (logging.disable)",
+    "the logging of the whole process (the factory of log records)",
+    "the logging of the whole process (the handler of the log)",
+    "the logging of the whole process (the loggers of others)",
+    "the umask",
+    "the limit RLIMIT_NOFILE",
+    "the default timeout of sockets",
+    "the filters of warnings (errors)",
+]
 
 
 @asynccontextmanager
@@ -69,17 +93,19 @@ async def test_the_host_keeps_serving_whatever_a_plugin_does(cli: Cli, mode: str
                 assert await folder_of_neighbour(client) == str(cli.folder), fault
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
-    for changed in ("the working directory", "file descriptor 1", "sys.stdout or sys.stderr", "the handler of SIGTERM"):
+    for changed in RESTORED:
         assert f"it changed {changed}, which was restored" in process.err
+    for changed in ("the environment (HOSTILE)", "sys.path (/hostile)"):
+        assert f"it changed {changed}, for all plugins" in process.err
+    assert "tried to cancel tasks that are not its own, which still run" in process.err
+    assert "a plugin stopped the event loop, which goes on" in process.err
+    assert "ValueError: in the log all the same" in process.err.partition(HANDLERS)[2]
 
 
 async def test_over_stdio_every_line_stays_json_rpc_whatever_a_plugin_does(cli: Cli) -> None:
     cli.config(CONFIG)
     with cli.start("run") as process:
-        parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-        send(process, id=0, method="initialize", params=parameters)
-        assert json.loads(process.until('"id":0'))
-        send(process, method="notifications/initialized")
+        begin(process)
         number, answer = 0, {}
         for fault in ALL:
             requests = [
@@ -123,3 +149,57 @@ async def test_changes_that_a_plugin_makes_while_it_loads_and_starts_are_undone(
     assert "a plugin tried to end the process with SystemExit" in process.err
     assert "a task started by lifespan of plugin careless raised SystemExit, which is contained" in process.err
     assert "plugin careless did not end a task, which is cancelled: staying" in process.err
+
+
+@pytest.mark.parametrize("ruin", RUINS)
+async def test_what_ends_a_process_ends_only_the_plugin_that_has_one_of_its_own(cli: Cli, ruin: str) -> None:
+    cli.config('[plugins.hostile]\nisolation = "process"\n[plugins.neighbour]')
+    with cli.serve() as process:
+        async with over_http(process, "auto") as client:
+            await answered(client.call_tool(ruin, {}))
+            assert await folder_of_neighbour(client) == str(cli.folder)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_at_a_segfault_the_log_has_the_plugin_that_was_running(cli: Cli) -> None:
+    cli.config("[plugins.hostile]")
+    with cli.start("run") as process:
+        begin(process)
+        send(process, id=1, method="tools/call", params={"name": "segfault", "arguments": {}})
+        assert process.wait() == -signal.SIGSEGV
+    assert re.search(r'File ".*mcp_plugin_hostile/__init__\.py", line \d+ in segfault', process.err)
+
+
+def test_a_process_that_a_plugin_forks_does_not_keep_the_clients_stdout_open(cli: Cli) -> None:
+    cli.config("[plugins.hostile]")
+    with cli.start("run") as process:
+        begin(process)
+        send(process, id=1, method="tools/call", params={"name": "fork", "arguments": {}})
+        process.until('"id":1')
+        process.stdin.close()
+        assert process.stdout.read() == ""
+        assert process.wait() == 0
+
+
+def begin(process: Process) -> None:
+    parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    send(process, id=0, method="initialize", params=parameters)
+    process.until('"id":0')
+    send(process, method="notifications/initialized")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "1>&- 2>&-"])
+def test_a_process_whose_standard_streams_are_closed_still_serves(cli: Cli, closed: str) -> None:
+    cli.config("[plugins.neighbour]")
+    through = replace(cli, through=("sh", "-c", f'exec "$@" {closed}', "sh"))
+    done = through.run("call", "neighbour")
+    assert done.code == 0
+    assert (str(cli.folder) in done.out) == (closed == "2>&-")
+    with through.start("run") as process:
+        if closed == "2>&-":
+            begin(process)
+            send(process, id=1, method="tools/call", params={"name": "neighbour", "arguments": {}})
+            assert str(cli.folder) in process.until('"id":1')
+        process.stdin.close()
+        assert process.wait() == 0

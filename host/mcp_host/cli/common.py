@@ -116,9 +116,10 @@ def load_host(
     from mcp_host.system.logs import configure_logging
 
     redactor = Redactor()
+    log = configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
     if process is not None:
+        process.log = log
         process.shutdown_timeout = config.host.shutdown_timeout
-    configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
 
     from mcp_host.plugins.discovery import discover, with_extra
     from mcp_host.server.adopt import adopt
@@ -128,6 +129,8 @@ def load_host(
         # As Python does it for a script: modules beside it can be imported at any time.
         sys.path.insert(0, str(code[0].absolute().parent))
     installed = discover()
+    if process is not None:
+        process.remember()
     with ctrl_c_counts():
         host = Host(
             config,

@@ -49,6 +49,8 @@ class Work:
     `what` is for the log and the caller. `item` is for records, which other clients see, so it has no value of the
     caller. It is the same as `what` unless given.
 
+    `within` is the work that asked for this one, if a plugin did.
+
     `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the
     time by which the client must answer, and the work's own time is paused. `on_deadline` is called when this changes
     the deadline.
@@ -59,6 +61,7 @@ class Work:
     deadline: float | None = None
     on_deadline: Callable[[], None] | None = None
     item: str = ""
+    within: Work | None = field(default_factory=_current.get, repr=False)
     _questions: int = field(default=0, init=False)
     _left: float | None = field(default=None, init=False)
 
@@ -97,6 +100,17 @@ class Work:
         if self.on_deadline is not None:
             self.on_deadline()
 
+    def may_cancel(self, other: Work | None) -> bool:
+        """Return whether this may cancel a task of another work: one of its own plugin, or what that plugin asked for.
+
+        A task without a work is the host's.
+        """
+        while other is not None:
+            if other.plugin is self.plugin:
+                return True
+            other = other.within
+        return False
+
     def __str__(self) -> str:
         return f"{self.what} of plugin {self.plugin.name}"
 
@@ -123,6 +137,25 @@ class Outcome(Generic[_T]):
         return self.value  # type: ignore[return-value]
 
 
+class OwnTask(asyncio.Task[_T]):
+    """A task that only the host, or the plugin that it runs for, can cancel.
+
+    Otherwise a plugin that cancels `asyncio.all_tasks()` would end the host and every call of others.
+    """
+
+    work: Work | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        work = _current.get()
+        if work is None or self is asyncio.current_task() or work.may_cancel(self.work):
+            return super().cancel(msg)
+        work.plugin.warn(
+            f"{work.item} tried to cancel tasks that are not its own, which still run",
+            hint="cancel only the tasks that you have started, and not asyncio.all_tasks()",
+        )
+        return False
+
+
 class Tasks:
     """The task factory of a loop that runs plugins: it records whose task each one is, and contains its exit."""
 
@@ -137,10 +170,12 @@ class Tasks:
             name = getattr(coro, "__qualname__", type(coro).__name__)
             coro = _contained(coro, work)
             coro.__qualname__ = name
-        make = self.inner or (lambda loop, coro, **options: asyncio.Task(coro, loop=loop, **options))
+        make = self.inner or (lambda loop, coro, **options: OwnTask(coro, loop=loop, **options))
         task: asyncio.Task[Any] = make(loop, coro, **options)
         if work is not None:
             self.work[task] = work
+            if isinstance(task, OwnTask):
+                task.work = work
         return task
 
     @classmethod

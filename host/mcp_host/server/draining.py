@@ -78,5 +78,6 @@ def before_the_outer_server_stops(function: Callable[[], None]) -> Iterator[None
         yield
     finally:
         for signum, handler in ours.items():
-            if handler == signal.getsignal(signum):
+            unchanged = signal.getsignal(signum) is handler
+            if unchanged:
                 signal.signal(signum, handler.outer)

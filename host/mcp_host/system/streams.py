@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,16 @@ def _open_closed_descriptors() -> None:
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(null)
+
+
+def open_standard_streams() -> None:
+    """Give the process the standard streams that its parent closed (`2>&-`). They lead nowhere."""
+    _open_closed_descriptors()
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            stream = io.TextIOWrapper(io.FileIO(number, mode, closefd=False), "utf-8", "backslashreplace")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 @contextmanager

@@ -316,6 +316,7 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
     transport = server.host.config.transport
     app = HostApp(server, own_process=True)
     listener = _bind(transport)
+    process.keep_from_forks(listener.fileno())
     most = transport.max_connections or most_connections()
     config = uvicorn.Config(
         app,
