@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.types import PromptReference, TextContent
@@ -203,3 +204,37 @@ def test_a_process_whose_standard_streams_are_closed_still_serves(cli: Cli, clos
             assert str(cli.folder) in process.until('"id":1')
         process.stdin.close()
         assert process.wait() == 0
+
+
+async def test_calls_of_clients_that_were_killed_do_not_count_as_failures_of_the_plugin(cli: Cli) -> None:
+    cli.config('[host]\ncall_timeout = "1s"\nlimits.failures = 2\n[plugins.good]')
+    with cli.serve() as process:
+        for killed in range(1, 4):
+            await call_and_leave(process.url)
+            while process.err.count("tool hold of plugin good did not finish") < killed:
+                process.until_logged("tool hold of plugin good did not finish")
+        async with over_http(process, "auto") as client:
+            assert not (await client.call_tool("add", {"a": 1, "b": 2})).is_error
+        assert "is paused" not in process.err
+        # The same calls of a client that waits for them count.
+        async with over_http(process, "legacy") as client:
+            for _ in range(2):
+                assert (await client.call_tool("hold", {})).is_error
+        assert "plugin good is paused after 2 failures" in process.err
+
+
+async def call_and_leave(url: str) -> None:
+    """Begin a call in a session of a handshake version, and close the connection while the call runs."""
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+    parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    first = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": parameters}
+    params = {"name": "hold", "arguments": {}, "_meta": {"progressToken": 7}}
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+    async with httpx2.AsyncClient(timeout=60, headers=headers) as http:
+        session = (await http.post(url, json=first)).headers["Mcp-Session-Id"]
+        http.headers["Mcp-Session-Id"] = session
+        await http.post(url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+        async with http.stream("POST", url, json=call) as response:
+            async for line in response.aiter_lines():
+                if "holding" in line:
+                    break
