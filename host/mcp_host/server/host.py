@@ -390,6 +390,9 @@ class Host:
             wanted = False
         if parts is not None:
             bound[plugin] = parts
+        old = next((each for each in self.plugins if each.name == name), None)
+        if old is not None:
+            _keep_version(plugin, old)
         return plugin
 
     async def refresh(self, plugin: LoadedPlugin) -> bool:
@@ -481,6 +484,18 @@ class Host:
             if plugin in catalog.failures:
                 plugin.fail(catalog.failures[plugin])
             plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
+
+
+def _keep_version(plugin: LoadedPlugin, old: LoadedPlugin) -> None:
+    """Record the version whose code runs: Python imports a module once, also if another version is installed since."""
+    installed, running = plugin.record.version, old.record.version
+    if plugin.module is None or plugin.module in plugin.imported or installed == running:
+        return
+    plugin.record = replace(plugin.record, version=running)
+    plugin.warn(
+        f"version {installed} is installed, but the code of version {running} still runs",
+        hint="restart the host",
+    )
 
 
 def _took_too_long(config: HostConfig) -> HostError:

@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import re
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.reload import Reloader
+from support.sites import Site
 
 pytestmark = [
     pytest.mark.anyio,
@@ -383,3 +385,40 @@ def alive(kind: type) -> int:
 def test_read_errors_are_config_errors() -> None:
     with pytest.raises(ConfigError):
         parse_config("[plugins.a", environ={})
+
+
+VERSIONED = """
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool
+def version() -> str:
+    return {!r}
+"""
+
+
+@pytest.mark.parametrize("upgraded", [VERSIONED.format("2.0"), "raise ImportError"])
+async def test_after_an_upgrade_the_record_has_the_version_whose_code_runs(site: Site, upgraded: str) -> None:
+    site.plugin("versioned", VERSIONED.format("1.0"), version="1.0")
+    config = site.config("[plugins.versioned]")
+    host = Host(config, installed=site.discover(), adopt=adopt)
+    server = HostServer(host, reloads=True)
+    reloader = Reloader(server, lambda: config, find=site.discover)
+    async with host.running(), Client(server) as client:
+        shutil.rmtree(site.folder / "mcp_plugin_versioned-1.0.dist-info")
+        site.plugin("versioned", upgraded, version="2.0")
+        for _ in range(2):
+            assert await reloader.reload()
+            assert text(await client.call_tool("version", {})) == "1.0"
+            (record,) = host.records
+            assert record.version == "1.0"
+            (warning,) = record.warnings
+            assert warning.what == "version 2.0 is installed, but the code of version 1.0 still runs"
+            assert warning.hint == "restart the host"
+        # With its code given as changed, the new version is imported, or the old one is still served.
+        imported = upgraded != "raise ImportError"
+        assert await reloader.reload(["versioned"]) == imported
+        assert host.records[0].version == ("2.0" if imported else "1.0")
+        assert text(await client.call_tool("version", {})) == host.records[0].version
