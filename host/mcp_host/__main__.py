@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
-import time
 from collections.abc import Sequence
 
 _GRACE = 3.0
-"""Seconds that threads of plugins get to end by themselves once the command is done."""
+"""Seconds that threads and exit handlers of plugins get to end by themselves once the command is done."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,25 +18,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if argv is not None:
         return run_cli(argv)
-    from mcp_host.system.streams import whole_process
+    from mcp_host.system.ending import Countdown, whole_process
+    from mcp_host.system.streams import open_closed_streams
 
-    whole_process.set(True)
-    code = run_cli(sys.argv[1:])
-    if _threads_remain():
+    open_closed_streams()
+    countdown, code = Countdown(), 1
+    whole_process.set(countdown)
+    try:
+        code = run_cli(sys.argv[1:])
+    finally:
         # A thread that is stuck in a plugin's function cannot be stopped, and Python would wait for it for ever.
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        os._exit(code)
+        countdown.command_has_ended(code, _GRACE)
     return code
-
-
-def _threads_remain() -> bool:
-    deadline = time.monotonic() + _GRACE
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    waited_for = [thread for thread in others if not thread.daemon]
-    for thread in waited_for:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return any(thread.is_alive() for thread in waited_for)
 
 
 if __name__ == "__main__":

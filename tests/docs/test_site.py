@@ -213,7 +213,9 @@ def test_no_page_is_too_long_to_read_at_one_sitting() -> None:
         written = page.read_text(encoding="utf-8")
         for block in blocks(page):
             written = written.replace(block.text, "")
-        assert len(written.split()) < 1300, page
+        # Rows of a table are looked up, and not read in their order.
+        read = [line for line in written.splitlines() if not line.startswith("|")]
+        assert len(" ".join(read).split()) < 1300, page
 
 
 @pytest.mark.parametrize(("page", "least"), [("design.md", 15), ("maintainers.md", 30)])

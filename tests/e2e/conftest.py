@@ -22,6 +22,8 @@ DISTRIBUTIONS = (
     "doubts",
     "good",
     "noisy",
+    "lingering",
+    "hanging",
     "vault",
     "frail",
     "broken",

@@ -98,3 +98,23 @@ async def test_a_file_that_cannot_be_served_does_not_change_the_server(cli: Cli)
                     await anyio.lowlevel.checkpoint()
             assert "invalid TOML" in process.err
             assert [tool.name for tool in (await client.list_tools(cache_mode="refresh")).tools] == before
+
+
+async def test_an_import_that_hangs_does_not_hold_up_calls_or_later_reloads(cli: Cli) -> None:
+    head = '[host]\nstart_timeout = "500ms"\n'
+    cli.config(head + ONE)
+    with cli.serve() as process:
+        cli.config(f"{head}{ONE}[plugins.hanging]\n")
+        process.signal(signal.SIGHUP)
+        process.until_logged("not reloaded, the old configuration is still served")
+        assert "threading.Event().wait()" in process.err  # the stack
+
+        def change() -> None:
+            cli.config(head + RENAMED)
+            process.signal(signal.SIGHUP)
+
+        names = await names_after(process, change)
+        assert names
+        assert all(name.startswith("new_") for name in names)
+        process.signal(signal.SIGTERM)
+        assert process.wait() == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +36,7 @@ def send(process: Process, **message: Any) -> None:
 
 def begin(process: Process, tool: str) -> None:
     """Initialize, call the tool, and wait until it is at it."""
-    parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-    send(process, id=1, method="initialize", params=parameters)
-    process.until('"id":1')
-    send(process, method="notifications/initialized")
+    initialize(process)
     params = {"name": tool, "arguments": {}, "_meta": {"progressToken": 7}}
     send(process, id=2, method="tools/call", params=params)
     process.until("holding")
@@ -214,3 +213,137 @@ def test_a_second_signal_ends_the_process_at_once(cli: Cli) -> None:
         process.until_logged("waiting for 1 call to end, 10 s at most; a second signal ends the process at once")
         process.signal(signal.SIGTERM)
         assert process.wait() == -signal.SIGTERM
+
+
+# What plugins leave behind
+
+
+SHORT = '[host]\nshutdown_timeout = "200ms"\nstop_timeout = "200ms"\n[plugins.good]\n[plugins.lingering]'
+LEFT = {
+    "to_thread": "(tool to_thread of plugin lingering)",
+    "own_executor": "thread ThreadPoolExecutor-",
+    "plain": "thread AnyIO worker thread",
+    "thread": "thread lingering thread",
+    "stubborn_call": "tool stubborn_call of plugin lingering (_set_outcome) did not end in time and is left behind",
+    "stubborn_task": "(stay) did not end in time and is left behind",
+    "generator": "asynchronous generator counting did not end in time and is left behind",
+}
+"""The tools of the plugin `lingering`, and how the log names what each leaves behind."""
+
+CUT_OFF = "the process is cut off, because this did not end: "
+
+
+@pytest.mark.parametrize("end", ["eof", "sigterm"])
+def test_the_host_ends_whatever_a_plugin_leaves_behind_and_names_it(cli: Cli, trace: Path, end: str) -> None:
+    cli.config(SHORT)
+    with cli.start("run", env={"GOOD_TRACE": str(trace), "LINGERING_LIFESPAN": "1"}) as process:
+        initialize(process)
+        for tool in LEFT:
+            call(process, tool)
+        if end == "eof":
+            process.stdin.close()
+        else:
+            process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+        for name in (*LEFT.values(), CUT_OFF, "did not end a task, which is cancelled: lifespan of plugin lingering"):
+            assert name in process.err
+    assert trace.read_text() == "start\nstop\n"
+
+
+@pytest.mark.parametrize(
+    ("tool", "named", "code"),
+    [
+        ("exit_handler", f"{CUT_OFF}an exit handler", 0),
+        ("blocked_loop", "a task of tool blocked_loop of plugin lingering (", 0),
+        # While Python is torn down, only C code still runs. It has no other exit code, and no log.
+        ("finalized", "", 1),
+    ],
+)
+def test_the_host_ends_whatever_hangs_at_its_end(cli: Cli, tool: str, named: str, code: int) -> None:
+    cli.config(SHORT)
+    with cli.start("run") as process:
+        initialize(process)
+        call(process, tool)
+        if tool == "blocked_loop":
+            process.until_logged("has blocked the event loop")
+        process.stdin.close()
+        assert process.wait() == code
+        assert named in process.err
+
+
+def initialize(process: Process) -> None:
+    parameters = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    send(process, id=1, method="initialize", params=parameters)
+    process.until('"id":1')
+    send(process, method="notifications/initialized")
+
+
+def call(process: Process, tool: str) -> None:
+    """Call the tool, and wait for its answer."""
+    send(process, id=tool, method="tools/call", params={"name": tool, "arguments": {}})
+    process.until(f'"id":"{tool}"')
+
+
+@each_signal
+async def test_over_http_the_host_ends_whatever_a_plugin_leaves_behind(
+    cli: Cli, trace: Path, number: signal.Signals
+) -> None:
+    cli.config(SHORT)
+    with cli.serve(env={"GOOD_TRACE": str(trace), "LINGERING_LIFESPAN": "1"}) as process:
+        async with Client(process.url) as client:
+            for tool in ("to_thread", "plain", "stubborn_call", "stubborn_task", "generator", "thread"):
+                await client.call_tool(tool, {})
+        process.signal(number)
+        assert process.wait() == 0
+        assert "plugin lingering did not end a task, which is cancelled: lifespan of plugin lingering" in process.err
+    assert trace.read_text() == "start\nstop\n"
+
+
+def test_a_lifespan_that_never_stops_takes_no_time_from_the_others(cli: Cli, trace: Path) -> None:
+    cli.config('[host]\nshutdown_timeout = "1s"\nstop_timeout = "50s"\n[plugins.good]\n[plugins.lingering]')
+    with cli.start("run", env={"GOOD_TRACE": str(trace), "LINGERING_LIFESPAN": "1"}) as process:
+        initialize(process)
+        call(process, "exit_handler")
+        process.stdin.close()
+        assert process.wait() == 0
+        assert "the lifespan of plugin lingering did not stop within" in process.err
+    assert trace.read_text() == "start\nstop\n"
+
+
+@pytest.mark.parametrize("end", ["eof", "sigterm"])
+def test_the_host_ends_while_a_reload_is_stuck_in_an_import(cli: Cli, trace: Path, end: str) -> None:
+    cli.config(SHORT)
+    with cli.start("run", env={"GOOD_TRACE": str(trace)}) as process:
+        initialize(process)
+        call(process, "exit_handler")
+        cli.config(SHORT + "\n[plugins.hanging]")
+        process.signal(signal.SIGHUP)
+        process.until_logged("loading plugin hanging ...")
+        if end == "eof":
+            process.stdin.close()
+        else:
+            process.signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert trace.read_text() == "start\nstop\n"
+
+
+# In the process of another server
+
+
+async def test_an_open_stream_does_not_delay_the_stop_of_an_outer_server(cli: Cli, trace: Path) -> None:
+    cli.config("[transport]\ninsecure = true\n[plugins.good]")
+    (cli.folder / "main.py").write_text('from mcp_host.asgi import create_app\n\napp = create_app("mcp-host.toml")\n')
+    uvicorn = replace(cli, program=(sys.executable, "-m", "uvicorn"))
+    with uvicorn.start("main:app", "--port", "0", env={"GOOD_TRACE": str(trace)}) as process:
+        process.until_logged("Uvicorn running on ")
+        url = process.err.partition("Uvicorn running on ")[2].split()[0] + "/mcp"
+        async with (
+            Client(url) as modern,
+            Client(url, mode="legacy") as legacy,
+            modern.listen(tools_list_changed=True),
+        ):
+            await legacy.list_tools()
+            process.signal(signal.SIGTERM)
+            # uvicorn raises the signal again at its end.
+            assert await anyio.to_thread.run_sync(process.wait) == -signal.SIGTERM
+    assert trace.read_text() == "start\nstop\n"

@@ -130,7 +130,7 @@ async def _serve(
         announce(host, stdout, url)
         ready.set_result(url)
 
-    async with following(reloader, host.config.path, code=True), _inspector(ready, inspector):
+    async with following(reloader, host.config.path, process=process, code=True), _inspector(ready, inspector):
         await serve_http(server, serving, process)
 
 

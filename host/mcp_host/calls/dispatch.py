@@ -185,7 +185,7 @@ class Dispatcher:
             run = partial(completer, question, self._scoped(context, work, served.plugin, catalog, served))
             try:
                 completion = await self._run(
-                    work, served, {argument.name: argument.value, **given}, catalog, run, ending
+                    work, served, {argument.name: argument.value, **given}, catalog, run, ending, context
                 )
                 return self._outgoing.of(served.plugin).completion(completion)
             except FailedError as error:
@@ -251,9 +251,9 @@ class Dispatcher:
         if middleware:
             scoped = partial(self._scoped, context, work, catalog=catalog, served=served)
             passage = _Passage(work, served, call, middleware, scoped, self._after_call)
-            return await self._run(work, served, arguments, catalog, passage.run, ending)
+            return await self._run(work, served, arguments, catalog, passage.run, ending, context)
         run = partial(served.run, arguments, call.context)
-        return await self._run(work, served, arguments, catalog, run, ending)
+        return await self._run(work, served, arguments, catalog, run, ending, context)
 
     async def _run(
         self,
@@ -263,6 +263,7 @@ class Dispatcher:
         catalog: Catalog,
         run: Callable[[], Awaitable[_T]],
         ending: Ending,
+        context: SDKContext[Any, Any],
     ) -> _T:
         """Run one piece of work within its plugin's limits.
 
@@ -278,7 +279,9 @@ class Dispatcher:
             check_arguments(arguments, what, plugin)
             with self._generations.call(catalog), await plugin.bulkhead.enter(work.deadline) as visit:
                 outcome = await run_apart(run(), work)
-                self._note(visit, work, plugin, outcome, served.timeout)
+                failed = outcome.timed_out or outcome.error is not None
+                left = failed and await _caller_has_left(context)
+                self._note(visit, work, plugin, outcome, served.timeout, caller_has_left=left)
             if outcome.unanswered:
                 most = work.plugin.limits.answer_timeout
                 raise RefusedError(
@@ -310,7 +313,15 @@ class Dispatcher:
             self._after_call(work.plugin)
 
     @staticmethod
-    def _note(visit: Visit, work: Work, plugin: LoadedPlugin, outcome: Outcome[Any], timeout: float | None) -> None:
+    def _note(
+        visit: Visit,
+        work: Work,
+        plugin: LoadedPlugin,
+        outcome: Outcome[Any],
+        timeout: float | None,
+        *,
+        caller_has_left: bool,
+    ) -> None:
         """Report success or failure to the plugin's circuit breaker, unless a middleware or the client failed."""
         error = outcome.error
         if outcome.unanswered or answer_error_in(error) is not None:
@@ -323,7 +334,7 @@ class Dispatcher:
             return
         else:
             failure = f"{work.item} raised {type(error).__name__}"
-        if work.plugin is plugin:
+        if work.plugin is plugin and not caller_has_left:
             visit.failed(failure)
 
     def _check_scopes(self, served: Served) -> None:
@@ -418,6 +429,18 @@ def _anticipated(error: BaseException) -> bool:
     return isinstance(error, ToolError | ResourceError) and not isinstance(
         error, UnexpectedToolError | UnexpectedResourceError
     )
+
+
+async def _caller_has_left(context: SDKContext[Any, Any]) -> bool:
+    """Return whether the client has closed the connection of its request over HTTP.
+
+    A call of a handshake version goes on then, and what it sends to its client hangs or fails.
+    """
+    try:
+        request: Any = context.request_context.request
+    except ValueError:  # it is not for a request
+        return False
+    return request is not None and bool(await request.is_disconnected())
 
 
 def _is_cancellation(error: BaseException) -> bool:

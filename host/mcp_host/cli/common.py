@@ -19,7 +19,8 @@ from mcp_host.cli import completion
 from mcp_host.cli.remembering import remember
 from mcp_host.config import HostConfig, find_config, load_config, python_file
 from mcp_host.errors import ConfigError, did_you_mean
-from mcp_host.system.streams import own_stdout, whole_process
+from mcp_host.system.ending import whole_process
+from mcp_host.system.streams import own_stdout
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ DebugOption = Annotated[bool | None, typer.Option("--debug/--no-debug", help="Sh
 @contextmanager
 def command_stdout() -> Iterator[TextIO]:
     """Yield stdout for the command alone: for the block, or until the process ends if it runs only this command."""
-    with own_stdout(to_the_end=whole_process.get()) as stdout:
+    with own_stdout(to_the_end=whole_process.get() is not None) as stdout:
         yield stdout
 
 
@@ -118,7 +119,10 @@ def load_host(
     from mcp_host.system.logs import configure_logging
 
     redactor = Redactor()
-    configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
+    log = configure_logging(log_level or config.host.log_level, redactor, log_format=config.host.log_format)
+    if process is not None:
+        process.log = log
+        process.shutdown_timeout = config.host.shutdown_timeout
     for warning in config.warnings:
         logger.warning("%s", warning.text(one_line=True))
 
@@ -130,6 +134,8 @@ def load_host(
         # As Python does it for a script: modules beside it can be imported at any time.
         sys.path.insert(0, str(code[0].absolute().parent))
     installed = discover()
+    if process is not None:
+        process.remember()
     with ctrl_c_counts():
         host = Host(
             config,
@@ -139,6 +145,8 @@ def load_host(
             after_plugin_code=process.restore if process is not None else None,
             patient=process is None,
         )
+    if process is not None:
+        process.ending = host.ending
     if not extra:
         remember(host, installed)
     return host

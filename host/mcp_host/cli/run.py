@@ -99,9 +99,10 @@ def run(
                 from mcp_host.server.hostserver import HostServer
                 from mcp_host.server.stdio import Stdio
 
+                process.keep_from_forks(stdin.fileno, stdout.fileno())
                 server = HostServer(loaded, reloads=True)
-                client = Stdio(server, stdin.fileno, stdout.fileno())
-                serving = _following(server, client.serve(), read, reload)
+                client = Stdio(server, stdin.fileno, stdout.fileno(), input_ended=process.ends)
+                serving = _following(server, client.serve(), process, read, reload)
                 with process.stopping(client.stop):
                     process.run(until_stopped(_with_hint(serving, stdin), process))
 
@@ -114,13 +115,17 @@ async def _with_hint(serving: Coroutine[Any, Any, None], stdin: OwnStdin) -> Non
 
 
 async def _following(
-    server: HostServer, serving: Coroutine[Any, Any, None], read: Callable[[], HostConfig], watch: bool
+    server: HostServer,
+    serving: Coroutine[Any, Any, None],
+    process: OwnProcess,
+    read: Callable[[], HostConfig],
+    watch: bool,
 ) -> None:
     """Serve, and reload the configuration on SIGHUP and, with `watch`, whenever its file is written."""
     from mcp_host.server.reload import Reloader, following
 
     path = server.host.config.path if watch else None
-    async with following(Reloader(server, read), path, code=python_file(path) is not None):
+    async with following(Reloader(server, read), path, process=process, code=python_file(path) is not None):
         await serving
 
 
@@ -132,7 +137,7 @@ def _run_http(loaded: Host, process: OwnProcess, stdout: TextIO, read: Callable[
 
     server = HostServer(loaded, reloads=True)
     serving = serve_http(server, partial(announce, loaded, stdout), process)
-    process.run(until_stopped(_following(server, serving, read, watch), process))
+    process.run(until_stopped(_following(server, serving, process, read, watch), process))
 
 
 async def until_stopped(serving: Coroutine[Any, Any, None], process: OwnProcess) -> None:

@@ -19,6 +19,9 @@ from mcp_host.plugins.records import Stage
 
 logger = logging.getLogger(__name__)
 
+_SHORTEST = 0.2
+"""Seconds that each lifespan has to stop, even if the host has no time left."""
+
 
 class Lifespans:
     """Starts and stops the lifespans of plugins. Timeouts are in seconds.
@@ -98,20 +101,26 @@ class Lifespans:
             if self._after_start is not None:
                 self._after_start(plugin)
 
-    async def stop(self, plugins: Collection[LoadedPlugin] | None = None) -> None:
+    async def stop(self, plugins: Collection[LoadedPlugin] | None = None, *, until: float | None = None) -> None:
         """Stop all lifespans, or those of the given plugins, in reverse order. A failure does not stop the others.
 
-        Plugins that are other servers stop at the same time, before the others.
+        Plugins that are other servers stop at the same time, before the others. With `until`, in the loop's time, all
+        have stopped by then: a plugin that does not stop takes only its share of the time.
         """
         stopping = [running for running in reversed(self._running) if plugins is None or running.plugin in plugins]
-        await asyncio.gather(*(self._stop(running) for running in stopping if running.plugin.connection is not None))
-        for running in stopping:
-            if running.plugin.connection is None:
-                await self._stop(running)
+        servers = [running for running in stopping if running.plugin.connection is not None]
+        others = [running for running in stopping if running.plugin.connection is None]
+        await asyncio.gather(*(self._stop(running, until, len(others) + 1) for running in servers))
+        for index, running in enumerate(others):
+            await self._stop(running, until, len(others) - index)
 
-    async def _stop(self, running: _Running) -> None:
+    async def _stop(self, running: _Running, until: float | None, shares: int) -> None:
         self._running.remove(running)
-        await running.stop(self._stop_timeout)
+        timeout = self._stop_timeout
+        if until is not None:
+            left = until - asyncio.get_running_loop().time()
+            timeout = min(timeout, max(_SHORTEST, left / shares))
+        await running.stop(timeout)
         running.plugin.state = None
 
 

@@ -23,10 +23,23 @@ _T = TypeVar("_T")
 STOP_GRACE = 2.0
 """Seconds that a cancelled call has to clean up. After that, the host waits no longer for it."""
 
+_LAST_GRACE = 0.4
+"""The same while the host ends, because the whole end has only two seconds after `[host] shutdown_timeout`."""
+
 _TURNS = 50
 """Turns of the loop in which tasks that are about to end may end before they are cancelled."""
 
 _current: ContextVar[Work | None] = ContextVar("mcp_host.work", default=None)
+
+
+def grace(plugin: LoadedPlugin) -> float:
+    """Return the seconds that a cancelled task of a plugin has to clean up."""
+    return min(STOP_GRACE, _LAST_GRACE) if plugin.ending else STOP_GRACE
+
+
+def current_work() -> Work | None:
+    """Return whose code is running."""
+    return _current.get()
 
 
 @dataclass(eq=False)
@@ -35,6 +48,8 @@ class Work:
 
     `what` is for the log and the caller. `item` is for records, which other clients see, so it has no value of the
     caller. It is the same as `what` unless given.
+
+    `within` is the work that asked for this one, if a plugin did.
 
     `deadline` is in the loop's time; None means no limit. While a question to the client is open, `deadline` is the
     time by which the client must answer, and the work's own time is paused. `on_deadline` is called when this changes
@@ -46,6 +61,7 @@ class Work:
     deadline: float | None = None
     on_deadline: Callable[[], None] | None = None
     item: str = ""
+    within: Work | None = field(default_factory=_current.get, repr=False)
     _questions: int = field(default=0, init=False)
     _left: float | None = field(default=None, init=False)
 
@@ -84,6 +100,17 @@ class Work:
         if self.on_deadline is not None:
             self.on_deadline()
 
+    def may_cancel(self, other: Work | None) -> bool:
+        """Return whether this may cancel a task of another work: one of its own plugin, or what that plugin asked for.
+
+        A task without a work is the host's.
+        """
+        while other is not None:
+            if other.plugin is self.plugin:
+                return True
+            other = other.within
+        return False
+
     def __str__(self) -> str:
         return f"{self.what} of plugin {self.plugin.name}"
 
@@ -110,6 +137,25 @@ class Outcome(Generic[_T]):
         return self.value  # type: ignore[return-value]
 
 
+class OwnTask(asyncio.Task[_T]):
+    """A task that only the host, or the plugin that it runs for, can cancel.
+
+    Otherwise a plugin that cancels `asyncio.all_tasks()` would end the host and every call of others.
+    """
+
+    work: Work | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        work = _current.get()
+        if work is None or self is asyncio.current_task() or work.may_cancel(self.work):
+            return super().cancel(msg)
+        work.plugin.warn(
+            f"{work.item} tried to cancel tasks that are not its own, which still run",
+            hint="cancel only the tasks that you have started, and not asyncio.all_tasks()",
+        )
+        return False
+
+
 class Tasks:
     """The task factory of a loop that runs plugins: it records whose task each one is, and contains its exit."""
 
@@ -124,10 +170,12 @@ class Tasks:
             name = getattr(coro, "__qualname__", type(coro).__name__)
             coro = _contained(coro, work)
             coro.__qualname__ = name
-        make = self.inner or (lambda loop, coro, **options: asyncio.Task(coro, loop=loop, **options))
+        make = self.inner or (lambda loop, coro, **options: OwnTask(coro, loop=loop, **options))
         task: asyncio.Task[Any] = make(loop, coro, **options)
         if work is not None:
             self.work[task] = work
+            if isinstance(task, OwnTask):
+                task.work = work
         return task
 
     @classmethod
@@ -147,17 +195,26 @@ class Tasks:
             if not tasks.users and loop.get_task_factory() is tasks:
                 loop.set_task_factory(tasks.inner)
 
+    def left(self) -> list[str]:
+        """Return the names of the tasks of plugins that still run."""
+        return [f"a task of {work} ({name_of(task)})" for task, work in list(self.work.items()) if not task.done()]
+
     async def cancel_left(self, plugin: LoadedPlugin) -> None:
         """Cancel the tasks of a stopped plugin that still run, and add their names to `plugin.left_tasks`."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         left = [task for task, work in list(self.work.items()) if work.plugin is plugin and not task.done()]
         for task in left:
-            plugin.left_tasks.append(f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '')})")
+            plugin.left_tasks.append(name_of(task))
             logger.warning("plugin %s did not end a task, which is cancelled: %s", plugin.name, plugin.left_tasks[-1])
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=STOP_GRACE)
+            await asyncio.wait(left, timeout=grace(plugin))
+
+
+def name_of(task: asyncio.Task[Any]) -> str:
+    """Return the name of a task and of its coroutine."""
+    return f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '')})"
 
 
 async def _contained(coro: Coroutine[Any, Any, _T], work: Work) -> _T:
@@ -259,7 +316,7 @@ class _Deadline:
 
 async def _stop(task: asyncio.Task[Any], work: Work) -> None:
     task.cancel()
-    await asyncio.wait([task], timeout=STOP_GRACE)
+    await asyncio.wait([task], timeout=grace(work.plugin))
     if not task.done():
         logger.error("%s still runs although it was cancelled; it is abandoned", work)
         work.plugin.bulkhead.abandon(task)

@@ -56,7 +56,7 @@ class Watchdog:
     def stop(self) -> None:
         self._stopped.set()
         self._timer.cancel()
-        self._watcher.join()
+        self._watcher.join(self._threshold)  # it may wait for the log
 
     def _beat(self) -> None:
         """Record that the loop runs. If it was blocked, report for how long."""

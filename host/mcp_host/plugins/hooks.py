@@ -118,10 +118,10 @@ def contained(plugin: LoadedPlugin, doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
+def named_if_stuck(plugin: LoadedPlugin, seconds: float, meanwhile: str) -> Iterator[None]:
     """Log that the plugin is loading once it takes long, and its stack if it takes longer than `seconds`.
 
-    Nothing can stop an import that hangs.
+    Nothing can stop an import that hangs. `meanwhile` is what is served until then.
     """
     thread = threading.get_ident()
     done = threading.Event()
@@ -136,9 +136,10 @@ def named_if_stuck(plugin: LoadedPlugin, seconds: float) -> Iterator[None]:
             logger,
             logging.ERROR,
             sys._current_frames().get(thread),
-            "plugin %s is not loaded after %g s; nothing is served before | hint: %s enabled = false | it is here:",
+            "plugin %s is not loaded after %g s; %s | hint: %s enabled = false | it is here:",
             plugin.name,
             seconds,
+            meanwhile,
             plugin.table,
         )
 

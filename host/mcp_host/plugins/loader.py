@@ -144,7 +144,13 @@ class Loader:
 
     def load(self, name: str, section: PluginSection) -> LoadedPlugin:
         """Load one plugin as far as possible. Its record has the stage that it reached."""
-        plugin = LoadedPlugin(
+        plugin = self.begin(name, section)
+        self.finish(plugin)
+        return plugin
+
+    def begin(self, name: str, section: PluginSection) -> LoadedPlugin:
+        """Return a plugin of which nothing is loaded yet."""
+        return LoadedPlugin(
             name,
             section,
             PluginRecord(name=name, required=section.required, middleware=section.middleware),
@@ -154,18 +160,46 @@ class Loader:
             debug=self._config.host.debug,
             by_file=python_file(self._config.path) is not None,
         )
+
+    def finish(self, plugin: LoadedPlugin, *, wanted: Callable[[], bool] | None = None) -> None:
+        """Load a plugin as far as possible.
+
+        `wanted` returns whether somebody still waits for it. If not, none of its hooks is called after its import. At
+        the start of the host, nobody else serves meanwhile, and it is None.
+        """
         try:
-            with named_if_stuck(plugin, self._config.host.start_timeout), contained(plugin, "loading"):
-                manager, takes_settings = self._register(plugin, self._object(plugin))
+            meanwhile = "nothing is served before" if wanted is None else "what was served before still is"
+            with named_if_stuck(plugin, self.timeout, meanwhile), contained(plugin, "loading"):
+                found = self._object(plugin)
+                if wanted is not None and not wanted():
+                    return
+                manager, takes_settings = self._register(plugin, found)
                 self._configure(plugin, manager, takes_settings=takes_settings)
                 plugin.collect = partial(self._collected, plugin, manager)
                 plugin.contributions = plugin.collect()
                 plugin.reach(Stage.COLLECTED)
         except HostError as error:
             plugin.fail(error)
-        if self._after_load is not None:
-            self._after_load(plugin)
+        finally:
+            if self._after_load is not None:
+                self._after_load(plugin)
+
+    def stuck(self, name: str, section: PluginSection) -> LoadedPlugin:
+        """Return a plugin that failed because it was not loaded in time. The thread may still write to the other."""
+        plugin = self.begin(name, section)
+        plugin.fail(
+            HostError(
+                f"it was not loaded within {self.timeout:g} s; the log has the line where it hangs",
+                hint='[host] start_timeout = "..."   (longer), or correct it and restart the host',
+                code=ErrorCode.IMPORT_FAILED,
+            )
+        )
         return plugin
+
+    @property
+    def timeout(self) -> float:
+        """How long a plugin may take to be loaded, in seconds. At the start of the host, it is only reported."""
+        return self._config.host.start_timeout
 
     def is_same(self, plugin: LoadedPlugin, section: PluginSection) -> bool:
         """Return whether loading this table now would give the same plugin as the served one."""

@@ -58,11 +58,11 @@ class LoadedPlugin:
     """A plugin that is being loaded or served: its table in the TOML, its record, its settings, its contributions.
 
     `default_timeout` is the deadline, in seconds, of items without their own. All calls go through `bulkhead`.
-    `left_tasks` are the tasks that still ran when it had stopped. `collect` calls its hooks again. A plugin that is
-    another server has a `connection`, which `connect` starts, and may have `instructions` for models. `module` is the
-    name of the module that it was imported from, and `imported` has those that were imported with it. `by_file` means
-    that the command line names its file, and there is no table to write into. Plugins are
-    compared by identity: a plugin that a reload does not change stays the same object.
+    `left_tasks` are the tasks that still ran when it had stopped. `ending` means that the whole host is about to end.
+    `collect` calls its hooks again. A plugin that is another server has a `connection`, which `connect` starts, and may
+    have `instructions` for models. `module` is the name of the module that it was imported from, and `imported` has
+    those that were imported with it. `by_file` means that the command line names its file, and there is no table to
+    write into. Plugins are compared by identity: a plugin that a reload does not change stays the same object.
     """
 
     name: str
@@ -80,6 +80,7 @@ class LoadedPlugin:
     module: str | None = None
     imported: frozenset[str] = field(default=frozenset(), repr=False)
     left_tasks: list[str] = field(default_factory=list)
+    ending: bool = False
     _left_out: set[str] = field(default_factory=set, repr=False)
     collect: Callable[[], Contributions] = field(default=Contributions, repr=False)
     connection: Callable[[], ConnectionState] | None = field(default=None, repr=False)

@@ -1,11 +1,15 @@
-"""Waits for the calls in flight when the host stops, and logs a warning meanwhile."""
+"""The stop of a server: waits for the calls in flight, and learns of it in the process of another server."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
@@ -37,3 +41,43 @@ async def grace(seconds: float, left: Callable[[], int]) -> AsyncIterator[None]:
 
 def _calls(number: int) -> str:
     return "call" if number == 1 else "calls"
+
+
+class _Before:
+    """A signal handler that calls a function in the event loop, and then the handler of the outer server."""
+
+    def __init__(self, function: Callable[[], None], outer: Callable[[int, FrameType | None], Any]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._function = function
+        self.outer = outer
+        # sse-starlette finds uvicorn's server as the owner of the handler.
+        self.__self__ = getattr(outer, "__self__", None)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._function)
+        self.outer(number, frame)
+
+
+@contextmanager
+def before_the_outer_server_stops(function: Callable[[], None]) -> Iterator[None]:
+    """Call a function as soon as a signal stops the server that serves this app, such as uvicorn or a gunicorn worker.
+
+    These wait for every open stream before they send the lifespan event that would end it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours: dict[int, _Before] = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        outer = signal.getsignal(number)
+        if callable(outer):  # and not the default
+            ours[number] = _Before(function, outer)
+            signal.signal(number, ours[number])
+    try:
+        yield
+    finally:
+        for signum, handler in ours.items():
+            unchanged = signal.getsignal(signum) is handler
+            if unchanged:
+                signal.signal(signum, handler.outer)

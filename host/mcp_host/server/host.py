@@ -8,14 +8,13 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
 from mcp_host._version import __version__
 from mcp_host.api import Announce, HostFacts, Reloaded
@@ -32,6 +31,7 @@ from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
 from mcp_host.containment.sessions import Guard
+from mcp_host.containment.threads import run_within
 from mcp_host.containment.watchdog import Watchdog
 from mcp_host.errors import ErrorCode, HostError, Problem
 from mcp_host.plugins.builtin import NAME as BUILTIN
@@ -42,6 +42,9 @@ from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.plugins.records import PluginRecord, Stage, for_clients
 
 logger = logging.getLogger(__name__)
+
+_STOPPING = 1.1
+"""Seconds after `[host] shutdown_timeout` within which all lifespans stop."""
 
 
 class StartRefusedError(HostError):
@@ -109,6 +112,8 @@ class Host:
         self._retiring: set[asyncio.Task[None]] = set()
         self._starting: Collection[LoadedPlugin] = ()
         self._collected_again: set[LoadedPlugin] = set()
+        self._change: asyncio.Task[Any] | None = None
+        self._ends_at: float | None = None
 
     def _own_paths(self, config: HostConfig) -> tuple[Path, ...]:
         """Return the host's own files: always the same tuple for one configuration."""
@@ -236,6 +241,7 @@ class Host:
 
     async def _start(self) -> None:
         self.require()
+        self._ends_at = None
         self._tasks = self._loop.enter_context(Tasks.installed())
         self._loop.enter_context(Watchdog.watching(self._tasks.work, self.config.host.block_warning))
         try:
@@ -272,7 +278,21 @@ class Host:
         again, self._collected_again = self._collected_again, set()
         return {plugin: parts for plugin, parts in catalog.parts.items() if plugin.alive and plugin not in again}
 
+    def ending(self) -> None:
+        """The whole process is about to end: the lifespans have a common deadline, and the next generation is not made.
+
+        Running calls may end within `[host] shutdown_timeout`. The lifespans share what is left of it, and a second.
+        """
+        if self._ends_at is None:
+            self._ends_at = asyncio.get_running_loop().time() + self.config.host.shutdown_timeout + _STOPPING
+            for plugin in (self._builtin, *self.plugins, *self._lifespans.plugins):
+                plugin.ending = True
+            if self._change is not None:
+                self._change.cancel()
+
     async def _leave(self) -> None:
+        if self._users == 1 and self._change is not None:
+            self._change.cancel()
         async with self._changing:
             self._users -= 1
             if self._users == 0:
@@ -286,9 +306,20 @@ class Host:
         self._loop.close()
 
     async def _stop_plugins(self, plugins: Collection[LoadedPlugin]) -> None:
-        await self._lifespans.stop(plugins)
-        for plugin in plugins:
-            await self._tasks.cancel_left(plugin)
+        await self._lifespans.stop(plugins, until=self._ends_at)
+        await asyncio.gather(*(self._tasks.cancel_left(plugin) for plugin in plugins))
+
+    @asynccontextmanager
+    async def _one_change(self) -> AsyncIterator[None]:
+        """Wait for another change of what is served, and do not begin one while the host ends, or outlast its end."""
+        async with self._changing:
+            if self._ends_at is not None:
+                raise asyncio.CancelledError("the host is ending")
+            self._change = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._change = None
 
     def _serving(self) -> None:
         for plugin in self.plugins:
@@ -307,22 +338,22 @@ class Host:
         Raises:
             HostError: A new or changed plugin failed. Nothing has changed, and `reload_problem` has the reason.
         """
-        async with self._changing:
+        async with self._one_change():
             current = {plugin.name: plugin for plugin in self.plugins}
             before = {plugin: plugin.record for plugin in self.plugins}
             # A plugin that already failed may fail again: the new configuration does not make this worse.
             tolerated = {record.name for record in before.values() if record.failed}
             loader = self._loader(config, installed)
-            plugins = []
+            plugins: list[LoadedPlugin] = []
+            bound = dict(self.catalog.parts)
             for name, section in config.plugins.items():
                 if section.enabled:
                     old = current.get(name)
                     kept = old is not None and name not in changed and loader.is_same(old, section)
-                    # Imports may be slow. Calls continue meanwhile.
-                    plugins.append(old if old and kept else await anyio.to_thread.run_sync(loader.load, name, section))
+                    plugins.append(old if old and kept else await self._load(loader, name, section, bound))
             fresh = [plugin for plugin in plugins if plugin not in before]
             served = self.catalog
-            catalog = self._build(config, plugins, served.parts)
+            catalog = self._build(config, plugins, bound)
             self._note_failures(catalog)
             try:
                 _refuse_failed(plugins, tolerated)
@@ -350,35 +381,66 @@ class Host:
         await self._changed(served, catalog)
         return catalog
 
+    async def _load(
+        self, loader: Loader, name: str, section: PluginSection, bound: dict[LoadedPlugin, Parts]
+    ) -> LoadedPlugin:
+        """Load a plugin in a thread, and bind what it contributes, within `[host] start_timeout`. Calls continue."""
+        plugin, wanted = loader.begin(name, section), True
+
+        def load() -> Parts | None:
+            loader.finish(plugin, wanted=lambda: wanted)
+            if not plugin.alive:
+                return None
+            with suppress(HostError):  # which is raised again where the catalog is built, and recorded
+                return bind(plugin)
+            return None
+
+        try:
+            parts = await run_within(loader.timeout, load, name=f"loading plugin {name} for a reload")
+        except TimeoutError:
+            return loader.stuck(name, section)
+        finally:
+            wanted = False
+        if parts is not None:
+            bound[plugin] = parts
+        old = next((each for each in self.plugins if each.name == name), None)
+        if old is not None:
+            _keep_version(plugin, old)
+        return plugin
+
     async def refresh(self, plugin: LoadedPlugin) -> bool:
         """Ask a plugin's hooks again what it contributes, and serve a catalog with that; or keep the old one whole.
 
         Its hooks and their results are evaluated in one of its threads. While it starts, what it contributes is served
         as soon as it has started. Returns whether the new contributions are served.
         """
+        if self._ends_at is not None:
+            return False
         if plugin in self._starting:
             with plugin.listed_again():
                 plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
             self._collected_again.add(plugin)
             return True
-        async with self._changing:
+        async with self._one_change():
             if plugin not in self.plugins or not plugin.alive:
                 return False
             served, contributed = self.catalog, plugin.contributions
             try:
                 with plugin.listed_again():
-                    plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
-                    parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
+                    async with asyncio.timeout(self.config.host.start_timeout):
+                        plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
+                        parts = await plugin.bulkhead.call_in_thread(partial(bind, plugin))
                     catalog = self._build(self.config, self.plugins, {**served.parts, plugin: parts})
                 for error in catalog.failures.values():
                     raise error
-            except BaseException as error:
+            except BaseException as raised:
                 plugin.contributions = contributed
-                if not isinstance(error, HostError):
+                reason = _took_too_long(self.config) if isinstance(raised, TimeoutError) else raised
+                if not isinstance(reason, HostError):
                     raise
-                what = f"what it contributes now is not served: {error.what}"
-                plugin.warn(what, hint=error.hint, code=ErrorCode.NOT_REFRESHED)
-                self._reloaded(self.redactor.redact(error.what), plugin.name)
+                what = f"what it contributes now is not served: {reason.what}"
+                plugin.warn(what, hint=reason.hint, code=ErrorCode.NOT_REFRESHED)
+                self._reloaded(self.redactor.redact(reason.what), plugin.name)
                 return False
             self.generations.swap(catalog)
             plugin.take_back(ErrorCode.NOT_REFRESHED)
@@ -435,6 +497,23 @@ class Host:
             if plugin in catalog.failures:
                 plugin.fail(catalog.failures[plugin])
             plugin.record = replace(plugin.record, contributed=catalog.contributed(plugin))
+
+
+def _keep_version(plugin: LoadedPlugin, old: LoadedPlugin) -> None:
+    """Record the version whose code runs: Python imports a module once, also if another version is installed since."""
+    installed, running = plugin.record.version, old.record.version
+    if plugin.module is None or plugin.module in plugin.imported or installed == running:
+        return
+    plugin.record = replace(plugin.record, version=running)
+    plugin.warn(
+        f"version {installed} is installed, but the code of version {running} still runs",
+        hint="restart the host",
+    )
+
+
+def _took_too_long(config: HostConfig) -> HostError:
+    what = f"its hooks did not return within {config.host.start_timeout:g} s"
+    return HostError(what, hint='[host] start_timeout = "..."   (longer), or make them quicker')
 
 
 def _refuse_failed(plugins: Sequence[LoadedPlugin], tolerated: Collection[str]) -> None:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from mcp_host.config import HostConfig, python_file
+from mcp_host.containment.process import OwnProcess
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -80,17 +81,17 @@ class Reloader:
 
 
 @asynccontextmanager
-async def following(reloader: Reloader, file: Path | None, *, code: bool = False) -> AsyncIterator[None]:
+async def following(
+    reloader: Reloader, file: Path | None, *, process: OwnProcess, code: bool = False
+) -> AsyncIterator[None]:
     """During the block, reload on SIGHUP and, if `file` is given, each time it is written.
 
     With `code`, plugins whose source changes are loaded again, too. A Python file that stands for the configuration is
     such a source.
     """
     wanted = asyncio.Event()
-    loop = asyncio.get_running_loop()
     hangup = getattr(signal, "SIGHUP", None)
-    if hangup is not None:
-        loop.add_signal_handler(hangup, wanted.set)
+    handled = process.handling(hangup, wanted.set) if hangup is not None else nullcontext()
     # Tasks instead of a task group, because a task group would wrap the server's own errors.
     followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
     if file is not None and python_file(file) is None:
@@ -102,10 +103,9 @@ async def following(reloader: Reloader, file: Path | None, *, code: bool = False
     for follower in followers:
         follower.add_done_callback(_log_error)
     try:
-        yield
+        with handled:
+            yield
     finally:
-        if hangup is not None:
-            loop.remove_signal_handler(hangup)
         for follower in followers:
             follower.cancel()
         await asyncio.wait(followers)

@@ -48,10 +48,17 @@ _ATOMIC = 4096
 
 
 class Stdio:
-    """One client at two descriptors. `serve` returns when the client has left or `end` was called."""
+    """One client at two descriptors. `serve` returns when the client has left or `end` was called.
 
-    def __init__(self, server: HostServer, stdin: int, stdout: int) -> None:
+    `input_ended` is called when nothing more is read: in the reading thread, because a plugin may block the event loop
+    just then, or by `end`. It may be called several times.
+    """
+
+    def __init__(
+        self, server: HostServer, stdin: int, stdout: int, *, input_ended: Callable[[], None] = lambda: None
+    ) -> None:
         self._server = server
+        self._input_ended = input_ended
         self._stdin = stdin
         self._stdout = stdout
         self._grace = server.host.config.host.shutdown_timeout
@@ -71,7 +78,7 @@ class Stdio:
         Raises:
             StartRefusedError: A required plugin failed to start.
         """
-        self._lines = _Lines(self._stdin, self._largest, self._at_end)
+        self._lines = _Lines(self._stdin, self._largest, self._at_end, self._input_ended)
         if self._ending:
             self._lines.end()
         async with AsyncExitStack() as stack:
@@ -111,6 +118,8 @@ class Stdio:
         if self._ending:
             self._gone = True
         self._ending = True
+        self._input_ended()
+        self._server.host.ending()
         if self._lines is not None:
             self._lines.end()
         self._changed.set()
@@ -217,10 +226,11 @@ class _Lines:
     with content have been read.
     """
 
-    def __init__(self, fileno: int, largest: int, at_end: Callable[[], None]) -> None:
+    def __init__(self, fileno: int, largest: int, at_end: Callable[[], None], input_ended: Callable[[], None]) -> None:
         self._fileno = fileno
         self._largest = largest
         self._at_end = at_end
+        self._input_ended = input_ended
         self.count = 0
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[list[bytes | None] | None] = asyncio.Queue()
@@ -259,6 +269,7 @@ class _Lines:
                 return
         if first:
             _remove_byte_order_mark(partial)
+        self._input_ended()
         self.count += too_long or bool(partial.strip())
         self._call_in_loop(self._chunks.put_nowait, [None if too_long else bytes(partial)])
         self._call_in_loop(self._at_end)

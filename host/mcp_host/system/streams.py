@@ -6,12 +6,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TextIO
-
-whole_process: ContextVar[bool] = ContextVar("whole_process", default=False)
-"""Whether the process runs one command only, and ends with it."""
 
 
 def _flush() -> None:
@@ -23,14 +19,16 @@ def _flush() -> None:
 
 
 def open_closed_streams() -> None:
-    """Open os.devnull for each of the three standard streams that the parent process closed."""
+    """Open os.devnull for each of the three standard streams that the parent process closed (`2>&-`)."""
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(null)
     # Python has None for each stream that was closed when it started.
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))
+            stream = os.fdopen(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 @contextmanager

@@ -42,6 +42,12 @@ def is_installed(file: Path) -> bool:
     return any(file.is_relative_to(folder) for folder in _LIBRARIES)
 
 
+def is_library(file: str) -> bool:
+    """Return whether a file belongs to the host, or to Python's own library, and not to a plugin."""
+    stdlib = sysconfig.get_path("stdlib")
+    return file.startswith((_OWN, "<")) or (file.startswith(stdlib) and "site-packages" not in file)
+
+
 def _is_own(file: str) -> bool:
     return file.startswith((_OWN, _HOOKS, *_IMPORTS))
 

@@ -303,3 +303,26 @@ def open_files() -> int:
 def alive(kind: type) -> int:
     gc.collect()
     return sum(1 for found in gc.get_objects() if type(found) is kind)
+
+
+async def test_a_hook_that_hangs_keeps_what_was_served_and_does_not_hold_up_another_refresh() -> None:
+    gate = threading.Event()
+
+    class Slow(Devices):
+        @hookimpl
+        def mcp_prompts(self) -> list[Any]:
+            if "slow" in self.devices:
+                assert gate.wait(60)
+            return []
+
+    devices = Slow("lamp")
+    host = make_host({"devices": devices}, options={"host": {"start_timeout": "2s"}})
+    async with host.running():
+        assert devices.context is not None
+        devices.devices.append("slow")
+        assert not await devices.context.refresh()
+        assert "its hooks did not return within 2 s" in host.records[0].warnings[0].what
+        devices.devices[:] = ["lamp", "fan"]
+        assert await devices.context.refresh()
+        assert not host.records[0].warnings
+    gate.set()

@@ -7,7 +7,9 @@ import gc
 import json
 import os
 import re
-from collections.abc import AsyncIterator
+import shutil
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +19,7 @@ from mcp import Client
 from mcp.types import TextContent, TextResourceContents
 from pydantic import BaseModel
 
-from mcp_host import Context, Plugin, PluginContext
+from mcp_host import Context, Plugin, PluginContext, Tool, hookimpl
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.config import HostConfig, parse_config
 from mcp_host.errors import ConfigError
@@ -26,6 +28,7 @@ from mcp_host.server.adopt import adopt
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.reload import Reloader
+from support.sites import Site
 
 pytestmark = [
     pytest.mark.anyio,
@@ -173,6 +176,72 @@ async def test_a_plugin_that_clashes_in_the_new_configuration_keeps_serving_in_t
         assert text(await client.call_tool("a_say", {})) == "one"
 
 
+class Stuck:
+    """A plugin whose hook, or the reading of what it returned, hangs until `release`."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.calls = 0
+        self.release = threading.Event()
+
+    def wait(self) -> None:
+        self.calls += 1
+        assert self.release.wait(60)
+
+    @hookimpl
+    def mcp_settings(self) -> type[BaseModel]:
+        if self.where == "settings":
+            self.wait()
+        return Settings
+
+    @hookimpl
+    def mcp_tools(self) -> Iterator[Tool]:
+        if self.where == "tools":
+            self.wait()
+        yield Tool(lambda: "x", name="stuck_say")
+        if self.where == "items":
+            self.wait()
+
+
+@pytest.mark.parametrize("where", ["settings", "tools", "items"])
+async def test_a_hook_that_hangs_does_not_hold_up_calls_or_later_reloads(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World("[plugins.a]\n")
+    stuck = world.host._objects["stuck"] = Stuck(where)
+    head = "[host]\nstart_timeout = '2s'\n"
+    async with world.host.running(), Client(world.server) as client:
+        world.text = f"{head}[plugins.a]\n[plugins.stuck]\n"
+        assert not await world.reloader.reload()
+        assert stuck.calls == 1
+        assert "it was not loaded within 2 s; the log has the line where it hangs" in caplog.text
+        with anyio.fail_after(30):
+            while "what was served before still is" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+        assert text(await client.call_tool("a_say", {})) == "one"
+        world.text = f"{head}[plugins.a]\n[plugins.b]\n"
+        assert await world.reloader.reload()
+        assert text(await client.call_tool("b_say", {})) == "one"
+        stuck.release.set()
+        world.text = f"{head}[plugins.a]\n[plugins.stuck]\n"
+        assert await world.reloader.reload()
+        assert text(await client.call_tool("stuck_say", {})) == "x"
+
+
+async def test_the_end_of_the_host_does_not_wait_for_a_hook_that_hangs() -> None:
+    world = World("[plugins.a]\n")
+    stuck = world.host._objects["stuck"] = Stuck("tools")
+    async with world.host.running():
+        world.text = "[plugins.a]\n[plugins.stuck]\n"
+        reloading = asyncio.create_task(world.reloader.reload())
+        while not stuck.calls:
+            await anyio.lowlevel.checkpoint()
+    assert world.events == ["start a one", "stop a one"]
+    await asyncio.wait([reloading])
+    assert reloading.cancelled()
+    stuck.release.set()
+
+
 @each_era
 async def test_a_call_in_flight_finishes_on_the_generation_it_started_in(mode: str) -> None:
     world = World("[plugins.a]\n")
@@ -316,3 +385,40 @@ def alive(kind: type) -> int:
 def test_read_errors_are_config_errors() -> None:
     with pytest.raises(ConfigError):
         parse_config("[plugins.a", environ={})
+
+
+VERSIONED = """
+from mcp_host import Plugin
+
+plugin = Plugin()
+
+
+@plugin.tool
+def version() -> str:
+    return {!r}
+"""
+
+
+@pytest.mark.parametrize("upgraded", [VERSIONED.format("2.0"), "raise ImportError"])
+async def test_after_an_upgrade_the_record_has_the_version_whose_code_runs(site: Site, upgraded: str) -> None:
+    site.plugin("versioned", VERSIONED.format("1.0"), version="1.0")
+    config = site.config("[plugins.versioned]")
+    host = Host(config, installed=site.discover(), adopt=adopt)
+    server = HostServer(host, reloads=True)
+    reloader = Reloader(server, lambda: config, find=site.discover)
+    async with host.running(), Client(server) as client:
+        shutil.rmtree(site.folder / "mcp_plugin_versioned-1.0.dist-info")
+        site.plugin("versioned", upgraded, version="2.0")
+        for _ in range(2):
+            assert await reloader.reload()
+            assert text(await client.call_tool("version", {})) == "1.0"
+            (record,) = host.records
+            assert record.version == "1.0"
+            (warning,) = record.warnings
+            assert warning.what == "version 2.0 is installed, but the code of version 1.0 still runs"
+            assert warning.hint == "restart the host"
+        # With its code given as changed, the new version is imported, or the old one is still served.
+        imported = upgraded != "raise ImportError"
+        assert await reloader.reload(["versioned"]) == imported
+        assert host.records[0].version == ("2.0" if imported else "1.0")
+        assert text(await client.call_tool("version", {})) == host.records[0].version

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import inspect
+import locale
+import logging
+import logging.config
 import os
+import resource
 import signal
+import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -95,6 +101,63 @@ def print_raw() -> None:
     library.fflush(None)
 
 
+async def stop_loop() -> None:
+    asyncio.get_running_loop().stop()
+
+
+async def cancel_all() -> None:
+    current = asyncio.current_task()
+    for task in asyncio.all_tasks():
+        if task is not current:
+            task.cancel()
+
+
+async def cancel_all_later() -> None:
+    def cancel() -> None:
+        for task in asyncio.all_tasks():
+            task.cancel()
+
+    asyncio.get_running_loop().call_soon(cancel)
+    await asyncio.sleep(0)
+
+
+async def task_factory() -> None:
+    asyncio.get_running_loop().set_task_factory(None)
+
+
+def block_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+
+
+def refuse(*_: object) -> Any:
+    raise ValueError("a filter")
+
+
+def silence_handlers() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(refuse)
+        handler.setLevel(100)
+
+
+def clear_handlers() -> None:
+    logging.getLogger().handlers.clear()
+
+
+def raising_handler() -> None:
+    handler = logging.NullHandler()
+    handler.handle = refuse  # type: ignore[method-assign, assignment]
+    logging.getLogger().addHandler(handler)
+
+
+def lower_limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def crash_of_the_log() -> None:
+    raise ValueError("in the log all the same")
+
+
 FAULTS: dict[str, Callable[[], Any]] = {
     "system_exit": raising(SystemExit(3)),
     "keyboard_interrupt": raising(KeyboardInterrupt()),
@@ -123,6 +186,28 @@ FAULTS: dict[str, Callable[[], Any]] = {
     "exit_task": exit_task,
     "exit_callback": exit_callback,
     "ignore_signals": ignore_signals,
+    "stop_loop": stop_loop,
+    "cancel_all": cancel_all,
+    "cancel_all_later": cancel_all_later,
+    "task_factory": task_factory,
+    "interval_timer": lambda: signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001),
+    "block_signals": block_signals,
+    "logging_disabled": lambda: logging.disable(logging.CRITICAL),
+    "logging_level": lambda: logging.getLogger().setLevel(100),
+    "logging_configured": lambda: logging.config.dictConfig({"version": 1}),
+    "logging_replaced": lambda: logging.basicConfig(force=True, level=100),
+    "logging_cleared": clear_handlers,
+    "logging_factory": lambda: logging.setLogRecordFactory(refuse),
+    "logging_filter": silence_handlers,
+    "logging_handler": raising_handler,
+    "umask": lambda: os.umask(0o777),
+    "locale": lambda: locale.setlocale(locale.LC_ALL, "C"),
+    "limits": lower_limit,
+    "socket_timeout": lambda: socket.setdefaulttimeout(0.001),
+    "warnings": lambda: warnings.simplefilter("error"),
+    "environ": lambda: os.environ.update(HOSTILE="1"),
+    "path": lambda: sys.path.insert(0, "/hostile"),
+    "log": crash_of_the_log,
 }
 
 
@@ -150,9 +235,30 @@ async def cause(name: str) -> Any:
     return await result if inspect.iscoroutine(result) else result
 
 
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+RUINS: dict[str, Callable[[], Any]] = {
+    "segfault": segfault,
+    "exit": lambda: os._exit(3),
+    "close_all": lambda: os.closerange(3, 4096),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+}
+"""What ends the process, and with it every plugin that is in the same one."""
+
+
+def fork() -> str:
+    if os.fork() == 0:
+        threading.Event().wait(60)
+        os._exit(0)
+    return "forked"
+
+
 @hookimpl
 def mcp_tools() -> Iterator[Tool]:
-    for name, fn in ALL.items():
+    yield Tool(fork)
+    for name, fn in (ALL | RUINS).items():
         yield Tool(fn, name=name, structured_output=False)
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
@@ -21,7 +21,7 @@ from mcp_host.config import HostConfig, TransportSection
 from mcp_host.containment.process import OwnProcess
 from mcp_host.errors import HostError
 from mcp_host.server.auth.auth import AnswerUnavailable
-from mcp_host.server.draining import grace
+from mcp_host.server.draining import before_the_outer_server_stops, grace
 from mcp_host.server.hostserver import HostServer
 from mcp_host.server.http.bodies import check_bodies
 from mcp_host.server.http.connections import accepted_at_once, most_connections, protocol_with_limits
@@ -48,8 +48,9 @@ class HostApp:
     `lifespan=app.lifespan` to that app, or enter `app.running()` in its lifespan.
     """
 
-    def __init__(self, server: HostServer) -> None:
+    def __init__(self, server: HostServer, *, own_process: bool = False) -> None:
         self.host = server.host
+        self._own_process = own_process
         self.server = server
         transport = self.host.config.transport
         self._endpoint = transport.path
@@ -113,14 +114,19 @@ class HostApp:
             self._requests -= 1
             self._answered.set()
 
-    async def drain(self) -> None:
-        """Refuse new calls, and wait until the requests in flight are answered, at most `[host] shutdown_timeout`."""
+    async def drain(self) -> bool:
+        """Refuse new calls, and wait until the requests in flight are answered, at most `[host] shutdown_timeout`.
+
+        Returns whether all are answered.
+        """
         self.host.dispatcher.closing = True
+        self.host.ending()
         self.server.listeners.close()
         async with grace(self.host.config.host.shutdown_timeout, lambda: self._requests):
             while self._requests:
                 self._answered.clear()
                 await self._answered.wait()
+        return not self._requests
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -130,8 +136,12 @@ class HostApp:
             if authorization is not None and authorization.keys is not None:
                 await authorization.keys.refresh()
             self._users += 1
+            stopping = (
+                nullcontext() if self._own_process else before_the_outer_server_stops(self.server.listeners.close)
+            )
             try:
-                yield
+                with stopping:
+                    yield
             finally:
                 self._users -= 1
                 self.server.listeners.close()
@@ -245,7 +255,9 @@ class _Uvicorn(uvicorn.Server):
         self._stopping = asyncio.create_task(self._stop(), name="stopping the server")
 
     async def _stop(self) -> None:
-        await self._app.drain()
+        if not await self._app.drain():
+            # What still runs has had its time.
+            self.config.timeout_graceful_shutdown = 0
         self.should_exit = True
 
 
@@ -267,8 +279,9 @@ async def serve_http(server: HostServer, ready: Callable[[str], None], process: 
         HostError: The address cannot be bound, or a required plugin failed to start.
     """
     transport = server.host.config.transport
-    app = HostApp(server)
+    app = HostApp(server, own_process=True)
     listener = _bind(transport)
+    process.keep_from_forks(listener.fileno())
     most = transport.max_connections or most_connections()
     config = uvicorn.Config(
         app,
