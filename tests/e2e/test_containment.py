@@ -17,6 +17,7 @@ from mcp import Client, MCPError
 from mcp.types import PromptReference, TextContent
 
 from support.plugins.hostile import ALL, RUINS
+from support.processes import TO_A_PIPE
 
 if TYPE_CHECKING:
     from support.processes import Cli, Process
@@ -163,12 +164,14 @@ async def test_what_ends_a_process_ends_only_the_plugin_that_has_one_of_its_own(
         assert process.wait() == 0
 
 
-def test_at_a_segfault_the_log_has_the_plugin_that_was_running(cli: Cli) -> None:
+@pytest.mark.parametrize("through", [(), TO_A_PIPE], ids=["file", "pipe"])
+def test_at_a_segfault_the_log_has_the_plugin_that_was_running(cli: Cli, through: tuple[str, ...]) -> None:
     cli.config("[plugins.hostile]")
-    with cli.start("run") as process:
+    with replace(cli, through=through).start("run") as process:
         begin(process)
         send(process, id=1, method="tools/call", params={"name": "segfault", "arguments": {}})
         assert process.wait() == -signal.SIGSEGV
+        process.until_logged("in segfault")
     assert re.search(r'File ".*mcp_plugin_hostile/__init__\.py", line \d+ in segfault', process.err)
 
 

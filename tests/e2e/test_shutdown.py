@@ -15,6 +15,8 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
+from support.processes import TO_A_PIPE
+
 if TYPE_CHECKING:
     from support.processes import Cli, Process
 
@@ -259,16 +261,19 @@ def test_the_host_ends_whatever_a_plugin_leaves_behind_and_names_it(cli: Cli, tr
         ("finalized", "", 1),
     ],
 )
-def test_the_host_ends_whatever_hangs_at_its_end(cli: Cli, tool: str, named: str, code: int) -> None:
+@pytest.mark.parametrize("through", [(), TO_A_PIPE], ids=["file", "pipe"])
+def test_the_host_ends_whatever_hangs_at_its_end(
+    cli: Cli, tool: str, named: str, code: int, through: tuple[str, ...]
+) -> None:
     cli.config(SHORT)
-    with cli.start("run") as process:
+    with replace(cli, through=through).start("run") as process:
         initialize(process)
         call(process, tool)
         if tool == "blocked_loop":
             process.until_logged("has blocked the event loop")
         process.stdin.close()
         assert process.wait() == code
-        assert named in process.err
+        process.until_logged(named)
 
 
 def initialize(process: Process) -> None:

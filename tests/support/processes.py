@@ -118,6 +118,10 @@ class Process(Child[str]):
             self.close()
 
 
+TO_A_PIPE = ("bash", "-c", 'exec "$@" 2> >(exec cat >&2)', "bash")
+"""Starts a command whose stderr is a pipe, as clients make it."""
+
+
 @dataclass(frozen=True)
 class Cli:
     """A folder with an mcp-host.toml, and `mcp-host` commands run in it with the plugins of `site` installed.

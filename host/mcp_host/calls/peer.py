@@ -73,13 +73,13 @@ class _Sent:
 class Inbound:
     """The SDK's `DispatchContext` of a message of the other end. `one_way` forbids requests back to it."""
 
-    __slots__ = ("_cancel_requested", "_peer", "_token", "cancelled", "closed", "one_way", "request_id")
+    __slots__ = ("_cancel_requested", "_peer", "cancelled", "closed", "one_way", "progress_token", "request_id")
 
     message_metadata = None
 
     def __init__(self, peer: Peer, request_id: RequestId | None, params: Mapping[str, Any] | None) -> None:
         self._peer = peer
-        self._token = progress_token_from_params(params)
+        self.progress_token = progress_token_from_params(params)
         self._cancel_requested: anyio.Event | None = None
         self.request_id = request_id
         self.one_way = self.closed = self.cancelled = False
@@ -117,8 +117,8 @@ class Inbound:
             await self._peer.notify(method, params, opts)
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        if self._token is not None:
-            params = {"progressToken": self._token, "progress": progress, "total": total, "message": message}
+        if self.progress_token is not None:
+            params = {"progressToken": self.progress_token, "progress": progress, "total": total, "message": message}
             params = {key: value for key, value in params.items() if value is not None}
             await self.notify("notifications/progress", params)
 

@@ -68,7 +68,7 @@ class OwnProcess:
             self._countdown.in_thread = self._threads.what
             self._countdown.arm()
             # The stack at a segfault has the line of the plugin that was running.
-            faulthandler.enable(file=2)
+            faulthandler.enable(file=self._countdown.stderr)
         self._stop: Callable[[], None] | None = None
         self._handlers: dict[int, object] = {}
         self.signalled = False

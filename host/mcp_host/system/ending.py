@@ -29,12 +29,15 @@ whole_process: ContextVar[Countdown | None] = ContextVar("whole_process", defaul
 class Countdown:
     """Ends the process at the earliest time that was given, with the exit code `code`.
 
-    `left` returns what still runs, for the log, beside the threads. Before `arm`, there is no thread for it.
+    `left` returns what still runs, for the log, beside the threads. Before `arm`, there is no thread for it. `stderr` is
+    the descriptor for who writes while the process dies, and `flush` waits so many seconds for all that stderr has got.
     """
 
     def __init__(self) -> None:
         self.code = 0
         self.left: Callable[[], Iterable[str]] = tuple
+        self.stderr = 2
+        self.flush: Callable[[float], object] = lambda seconds: None
         self.in_thread: Callable[[threading.Thread], str] = lambda thread: ""
         # Its `put` is allowed in a signal handler; an event's `set` is not, if another handler interrupts it.
         self._ends: SimpleQueue[float] = SimpleQueue()
@@ -78,6 +81,7 @@ class Countdown:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and not stream.closed:
                 stream.flush()
+        self.flush(_WRITING)
 
 
 def _threads(running: Callable[[threading.Thread], str]) -> Iterator[str]:

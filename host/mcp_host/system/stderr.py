@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from mcp_host.system.ending import whole_process
 from mcp_host.system.streams import open_closed_streams
 
 logger = logging.getLogger(__name__)
@@ -43,9 +44,15 @@ def drained_stderr() -> Iterator[None]:
     os.dup2(sink, 2)
     drain = _Drain(source, sink, real)
     pipe = os.fstat(sink)
+    countdown = whole_process.get()
+    if countdown is not None:
+        # The threads of the pipe end with the process, and with them what is in it.
+        countdown.stderr, countdown.flush = real, drain.finish
     try:
         yield
     finally:
+        if countdown is not None:
+            countdown.stderr, countdown.flush = 2, lambda seconds: None
         afterwards = real if drain.finish(_LAST_WORDS) else os.open(os.devnull, os.O_WRONLY)
         for descriptor in (1, 2):
             with suppress(OSError):

@@ -298,3 +298,9 @@ async def test_a_trace_goes_on_at_the_other_end() -> None:
         with trace.use_span(trace.NonRecordingSpan(ids)):
             result = await ends.asks.send_raw_request("echo", {"_meta": {"own": 1}})
     assert result["_meta"] == {"own": 1, "traceparent": f"00-{1:032x}-{2:016x}-01"}
+
+
+async def test_whether_the_other_end_asked_for_progress_is_seen() -> None:
+    peer = Ends().asks
+    assert Inbound(peer, 1, {"_meta": {"progressToken": 0}}).progress_token == 0
+    assert Inbound(peer, 1, {"_meta": {}}).progress_token is None
