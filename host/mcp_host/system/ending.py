@@ -29,8 +29,9 @@ whole_process: ContextVar[Countdown | None] = ContextVar("whole_process", defaul
 class Countdown:
     """Ends the process at the earliest time that was given, with the exit code `code`.
 
-    `left` returns what still runs, for the log, beside the threads. Before `arm`, there is no thread for it. `stderr` is
-    the descriptor for who writes while the process dies, and `flush` waits so many seconds for all that stderr has got.
+    `left` returns what still runs, for the log, beside the threads. Before `arm`, there is no thread for it. `stderr`
+    is the descriptor for what is written while the process dies. `flush` waits so many seconds until all that was
+    written to stderr is out.
     """
 
     def __init__(self) -> None:
