@@ -39,7 +39,7 @@ from mcp_host.plugins.discovery import GROUP
 from mcp_host.system.texts import printable
 
 if TYPE_CHECKING:
-    from mcp_host.manage.addserver import Added
+    from mcp_host.manage.addserver import Added, Given
     from mcp_host.manage.candidates import Candidate
     from mcp_host.manage.downloads import File
     from mcp_host.manage.environment import Environment
@@ -69,6 +69,19 @@ def add(
         bool,
         typer.Option("--prefix/--no-prefix", help="Put a server's name before its tools, so that no two are the same."),
     ] = True,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env-var",
+            metavar="KEY=VALUE",
+            help="A variable for the one server, which gets no others of yours. KEY alone takes its value where "
+            "mcp-host starts; so does a value that looks secret. May be repeated.",
+        ),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="'NAME: VALUE'", help="A header for the one URL. May be repeated."),
+    ] = None,
     upgrade: Annotated[bool, typer.Option("--upgrade", "-U", help="Install the newest version that fits.")] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Install what is found without a question, and ask for no settings.")
@@ -98,10 +111,13 @@ def add(
 
     Then loads what was added, runs its checks, starts a server once, and shows what it contributes, or what is missing.
     """
+    from mcp_host.manage.addserver import Given
+
     with tempfile.TemporaryDirectory(prefix="mcp-host-") as folder:
         choice = _Choice(Path(folder), upgrade=upgrade, yes=yes, build=build, prefix=prefix)
+        given = Given.parse(rest_of(context), variables or (), headers or ())
         return _add(
-            choice, specs or (), editable or (), name, rest_of(context), EditedFile.find(config, create=True),
+            choice, specs or (), editable or (), name, given, EditedFile.find(config, create=True),
             verbose=verbose, dry_run=dry_run, as_json=as_json,
         )  # fmt: skip
 
@@ -122,7 +138,7 @@ def _add(
     specs: Sequence[str],
     editable: Sequence[str],
     name: str | None,
-    arguments: Sequence[str],
+    given: Given,
     file: EditedFile,
     *,
     verbose: bool,
@@ -133,7 +149,7 @@ def _add(
     from mcp_host.manage.configedit import enable_plugin, set_requires
     from mcp_host.manage.environment import detect
 
-    servers, specs = _servers(specs, name, arguments, file, choice)
+    servers, specs = _servers(specs, name, given, file, choice)
     wanted = wanted_of(specs, editable, file)
     if not wanted and not servers:
         hint = "mcp-host add --help"
@@ -297,15 +313,15 @@ def offer_clients(file: EditedFile, *, ask: bool) -> None:
 
 
 def _servers(
-    specs: Sequence[str], name: str | None, arguments: Sequence[str], file: EditedFile, choice: _Choice
+    specs: Sequence[str], name: str | None, given: Given, file: EditedFile, choice: _Choice
 ) -> tuple[list[Added], list[str]]:
     """Return the tables of the servers among the specs, and what pip is to install."""
     from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
 
     parsed = [(text, ServerSpec.parse(text)) for text in specs]
     servers = [spec for _, spec in parsed if spec is not None]
-    for option, given in (("--name", name), ("--", arguments)):
-        if given and (len(servers) != 1 or len(parsed) != 1):
+    for option in [*(["--name"] if name else []), *given.options]:
+        if len(servers) != 1 or len(parsed) != 1:
             raise HostError(f"{option} is for one server", where=f"command line: {option}", hint="add the others later")
 
     def fetch(requirement: str, folder: Path) -> File:
@@ -315,7 +331,7 @@ def _servers(
         with status(f"Reading the metadata of {requirement} ..."):
             return Downloads(downloader(), choice.kept, choice.build).fetch(requirement, folder)
 
-    adder = ServerAdder(file, arguments, fetch, _wants_login, choice.prefix)
+    adder = ServerAdder(file, given, fetch, _wants_login, choice.prefix)
     found: list[Added] = []
     others, problems = [], []
     for text, spec in parsed:

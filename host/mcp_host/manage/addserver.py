@@ -6,8 +6,8 @@ import ast
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Kind = Literal["uvx", "npx", "pypi", "url", "file"]
 
 _ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
+_TAKEN: Final = {"--": "arguments", "--env-var": "variables", "--header": "headers"}
+_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""RFC 9110 section 5.1: a field name is a token."""
 _AROUND: Final = re.compile(r"^(?:mcp-server-|server-|mcp-)|(?:-mcp-server|-server|-mcp)$")
 _SERVERS: Final = frozenset({"MCPServer", "FastMCP", "Server", "Plugin"})
 _USUAL_NAMES: Final = ("mcp", "server", "app", "plugin")
@@ -76,6 +79,51 @@ class ServerSpec:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What the command line gives to the one server: its arguments, its variables and its headers.
+
+    `forwarded` are variables that keep the value that they have where mcp-host starts.
+    """
+
+    arguments: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    forwarded: Sequence[str] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str], variables: Sequence[str], headers: Sequence[str]) -> Given:
+        """Read `NAME=VALUE` or `NAME`, and `NAME: VALUE`.
+
+        Raises:
+            HostError: A text is neither. The error does not show it, because it may have a secret.
+        """
+        env: dict[str, str] = {}
+        forwarded = []
+        for text in variables:
+            name, is_given, value = text.partition("=")
+            if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) or "\0" in value:
+                raise HostError("not NAME=VALUE", where="command line: --env-var", hint="--env-var API_KEY")
+            if is_given:
+                env[name] = value
+            else:
+                forwarded.append(name)
+        fields: dict[str, str] = {}
+        for text in headers:
+            name, colon, value = (part.strip() for part in text.partition(":"))
+            if not colon or not _FIELD_NAME.fullmatch(name) or not value.isprintable():
+                hint = "--header 'X-Api-Key: ...'"
+                raise HostError("not NAME: VALUE", where="command line: --header", hint=hint)
+            fields[name] = value
+        return cls(arguments, env, forwarded, fields)
+
+    @property
+    def options(self) -> list[str]:
+        """The options that were used."""
+        used = {"--": self.arguments, "--env-var": (*self.env, *self.forwarded), "--header": self.headers}
+        return [option for option, given in used.items() if given]
+
+
+@dataclass(frozen=True)
 class Added:
     """A plugin's table that `add` writes, and what it says about it."""
 
@@ -88,14 +136,14 @@ class Added:
 
 @dataclass(frozen=True)
 class ServerAdder:
-    """Makes the tables of servers for one file. `arguments` are the server's own, from after `--`.
+    """Makes the tables of servers for one file. `given` is for the one server.
 
     `fetch` downloads a distribution and unpacks it into a folder. `wants_login` asks a server whether it wants a login
     with OAuth. With `prefix`, the names of a server's tools begin with the server's name.
     """
 
     file: EditedFile
-    arguments: Sequence[str]
+    given: Given
     fetch: Callable[[str, Path], File | None]
     wants_login: Callable[[str], bool]
     prefix: bool = True
@@ -106,8 +154,11 @@ class ServerAdder:
         Raises:
             HostError: It cannot be served, or there is a table with this name.
         """
-        if spec.kind in ("url", "file") and self.arguments:
-            raise HostError(f"{spec.text} takes no arguments", where="command line: --", hint="remove what is after --")
+        takes = {"url": ["--header"], "file": []}.get(spec.kind, ["--", "--env-var"])
+        for option in self.given.options:
+            if option not in takes:
+                hint = "remove what is after --" if option == "--" else f"remove {option}"
+                raise HostError(f"{spec.text} takes no {_TAKEN[option]}", where=f"command line: {option}", hint=hint)
         if spec.kind == "pypi":
             return self._pypi(spec, name)
         name = self._name(spec, name)
@@ -117,11 +168,16 @@ class ServerAdder:
             return self._file(spec, name)
         if spec.kind == "uvx":
             return self._uvx(spec, name)
-        return Added(name, self._table(name, Server(command=["npx", "-y", spec.text, *self.arguments])))
+        return Added(name, self._table(name, self._process(["npx", "-y", spec.text])))
+
+    def _process(self, command: Sequence[str]) -> Server:
+        given = self.given
+        return Server(command=[*command, *given.arguments], env=dict(given.env), forwarded=list(given.forwarded))
 
     def _url(self, spec: ServerSpec, name: str) -> Added:
-        table = self._table(name, Server(url=spec.text))
-        if not isinstance(table.values["url"], str) or not self.wants_login(spec.text):
+        table = self._table(name, Server(url=spec.text, headers=dict(self.given.headers)))
+        has_token = any(header.lower() == "authorization" for header in self.given.headers)
+        if has_token or not isinstance(table.values["url"], str) or not self.wants_login(spec.text):
             return Added(name, table)
         table.values = {"url": spec.text, "auth": "oauth", **table.values}
         return Added(name, table, (f"{spec.text} wants a login: mcp-host login {name}{self.file.option}",))
@@ -141,7 +197,7 @@ class ServerAdder:
             words += ["--from", spec.text, *found.program()]
         else:
             words.append(spec.text)
-        return Added(name, self._table(name, Server(command=[*words, *self.arguments])), tuple(notes))
+        return Added(name, self._table(name, self._process(words)), tuple(notes))
 
     def _prefix(self, name: str) -> dict[str, str]:
         return {"prefix": prefix_of(name)} if self.prefix else {}
@@ -181,9 +237,10 @@ class ServerAdder:
         conflicts = found.conflicts(here)
         needs = f"needs {'; '.join(conflicts)}" if conflicts else "is written for mcp 1" if found.is_for_mcp_1 else ""
         if found.installed.plugins and not needs:
-            if name or self.arguments:
+            if name or self.given.options:
                 raise HostError(
-                    f"{found.installed.label} is a plugin: its name is its own, and it takes settings, not arguments",
+                    f"{found.installed.label} is a plugin: its name is its own, and it takes settings, not "
+                    "arguments and variables",
                     where="command line",
                     hint=f"mcp-host add {spec.text}",
                 )
@@ -199,7 +256,7 @@ class ServerAdder:
             what = f"{found.installed.label} is a plugin that no environment can have with mcp-host: it {needs}"
             raise HostError(what, hint="another version of it, or of mcp-host")
         name = self._name(spec, name)
-        table = self._table(name, Server(command=[*found.program(), *self.arguments]))
+        table = self._table(name, self._process(found.program()))
         table.values["requirements"] = found.requirements
         kind = "is a server and no plugin for this mcp-host" if found.installed.plugins else "is a server and no plugin"
         why = f"{kind}{f', and {needs}' if needs else ''}"

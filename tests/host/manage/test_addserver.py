@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError, Problem
 from mcp_host.manage.add import report_loaded
-from mcp_host.manage.addserver import Added, ServerAdder, ServerSpec
+from mcp_host.manage.addserver import Added, Given, ServerAdder, ServerSpec
 from mcp_host.manage.configedit import add_plugin
 from mcp_host.manage.distributions import Loaded
 from mcp_host.manage.downloads import Downloads
@@ -54,11 +54,19 @@ def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Add:
         files, scripts = {"m.py": "import mcp\n"}, {name: "m:main"}
         build_wheel(tmp_path / "wheels", name, files, version="0.11", scripts=scripts, requires=["mcp>=1"])
 
-    def added(text: str, *arguments: str, name: str | None = None, prefix: bool = False) -> Added | str:
+    def added(
+        text: str,
+        *arguments: str,
+        name: str | None = None,
+        prefix: bool = False,
+        variables: Sequence[str] = (),
+        headers: Sequence[str] = (),
+    ) -> Added | str:
         file = EditedFile.find(tmp_path / "mcp-host.toml")
         spec = ServerSpec.parse(text)
         assert spec is not None
-        adder = ServerAdder(file, arguments, fetch, lambda url: "login" in url, prefix)
+        given = Given.parse(arguments, variables, headers)
+        adder = ServerAdder(file, given, fetch, lambda url: "login" in url, prefix)
         result = adder.added(spec, name)
         if isinstance(result, Added):
             parse_config(add_plugin("", result.name, result.table.values), source=file.path, environ={})
@@ -113,6 +121,55 @@ def test_a_server_of_another_kind_becomes_a_table(
 ) -> None:
     assert server(add, text, *arguments) == (name, values)
     assert server(add, text, *arguments, name="mine")[0] == "mine"
+
+
+def test_a_server_gets_the_variables_that_the_command_line_names(add: Add) -> None:
+    result = add("npx:mcp", "--fast", variables=["MODE=quick", "API_KEY", "SHOP_TOKEN=hunter22", "EMPTY="])
+    assert isinstance(result, Added)
+    assert result.table.values["command"] == ["npx", "-y", "mcp", "--fast"]
+    assert result.table.values["env"] == {
+        "MODE": "quick",
+        "SHOP_TOKEN": {"env": "MCP_SHOP_TOKEN"},
+        "EMPTY": "",
+        "API_KEY": {"env": "API_KEY"},
+    }
+    assert {each.name for each in result.table.variables} == {"API_KEY", "MCP_SHOP_TOKEN"}
+
+
+def test_a_url_gets_the_headers_that_the_command_line_names(add: Add) -> None:
+    headers = ["X-Tenant: acme", "Authorization: Bearer hunter22hunter22"]
+    result = add("https://login.example/mcp", headers=headers)
+    assert isinstance(result, Added)
+    assert result.table.values == {
+        "url": "https://login.example/mcp",
+        "headers": {
+            "X-Tenant": "acme",
+            "Authorization": {"env": "LOGIN_AUTHORIZATION", "format": "Bearer {}"},
+        },
+    }
+    assert "auth" in server(add, "https://login.example/mcp", name="other")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "what", "hint"),
+    [
+        ("https://x.example/mcp", {"variables": ["A=b"]}, "takes no variables", "remove --env-var"),
+        ("npx:mcp", {"headers": ["A: b"]}, "takes no headers", "remove --header"),
+        ("server.py", {"variables": ["A"]}, "takes no variables", "remove --env-var"),
+        ("npx:mcp", {"variables": ["A B=hunter22"]}, "not NAME=VALUE", "--env-var API_KEY"),
+        ("npx:mcp", {"variables": ["=hunter22"]}, "not NAME=VALUE", "--env-var API_KEY"),
+        ("https://x.example/mcp", {"headers": ["hunter22"]}, "not NAME: VALUE", "--header"),
+        ("https://x.example/mcp", {"headers": ["X: hunter22\r\nY: z"]}, "not NAME: VALUE", "--header"),
+    ],
+)
+def test_what_a_server_cannot_get_is_refused_without_its_value(
+    add: Add, text: str, given: dict[str, Any], what: str, hint: str
+) -> None:
+    with pytest.raises(HostError) as caught:
+        add(text, **given)
+    assert what in caught.value.what
+    assert hint in caught.value.hint
+    assert "hunter22" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
