@@ -325,7 +325,8 @@ def _over_budget(host: Host, costliest: Sequence[ServedTool], costs: dict[str, i
 def _keep_offline(host: Host) -> None:
     for plugin in host.plugins:
         if plugin.connection is not None:
-            plugin.contributions = replace(plugin.contributions, lifespan=lambda: None)
+            # The checks of a plugin in a process of its own start that process.
+            plugin.contributions = replace(plugin.contributions, lifespan=lambda: None, checks=())
             given = plugin.contributions
             if not (given.tools or given.resources or given.prompts):
                 plugin.warn("what it lists is not known, because it has not run yet", hint="mcp-host check")

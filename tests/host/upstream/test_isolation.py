@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 from mcp.types import PromptReference, ResourceTemplateReference, TextContent
 
+from mcp_host.cli.check import summary_of
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
 from support.talking import read, refusal, text_of
@@ -134,3 +135,10 @@ async def test_its_own_checks_are_run(tmp_path: Path) -> None:
     assert await check.fn() is None  # type: ignore[misc]
     (tmp_path / "unsound").touch()
     assert await check.fn() == "sound: it is not sound"  # type: ignore[misc]
+
+
+async def test_an_offline_check_does_not_start_it_for_its_own_checks(tmp_path: Path) -> None:
+    (tmp_path / "unsound").touch()
+    summary = await summary_of(make_host(config(tmp_path)), offline=True)
+    assert list(summary.results) == []
+    assert not (tmp_path / "data/ours/child.toml").exists()
