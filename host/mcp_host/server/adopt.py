@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,12 +16,13 @@ from mcp.server.mcpserver.resources import FunctionResource
 from mcp.types import CompleteRequestParams, CompleteResult
 from starlette.routing import BaseRoute
 
-from mcp_host.api import Completion, Prompt, Resource, hookimpl
+from mcp_host.api import Completion, PluginContext, Prompt, Resource, hookimpl
 from mcp_host.catalog.served import PreparedTool, ServerCompletion
 from mcp_host.config import CONNECTED
 from mcp_host.plugins.loader import Adopted, Surroundings
 from mcp_host.plugins.plugin import LoadedPlugin
 from mcp_host.server.factories import made_by
+from mcp_host.server.growing import followed
 from mcp_host.server.modules import the_object
 
 _OWN_MIDDLEWARE = 2
@@ -163,9 +164,15 @@ class AdoptedServer:
         return tuple(self._server._custom_starlette_routes)
 
     @hookimpl
-    def mcp_lifespan(self) -> AbstractAsyncContextManager[Any] | None:
+    def mcp_lifespan(self, plugin: PluginContext[Any]) -> AbstractAsyncContextManager[Any]:
+        return self._living(plugin)
+
+    @asynccontextmanager
+    async def _living(self, plugin: PluginContext[Any]) -> AsyncIterator[Any]:
         lifespan = self._server.settings.lifespan
-        return lifespan(self._server) if lifespan is not None else None
+        own = lifespan(self._server) if lifespan is not None else nullcontext()
+        async with followed(self._server, plugin), own as state:
+            yield state
 
 
 @contextmanager

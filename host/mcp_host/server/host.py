@@ -419,8 +419,10 @@ class Host:
         if plugin in self._starting:
             with plugin.listed_again():
                 plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
-            self._collected_again.add(plugin)
-            return True
+            if plugin in self._starting:
+                self._collected_again.add(plugin)
+                return True
+            # It has started meanwhile, with what it contributed before.
         async with self._one_change():
             if plugin not in self.plugins or not plugin.alive:
                 return False

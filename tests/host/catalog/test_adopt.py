@@ -6,25 +6,35 @@ import base64
 import sys
 import types as pytypes
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 from mcp.server.mcpserver import Context, Image, MCPServer
 from mcp.server.mcpserver.prompts.base import AssistantMessage, Message, UserMessage
 from mcp.server.mcpserver.resources import FileResource, TextResource
-from mcp.types import Completion, PromptReference, ResourceTemplateReference, TextContent, ToolAnnotations
+from mcp.types import (
+    Completion,
+    PromptReference,
+    ResourceTemplateReference,
+    TextContent,
+    ToolAnnotations,
+    ToolListChangedNotification,
+)
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from mcp_host.config import parse_config
 from mcp_host.server.adopt import adopt
+from mcp_host.server.growing import _places
 from mcp_host.server.host import Host
 from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
+from support.talking import text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -205,3 +215,96 @@ async def test_binary_content_arrives_whole(tmp_path: Path) -> None:
     async with connect(server) as client:
         blob = (await client.read_resource("file:///b")).contents[0].model_dump()["blob"]
         assert base64.b64decode(blob) == b"\x00\xff"
+
+
+# What changes while it serves
+
+
+def growing() -> MCPServer[None]:
+    mcp: MCPServer[None] = MCPServer("growing")
+
+    @mcp.tool()
+    async def grow() -> str:
+        mcp.add_tool(lambda: "new", name="new_tool", description="New.")
+        mcp.add_resource(TextResource(uri="thing://new", name="new", text="new"))
+
+        @mcp.resource("thing://of/{name}")
+        def of(name: str) -> str:
+            return name
+
+        @mcp.prompt()
+        def new_prompt() -> str:
+            return "new"
+
+        return "grown"
+
+    @mcp.tool()
+    def shrink() -> str:
+        # In a thread.
+        mcp.remove_tool("new_tool")
+        mcp.remove_prompt("new_prompt")
+        return "shrunk"
+
+    return mcp
+
+
+async def names(client: Client) -> set[str]:
+    """Return what is listed now, without what is there from the beginning."""
+    tools = (await client.list_tools(cache_mode="bypass")).tools
+    resources = (await client.list_resources(cache_mode="bypass")).resources
+    templates = (await client.list_resource_templates(cache_mode="bypass")).resource_templates
+    prompts = (await client.list_prompts(cache_mode="bypass")).prompts
+    found = {*(tool.name for tool in tools), *(prompt.name for prompt in prompts)}
+    found |= {str(each.uri) for each in resources} | {each.uri_template for each in templates}
+    return found - {"grow", "shrink", "mcp-host://plugins"}
+
+
+async def until(client: Client, expected: set[str]) -> None:
+    with anyio.fail_after(30):
+        while await names(client) != expected:
+            await anyio.lowlevel.checkpoint()
+
+
+@each_era
+async def test_what_it_adds_and_removes_while_it_serves_is_served(mode: Any) -> None:
+    notified = anyio.Event()
+
+    async def note(message: Any) -> None:
+        if isinstance(message, ToolListChangedNotification):
+            notified.set()
+
+    mcp = growing()
+    async with connect(mcp, mode=mode, message_handler=note) as client, AsyncExitStack() as stack:
+        if mode == "auto":
+            await stack.enter_async_context(client.listen(tools_list_changed=True))
+        assert await names(client) == set()
+        await client.call_tool("grow", {})
+        await until(client, {"new_tool", "new_prompt", "thing://new", "thing://of/{name}"})
+        with anyio.fail_after(30):
+            await notified.wait()
+        assert text_of(await client.call_tool("new_tool", {})) == "new"
+        await client.call_tool("shrink", {})
+        await until(client, {"thing://new", "thing://of/{name}"})
+    assert all(type(getattr(manager, name)) is dict for manager, name in _places(mcp))
+
+
+async def test_what_its_lifespan_adds_is_served() -> None:
+    @asynccontextmanager
+    async def lifespan(server: MCPServer[None]) -> AsyncIterator[None]:
+        server.add_tool(lambda: "new", name="new_tool", description="New.")
+        yield
+
+    async with connect(MCPServer("growing", lifespan=lifespan)) as client:
+        await until(client, {"new_tool"})
+
+
+async def test_a_name_that_another_plugin_has_is_not_added_and_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    other = MCPServer("other")
+    other.add_tool(lambda: "other", name="new_tool", description="Other.")
+    async with connect({"growing": growing(), "other": other}) as client:
+        await client.call_tool("grow", {})
+        with anyio.fail_after(30):
+            while "what it contributes now is not served: tool 'new_tool' of plugin 'other'" not in caplog.text:
+                await anyio.lowlevel.checkpoint()
+        assert text_of(await client.call_tool("new_tool", {})) == "other"
+        assert text_of(await client.call_tool("shrink", {})) == "shrunk"
