@@ -72,6 +72,12 @@ _FOR_MCP_1: Final = re.compile(
 """How Python reports that a server was written for mcp 1, and got mcp 2."""
 
 
+_OF_A_DUMP: Final = re.compile(
+    r'Fatal Python error: |(Current thread|Thread) 0x|  File ".*", line \d+ in |  \.\.\.$|Extension modules: '
+)
+"""Lines of the stacks that Python's faulthandler writes when a signal kills it. They are in the log as a whole."""
+
+
 @dataclass
 class ChildState:
     """What is known of a child process, for messages about it.
@@ -112,7 +118,7 @@ class ChildState:
             how = f"its process was killed by {_signal_name(-self.returncode)}"
         else:
             how = f"its process ended with status {self.returncode}"
-        last = next((line for line in reversed(self.last_lines) if line.strip()), "")
+        last = next((line for line in reversed(self.last_lines) if line.strip() and not _OF_A_DUMP.match(line)), "")
         return how + (f": {last[:200]}" if last else "")
 
 

@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -228,6 +229,16 @@ async def test_nothing_is_left_of_a_child_whose_end_is_cancelled(faulty: Faulty)
     keeper.cancel()
     await asyncio.wait([keeper])
     assert left_of(pids) == []
+
+
+async def test_the_end_by_a_signal_is_not_reported_with_a_line_of_the_stack(faulty: Faulty) -> None:
+    code = "import ctypes, sys, _cffi_backend; print({!r}, file=sys.stderr, flush=True); ctypes.string_at(0)"
+    for said, end in (("", ""), ("it is tired", ": it is tired")):
+        command = [sys.executable, "-X", "faulthandler", "-c", code.format(said)]
+        async with talking_to(command, faulty.folder) as talk:
+            await talk.end()
+        assert any(line.startswith("Extension modules: ") for line in talk.state.last_lines)
+        assert str(talk.state) == f"its process was killed by SIGSEGV{end}"
 
 
 async def test_fifty_children_leave_no_file_and_no_task_behind(faulty: Faulty) -> None:
