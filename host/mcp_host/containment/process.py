@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import faulthandler
 import io
 import logging
@@ -117,6 +118,8 @@ class OwnProcess:
         """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
+        # A signal interrupts whatever runs. What follows from it is not the work of a plugin that happens to run.
+        ours = contextvars.copy_context()
 
         def begin() -> None:
             self.ending()
@@ -128,7 +131,7 @@ class OwnProcess:
                 os.kill(os.getpid(), number)
             self.signalled = True
             self.ends()
-            loop.call_soon_threadsafe(begin)
+            loop.call_soon_threadsafe(begin, context=ours)
 
         handlers: dict[int, Any] = dict.fromkeys(STOPPING, handle)
         handlers |= dict.fromkeys(_OF_TIMERS, _timer_ended)
@@ -140,8 +143,8 @@ class OwnProcess:
     @contextmanager
     def handling(self, number: int, function: Callable[[], None]) -> Iterator[None]:
         """During the block, a signal calls this function in the event loop, whatever plugins set as its handler."""
-        loop = asyncio.get_running_loop()
-        with self._handling({number: lambda *_: loop.call_soon_threadsafe(function)}):
+        loop, ours = asyncio.get_running_loop(), contextvars.copy_context()
+        with self._handling({number: lambda *_: loop.call_soon_threadsafe(function, context=ours)}):
             yield
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import signal
 import threading
@@ -48,6 +49,8 @@ class _Before:
 
     def __init__(self, function: Callable[[], None], outer: Callable[[int, FrameType | None], Any]) -> None:
         self._loop = asyncio.get_running_loop()
+        # Not that of the plugin which the signal interrupts.
+        self._context = contextvars.copy_context()
         self._function = function
         self.outer = outer
         # sse-starlette finds uvicorn's server as the owner of the handler.
@@ -55,7 +58,7 @@ class _Before:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._function)
+            self._loop.call_soon_threadsafe(self._function, context=self._context)
         self.outer(number, frame)
 
 
