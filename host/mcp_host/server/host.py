@@ -414,8 +414,6 @@ class Host:
         Its hooks and their results are evaluated in one of its threads. While it starts, what it contributes is served
         as soon as it has started. Returns whether the new contributions are served.
         """
-        if self._ends_at is not None:
-            return False
         if plugin in self._starting:
             with plugin.listed_again():
                 plugin.contributions = await plugin.bulkhead.call_in_thread(plugin.collect)
@@ -423,6 +421,8 @@ class Host:
                 self._collected_again.add(plugin)
                 return True
             # It has started meanwhile, with what it contributed before.
+        if self._ends_at is not None:
+            return False
         async with self._one_change():
             if plugin not in self.plugins or not plugin.alive:
                 return False
