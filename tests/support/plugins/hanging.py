@@ -1,5 +1,10 @@
-"""Never ends its import."""
+"""Never ends its import, if a host is to serve it. Other commands import all that is installed."""
 
+import sys
 import threading
 
-threading.Event().wait()
+from mcp_host import Plugin
+
+plugin = Plugin()
+if "run" in sys.argv:
+    threading.Event().wait()
