@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # those of `signal` make an enum of each value, which takes most of the time
 import asyncio
 import contextvars
 import faulthandler
@@ -185,6 +186,8 @@ class OwnProcess:
 
     def restore(self, plugin: LoadedPlugin) -> None:
         """Undo the changes that the plugin's code, which has just run, made to the process, and warn about each."""
+        if plugin.runs_elsewhere:
+            return
         for what, hint in self._changes():
             plugin.warn(f"it changed {what}, which was restored", hint=hint)
         for what, hint in self._state.named():
@@ -213,14 +216,14 @@ class OwnProcess:
     def _signals(self) -> Iterator[tuple[str, str]]:
         """Restore handlers, timers and the mask of signals, all of which belong to the main thread."""
         for number, handler in self._handlers.items():
-            if signal.getsignal(number) is not handler:
+            if _signal.getsignal(number) is not handler:
                 signal.signal(number, handler)  # type: ignore[arg-type]
                 yield f"the handler of {signal.Signals(number).name}", "clean up at the end of the lifespan"
         for timer in _TIMERS:
             if signal.getitimer(timer)[0]:
                 signal.setitimer(timer, 0)
                 yield "an interval timer of the process", "use asyncio.timeout, or a thread that waits"
-        if _MASKS and (blocked := signal.pthread_sigmask(signal.SIG_BLOCK, ()) & self._handlers.keys()):
+        if _MASKS and (blocked := _signal.pthread_sigmask(signal.SIG_BLOCK, ()) & self._handlers.keys()):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
             yield "the mask of signals", "block signals only in a thread of your own"
 

@@ -31,7 +31,7 @@ class ProcessState:
         self._errors = [entry for entry in warnings.filters if entry[0] == "error"]
         # Without decoding each variable, which would take longer than all the rest.
         self._variables = getattr(os.environ, "_data", os.environ)
-        self._before, self._environ = dict(self._variables), dict(os.environ)
+        self._before = dict(self._variables)
         self._path = list(sys.path)
 
     def restored(self) -> Iterator[tuple[str, str]]:
@@ -67,12 +67,10 @@ class ProcessState:
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield what was changed and is left so, because the plugin may need it, with a hint."""
-        if os.environ != self._environ:
-            now = dict(os.environ)
-            names = sorted(
-                name for name in now.keys() | self._environ.keys() if now.get(name) != self._environ.get(name)
-            )
-            self._environ = now
+        if self._variables != self._before:
+            now, before = dict(self._variables), self._before
+            names = sorted(_text(name) for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+            self._before = now
             yield f"the environment ({', '.join(names)})", "give env= to the processes that you start"
         if sys.path != self._path:
             added = sorted(set(sys.path) - set(self._path))
@@ -85,3 +83,7 @@ def _folder() -> str | None:
         return os.getcwd()
     except OSError:
         return None
+
+
+def _text(name: str | bytes) -> str:
+    return name if isinstance(name, str) else os.fsdecode(name)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mcp_host.api import (
@@ -22,7 +23,7 @@ from mcp_host.api import (
     SchemaTool,
     Tool,
 )
-from mcp_host.config import Limits, PluginSection
+from mcp_host.config import CONNECTED, Limits, PluginSection
 from mcp_host.config.origins import dotted
 from mcp_host.config.secrets import Redactor
 from mcp_host.errors import ErrorCode, HostError, Problem, shortened
@@ -90,6 +91,11 @@ class LoadedPlugin:
 
     def __post_init__(self) -> None:
         self.bulkhead = Bulkhead(self.name, self.limits)
+
+    @cached_property
+    def runs_elsewhere(self) -> bool:
+        """Whether none of its code runs in this process."""
+        return self.section.source in CONNECTED
 
     def reach(self, stage: Stage) -> None:
         self.record = replace(self.record, stage=stage)

@@ -6,7 +6,7 @@ It does what the SDK's `Server.run` does, for a `Peer` instead of two streams.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mcp.server.connection import Connection, NotifyOnlyOutbound
 from mcp.server.lowlevel.server import Server
@@ -20,6 +20,11 @@ from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from mcp_host.calls.peer import Peer
+from mcp_host.server import plaincalls
+from mcp_host.server.plaincalls import PlainCalls, is_plain
+
+if TYPE_CHECKING:
+    from mcp_host.server.hostserver import HostServer
 
 _MOST_EARLY: Final = 8
 """Notifications before the first request that are kept for it."""
@@ -31,8 +36,9 @@ INLINE: Final = frozenset({"initialize"})
 class Duplex:
     """One client at a peer, which answers the `INLINE` methods inline. `run` returns when the peer has ended."""
 
-    def __init__(self, server: Server[Any], peer: Peer) -> None:
-        self._server = server
+    def __init__(self, server: HostServer, peer: Peer) -> None:
+        self._host_server = server
+        self._server: Server[Any] = server._lowlevel_server
         self._peer = peer
         self._lifespan: Any = None
         self._connection: Connection | None = None
@@ -65,12 +71,16 @@ class Duplex:
     def _handshake(self) -> tuple[OnRequest, OnNotify]:
         self._connection = Connection.for_loop(self._peer)
         options = self._server.create_initialization_options()
-        runner = ServerRunner(self._server, self._connection, self._lifespan, init_options=options)
+        connection = self._connection
+        runner = ServerRunner(self._server, connection, self._lifespan, init_options=options)
+        plain = PlainCalls(self._host_server, self._lifespan)
 
         async def on_request(inbound: Any, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
             if method != "initialize" and _has_envelope(params):
                 text = "this connection began with a handshake; requests of 2026-07-28 are not accepted on it"
                 raise MCPError(INVALID_REQUEST, text)
+            if method == plaincalls.METHOD and connection.initialize_accepted and is_plain(params, modern=False):
+                return await plain.answer(inbound, connection, params or {})
             return await runner.on_request(inbound, method, params)
 
         return on_request, runner.on_notify
@@ -78,9 +88,14 @@ class Duplex:
     def _modern(self) -> tuple[OnRequest, OnNotify]:
         # The protocol has no requests of the server, and its notices of changes come only on the streams for them.
         outbound = NotifyOnlyOutbound(self._peer)
+        plain = PlainCalls(self._host_server, self._lifespan)
 
         async def on_request(inbound: Any, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
             inbound.one_way = True
+            if method == plaincalls.METHOD and params and is_plain(params, modern=True):
+                client = plain.client(params, outbound)
+                if client is not None:
+                    return await plain.answer(inbound, client, params)
             if method == "initialize":
                 text = "this connection speaks 2026-07-28; a handshake is not accepted on it"
                 raise MCPError(UNSUPPORTED_PROTOCOL_VERSION, text, _instead_of(params))

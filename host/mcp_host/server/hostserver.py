@@ -17,6 +17,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.request_state import RequestStateBoundary
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
@@ -75,6 +76,7 @@ class HostServer(MCPServer[None]):
                 auth=self.authorization.settings if self.authorization else None,
                 token_verifier=self.authorization.verifier if self.authorization else None,
             )
+        self._sealing = next(each for each in self.middleware if isinstance(each, RequestStateBoundary))
         # Outside of the SDK's own, which refuse some requests.
         self.middleware.insert(0, self._observe)
         self._listed: Catalog | None = None
@@ -110,7 +112,7 @@ class HostServer(MCPServer[None]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: SDKContext[Any, Any] | None = None
     ) -> types.CallToolResult | types.InputRequiredResult:
-        context = context or self._outside()
+        context = context or self.outside()
         result = await self.host.dispatcher.call_tool(name, arguments, context)
         if _cannot_be_asked(result, context):
             self._noted(context.request_context).reason = "failed"
@@ -120,7 +122,7 @@ class HostServer(MCPServer[None]):
     async def read_resource(
         self, uri: AnyUrl | str, context: SDKContext[Any, Any] | None = None
     ) -> Iterable[ReadResourceContents] | types.InputRequiredResult:
-        context = context or self._outside()
+        context = context or self.outside()
         result = await self.host.dispatcher.read_resource(str(uri), context)
         if _cannot_be_asked(result, context):
             raise MCPError(INTERNAL_ERROR, _CANNOT_ASK)
@@ -129,7 +131,7 @@ class HostServer(MCPServer[None]):
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: SDKContext[Any, Any] | None = None
     ) -> types.GetPromptResult | types.InputRequiredResult:
-        context = context or self._outside()
+        context = context or self.outside()
         result = await self.host.dispatcher.get_prompt(name, arguments or {}, context)
         if _cannot_be_asked(result, context):
             raise MCPError(INTERNAL_ERROR, _CANNOT_ASK)
@@ -139,7 +141,8 @@ class HostServer(MCPServer[None]):
         tool = self.host.catalog.tools.get(name)
         return tool.wire.input_schema if tool is not None else None
 
-    def _outside(self) -> SDKContext[Any, Any]:
+    def outside(self) -> SDKContext[Any, Any]:
+        """Return a context outside of a request."""
         return SDKContext(mcp_server=self, subscriptions=self.bus)
 
     # Requests that MCPServer has no handler for, or one that changes what another server sent
@@ -201,6 +204,17 @@ class HostServer(MCPServer[None]):
         return types.EmptyResult()
 
     # What clients of both eras learn about the server
+
+    async def surrounded(self, ctx: ServerRequestContext[Any, Any], answer: CallNext) -> HandlerResult:
+        """Answer a request within all that is in `middleware`, except for the records of traces."""
+
+        async def enveloped(ctx: ServerRequestContext[Any, Any]) -> HandlerResult:
+            return await self._envelope(ctx, answer)
+
+        async def sealed(ctx: ServerRequestContext[Any, Any]) -> HandlerResult:
+            return await self._sealing(ctx, enveloped)
+
+        return await self._observe(ctx, sealed)
 
     async def _observe(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a message and, if it is a request, note its end for the observers."""

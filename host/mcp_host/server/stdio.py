@@ -128,7 +128,7 @@ class Stdio:
         peer = Peer(self._put, inline=INLINE)
         reading = asyncio.create_task(self._read(peer), name="messages of stdin")
         try:
-            await Duplex(self._server._lowlevel_server, peer).run()
+            await Duplex(self._server, peer).run()
         finally:
             reading.cancel()
             await asyncio.wait({reading})

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import anyio
 import mcp.types as types
-from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
 from mcp.types import REQUEST_TIMEOUT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -27,6 +26,7 @@ from mcp_host.upstream.changes import Lists, Subscriptions
 from mcp_host.upstream.child import ChildState
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.failures import NotLoggedInError, UnreachableError, explained, innermost
+from mcp_host.upstream.session import Session
 from mcp_host.upstream.source import Source
 from mcp_host.upstream.wire import Wire
 
@@ -72,7 +72,7 @@ class Connection:
         self._asked = asked
         self._on_updated = on_updated
         self._on_trouble = on_trouble
-        self._session: ClientSession | None = None
+        self._session: Session | None = None
         self._wire: Wire | None = None
         self._child = ChildState()
         self._state: State = "cold"
@@ -109,7 +109,7 @@ class Connection:
         return self._state == "waiting" and not self._needs_login
 
     @property
-    def _live(self) -> ClientSession | None:
+    def _live(self) -> Session | None:
         """The session, if the server has not ended it."""
         gone = self._child.closed or self._wire is None or self._wire.ended.is_set()
         return None if gone else self._session
@@ -291,7 +291,7 @@ class Connection:
                 with anyio.CancelScope(shield=True):
                     await asyncio.gather(*helpers, return_exceptions=True)
 
-    async def _learn(self, known: Definitions, session: ClientSession) -> None:
+    async def _learn(self, known: Definitions, session: Session) -> None:
         self._session = session
         self._last_use = time.monotonic()
         is_first = self.lists.known is None
@@ -348,13 +348,13 @@ class Connection:
             async with asyncio.timeout(1.0):
                 await child.ended.wait()
 
-    def _new_session(self, wire: Wire) -> ClientSession:
+    def _new_session(self, wire: Wire) -> Session:
         asks = self._source.asks
         sampling = types.SamplingCapability(
             tools=types.SamplingToolsCapability(), context=types.SamplingContextCapability()
         )
         dispatcher: Any = wire
-        return ClientSession(
+        return Session(
             dispatcher=dispatcher,
             client_info=types.Implementation(name="mcp-host", version=__version__),
             elicitation_callback=self._asked.elicit if asks else None,
@@ -365,7 +365,7 @@ class Connection:
             message_handler=self._noticed,
         )
 
-    async def _greet(self, session: ClientSession, wire: Wire, helpers: list[asyncio.Task[Any]]) -> Definitions:
+    async def _greet(self, session: Session, wire: Wire, helpers: list[asyncio.Task[Any]]) -> Definitions:
         known = self.lists.known
         was_legacy = known is not None and known.protocol_version not in ("", *MODERN_PROTOCOL_VERSIONS)
         if self._source.legacy:
@@ -441,7 +441,7 @@ class Connection:
             if self._dead.is_set():
                 self._notify()
 
-    async def session(self) -> ClientSession:
+    async def session(self) -> Session:
         """Return the session, after a start if the server is not up.
 
         Raises:
@@ -489,7 +489,7 @@ class Connection:
         await self.session()
         await self._until(lambda: self._is_settled or self._live is None)
 
-    def lost(self, session: ClientSession, why: str) -> None:
+    def lost(self, session: Session, why: str) -> None:
         """Note that the other side knows this session no longer. A new one is started."""
         if session is self._session:
             self._session = None

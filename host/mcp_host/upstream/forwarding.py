@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import mcp.types as types
-from mcp.client.session import ClientSession
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
@@ -39,6 +38,7 @@ from pydantic import TypeAdapter, ValidationError
 from mcp_host.context import Context
 from mcp_host.errors import RefusedError
 from mcp_host.upstream.connection import Connection
+from mcp_host.upstream.session import Session
 from mcp_host.upstream.wire import Report, forwarded, means_closed, means_lost
 
 _ENVELOPE: Final = frozenset(
@@ -66,6 +66,20 @@ _PARKED = "mcp-host-parked:"
 
 Make = Callable[[dict[str, Any]], Any]
 """Makes a request, given the fields that depend on the round and the era."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """Makes the request for a call of a tool. A server in this process gets a copy of the arguments."""
+
+    name: str
+    is_here: bool
+    arguments: Mapping[str, Any]
+
+    def __call__(self, extra: dict[str, Any]) -> types.CallToolRequest:
+        return types.CallToolRequest(
+            params=types.CallToolRequestParams(name=self.name, arguments=dict(self.arguments), **extra)
+        )
 
 
 @dataclass(eq=False)
@@ -170,7 +184,7 @@ class Forwarding:
     async def _exchange(
         self,
         connection: Connection,
-        session: ClientSession,
+        session: Session,
         method: str,
         make: Make,
         extra: dict[str, Any],
@@ -204,12 +218,17 @@ class Forwarding:
             self._in_flight.discard(passing)
 
     async def _request(
-        self, session: ClientSession, method: str, make: Make, extra: dict[str, Any], passing: _Passing
+        self, session: Session, method: str, make: Make, extra: dict[str, Any], passing: _Passing
     ) -> Any:
-        request = make({**extra, "_meta": self._meta_for(session, passing)})
+        meta = self._meta_for(session, passing)
+        if isinstance(make, ToolCall) and not extra and not make.is_here:
+            params = {"name": make.name, "arguments": make.arguments}
+            answer = session.call({**params, "_meta": meta} if meta else params)
+        else:
+            answer = session.send_request(make({**extra, "_meta": meta}), _RESULTS[method])
         if passing.on_progress is None:
-            return await session.send_request(request, _RESULTS[method])
-        sending = asyncio.ensure_future(session.send_request(request, _RESULTS[method]))
+            return await answer
+        sending = asyncio.ensure_future(answer)
         try:
             while not sending.done():
                 reported = asyncio.ensure_future(passing.reported.wait())
@@ -224,7 +243,7 @@ class Forwarding:
                 sending.cancel()
                 await asyncio.wait({sending})
 
-    def _meta_for(self, session: ClientSession, passing: _Passing) -> Any:
+    def _meta_for(self, session: Session, passing: _Passing) -> Any:
         context = passing.context
         meta = {key: value for key, value in (context.request_context.meta or {}).items() if key not in _ENVELOPE}
         if session.protocol_version in MODERN_PROTOCOL_VERSIONS and not passing.is_modern:
@@ -235,7 +254,7 @@ class Forwarding:
     # A server of the handshake versions asks a client of 2026-07-28
 
     async def _parkable(
-        self, connection: Connection, session: ClientSession, method: str, make: Make, passing: _Passing
+        self, connection: Connection, session: Session, method: str, make: Make, passing: _Passing
     ) -> Any:
         if passing.context.input_responses is not None or passing.context.request_state is not None:
             raise MCPError(INVALID_PARAMS, f"{self._name} asked nothing that this answers: call again without answers")

@@ -44,7 +44,7 @@ from mcp_host.upstream.childhost import (
 from mcp_host.upstream.connection import Connection
 from mcp_host.upstream.definitions import Definitions
 from mcp_host.upstream.environments import Environment, environment, program_in, python_program, run_to_end
-from mcp_host.upstream.forwarding import Forwarding
+from mcp_host.upstream.forwarding import Forwarding, Make, ToolCall
 from mcp_host.upstream.source import Connect, Pace, Prepare, Source
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ class OtherServer:
             self._leave_out(what)
         for tool in self._named("tool", self._listed.tools):
             yield ForwardedTool(
-                self._forward("tools/call", partial(_tool_request, tool.name)),
+                self._forward("tools/call", partial(ToolCall, tool.name, self._is_object)),
                 name=tool.name,
                 annotations=tool.annotations,
                 definition=tool,
@@ -307,7 +307,7 @@ class OtherServer:
 
     @hookimpl
     def mcp_resources(self, plugin: PluginContext[Any]) -> Iterable[Resource]:
-        read = self._forward("resources/read", _read_request)
+        read = self._forward("resources/read", lambda arguments: partial(_read_request, arguments))
         listed = self._listed
         seen: set[str] = set()
         items: list[tuple[str, types.Resource | types.ResourceTemplate]] = []
@@ -322,7 +322,7 @@ class OtherServer:
     @hookimpl
     def mcp_prompts(self, plugin: PluginContext[Any]) -> Iterable[Prompt]:
         for prompt in self._named("prompt", self._listed.prompts):
-            forward = self._forward("prompts/get", partial(_prompt_request, prompt.name))
+            forward = self._forward("prompts/get", partial(partial, _prompt_request, prompt.name))
             yield ForwardedPrompt(forward, name=prompt.name, definition=prompt)
 
     @hookimpl
@@ -467,12 +467,10 @@ class OtherServer:
 
     # Calls
 
-    def _forward(self, method: str, make: Any) -> Forward:
+    def _forward(self, method: str, make: Callable[[Mapping[str, Any]], Make]) -> Forward:
         async def forward(arguments: Mapping[str, Any], context: Any) -> Any:
             assert self._forwarding is not None
-            return await self._forwarding.send(
-                self._to(context.protocol_version), method, partial(make, arguments), context
-            )
+            return await self._forwarding.send(self._to(context.protocol_version), method, make(arguments), context)
 
         return forward
 
@@ -494,10 +492,6 @@ class OtherServer:
 
     def _watch(self, uri: str, protocol_version: str) -> Callable[[], None]:
         return self._to(protocol_version).watch(uri)
-
-
-def _tool_request(name: str, arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.CallToolRequest:
-    return types.CallToolRequest(params=types.CallToolRequestParams(name=name, arguments=dict(arguments), **extra))
 
 
 def _read_request(arguments: Mapping[str, Any], extra: Mapping[str, Any]) -> types.ReadResourceRequest:
