@@ -142,8 +142,9 @@ class Stdio:
                 message = await self._parsed(line)
                 if message is not None:
                     peer.receive(message)
-                    # Its answer must not wait for all that has been read.
-                    await asyncio.sleep(0)
+                    if self._lines.has_more:
+                        # Its answer must not wait for all that has been read.
+                        await asyncio.sleep(0)
             await self._drain()
         finally:
             peer.end()
@@ -223,7 +224,7 @@ class _Lines:
     """The lines of a descriptor, read in a thread. The thread cannot be stopped while it waits for the client.
 
     A line larger than `largest` bytes becomes `None`. `at_end` is called after the last line. `count` is how many lines
-    with content have been read.
+    with content have been read. `has_more` is whether others have been read that the iteration has not come to.
     """
 
     def __init__(self, fileno: int, largest: int, at_end: Callable[[], None], input_ended: Callable[[], None]) -> None:
@@ -232,6 +233,7 @@ class _Lines:
         self._at_end = at_end
         self._input_ended = input_ended
         self.count = 0
+        self.has_more = False
         self._loop = asyncio.get_running_loop()
         self._chunks: asyncio.Queue[list[bytes | None] | None] = asyncio.Queue()
         self._room = threading.Semaphore(_READ_AHEAD)
@@ -243,7 +245,8 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[bytes | None]:
         while (chunk := await self._chunks.get()) is not None:
-            for line in chunk:
+            for left, line in zip(reversed(range(len(chunk))), chunk, strict=True):
+                self.has_more = left > 0 or not self._chunks.empty()
                 yield line
             self._room.release()
 

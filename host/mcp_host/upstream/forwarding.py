@@ -396,7 +396,8 @@ class Forwarding:
         needed = _CAPABILITIES[request.method]
         if getattr(passing.capabilities, needed) is None:
             text = f"the client did not declare {needed}"
-            if passing.questions is None:
+            if passing.questions is None or request.method == "roots/list":
+                # Servers look for roots when they like, and do without.
                 return types.ErrorData(code=METHOD_NOT_FOUND, message=text)
             required: dict[str, Any] = {"requiredCapabilities": {needed: {}}}
             passing.refused = MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, text, required)

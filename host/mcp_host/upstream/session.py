@@ -9,6 +9,7 @@ import mcp.types as types
 from mcp.client.session import ClientSession
 from mcp.shared.dispatcher import CallOptions
 from mcp_types import methods
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter
 
 _RESULT: Final[TypeAdapter[types.CallToolResult | types.InputRequiredResult]] = TypeAdapter(
@@ -36,7 +37,14 @@ class Session(ClientSession):
         return self._result(raw)
 
     def _result(self, raw: Mapping[str, Any]) -> types.CallToolResult | types.InputRequiredResult:
-        if _OF_EVERY_VERSION.issuperset(raw) and isinstance(raw.get("structuredContent"), dict | None):
+        version = self.protocol_version or ""
+        if version in MODERN_PROTOCOL_VERSIONS:
+            is_plain = raw.get("resultType") == "complete" and len(raw) - len(raw.keys() & _OF_EVERY_VERSION) == 1
+        else:
+            is_plain = _OF_EVERY_VERSION.issuperset(raw) and isinstance(raw.get("structuredContent"), dict | None)
+        if is_plain:
             return types.CallToolResult.model_validate(raw, by_name=False)
-        methods.validate_server_result("tools/call", self.protocol_version or "", raw)
+        methods.validate_server_result("tools/call", version, raw)
+        if version not in MODERN_PROTOCOL_VERSIONS:
+            raw = {key: value for key, value in raw.items() if key in _OF_EVERY_VERSION}
         return _RESULT.validate_python(raw, by_name=False)

@@ -134,7 +134,7 @@ class Pipe:
         if params is not None:
             message.params = params
         self.peer.receive(message)
-        messages = []
+        messages: list[dict[str, Any]] = []
         while not messages or messages[-1].get("id") != number:
             written = await self._written.get()
             messages.append(written.model_dump(mode="json", by_alias=True, exclude_unset=True))

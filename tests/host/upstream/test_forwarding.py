@@ -243,6 +243,17 @@ async def test_a_client_that_cannot_be_asked(table: dict[str, Any], tmp_path: Pa
         assert text(await client.call_tool("show", {"value": 1})) == "1"
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_call_does_not_fail_because_its_server_looks_for_roots(
+    table: dict[str, Any], tmp_path: Path, mode: str
+) -> None:
+    async with serving({**table, "era": "legacy"}, tmp_path, mode) as client:
+        # The server alone decides what follows for its call: this one passes the error on, in its own words.
+        with pytest.raises(MCPError, match="roots") as raised:
+            await client.call_tool("roots", {})
+        assert raised.value.code == types.METHOD_NOT_FOUND
+
+
 @each_pair
 async def test_a_table_refuses_questions(table: dict[str, Any], tmp_path: Path, mode: str, era: str) -> None:
     asked: list[Any] = []
