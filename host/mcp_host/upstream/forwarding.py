@@ -89,7 +89,8 @@ class _Passing:
     context: Context[Any, Any]
     client: object
     asks: bool
-    questions: asyncio.Queue[_Question] | None = None
+    questions: list[_Question] | None = None
+    on_question: Callable[[], None] | None = None
     reports: deque[Report] = field(default_factory=deque)
     reported: asyncio.Event = field(default_factory=asyncio.Event)
     refused: MCPError | None = None
@@ -106,6 +107,13 @@ class _Passing:
     @property
     def on_progress(self) -> Callable[[Report], None] | None:
         return self._note if self.context.wants_progress else None
+
+    def ask(self, question: _Question) -> None:
+        """Have the client asked in the result of its call."""
+        assert self.questions is not None
+        self.questions.append(question)
+        if self.on_question is not None:
+            self.on_question()
 
     def _note(self, report: Report) -> None:
         self.reports.append(report)
@@ -258,7 +266,7 @@ class Forwarding:
     ) -> Any:
         if passing.context.input_responses is not None or passing.context.request_state is not None:
             raise MCPError(INVALID_PARAMS, f"{self._name} asked nothing that this answers: call again without answers")
-        passing.questions = asyncio.Queue()
+        passing.questions = []
         exchange = self._exchange(connection, session, method, make, {}, passing)
         task = connection.in_background(exchange, f"call of {self._name}")
         try:
@@ -270,20 +278,26 @@ class Forwarding:
     async def _until_asked(self, task: asyncio.Task[Any], passing: _Passing) -> Any:
         """Return the result of a call, or the questions that have come first."""
         assert passing.questions is not None
-        asking = asyncio.ensure_future(passing.questions.get())
+        either: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def come(_: object = None) -> None:
+            if not either.done():
+                either.set_result(None)
+
+        passing.on_question = come
+        task.add_done_callback(come)
         try:
-            await asyncio.wait({task, asking}, return_when=asyncio.FIRST_COMPLETED)
+            if not passing.questions:
+                await either
         finally:
-            if not asking.done():
-                asking.cancel()
+            passing.on_question = None
+            task.remove_done_callback(come)
         if passing.refused is not None:
             task.cancel()
             raise passing.refused
-        if not asking.done():
+        if not passing.questions:
             return task.result()
-        questions = [asking.result()]
-        while not passing.questions.empty():
-            questions.append(passing.questions.get_nowait())
+        questions, passing.questions = passing.questions, []
         if len(self._parked) >= _MOST_PARKED:
             task.cancel()
             raise RefusedError(f"plugin {self._name} is busy: {_MOST_PARKED} calls wait for answers", "busy")
@@ -401,14 +415,14 @@ class Forwarding:
                 return types.ErrorData(code=METHOD_NOT_FOUND, message=text)
             required: dict[str, Any] = {"requiredCapabilities": {needed: {}}}
             passing.refused = MCPError(MISSING_REQUIRED_CLIENT_CAPABILITY, text, required)
-            passing.questions.put_nowait(_Question(request, asyncio.get_running_loop().create_future()))
+            passing.ask(_Question(request, asyncio.get_running_loop().create_future()))
             return types.ErrorData(code=INVALID_REQUEST, message=text)
         request = self._with_name(request)
         if passing.is_modern:
             if passing.questions is None:
                 return types.ErrorData(code=INVALID_REQUEST, message="this client cannot be asked during a call")
             answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            passing.questions.put_nowait(_Question(request, answer))
+            passing.ask(_Question(request, answer))
             return await answer
         kind: Any = {
             "elicitation/create": types.ElicitResult,
