@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 from starlette.routing import Mount
 
 from mcp_host.api import HttpRoute, Middleware, Observer
@@ -115,6 +117,22 @@ class Catalog:
     def listed(self, kind: Kind) -> list[Any]:
         """Return the wire forms of one kind, in served order."""
         return [served.wire for served in self.items[kind].values()]
+
+    def page(self, kind: Kind, first: str | None, most: int) -> tuple[list[Any], str | None]:
+        """Return a page of the wire forms of one kind, and the name or URI with which the next page begins.
+
+        `first` begins the page; None means the first one. Pages have `most` items, so only each such item begins one.
+
+        Raises:
+            MCPError: -32602, because no page begins with `first` (spec: Pagination).
+        """
+        names = list(self.items[kind])
+        at = 0 if first is None else names.index(first) if first in self.items[kind] else -1
+        if at < 0 or at % most:
+            raise MCPError(INVALID_PARAMS, f"The list of {kind.plural} has changed: list it again from its beginning")
+        after = at + most
+        items = [self.items[kind][name].wire for name in names[at:after]]
+        return items, names[after] if after < len(names) else None
 
 
 def build_catalog(

@@ -31,7 +31,7 @@ from mcp_host.catalog.resolvers import Plans, Resolved, with_own_resolvers
 from mcp_host.catalog.results import MOST_COUNTED, Contents, Converter, Finish, PromptResult, ToolResult
 from mcp_host.catalog.served import Complete, PreparedTool, Question
 from mcp_host.catalog.signatures import Function, inspect_function
-from mcp_host.catalog.sizes import Size, measure
+from mcp_host.catalog.sizes import Size
 from mcp_host.errors import BadArgumentsError, HostError, describe_validation
 from mcp_host.plugins.bulkhead import Bulkhead
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -92,7 +92,7 @@ class Compartment:
         """Return the size of a result, or None if code of the author runs when its JSON is made."""
         if self.output_runs_code:
             return None
-        measured = measure(result, self.bulkhead.limits.result_size, plain_only=True)
+        measured = self.converter.size(result, plain_only=True)
         return measured if measured.plain else None
 
     async def _in_a_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:

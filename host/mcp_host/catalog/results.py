@@ -171,9 +171,8 @@ class Converter:
         Raises:
             RefusedError: It is too large, or JSON or UTF-8 cannot express it.
         """
-        most = self.plugin.limits.result_size
-        size = measured or measure(result, most)
-        if size.size > most:
+        size = measured or self.size(result)
+        if size.size > self.plugin.limits.result_size:
             raise self._too_large()
         if not size.finite:
             raise RefusedError(
@@ -184,6 +183,15 @@ class Converter:
                 f"The result of {self.what} has half of a surrogate pair, which UTF-8 cannot encode", "failed"
             )
         return size
+
+    def size(self, result: object, *, plain_only: bool = False) -> Size:
+        """Measure a result. What a tool says twice, as text and as structure, counts once: the larger of the two."""
+        most = self.plugin.limits.result_size
+        if type(result) is not types.CallToolResult or result.structured_content is None:
+            return measure(result, most, plain_only=plain_only)
+        rest = [result.content, result.meta]
+        structured = measure(result.structured_content, most, plain_only=plain_only)
+        return measure(rest, most, plain_only=plain_only).beside(structured)
 
     def _too_large(self) -> RefusedError:
         most = self.plugin.limits.result_size

@@ -29,6 +29,16 @@ class Size(NamedTuple):
     encodable: bool = True
     plain: bool = True
 
+    def beside(self, other: Size) -> Size:
+        """Return the size of two values that say the same: that of the larger one."""
+        return Size(
+            max(self.size, other.size),
+            max(self.depth, other.depth),
+            self.finite and other.finite,
+            self.encodable and other.encodable,
+            self.plain and other.plain,
+        )
+
 
 _PLAIN: Final = frozenset(
     {str, int, float, bool, type(None), dict, list, tuple, set, frozenset, bytes}

@@ -72,6 +72,11 @@ class HostSection(Section):
         default=1.0, description="Warn about a plugin that blocks the event loop, and so every client, for this long."
     )
     limits: Limits = Field(default_factory=Limits, description="How much of the host one plugin may use.")
+    page_size: StrictInt = Field(
+        default=1000,
+        ge=1,
+        description="How many items a list has at most. Clients get the rest page by page.",
+    )
     import_warning: Duration = Field(
         default=0.5, description="Warn about a plugin whose import takes longer than this."
     )

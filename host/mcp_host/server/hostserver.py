@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, closing
-from typing import Any
+from typing import Any, Final
 
 import mcp.types as types
 from mcp.server.apps import EXTENSION_ID as APPS
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import principal_components
+from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context as SDKContext
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.server.request_state import RequestStateBoundary
+from mcp.server.runner import ServerRunner
 from mcp.server.subscriptions import ListenHandler, ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
@@ -31,7 +34,7 @@ from mcp_host.calls.outgoing import new_error_id, unexpected
 from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.forwarded import ForwardedContents
 from mcp_host.context import LOG_LEVEL_KEY
-from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL
+from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus, changes
@@ -41,7 +44,17 @@ from mcp_host.server.interest import Interest, Principal, Subscriber
 
 logger = logging.getLogger(__name__)
 
-_LISTINGS = frozenset(kind.list_method for kind in KINDS)
+_LISTINGS = {kind.list_method: kind for kind in KINDS}
+
+_LISTS: Final[Mapping[Kind, type[types.PaginatedResult]]] = {
+    TOOL: types.ListToolsResult,
+    RESOURCE: types.ListResourcesResult,
+    TEMPLATE: types.ListResourceTemplatesResult,
+    PROMPT: types.ListPromptsResult,
+}
+
+_AT_ONCE: Final = 50
+"""So many items of a list are made for the wire before other requests have their turn."""
 
 _CANNOT_ASK = (
     "this asks by returning an InputRequiredResult, which needs protocol 2026-07-28, and the client speaks an older "
@@ -80,7 +93,7 @@ class HostServer(MCPServer[None]):
         # Outside of the SDK's own, which refuse some requests.
         self.middleware.insert(0, self._observe)
         self._listed: Catalog | None = None
-        self._listings: dict[tuple[str, str], HandlerResult] = {}
+        self._listings: dict[tuple[str, str, str | None], HandlerResult] = {}
         self.listeners = ListenHandler(self.bus)
         serve = self._lowlevel_server.add_request_handler
         serve("resources/read", types.ReadResourceRequestParams, self._read)
@@ -254,7 +267,7 @@ class HostServer(MCPServer[None]):
     async def _answer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer `initialize` and `server/discover` with the current state, and register sessions for notifications."""
         if ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
-            return await self._list(ctx, call_next)
+            return await self._list(ctx)
         result = await call_next(ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
             result["capabilities"] = self._capabilities(ctx.protocol_version, result["capabilities"])
@@ -265,18 +278,32 @@ class HostServer(MCPServer[None]):
             self.bus.add_session(ctx.session._connection)
         return result
 
-    async def _list(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer a list request. The result is made once for each generation and protocol version."""
+    async def _list(self, ctx: ServerRequestContext[Any, Any]) -> HandlerResult:
+        """Answer a list request. Each page is made once for each generation and protocol version."""
         catalog = self.host.catalog
         if self._listed is not catalog:
             self._listed, self._listings = catalog, {}
-        key = (ctx.method, ctx.protocol_version)
-        if key in self._listings:
-            methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
-            return self._listings[key]
+        methods.validate_client_request(ctx.method, ctx.protocol_version, ctx.params)
+        key = (ctx.method, ctx.protocol_version, (ctx.params or {}).get("cursor"))
         listings = self._listings
-        listings[key] = result = await call_next(ctx)
-        return result
+        if key not in listings:
+            listings[key] = await self._page(catalog, *key)
+        return listings[key]
+
+    async def _page(self, catalog: Catalog, method: str, version: str, cursor: str | None) -> dict[str, Any]:
+        """Return `[host] page_size` items of a list as they travel, beginning at the client's cursor."""
+        kind = _LISTINGS[method]
+        items, following = catalog.page(kind, _named_by(cursor), self.host.config.host.page_size)
+        runner = ServerRunner(self._lowlevel_server, Connection.from_envelope(version, None, None), None)
+        page: dict[str, Any] = {}
+        for at in range(0, max(1, len(items)), _AT_ONCE):
+            if at:
+                # Other requests are answered meanwhile.
+                await asyncio.sleep(0)
+            part = _LISTS[kind].model_validate({kind.list_attribute: items[at : at + _AT_ONCE]})
+            wire = runner._serialize(method, version, part)
+            page = {**page, **wire, kind.list_key: [*page.get(kind.list_key, ()), *wire[kind.list_key]]}
+        return page if following is None else {**page, "nextCursor": _cursor(following)}
 
     @property
     def _keeps_sessions(self) -> bool:
@@ -309,6 +336,21 @@ class HostServer(MCPServer[None]):
         if catalog.has_ui or self._reloads:
             capabilities["extensions"] = {**capabilities.get("extensions", {}), APPS: {}}
         return capabilities
+
+
+def _cursor(name: str) -> str:
+    """Return the cursor of the page that begins with this item. Clients must not look into it (spec: Pagination)."""
+    return base64.urlsafe_b64encode(name.encode()).decode()
+
+
+def _named_by(cursor: str | None) -> str | None:
+    """Return the name or URI of the item that a cursor stands for. Whatever is no cursor stands for no item."""
+    if cursor is None:
+        return None
+    try:
+        return base64.b64decode(cursor, altchars="-_", validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def _principal() -> Principal:

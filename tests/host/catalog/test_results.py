@@ -393,6 +393,26 @@ async def test_a_result_over_the_cap_is_refused_whatever_makes_it_large(label: s
 
 
 @MODES
+@pytest.mark.parametrize(
+    ("text", "structured", "fits"), [(900, 900, True), (1100, 10, False), (10, 1100, False), (900, 0, True)]
+)
+async def test_what_a_result_says_as_text_and_as_structure_counts_once(
+    text: int, structured: int, fits: bool, mode: str
+) -> None:
+    def give() -> types.CallToolResult:
+        block = types.TextContent(type="text", text="x" * text)
+        return types.CallToolResult(
+            content=[block], structured_content={"a": "y" * (structured - 12)} if structured else None
+        )
+
+    options = {"plugins": {"plugin": {"limits": {"result_size": 1000}}}}
+    async with connect(plugin_of(Tool(give)), mode=mode, options=options) as client:
+        result = await call(client)
+    assert result.is_error is not fits
+    assert fits or "larger than the 1000 bytes" in texts(result)[0]
+
+
+@MODES
 @pytest.mark.parametrize("value", [float("nan"), [float("inf")], {"a": float("-inf")}, Slotted(float("nan"))])  # type: ignore[arg-type]
 async def test_a_number_that_json_does_not_have_is_refused(value: Any, mode: str) -> None:
     async with connect(plugin_of(Tool(lambda: value, name="give")), mode=mode) as client:
