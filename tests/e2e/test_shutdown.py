@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -329,26 +328,4 @@ def test_the_host_ends_while_a_reload_is_stuck_in_an_import(cli: Cli, trace: Pat
         else:
             process.signal(signal.SIGTERM)
         assert process.wait() == 0
-    assert trace.read_text() == "start\nstop\n"
-
-
-# In the process of another server
-
-
-async def test_an_open_stream_does_not_delay_the_stop_of_an_outer_server(cli: Cli, trace: Path) -> None:
-    cli.config("[transport]\ninsecure = true\n[plugins.good]")
-    (cli.folder / "main.py").write_text('from mcp_host.asgi import create_app\n\napp = create_app("mcp-host.toml")\n')
-    uvicorn = replace(cli, program=(sys.executable, "-m", "uvicorn"))
-    with uvicorn.start("main:app", "--port", "0", env={"GOOD_TRACE": str(trace)}) as process:
-        process.until_logged("Uvicorn running on ")
-        url = process.err.partition("Uvicorn running on ")[2].split()[0] + "/mcp"
-        async with (
-            Client(url) as modern,
-            Client(url, mode="legacy") as legacy,
-            modern.listen(tools_list_changed=True),
-        ):
-            await legacy.list_tools()
-            process.signal(signal.SIGTERM)
-            # uvicorn raises the signal again at its end.
-            assert await anyio.to_thread.run_sync(process.wait) == -signal.SIGTERM
     assert trace.read_text() == "start\nstop\n"

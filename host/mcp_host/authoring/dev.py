@@ -130,7 +130,10 @@ async def _serve(
         announce(host, stdout, url)
         ready.set_result(url)
 
-    async with following(reloader, host.config.path, process=process, code=True), _inspector(ready, inspector):
+    async with (
+        following(reloader, host.config.path, handling=process.handling, code=True),
+        _inspector(ready, inspector),
+    ):
         await serve_http(server, serving, process)
 
 

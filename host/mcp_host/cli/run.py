@@ -125,7 +125,7 @@ async def _following(
     from mcp_host.server.reload import Reloader, following
 
     path = server.host.config.path if watch else None
-    async with following(Reloader(server, read), path, process=process, code=python_file(path) is not None):
+    async with following(Reloader(server, read), path, handling=process.handling, code=python_file(path) is not None):
         await serving
 
 

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
@@ -45,28 +45,44 @@ def _calls(number: int) -> str:
 
 
 class _Before:
-    """A signal handler that calls a function in the event loop, and then the handler of the outer server."""
+    """A signal handler that awaits a function, and then calls the handler of the outer server. A second signal calls
+    that at once.
+    """
 
-    def __init__(self, function: Callable[[], None], outer: Callable[[int, FrameType | None], Any]) -> None:
+    def __init__(self, drain: Callable[[], Awaitable[None]], outer: Callable[[int, FrameType | None], Any]) -> None:
         self._loop = asyncio.get_running_loop()
         # Not that of the plugin which the signal interrupts.
         self._context = contextvars.copy_context()
-        self._function = function
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
+        self._has_begun = False
         self.outer = outer
         # sse-starlette finds uvicorn's server as the owner of the handler.
         self.__self__ = getattr(outer, "__self__", None)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._function, context=self._context)
-        self.outer(number, frame)
+        if self._has_begun or self._loop.is_closed():
+            self.outer(number, frame)
+            return
+        self._has_begun = True
+        self._loop.call_soon_threadsafe(self._begin, number, context=self._context)
+
+    def _begin(self, number: int) -> None:
+        self._draining = asyncio.create_task(self._drained(number), name="stopping the app")
+
+    async def _drained(self, number: int) -> None:
+        try:
+            await self._drain()
+        finally:
+            # In a callback, because a handler may raise KeyboardInterrupt.
+            self._loop.call_soon(self.outer, number, None)
 
 
 @contextmanager
-def before_the_outer_server_stops(function: Callable[[], None]) -> Iterator[None]:
-    """Call a function as soon as a signal stops the server that serves this app, such as uvicorn or a gunicorn worker.
+def before_the_outer_server_stops(drain: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Await a function when a signal is to stop the server that serves this app, such as uvicorn or a gunicorn worker.
 
-    These wait for every open stream before they send the lifespan event that would end it.
+    These cut off the streams of events, or wait for every open one before they send the lifespan event that ends it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -75,7 +91,7 @@ def before_the_outer_server_stops(function: Callable[[], None]) -> Iterator[None
     for number in (signal.SIGINT, signal.SIGTERM):
         outer = signal.getsignal(number)
         if callable(outer):  # and not the default
-            ours[number] = _Before(function, outer)
+            ours[number] = _Before(drain, outer)
             signal.signal(number, ours[number])
     try:
         yield

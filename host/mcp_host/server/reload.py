@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, nullcontext
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 
 from mcp_host.config import HostConfig, python_file
-from mcp_host.containment.process import OwnProcess
 from mcp_host.errors import HostError, text_of
 from mcp_host.plugins.discovery import InstalledPlugin, discover
 from mcp_host.plugins.plugin import LoadedPlugin
@@ -80,9 +82,13 @@ class Reloader:
                 logger.warning("[%s] has changed: it takes effect at the next start", name)
 
 
+Handling = Callable[[int, Callable[[], None]], AbstractContextManager[object]]
+"""Has a function called in the event loop at each signal of a number, as long as the context lasts."""
+
+
 @asynccontextmanager
 async def following(
-    reloader: Reloader, file: Path | None, *, process: OwnProcess, code: bool = False
+    reloader: Reloader, file: Path | None, *, handling: Handling, code: bool = False
 ) -> AsyncIterator[None]:
     """During the block, reload on SIGHUP and, if `file` is given, each time it is written.
 
@@ -91,7 +97,7 @@ async def following(
     """
     wanted = asyncio.Event()
     hangup = getattr(signal, "SIGHUP", None)
-    handled = process.handling(hangup, wanted.set) if hangup is not None else nullcontext()
+    handled = handling(hangup, wanted.set) if hangup is not None else nullcontext()
     # Tasks instead of a task group, because a task group would wrap the server's own errors.
     followers = [asyncio.create_task(_reload_when(wanted, reloader), name="reloading")]
     if file is not None and python_file(file) is None:
@@ -109,6 +115,25 @@ async def following(
         for follower in followers:
             follower.cancel()
         await asyncio.wait(followers)
+
+
+@contextmanager
+def if_unhandled(number: int, function: Callable[[], None]) -> Iterator[None]:
+    """Have a function called at a signal that would end the process. Another program's handler stays."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(number) is not signal.SIG_DFL:
+        yield
+        return
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(function, context=context)
+
+    signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        if signal.getsignal(number) is handle:
+            signal.signal(number, signal.SIG_DFL)
 
 
 async def _reload_when(wanted: asyncio.Event, reloader: Reloader) -> None:

@@ -7,15 +7,16 @@ import ipaddress
 import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_host.config import HostConfig, TransportSection
 from mcp_host.containment.process import OwnProcess
@@ -48,9 +49,17 @@ class HostApp:
     `lifespan=app.lifespan` to that app, or enter `app.running()` in its lifespan.
     """
 
-    def __init__(self, server: HostServer, *, own_process: bool = False) -> None:
+    def __init__(
+        self,
+        server: HostServer,
+        *,
+        own_process: bool = False,
+        meanwhile: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
+        """Serve the host of `server`. `meanwhile` is entered while the plugins run."""
         self.host = server.host
         self._own_process = own_process
+        self._meanwhile = meanwhile
         self.server = server
         transport = self.host.config.transport
         self._endpoint = transport.path
@@ -66,7 +75,8 @@ class HostApp:
             )
         self._headers = HeaderCheck(HeaderRules.of(self.host.config))
         self._task: asyncio.Task[None] | None = None
-        self._requests = 0
+        self._requests: set[asyncio.Task[Any]] = set()
+        self._out_of_time: set[asyncio.Task[Any]] = set()
         self._answered = asyncio.Event()
         self._users = 0
         self._started: asyncio.Event | None = None
@@ -107,11 +117,26 @@ class HostApp:
             # A session's stream of notifications ends only with the session. It is not counted as a request.
             await self._app(scope, receive, send)
             return
-        self._requests += 1
+        task = asyncio.current_task()
+        assert task is not None
+        has_begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        self._requests.add(task)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send if self._own_process else sending)
+        except asyncio.CancelledError:
+            if task not in self._out_of_time:
+                raise
+            task.uncancel()
+            if not has_begun:
+                await PlainTextResponse("The server is shutting down\n", 503)(scope, receive, send)
         finally:
-            self._requests -= 1
+            self._requests.discard(task)
             self._answered.set()
 
     async def drain(self) -> bool:
@@ -122,23 +147,28 @@ class HostApp:
         self.host.dispatcher.closing = True
         self.host.ending()
         self.server.listeners.close()
-        async with grace(self.host.config.host.shutdown_timeout, lambda: self._requests):
+        async with grace(self.host.config.host.shutdown_timeout, lambda: len(self._requests)):
             while self._requests:
                 self._answered.clear()
                 await self._answered.wait()
         return not self._requests
 
+    async def _drain_and_cancel(self) -> None:
+        """Do what `run` does at a signal, before the outer server begins to stop."""
+        if not await self.drain():
+            self._out_of_time = set(self._requests)
+            for task in self._out_of_time:
+                task.cancel()
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the plugins and the session manager during the block. An app can run only once."""
-        async with self.host.running(), self._inner.router.lifespan_context(self._inner):
+        async with self.host.running(), self._inner.router.lifespan_context(self._inner), self._meanwhile():
             authorization = self.server.authorization
             if authorization is not None and authorization.keys is not None:
                 await authorization.keys.refresh()
             self._users += 1
-            stopping = (
-                nullcontext() if self._own_process else before_the_outer_server_stops(self.server.listeners.close)
-            )
+            stopping = nullcontext() if self._own_process else before_the_outer_server_stops(self._drain_and_cancel)
             try:
                 with stopping:
                     yield
