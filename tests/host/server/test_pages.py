@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -110,6 +111,20 @@ async def test_only_pages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
                 with pytest.raises(MCPError):
                     await client.list_tools(cursor=cursor)
         assert len(server._listings) == 3
+
+
+async def test_other_requests_have_their_turn_while_a_page_is_made() -> None:
+    tools = [SchemaTool(f"tool{number}", {"type": "object"}, nothing) for number in range(1000)]
+    host = make_host(plugin_of(*tools))
+    server = HostServer(host)
+    async with host.running():
+        making = asyncio.ensure_future(server._page(host.catalog, "tools/list", "2025-11-25", None))
+        turns = 0
+        while not making.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len(making.result()["tools"]) == 1000
+    assert turns >= 1000 / 50
 
 
 async def test_ten_thousand_tools() -> None:
