@@ -7,6 +7,10 @@ PLUGINS := $(wildcard plugins/*)
 PROJECTS := pyproject.toml $(wildcard plugins/*/pyproject.toml) constraints.txt
 EDITABLE := -e . $(addprefix -e ./,$(PLUGINS))
 
+INSTALL := $(BIN)/python -m pip install --quiet
+# pip gives up when an index does not answer, and then names a package that it did not find.
+OR_EXPLAIN = || { echo "The packages could not be installed. Can this machine reach the package index? Above is what pip has tried." >&2; exit 1; }
+
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -58,16 +62,16 @@ soak: $(VENV)/.test
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(INSTALL) --upgrade pip $(OR_EXPLAIN)
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.venv $(PROJECTS)
 	@echo "Installing mcp-host and its plugins into $(VENV) (once) ..."
-	@$(BIN)/python -m pip install --quiet $(EDITABLE)
+	@$(INSTALL) $(EDITABLE) $(OR_EXPLAIN)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.venv $(PROJECTS)
-	$(BIN)/python -m pip install --quiet --group test $(EDITABLE)
+	@$(INSTALL) --group test $(EDITABLE) $(OR_EXPLAIN)
 	@touch $@ $(VENV)/.run
 
 clean:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import shutil
+import socket
+import subprocess
+import sys
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -160,3 +165,23 @@ def test_the_commands_that_contributing_names_are_there() -> None:
     assert {"run", "test", "lint", "types", "layers"} <= named <= targets
     for path in re.findall(r"`([\w./-]+/|[\w/-]+/[\w.-]+\.(?:py|json))`", text):
         assert any((place / path).exists() for place in (ROOT, ROOT / "host/mcp_host")) or path == "dist/", path
+
+
+def test_an_index_that_cannot_be_reached_is_a_clear_error(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        closed = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+    own = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": closed, "PIP_RETRIES": "0", "PYTHON": sys.executable}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")} | own
+    made = subprocess.run(
+        ["make", "run"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert made.returncode == 2
+    assert "The packages could not be installed. Can this machine reach the package index?" in made.stderr
+    assert not (tmp_path / ".venv/.run").exists()
+
+
+def test_every_test_has_a_time_limit(pytestconfig: pytest.Config) -> None:
+    assert float(pytestconfig.getini("timeout")) > 0
+    assert pytestconfig.getini("timeout_method") == "thread"
