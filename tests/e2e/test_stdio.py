@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -159,6 +160,25 @@ def test_a_line_that_is_not_json_does_not_end_the_session(cli: Cli) -> None:
         process.stdin.write("hello?\n")
         initialize(process)
         assert call(process, 2, "state")["result"]["content"][0]["text"] == "the state"
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def test_a_line_without_an_end_takes_no_memory(cli: Cli) -> None:
+    cli.config("[transport]\nmax_request_size = 100_000\n[plugins.good]")
+    with cli.start("run") as process:
+        initialize(process)
+        memory = psutil.Process(process.process.pid).memory_info
+        before = memory().rss
+        for _ in range(200):
+            process.stdin.write("x" * 1_000_000)
+        process.stdin.flush()
+        assert memory().rss - before < 50_000_000
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert "larger than 100000 bytes" in process.until("error")
+        send(process, {"id": 3, "method": "ping"})
+        assert json.loads(process.until('"id":3'))["result"] == {}
         process.stdin.close()
         assert process.wait() == 0
 

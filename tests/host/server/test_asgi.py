@@ -437,6 +437,20 @@ async def test_responses_are_streams_or_json_with_or_without_sessions(
         assert ("mcp-session-id" in response.headers) is session
 
 
+async def test_no_more_sessions_are_open_than_allowed() -> None:
+    app, _ = app_of("one", "max_sessions = 2")
+    async with app.running(), http(app) as web:
+        opened = [await web.post("/mcp", json=INITIALIZE, headers=ACCEPT) for _ in range(2)]
+        assert [response.status_code for response in opened] == [200, 200]
+        refused = await web.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        assert refused.status_code == 503
+        assert "mcp-session-id" not in refused.headers
+        # The end of one makes room for another.
+        gone = {"mcp-session-id": opened[0].headers["mcp-session-id"]}
+        assert (await web.delete("/mcp", headers={**ACCEPT, **gone})).status_code == 200
+        assert (await web.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+
+
 @pytest.mark.parametrize("json_response", ["", "json_response = true"])
 async def test_a_number_and_the_same_digits_as_a_text_are_two_ids(json_response: str) -> None:
     plugin, both = Plugin(), anyio.Event()

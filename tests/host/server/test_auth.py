@@ -65,6 +65,12 @@ def wipe() -> str:
     return "wiped"
 
 
+@plugin.tool(scopes=["admin", "audit"])
+def audit() -> str:
+    """Require two more scopes."""
+    return "audited"
+
+
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
     with serving_issuer() as served:
@@ -124,12 +130,35 @@ async def test_a_tokens_claims_name_the_caller_and_tools_require_their_scopes(is
             assert (reply["client"], reply["subject"], reply["scopes"]) == ("editor", "ann", ["mcp", "notes"])
             assert reply["claims"]["iss"] == issuer.url
             # The tool is listed but not allowed. The list is the same for every caller.
-            assert {tool.name for tool in (await client.list_tools()).tools} == {"who", "wipe"}
+            assert {tool.name for tool in (await client.list_tools()).tools} == {"who", "wipe", "audit"}
             refused = await client.call_tool("wipe", {})
             assert refused.is_error
             assert "needs the scope admin" in refused.model_dump()["content"][0]["text"]
         async with client_of(app, mode, issuer.token(scope="mcp admin")) as client:
             assert (await client.call_tool("wipe", {})).structured_content == {"result": "wiped"}
+
+
+@each_era
+@pytest.mark.parametrize(
+    ("scope", "missing"),
+    [
+        ("mcp", "admin, audit"),
+        ("mcp admin", "audit"),
+        ("mcp audit", "admin"),
+        ("mcp Admin audit", "admin"),
+        ("mcp adm audit", "admin"),
+        ("mcp administrator audit", "admin"),
+    ],
+)
+async def test_a_tool_needs_each_of_its_scopes(issuer: Issuer, mode: str, scope: str, missing: str) -> None:
+    app = app_of(issuer)
+    async with app.running():
+        async with client_of(app, mode, issuer.token(scope=scope)) as client:
+            refused = await client.call_tool("audit", {})
+            assert refused.is_error
+            assert f"needs the scope {missing}, which" in refused.model_dump()["content"][0]["text"]
+        async with client_of(app, mode, issuer.token(scope="audit mcp admin")) as client:
+            assert (await client.call_tool("audit", {})).structured_content == {"result": "audited"}
 
 
 @each_era
@@ -259,6 +288,20 @@ async def test_a_bad_token_is_refused_and_only_the_log_has_the_reason(
     assert reason in caplog.text
     assert reason not in response.text
     assert token not in caplog.text
+
+
+async def test_a_client_needs_each_scope_of_the_server(issuer: Issuer) -> None:
+    text = f"""
+        [auth]
+        issuer = "{issuer.url}"
+        resource = "http://127.0.0.1/mcp"
+        required_scopes = ["mcp", "tools"]
+        [plugins.notes]
+    """
+    app = create_app(parse_config(text, environ={}), objects={"notes": plugin})
+    async with app.running():
+        for scope, status in {"mcp": 403, "tools": 403, "mcp other": 403, "tools mcp": 200}.items():
+            assert (await answer(app, issuer.token(scope=scope))).status_code == status, scope
 
 
 async def test_a_missing_token_is_401_and_a_missing_scope_403(issuer: Issuer) -> None:
