@@ -216,7 +216,7 @@ class OwnProcess:
     def _signals(self) -> Iterator[tuple[str, str]]:
         """Restore handlers, timers and the mask of signals, all of which belong to the main thread."""
         for number, handler in self._handlers.items():
-            if _signal.getsignal(number) is not handler:
+            if _signal.getsignal(number) != handler:
                 signal.signal(number, handler)  # type: ignore[arg-type]
                 yield f"the handler of {signal.Signals(number).name}", "clean up at the end of the lifespan"
         for timer in _TIMERS:
