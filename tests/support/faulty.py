@@ -12,6 +12,7 @@ A WORD chooses the era (`modern`; the handshake is the default) or a fault:
 - `no-tools`: the list of tools is answered with an error.
 - `ends-after-listing`: it ends when it has listed its prompts, which is the last list.
 - `noise`: it prints what is no message before each answer.
+- `mark`: it writes a byte order mark before its first answer.
 - `flood`: it writes to stderr without an end.
 - `stubborn`: it ignores the end of stdin, and SIGTERM.
 - `family`: it starts a process that ignores SIGTERM, whose id is written to `child`. `holds`: with the same stdout.
@@ -62,6 +63,8 @@ def write(data: bytes) -> None:
 
 
 def send(**message: Any) -> None:
+    if WORDS.pop("mark", None) is not None:
+        write(b"\xef\xbb\xbf")
     if "noise" in WORDS:
         write(b'Hello!\n\n\xff\xfe\n[]\n42\n"text"\nnull\n{"id": 1}\n{"jsonrpc": "1.0", "id": 1, "result": 4}\n   \n')
         write(b'[{"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}]\n{"jsonrpc": "2.0", "id": 1}\n{"a\n')

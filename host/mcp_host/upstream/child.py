@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import time
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
@@ -262,6 +263,7 @@ class _Child:
         self._state.closed = True
 
     def _pass_on(self, line: bytes) -> None:
+        line = line.removeprefix(BOM_UTF8)  # some programs write one before the first line
         if not line.strip():
             return
         try:

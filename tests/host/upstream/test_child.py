@@ -110,6 +110,15 @@ async def test_what_is_no_message_is_passed_over_and_reported_once(
     assert reports == ["it prints what is no message on stdout, which is passed over: b'Hello!'"]
 
 
+async def test_a_byte_order_mark_before_the_first_line_is_ignored(
+    faulty: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with talking(faulty, "mark") as talk:
+        asked = await talk.call("echo", text="hello")
+        assert (await talk.result())[0] == asked
+    assert "no message on stdout" not in caplog.text
+
+
 @pytest.mark.parametrize("at", ["front", "end"])
 @pytest.mark.parametrize("request_id", [None, "h1", 'with "quotes" \\ and é', 0])
 async def test_a_line_that_is_too_long_fails_its_own_call_at_once(
