@@ -32,6 +32,11 @@ FAULTS = {
     "flood": (),
     "exit_task": (),
     "wander": (),
+    "swallow": ("did not finish within 0.1 s",),
+    "cancel_all": (),
+    "stop_loop": (),
+    "silence": (),
+    "alter": (),
 }
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
+import socket
 import sys
 import threading
 import time
+import warnings
+from contextlib import suppress
 from typing import Any
 
 from mcp_host import Context, Plugin, ToolError
@@ -72,6 +76,50 @@ def wander() -> str:
     """Change the folder of the process."""
     os.chdir("/")
     return "wandered"
+
+
+@shaky.tool(timeout=0.1)
+async def swallow() -> str:
+    """Go on for a while after the cancellation, longer than the host waits."""
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+    return "swallowed"
+
+
+@shaky.tool
+async def cancel_all() -> str:
+    """Cancel the tasks of everyone."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    return "cancelled"
+
+
+@shaky.tool
+async def stop_loop() -> str:
+    """Stop the event loop."""
+    asyncio.get_running_loop().stop()
+    return "stopped"
+
+
+@shaky.tool
+def silence() -> str:
+    """Silence the log of everyone."""
+    logging.disable(logging.CRITICAL)
+    logging.getLogger().setLevel(100)
+    logging.getLogger().handlers.clear()
+    return "silent"
+
+
+@shaky.tool
+def alter() -> str:
+    """Change what all plugins share."""
+    os.umask(0)
+    socket.setdefaulttimeout(0.001)
+    warnings.simplefilter("error")
+    os.environ["SHAKY"] = "altered"
+    return "altered"
 
 
 @shaky.resource("shaky://crash")
