@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ import typer
 
 from mcp_host.cli.common import load_host, read_config
 from mcp_host.errors import ErrorCode, HostError, NeedsTokenError, RequestFailedError, did_you_mean, text_of
+from mcp_host.net.fields import VALUE, field_of
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -39,10 +39,6 @@ TokenOption = Annotated[
     ),
 ]
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""RFC 9110 section 5.1: a field name is a token."""
-_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
-"""RFC 9110 section 5.5: visible characters of ASCII, with spaces and tabs between them."""
 PageT = TypeVar("PageT", bound="PaginatedResult")
 
 MOST_PAGES = 1000
@@ -96,15 +92,10 @@ def remote(url: str | None, headers: Sequence[str] | None, token_env: str | None
             option = "--header" if headers else "--token-env"
             raise HostError(f"{option} needs --url", where=f"command line: {option}", hint="--url URL")
         return None
-    given: dict[str, str] = {}
-    for header in headers or ():
-        name, _, value = (part.strip() for part in header.partition(":"))
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise HostError("not NAME: VALUE", where="command line: --header", hint="--header 'X-Tenant: acme'")
-        given[name] = value
+    given = dict(field_of(header, example="X-Tenant: acme") for header in headers or ())
     if token_env is not None:
         token = os.environ.get(token_env, "").strip()
-        if not _VALUE.fullmatch(token):
+        if not VALUE.fullmatch(token):
             wrong = "contains characters that a token cannot have" if token else "is not set"
             where = "command line: --token-env"
             raise HostError(f"{token_env} {wrong}", where=where, hint=f"export {token_env}=...")

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 from mcp_host.config.oauthsection import OAuth
 from mcp_host.config.references import MASK, without_secret
 from mcp_host.config.values import (
+    FIELD_NAME,
     PROCESS_LIMITS,
     Duration,
     FilePath,
@@ -54,7 +55,7 @@ _FITS: Final[Mapping[str, frozenset[Source]]] = {
 
 Text = Annotated[str, Form(r"[^\x00]+", "must be a text without NUL, and not empty")]
 VariableName = Annotated[str, Form(r"[^=\x00]+", "must be the name of a variable")]
-HeaderName = Annotated[str, Form(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", "must be the name of an HTTP header")]
+HeaderName = Annotated[str, Form(FIELD_NAME, "must be the name of an HTTP header")]
 
 
 def _split(value: object) -> object:

@@ -32,6 +32,9 @@ _UNIT_SECONDS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "
 
 PLUGIN_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 
+FIELD_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""RFC 9110 section 5.1: the name of a field in the header of an HTTP request is a token."""
+
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 

@@ -22,6 +22,7 @@ from mcp_host.manage.importing.substitutes import NotImportedError, Surroundings
 from mcp_host.manage.importing.tables import IsHostError, Table, TableMaker
 from mcp_host.manage.importing.variables import Variables
 from mcp_host.manage.servermetadata import look_up, wanted_name
+from mcp_host.net.fields import field_of
 from mcp_host.plugins.discovery import GROUP
 from mcp_host.plugins.metadata import requirements
 
@@ -34,8 +35,6 @@ Kind = Literal["uvx", "npx", "pypi", "url", "file"]
 
 _ARCHIVES: Final = (".whl", ".tar.gz", ".zip")
 _TAKEN: Final = {"--": "arguments", "--env-var": "variables", "--header": "headers"}
-_FIELD_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""RFC 9110 section 5.1: a field name is a token."""
 _AROUND: Final = re.compile(r"^(?:mcp-server-|server-|mcp-)|(?:-mcp-server|-server|-mcp)$")
 _SERVERS: Final = frozenset({"MCPServer", "FastMCP", "Server", "Plugin"})
 _USUAL_NAMES: Final = ("mcp", "server", "app", "plugin")
@@ -107,13 +106,7 @@ class Given:
                 env[name] = value
             else:
                 forwarded.append(name)
-        fields: dict[str, str] = {}
-        for text in headers:
-            name, colon, value = (part.strip() for part in text.partition(":"))
-            if not colon or not _FIELD_NAME.fullmatch(name) or not value.isprintable():
-                hint = "--header 'X-Api-Key: ...'"
-                raise HostError("not NAME: VALUE", where="command line: --header", hint=hint)
-            fields[name] = value
+        fields = dict(field_of(text, example="X-Api-Key: ...") for text in headers)
         return cls(arguments, env, forwarded, fields)
 
     @property

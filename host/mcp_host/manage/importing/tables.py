@@ -23,8 +23,8 @@ from mcp_host.manage.importing.substitutes import (
     written,
 )
 from mcp_host.manage.importing.variables import Variable, Variables
+from mcp_host.net.fields import NAME
 
-_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL: Final = re.compile(r"https?://[^/\s]\S*")
 _SCHEME: Final = re.compile(r"(?:[A-Za-z-]+\s+)?")
 
@@ -169,12 +169,12 @@ class TableMaker:
             raise IsHostError
         values: dict[str, Any] = {}
         for name, text in headers.items():
-            if _HEADER.fullmatch(name):
+            if NAME.fullmatch(name):
                 values[name] = self._value(around.parts(text), name, f"headers.{name}")
             else:
                 self.notes.append("a header is left out, because its name is not one")
         for name, variable in server.forwarded_headers.items():
-            if _HEADER.fullmatch(name):
+            if NAME.fullmatch(name):
                 values[name] = self._refer(Reference("env", variable), f"headers.{name}")
         if server.bearer:
             value = self._refer(Reference("env", server.bearer), "headers.Authorization")
