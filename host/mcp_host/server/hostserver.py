@@ -266,7 +266,8 @@ class HostServer(MCPServer[None]):
 
     async def _answer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer `initialize` and `server/discover` with the current state, and register sessions for notifications."""
-        if ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
+        is_request = ctx.request_id is not None
+        if is_request and ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
             return await self._list(ctx)
         result = await call_next(ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):

@@ -305,7 +305,7 @@ async def test_an_answer_that_crashes_outside_of_every_plugin_is_an_id_and_its_t
     mode: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(HostServer):
-        async def list_prompts(self) -> Any:
+        async def _page(self, *_: Any) -> Any:
             raise RuntimeError(EXCEPTION)
 
     async with make_host(Plugin()).running(), Client(Broken(make_host(Plugin())), mode=mode) as client:
