@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -42,13 +43,17 @@ class Countdown:
         self.in_thread: Callable[[threading.Thread], str] = lambda thread: ""
         # Its `put` is allowed in a signal handler; an event's `set` is not, if another handler interrupts it.
         self._ends: SimpleQueue[float] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._cut_off: SimpleQueue[None] = SimpleQueue()
+        self._written: SimpleQueue[None] = SimpleQueue()
+        self._armed = False
 
     def arm(self) -> None:
         """Make `end_within` take effect. A signal handler can call that, but cannot start a thread."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="mcp-host end", daemon=True)
-            self._thread.start()
+        if not self._armed:
+            self._armed = True
+            threading.Thread(target=self._run, name="mcp-host end", daemon=True).start()
+            # The log may lead to a pipe that nobody reads. From 3.12 on, Python starts no thread while it ends.
+            threading.Thread(target=self._write, name="mcp-host last words", daemon=True).start()
 
     def end_within(self, seconds: float) -> None:
         """End the process after so many seconds, unless it has ended by then. Any thread may call it."""
@@ -70,19 +75,20 @@ class Countdown:
                 end = min(end, self._ends.get(timeout=left))
             except Empty:
                 break
-        # The log may lead to a pipe that nobody reads.
-        writing = threading.Thread(target=self._write, name="mcp-host last words", daemon=True)
-        writing.start()
-        writing.join(_WRITING)
+        self._cut_off.put(None)
+        with suppress(Empty):
+            self._written.get(timeout=_WRITING)
         os._exit(self.code)
 
     def _write(self) -> None:
+        self._cut_off.get()
         running = [*self.left(), *_threads(self.in_thread)]
         logger.error("the process is cut off, because this did not end: %s", "; ".join(running) or "an exit handler")
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and not stream.closed:
                 stream.flush()
         self.flush(_WRITING)
+        self._written.put(None)
 
 
 def _threads(running: Callable[[threading.Thread], str]) -> Iterator[str]:
