@@ -46,7 +46,7 @@ def create_app(
         StartRefusedError: A required plugin failed to load. If one fails to start, the app raises this when it starts.
     """
     given = config if isinstance(config, HostConfig) else load_config(Path(config))
-    file = given.path
+    file = given.path if reload else None
     if reload and file is None:
         raise HostError("there is no file to follow", hint='create_app("mcp-host.toml", reload=True)')
     own = _over_http(given)
@@ -54,7 +54,7 @@ def create_app(
     host = Host(own, installed=discover(), objects=objects, adopt=adopt, patient=False)
     host.require()
     server = HostServer(host, reloads=reload)
-    if not reload or file is None:
+    if file is None:
         return HostApp(server)
     reloader = Reloader(server, lambda: _over_http(load_config(file)))
     return HostApp(server, meanwhile=lambda: following(reloader, file, handling=if_unhandled))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -20,6 +20,8 @@ from mcp.types import TextContent
 from mcp_host.asgi import create_app
 from mcp_host.config import parse_config
 from mcp_host.errors import HostError
+from mcp_host.server.draining import before_the_outer_server_stops
+from support.held import Held
 
 if TYPE_CHECKING:
     from support.processes import Cli, Process
@@ -74,20 +76,6 @@ each_server = pytest.mark.parametrize(
 @pytest.fixture
 def trace(cli: Cli) -> Path:
     return cli.folder / "trace"
-
-
-class Held:
-    """A call that has reported to be running."""
-
-    def __init__(self) -> None:
-        self.running = anyio.Event()
-        self.result: Any = None
-
-    async def call(self, client: Client, tool: str) -> None:
-        self.result = await client.call_tool(tool, {}, progress_callback=self._progress)
-
-    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
-        self.running.set()
 
 
 async def ended(process: Process) -> int:
@@ -190,6 +178,30 @@ async def test_the_handler_of_another_program_stays(cli: Cli, monkeypatch: pytes
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_second_signal_reaches_the_outer_server_at_once() -> None:
+    seen: list[int] = []
+    answered, told = anyio.Event(), anyio.Event()
+
+    def outer(number: int, frame: object) -> None:
+        seen.append(number)
+        if answered.is_set():
+            told.set()
+
+    before = signal.signal(signal.SIGTERM, outer)
+    try:
+        with before_the_outer_server_stops(answered.wait):
+            signal.raise_signal(signal.SIGTERM)
+            await anyio.lowlevel.checkpoint()
+            assert seen == []
+            signal.raise_signal(signal.SIGTERM)
+            assert seen == [signal.SIGTERM]
+            answered.set()
+            with anyio.fail_after(30):
+                await told.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_without_a_file_there_is_nothing_to_follow() -> None:

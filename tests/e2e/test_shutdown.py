@@ -14,6 +14,7 @@ import pytest
 from mcp import Client
 from mcp.types import TextContent
 
+from support.held import Held
 from support.processes import TO_A_PIPE
 
 if TYPE_CHECKING:
@@ -41,20 +42,6 @@ def begin(process: Process, tool: str) -> None:
     params = {"name": tool, "arguments": {}, "_meta": {"progressToken": 7}}
     send(process, id=2, method="tools/call", params=params)
     process.until("holding")
-
-
-class Held:
-    """A call over HTTP that has reported to be running."""
-
-    def __init__(self) -> None:
-        self.running = anyio.Event()
-        self.result: Any = None
-
-    async def call(self, client: Client, tool: str) -> None:
-        self.result = await client.call_tool(tool, {}, progress_callback=self._progress)
-
-    async def _progress(self, progress: float, total: float | None, message: str | None) -> None:
-        self.running.set()
 
 
 # HTTP

@@ -69,9 +69,8 @@ class Duplex:
             self._early.append((inbound, method, params))
 
     def _handshake(self) -> tuple[OnRequest, OnNotify]:
-        self._connection = Connection.for_loop(self._peer)
+        connection = self._connection = Connection.for_loop(self._peer)
         options = self._server.create_initialization_options()
-        connection = self._connection
         runner = ServerRunner(self._server, connection, self._lifespan, init_options=options)
         plain = PlainCalls(self._host_server, self._lifespan)
 

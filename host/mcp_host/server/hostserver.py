@@ -108,7 +108,7 @@ class HostServer(MCPServer[None]):
         for event in changes(before, after):
             await self.bus.publish(event)
 
-    # Called by MCPServer's own handlers
+    # The methods of `MCPServer`
 
     async def list_tools(self) -> list[types.Tool]:
         return self.host.catalog.listed(TOOL)

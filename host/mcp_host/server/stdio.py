@@ -245,8 +245,8 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[bytes | None]:
         while (chunk := await self._chunks.get()) is not None:
-            for left, line in zip(reversed(range(len(chunk))), chunk, strict=True):
-                self.has_more = left > 0 or not self._chunks.empty()
+            for number, line in enumerate(chunk, 1):
+                self.has_more = number < len(chunk) or not self._chunks.empty()
                 yield line
             self._room.release()
 
