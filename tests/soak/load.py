@@ -33,7 +33,8 @@ FAULTS = {
     "exit_task": (),
     "wander": (),
     "swallow": ("did not finish within 0.1 s",),
-    "cancel_all": (),
+    # It cancels another call of itself that has not begun.
+    "cancel_all": ("Tool cancel_all failed unexpectedly", "plugin rude is paused after"),
     "stop_loop": (),
     "silence": (),
     "alter": (),

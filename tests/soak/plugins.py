@@ -1,4 +1,7 @@
-"""The plugins of the soaked host besides mcp-plugin-stats: one that fails in every way, and one that counts."""
+"""The plugins of the soaked host besides mcp-plugin-stats.
+
+`shaky` fails in every way, `rude` cancels what others do, and `probe` counts.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from typing import Any
 from mcp_host import Context, Plugin, ToolError
 
 shaky = Plugin()
+rude = Plugin()
 probe = Plugin()
 
 
@@ -88,9 +92,9 @@ async def swallow() -> str:
     return "swallowed"
 
 
-@shaky.tool
+@rude.tool
 async def cancel_all() -> str:
-    """Cancel the tasks of everyone."""
+    """Cancel the tasks of everyone. Those of its own plugin are cancelled, so this is its only tool."""
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
     return "cancelled"

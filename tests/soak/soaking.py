@@ -35,6 +35,8 @@ port = 0
 settings.digits = {digits}
 [plugins.probe]
 object = "soak.plugins:probe"
+[plugins.rude]
+object = "soak.plugins:rude"
 [plugins.shaky]
 object = "soak.plugins:shaky"
 enabled = {shaky}
