@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import base64
 import datetime
-import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-LARGEST_INTEGER: Final = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
-
-EXACT_DIGITS: Final = 15
-"""How many significant digits of a decimal a double keeps."""
+from mcp_host.values import exact_number
 
 LONGEST_TEXT: Final = 10_000
 """The most characters of one cell."""
@@ -25,18 +20,13 @@ LONGEST_BYTES: Final = 1_000
 def to_json(value: Any) -> Any:
     """Return the value as JSON.
 
-    Integers beyond 2^53 - 1 and decimals of more than 15 digits become text with all their digits. NaN and infinities
-    become the texts `NaN`, `Infinity`, `-Infinity`. Dates and times become ISO 8601. Bytes become
+    For numbers, see `mcp_host.values.exact_number`. Dates and times become ISO 8601. Bytes become
     `{"base64": ..., "bytes": length}`. Long texts and bytes are cut and marked.
     """
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int):
-        return value if abs(value) <= LARGEST_INTEGER else str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _not_finite(value)
-    if isinstance(value, Decimal):
-        return _decimal(value)
+    if isinstance(value, int | float | Decimal):
+        return exact_number(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return _bytes(bytes(value))
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
@@ -50,21 +40,6 @@ def to_json(value: Any) -> Any:
     if type(value).__name__ == "Range":
         return _range(value)
     return _text(str(value))
-
-
-def _not_finite(value: float | Decimal) -> str:
-    if value.is_nan() if isinstance(value, Decimal) else math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def _decimal(value: Decimal) -> int | float | str:
-    if not value.is_finite():
-        return _not_finite(value)
-    digits = value.normalize().as_tuple()
-    if len(digits.digits) > EXACT_DIGITS or abs(int(digits.exponent)) > 200:
-        return str(value)
-    return to_json(int(value)) if value == value.to_integral_value() else float(value)
 
 
 def _bytes(value: bytes) -> dict[str, Any]:
