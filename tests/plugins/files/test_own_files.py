@@ -19,6 +19,7 @@ from mcp_plugin_files.settings import Settings
 pytestmark = pytest.mark.anyio
 
 CANARY = "canary-4711"
+HARMLESS = "of no interest"
 TOML = """
 [host]
 data_dir = "data"
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("keys/token.txt", "keys/header.txt", "data/other/ledger.txt", "mine.txt"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(CANARY if name != "mine.txt" else "mine", encoding="utf-8")
+        path.write_text(CANARY if name != "mine.txt" else HARMLESS, encoding="utf-8")
     return tmp_path
 
 
@@ -68,7 +69,7 @@ async def test_no_tool_and_no_resource_reads_an_own_file(folder: Path, mode: str
         listed = await text_of(client, "list_files")
         assert "mine.txt" in listed
         assert not any(name in listed for name in ("mcp-host.toml", "token.txt", "header.txt", "ledger.txt"))
-        assert "mine" in await text_of(client, "read_file", path="mine.txt")
+        assert HARMLESS in await text_of(client, "read_file", path="mine.txt")
 
 
 async def test_no_tool_writes_an_own_file(folder: Path, mode: str) -> None:
@@ -114,9 +115,29 @@ async def test_the_plugin_in_a_process_of_its_own_protects_the_files_of_its_host
     )
     (folder / "mcp-host.toml").write_text(isolated, encoding="utf-8")
     async with connect(folder / "mcp-host.toml", mode=mode) as client:
-        assert "mine" in await text_of(client, "read_file", path="mine.txt")
+        assert HARMLESS in await text_of(client, "read_file", path="mine.txt")
         for path in ("mcp-host.toml", "keys/token.txt", "data/other/ledger.txt"):
             assert "belongs to the server itself" in await text_of(client, "read_file", path=path)
+
+
+async def test_a_root_that_is_a_link_hides_the_own_files_behind_it(folder: Path, mode: str) -> None:
+    (folder.parent / f"{folder.name}-link").symlink_to(folder)
+    text = (folder / "mcp-host.toml").read_text(encoding="utf-8").replace('path = "."', f'path = "{folder}-link"')
+    (folder / "mcp-host.toml").write_text(text, encoding="utf-8")
+    async with connect(folder / "mcp-host.toml", mode=mode) as client:
+        assert HARMLESS in await text_of(client, "read_file", path="mine.txt")
+        assert "mcp-host.toml" not in await text_of(client, "list_files")
+        assert "belongs to the server itself" in await text_of(client, "write_file", path="data/new", text="x")
+        assert not (folder / "data/new").exists()
+
+
+@pytest.mark.parametrize("parts", [("Keys", "Token.txt"), ("keys", "token.txt"), ("KEYS", "TOKEN.TXT")])
+def test_an_own_file_is_hidden_in_whatever_case_it_and_the_path_are_written(
+    tmp_path: Path, parts: tuple[str, ...]
+) -> None:
+    own = Own(tmp_path, lambda: (tmp_path / "Keys" / "Token.txt",))
+    assert own.hides(parts)
+    assert not own.hides(("keys",))
 
 
 def test_a_root_inside_an_own_folder_serves_nothing(tmp_path: Path) -> None:
