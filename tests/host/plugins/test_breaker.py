@@ -42,6 +42,18 @@ def test_it_opens_and_reports_why_and_for_how_long() -> None:
     assert breaker.admit() == Circuit("open", 3, "failure 2", retry_in=20.0)
 
 
+def test_nobody_tries_before_the_pause_has_ended() -> None:
+    breaker, clock = opened()
+    clock.now += 29.5
+    assert breaker.admit() == Circuit("open", 3, "failure 2", retry_in=0.5)
+
+
+def test_a_threshold_of_1_opens_it_at_the_first_failure() -> None:
+    breaker, _ = make(threshold=1)
+    assert breaker.failed("why") is True
+    assert breaker.admit() == Circuit("open", 1, "why", retry_in=30.0)
+
+
 def test_after_the_pause_one_caller_tries_while_the_others_are_kept_out() -> None:
     breaker, clock = opened()
     clock.now += 30
@@ -52,6 +64,15 @@ def test_after_the_pause_one_caller_tries_while_the_others_are_kept_out() -> Non
     assert breaker.circuit == Circuit()
     assert breaker.admit() is None
     assert breaker.admit() is None
+
+
+def test_after_a_try_that_succeeds_it_opens_only_after_as_many_failures_again() -> None:
+    breaker, clock = opened()
+    clock.now += 30
+    assert breaker.admit() is None
+    breaker.succeeded()
+    assert [breaker.failed("why") for _ in range(3)] == [False, False, True]
+    assert breaker.circuit.state == "open"
 
 
 def test_a_try_that_fails_opens_it_for_another_whole_pause() -> None:
