@@ -450,3 +450,21 @@ def test_a_refusal_leaves_no_descriptor_open(root_of: RootOf, planted: Path, by_
         with suppress(FileRefusedError):
             list(Walk(1).of(root, parts_of(path), deep=True))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@WAYS
+def test_a_file_swapped_for_a_fifo_leaves_no_descriptor_open(
+    root_of: RootOf, folder: Path, monkeypatch: pytest.MonkeyPatch, by_descriptor: bool
+) -> None:
+    path = folder / "a"
+    path.write_text("inside")
+    root = replace(root_of(), by_descriptor=by_descriptor)
+    before = len(os.listdir("/proc/self/fd"))
+
+    def swap() -> None:
+        path.unlink()
+        os.mkfifo(path)
+
+    with at_the_worst_moment(monkeypatch, swap), pytest.raises(FileRefusedError, match="is a FIFO"):
+        read_whole(root, ("a",), 1000)
+    assert len(os.listdir("/proc/self/fd")) == before
