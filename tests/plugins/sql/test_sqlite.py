@@ -249,3 +249,17 @@ async def test_text_that_is_not_utf_8_is_still_returned(served: Served, shop: Pa
         else:
             assert result.structured_content is not None
             assert "A" in result.structured_content["rows"][0][0]
+
+
+async def test_the_name_of_a_file_does_not_change_how_it_is_opened(
+    served: Served, shop: Path, refused: Refused
+) -> None:
+    """In SQLite's URIs, a question mark begins the options, among them the mode."""
+    for name in ("50% #1.sqlite", "shop?mode=rwc&x=.sqlite", "shop?mode=memory"):
+        file = shop.with_name(name)
+        file.write_bytes(shop.read_bytes())
+        async with served(file) as client:
+            assert not (await client.call_tool("query", {"sql": "SELECT * FROM customer"})).is_error
+    async with served("gone?mode=rwc") as client:
+        assert "there is no such file" in refused(await client.call_tool("query", {"sql": "SELECT 1"}))
+    assert not (shop.parent / "gone").exists()
