@@ -90,7 +90,10 @@ async def test_no_tool_writes_an_own_file(folder: Path, mode: str) -> None:
 async def test_an_own_file_under_another_name_is_not_served(folder: Path, mode: str) -> None:
     os.link(folder / "keys/token.txt", folder / "innocent.txt")
     async with connect(folder / "mcp-host.toml", mode=mode) as client:
-        assert "belongs to the server itself" in await text_of(client, "read_file", path="innocent.txt")
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            assert "belongs to the server itself" in await text_of(client, "read_file", path="innocent.txt")
+        assert len(os.listdir("/proc/self/fd")) < before + 3
         assert CANARY not in await text_of(client, "search_files", pattern="canary")
         digest = hashlib.sha256(CANARY.encode()).hexdigest()[:16]
         written = await text_of(client, "write_file", path="innocent.txt", text="x", expected_hash=digest)
