@@ -49,3 +49,60 @@ def test_colons_that_are_not_parameters_are_not_changed(dialect: Dialect, skippe
     assert sent.text.endswith(f" {skipped}")
     with pytest.raises(ToolError, match="has no parameter :b"):
         statement(f":a {skipped}", {"a": 1, "b": 2}, dialect)
+
+
+@pytest.mark.parametrize(("dialect", "names"), [(SQLITE, ("a", "b", "a")), (ASYNCPG, ("a", "b")), (MYSQL, ("a", "b"))])
+def test_the_names_of_the_values_are_kept_in_the_drivers_order(dialect: Dialect, names: tuple[str, ...]) -> None:
+    assert statement("a = :a AND b = :b AND a = :a", {"a": 1, "b": 2}, dialect).names == names
+
+
+@pytest.mark.parametrize("dialect", [ASYNCPG, PSYCOPG])
+def test_a_dollar_sign_inside_of_a_name_begins_no_quoted_text(dialect: Dialect) -> None:
+    sent = statement("SELECT x$t$ + :a + y$t$", {"a": 1}, dialect)
+    assert sent.text in ("SELECT x$t$ + $1 + y$t$", "SELECT x$t$ + %(a)s + y$t$")
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "why"),
+    [
+        (" \n", None, "The statement is empty"),
+        ("SELECT 1 /*" + "x" * 100_000, None, "is 100011 characters long: at most 100000"),
+        ("SELECT '\0'", None, "a NUL character"),
+        ("SELECT :a, :b, :a, :c", {"c": 1}, "^No value was given for :a, :b\\.$"),
+        ("SELECT :a", {"a": 1, "b": 2, "d": 3}, "has no parameter :b, :d: write :name"),
+    ],
+)
+def test_a_statement_that_cannot_be_sent_is_refused_with_the_reason(
+    sql: str, parameters: dict[str, int] | None, why: str
+) -> None:
+    with pytest.raises(ToolError, match=why):
+        statement(sql, parameters, SQLITE)
+
+
+def test_the_longest_statement_is_sent() -> None:
+    sql = "SELECT 1".ljust(100_000)
+    assert statement(sql, None, SQLITE).text == sql
+
+
+@pytest.mark.parametrize(
+    ("dialect", "skipped"),
+    [
+        *((dialect, "/* \n :b */") for dialect in (SQLITE, ASYNCPG, PSYCOPG, MYSQL)),
+        *((dialect, "$t$ $x$ \n :b $t$") for dialect in (ASYNCPG, PSYCOPG)),
+        (MYSQL, "'\\\n:b'"),
+    ],
+)
+def test_quoted_texts_and_comments_may_have_several_lines(dialect: Dialect, skipped: str) -> None:
+    sent = statement(f"{skipped} + :a", {"a": 1}, dialect)
+    assert sent.text.startswith(skipped)
+    assert ":a" not in sent.text
+
+
+def test_a_keyword_before_a_quote_does_not_make_backslashes_special() -> None:
+    sent = statement("a LIKE'\\' AND b = :b", {"b": 1}, ASYNCPG)
+    assert sent.text == "a LIKE'\\' AND b = $1"
+
+
+@pytest.mark.parametrize("dialect", [PSYCOPG, MYSQL])
+def test_a_percent_sign_before_a_parameter_is_doubled(dialect: Dialect) -> None:
+    assert statement("a % 2 = :a", {"a": 1}, dialect).text == "a %% 2 = %(a)s"
