@@ -33,6 +33,7 @@ from mcp_host.server.auth.jwks import (
     SigningKeys,
     metadata_urls,
 )
+from mcp_host.server.auth.jwtverifier import JWTVerifier
 from mcp_host.server.http.headers import refuse_open
 from support.issuer import EC_KEY, OTHER_KEY, RSA_KEY, Issuer, jwk, serving_issuer
 
@@ -185,11 +186,46 @@ GOOD: dict[str, Callable[[Issuer], str]] = {
     "a subject and no client": lambda i: i.token(client_id=None),
     "the plain type": lambda i: i.token(header={"typ": "JWT"}),
     "the full type": lambda i: i.token(header={"typ": "application/at+jwt"}),
+    "RFC 9068's type among the claims": lambda i: i.token(typ="at+JWT"),
     "Keycloak's type": lambda i: i.token(typ="Bearer"),
     "Cognito's type": lambda i: i.token(token_use="access"),
     "a clock that is a little ahead": lambda i: i.token(iat=int(time.time()) + 20, nbf=int(time.time()) + 20),
     "a clock that is a little behind": lambda i: i.token(exp=int(time.time()) - 10),
 }
+
+
+@each_era
+@pytest.mark.parametrize(
+    ("claims", "client"),
+    [
+        ({"azp": "other"}, "editor"),
+        ({"client_id": None, "azp": "other"}, "other"),
+        ({"client_id": "", "azp": "other"}, "other"),
+        ({"client_id": 7, "azp": ""}, "ann"),
+    ],
+)
+async def test_the_client_is_the_first_one_that_a_token_names(
+    issuer: Issuer, mode: str, claims: dict[str, Any], client: str
+) -> None:
+    app = app_of(issuer)
+    async with app.running(), client_of(app, mode, issuer.token(**claims)) as connected:
+        reply = (await connected.call_tool("who", {})).structured_content
+    assert reply is not None
+    assert reply["client"] == client
+
+
+async def test_the_audience_of_a_server_without_a_path_has_two_spellings(issuer: Issuer) -> None:
+    for resource in ("https://tools.example", "https://tools.example/"):
+        keys = keys_of(issuer, Clock())
+        verifier = JWTVerifier(keys, issuer=issuer.url, audience=None, resource=resource, algorithms=ALGORITHMS)
+        for audience, accepted in {
+            "https://tools.example": True,
+            "https://tools.example/": True,
+            "https://tools.example//": False,
+            "https://tools.example/x": False,
+        }.items():
+            token = await verifier.verify_token(issuer.token(aud=audience))
+            assert (token is not None) is accepted, audience
 
 
 @pytest.mark.parametrize("make", GOOD.values(), ids=GOOD)
@@ -254,6 +290,7 @@ BAD: dict[str, tuple[Callable[[Issuer], str], str]] = {
     "an end that is no number": (lambda i: i.token(exp="soon"), "it is not a JWT that can be read"),
     "an end beyond all numbers": (lambda i: i.token(exp=float("inf")), "it is not a JWT that can be read"),
     "an ID token": (lambda i: i.token(at_hash="x"), "it is not an access token"),
+    "an ID token of the hybrid flow": (lambda i: i.token(c_hash="x"), "it is not an access token"),
     "Keycloak's ID token": (lambda i: i.token(typ="ID"), "it is not an access token"),
     "Keycloak's refresh token": (lambda i: i.token(typ="Refresh"), "it is not an access token"),
     "Cognito's ID token": (lambda i: i.token(token_use="id"), "it is not an access token"),
