@@ -12,7 +12,7 @@ from typing import Any, Literal
 import anyio
 import pytest
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, PromptReference, ResourceTemplateReference, TextContent
+from mcp.types import INVALID_PARAMS, CallToolResult, PromptReference, ResourceTemplateReference, TextContent
 from pydantic import BaseModel
 
 from mcp_host import (
@@ -24,6 +24,7 @@ from mcp_host import (
     PluginContext,
     Reloaded,
     RequestEnded,
+    ResourceNotFoundError,
     SessionClosed,
     SessionOpened,
     ToolError,
@@ -72,7 +73,9 @@ def make_plugin() -> Plugin:
     plugin.hold = asyncio.Event()  # type: ignore[attr-defined]
 
     @plugin.tool(structured_output=False)
-    async def end(how: Literal["well", "tool error", "crash", "exit", "mcp error", "result"], card: str = "") -> Any:
+    async def end(
+        how: Literal["well", "tool error", "crash", "exit", "mcp error", "invalid params", "result"], card: str = ""
+    ) -> Any:
         match how:
             case "tool error":
                 raise ToolError("not this one")
@@ -82,6 +85,8 @@ def make_plugin() -> Plugin:
                 raise SystemExit(1)
             case "mcp error":
                 raise MCPError(-32001, "no")
+            case "invalid params":
+                raise MCPError(INVALID_PARAMS, "no")
             case "result":
                 return CallToolResult(content=[TextContent(type="text", text="no")], is_error=True)
         return "done"
@@ -111,6 +116,8 @@ def make_plugin() -> Plugin:
 
     @plugin.resource("notes://{name}")
     def note(name: str) -> str:
+        if name == "lost":
+            raise ResourceNotFoundError("no such note")
         return name
 
     @plugin.prompt
@@ -146,6 +153,7 @@ async def watching(
         ("crash", "error", "crashed"),
         ("exit", "error", "crashed"),
         ("mcp error", "error", "failed"),
+        ("invalid params", "error", "failed"),
         ("result", "error", "failed"),
         ("no such way", "refused", "bad-arguments"),
     ],
@@ -157,7 +165,7 @@ async def test_each_end_of_a_call_has_its_outcome_and_no_value_of_an_argument(
         try:
             await client.call_tool("end", {"how": how, "card": SECRET})
         except MCPError:
-            assert how == "mcp error"
+            assert how in ("mcp error", "invalid params")
         (event,) = watcher.ended("tools/call")
         assert (event.name, event.plugin, event.outcome, event.reason) == ("end", "shop", outcome, reason)
         assert (event.nested, event.protocol_version) == (False, client.protocol_version)
@@ -187,6 +195,14 @@ async def test_what_is_not_served_is_refused_as_unknown(mode: str) -> None:
             assert str(name).startswith("nothing")
             assert (plugin, outcome, reason) == (None, "refused", "unknown")
             assert len(watcher.ended(method)) == 1
+
+
+@each_era
+async def test_a_template_that_has_no_such_resource_failed(mode: str) -> None:
+    async with watching(mode) as (client, watcher):
+        with pytest.raises(MCPError, match="no such note"):
+            await client.read_resource("notes://lost")
+        assert watcher.last("resources/read") == ("notes://{name}", "shop", "error", "failed")
 
 
 @each_era
