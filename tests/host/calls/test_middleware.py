@@ -13,6 +13,9 @@ from mcp.types import TextContent
 from pydantic import BaseModel
 
 from mcp_host import Call, CallNext, Context, Plugin, PluginContext, ToolError
+from mcp_host.config import parse_config
+from mcp_host.server.host import Host
+from mcp_host.server.hostserver import HostServer
 from mcp_host.testing import connect, make_host
 
 pytestmark = pytest.mark.anyio
@@ -136,6 +139,26 @@ async def test_layers_of_two_plugins_each_get_their_own_context_and_run_in_the_o
         await client.call_tool("shop_tool", {})
     inward = [("first", *own("guard")), ("second", *own("guard")), ("third", *own("shop"))]
     assert seen == [*inward, *reversed(inward)]
+
+
+@each_era
+async def test_what_a_plugin_changed_is_restored_before_the_code_of_the_next_one_runs(mode: str) -> None:
+    guard, ran = make_plugin("guard"), list[str]()
+
+    @guard.middleware
+    async def around(call: Call, call_next: CallNext) -> Any:
+        return await call_next(call)
+
+    host = Host(
+        parse_config('[plugins.guard]\nmiddleware = "all"\n[plugins.shop]\n', environ={}),
+        objects={"guard": guard, "shop": make_plugin("shop")},
+        after_plugin_code=lambda plugin: ran.append(plugin.name),
+    )
+    async with host.running(), Client(HostServer(host), mode=mode) as client:
+        for plugin, expected in (("shop", ["guard", "shop", "guard"]), ("guard", ["guard", "guard", "guard"])):
+            ran.clear()
+            await client.call_tool(f"{plugin}_tool", {})
+            assert ran == expected
 
 
 @each_era
