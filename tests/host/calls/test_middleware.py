@@ -162,6 +162,36 @@ async def test_what_a_plugin_changed_is_restored_before_the_code_of_the_next_one
 
 
 @each_era
+async def test_only_a_crash_of_its_own_code_counts_as_a_failure_of_the_plugin_that_is_called(mode: str) -> None:
+    guard, shop = make_plugin("guard"), make_plugin("shop")
+
+    @guard.middleware
+    async def around(call: Call, call_next: CallNext) -> Any:
+        if call.arguments.get("where") == "before":
+            raise OSError("before")
+        result = await call_next(call)
+        if call.arguments.get("where") == "after":
+            raise OSError("after")
+        return result
+
+    @shop.tool(structured_output=False)
+    async def crash(where: str) -> str:
+        if where == "inside":
+            raise OSError(where)
+        return where
+
+    host = Host(
+        parse_config('[plugins.guard]\nmiddleware = "all"\n[plugins.shop]\n', environ={}),
+        objects={"guard": guard, "shop": shop},
+    )
+    async with host.running(), Client(HostServer(host), mode=mode) as client:
+        for where, failures in (("before", 0), ("after", 0), ("inside", 1), ("before", 1), ("inside", 2)):
+            assert (await client.call_tool("crash", {"where": where})).is_error
+            counted = {plugin.name: plugin.bulkhead.breaker.circuit.failures for plugin in host.plugins}
+            assert counted == {"guard": 0, "shop": failures}, where
+
+
+@each_era
 async def test_only_the_arguments_of_the_call_that_a_middleware_hands_on_count(mode: str) -> None:
     guard = make_plugin("guard")
 
