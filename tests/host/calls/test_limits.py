@@ -501,6 +501,28 @@ async def test_arguments_over_the_caps_are_refused(mode: str) -> None:
         )
 
 
+@each_era
+async def test_the_values_that_a_completion_is_for_have_the_cap_of_arguments(mode: str) -> None:
+    plugin = Plugin()
+
+    @plugin.prompt
+    def review(code: str, style: str) -> str:
+        return code
+
+    @plugin.completion("review", "code")
+    def codes(value: str) -> list[str]:
+        return ["x"]
+
+    options = {"host": {"limits": {"argument_size": 1000}}}
+    reference = PromptReference(name="review")
+    async with connect(plugin, mode=mode, options=options) as client:
+        for value, style in (("x" * 1000, ""), ("", "x" * 1000)):
+            with pytest.raises(MCPError, match="completion of code for review are larger than 1000 bytes"):
+                await client.complete(reference, {"name": "code", "value": value}, {"style": style})
+        answer = await client.complete(reference, {"name": "code", "value": "x"}, {"style": "x"})
+        assert answer.completion.values == ["x"]
+
+
 def test_numbers_that_do_not_fit_into_a_double_are_refused() -> None:
     (plugin,) = make_host(Plugin()).plugins
     check_arguments({"value": [1e308]}, "tool take", plugin)
