@@ -210,6 +210,23 @@ async def test_only_the_arguments_of_the_call_that_a_middleware_hands_on_count(m
 
 
 @each_era
+async def test_each_middleware_gets_the_arguments_that_the_one_around_it_passed_on(mode: str) -> None:
+    guard, seen = make_plugin("guard"), []
+
+    for number in (1, 2, 3):
+
+        @guard.middleware
+        async def add(call: Call, call_next: CallNext, number: int = number) -> Any:
+            seen.append(call.arguments["word"])
+            return await call_next(dataclasses.replace(call, arguments={"word": f"{call.arguments['word']}{number}"}))
+
+    async with guarded(guard, mode) as client:
+        answer = text(await client.call_tool("guard_tool", {"word": "w"}))
+        assert answer.split()[0] == "w123"
+        assert seen == ["w", "w1", "w12"]
+
+
+@each_era
 async def test_an_error_and_an_answer_of_a_middleware_are_the_calls(mode: str) -> None:
     guard = make_plugin("guard")
 
