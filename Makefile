@@ -14,7 +14,7 @@ OR_EXPLAIN = || { echo "The packages could not be installed. Can this machine re
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers programs tests coverage docs bench fuzz soak clean
+.PHONY: run test lint types layers programs tests coverage docs bench fuzz soak mutants clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -58,6 +58,12 @@ fuzz: $(VENV)/.test
 
 soak: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m soak run --seconds $(or $(SECONDS),3600)
+
+# cosmic-ray has a virtual environment of its own: it is no part of the project's tests.
+mutants: $(VENV)/.test
+	$(BIN)/python -m venv .cache/mutants
+	PIP_CONSTRAINT= .cache/mutants/bin/pip install --quiet cosmic-ray==8.7.0
+	$(BIN)/python tools/mutants.py $(ARGS)
 
 $(VENV)/.venv:
 	@$(PYTHON) -c 'import sys; sys.exit("mcp-host needs Python 3.11 or newer; try: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else 0'
