@@ -99,8 +99,8 @@ def test_quoted_texts_and_comments_may_have_several_lines(dialect: Dialect, skip
 
 
 def test_a_keyword_before_a_quote_does_not_make_backslashes_special() -> None:
-    sent = statement("a LIKE'\\' AND b = :b", {"b": 1}, ASYNCPG)
-    assert sent.text == "a LIKE'\\' AND b = $1"
+    sent = statement("a LIKE'\\' AND b = :b AND c = 'x'", {"b": 1}, ASYNCPG)
+    assert sent.text == "a LIKE'\\' AND b = $1 AND c = 'x'"
 
 
 @pytest.mark.parametrize("dialect", [PSYCOPG, MYSQL])
