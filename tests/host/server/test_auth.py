@@ -35,6 +35,7 @@ from mcp_host.server.auth.jwks import (
 )
 from mcp_host.server.auth.jwtverifier import JWTVerifier
 from mcp_host.server.http.headers import refuse_open
+from mcp_host.testing import connect
 from support.issuer import EC_KEY, OTHER_KEY, RSA_KEY, Issuer, jwk, serving_issuer
 
 pytestmark = pytest.mark.anyio
@@ -160,6 +161,12 @@ async def test_a_tool_needs_each_of_its_scopes(issuer: Issuer, mode: str, scope:
             assert f"needs the scope {missing}, which" in refused.model_dump()["content"][0]["text"]
         async with client_of(app, mode, issuer.token(scope="audit mcp admin")) as client:
             assert (await client.call_tool("audit", {})).structured_content == {"result": "audited"}
+
+
+@each_era
+async def test_without_an_auth_table_scopes_are_not_checked(mode: str) -> None:
+    async with connect(plugin, mode=mode) as client:
+        assert (await client.call_tool("audit", {})).structured_content == {"result": "audited"}
 
 
 @each_era
