@@ -157,7 +157,7 @@ def _reads(data: bytes, encoding: Encoding, whole: bool) -> bool:
     if _fits(data, encoding, whole):
         return True
     text = encoding.decode_exactly(data)
-    return "\0" not in text and 10 * sum(map(len, _KEPT.findall(text))) <= len(data)
+    return "\0" not in text and 4 * sum(map(len, _KEPT.findall(text))) <= len(data)
 
 
 def _mostly_utf_8(data: bytes, other: Encoding | None, whole: bool) -> bool:

@@ -117,9 +117,9 @@ async def test_a_line_longer_than_the_limit_is_cut_inside(served: Served, folder
     ("data", "encoding", "text"),
     [
         (b"\xef\xbb\xbfcaf\xc3\xa9", "utf-8 with a byte order mark", "café"),
-        ("\ufeffcafé\n".encode("utf-16-le"), "utf-16-le with a byte order mark", "café\n"),
-        ("\ufeffcafé\n".encode("utf-16-be"), "utf-16-be with a byte order mark", "café\n"),
-        ("\ufeffcafé\n".encode("utf-32-le"), "utf-32-le with a byte order mark", "café\n"),
+        ("\ufeffcafé\n".encode("utf-16-le"), "utf-16le with a byte order mark", "café\n"),
+        ("\ufeffcafé\n".encode("utf-16-be"), "utf-16be with a byte order mark", "café\n"),
+        ("\ufeffcafé\n".encode("utf-32-le"), "utf-32le with a byte order mark", "café\n"),
     ],
 )
 async def test_a_text_with_a_byte_order_mark_is_read(
@@ -132,17 +132,37 @@ async def test_a_text_with_a_byte_order_mark_is_read(
     assert f", {encoding}, " in about
 
 
-async def test_other_encodings_are_guessed_or_come_from_the_settings(served: Served, folder: Path) -> None:
-    text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5
+@pytest.mark.parametrize("text", ["Müller\n", "Straße café\nnaïve\n", "€5", "\u201cÉ\u201d", "é"])
+async def test_a_short_text_in_an_older_encoding_is_read(served: Served, folder: Path, text: str) -> None:
     (folder / "a").write_bytes(text.encode("cp1252"))
     async with served() as client:
         about, given = texts(await client.call_tool("read_file", {"path": "a"}))
         assert given == text
-        assert ", guessed, " in about
+        assert ", windows-1252, guessed, " in about
     async with served({"encoding": "latin-1"}) as client:
         about, given = texts(await client.call_tool("read_file", {"path": "a"}))
         assert given == text
-        assert ", iso8859-1, " in about
+        assert ", windows-1252, " in about
+        assert "guessed" not in about
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "GB2312", "big5"])
+async def test_an_encoding_in_the_settings_is_used_for_text_that_is_not_utf_8(
+    served: Served, folder: Path, encoding: str
+) -> None:
+    (folder / "a").write_bytes("你好".encode(encoding))
+    (folder / "b").write_text("你好", encoding="utf-8")
+    async with served({"encoding": encoding}) as client:
+        for name in ("a", "b"):
+            assert texts(await client.call_tool("read_file", {"path": name}))[1] == "你好"
+
+
+async def test_bytes_that_are_not_valid_are_shown_and_counted(served: Served, folder: Path) -> None:
+    (folder / "a").write_bytes("Größe \ufffd\n".encode() * 5 + b"bad \xff\xfe byte\n")
+    async with served() as client:
+        about, given = texts(await client.call_tool("read_file", {"path": "a"}))
+    assert given == "Größe \ufffd\n" * 5 + "bad \ufffd\ufffd byte\n"
+    assert ", utf-8, 2 bytes are not valid and shown as U+FFFD, " in about
 
 
 async def test_images_sounds_and_other_bytes_are_returned_as_such(served: Served, folder: Path) -> None:

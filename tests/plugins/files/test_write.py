@@ -12,12 +12,17 @@ from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
+from mcp_host.encodings import readable
+from mcp_plugin_files.edits import Edit, edited
+from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folders import Folder
 from mcp_plugin_files.roots import Root
-from mcp_plugin_files.writing import create, edited, replace
+from mcp_plugin_files.writing import create, replace
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
@@ -185,7 +190,7 @@ async def test_an_edit_that_is_not_exact_is_refused_and_changes_nothing(
 ) -> None:
     (folder / "a").write_text("aaa b aaa")
     (folder / "bin").write_bytes(b"a\0b")
-    (folder / "odd").write_bytes("\ufeffa".encode("utf-16-le") + b"\x00\xd8")
+    (folder / "odd").write_bytes("\ufeffa\0".encode("utf-16-le") + b"\x00\xd8")
     (folder / "latin").write_bytes("é".encode("cp1252"))
     arguments = {"path": "a", "new_text": "x", "expected_hash": hash_of(b"aaa b aaa")}
     async with served({**WRITABLE, "encoding": "cp1252"}) as client:
@@ -203,7 +208,7 @@ async def test_an_edit_that_is_not_exact_is_refused_and_changes_nothing(
         odd = (folder / "odd").read_bytes()
         assert "is not text" in await text(old_text="a", path="odd", expected_hash=hash_of(odd))
         latin = hash_of("é".encode("cp1252"))
-        assert "cp1252, which does not have the character '体'" in await text(
+        assert "windows-1252, which does not have the character '体'" in await text(
             old_text="é", new_text="体", path="latin", expected_hash=latin
         )
     assert (folder / "a").read_text() == "aaa b aaa"
@@ -308,21 +313,105 @@ def test_a_file_created_between_the_check_and_the_link_is_kept(
     assert os.listdir(folder) == ["a"]
 
 
-async def test_only_ascii_is_written_to_a_text_with_a_guessed_encoding(
+@pytest.mark.parametrize(
+    ("data", "old", "new", "expected"),
+    [
+        ("Müller\r\n".encode("cp1252"), "Müller", "Möller \u2013 5 €", "Möller \u2013 5 €\r\n".encode("cp1252")),
+        (b"\xff " + "Größe und\n".encode() * 3, "Größe und\nGröße und\nG", "g", b"\xff g" + "röße und\n".encode()),
+        (
+            "größe ".encode() + b"\xff\xfe!\r\n",
+            "\ufffd\ufffd!\n",
+            "\ufffd\ufffd?\n",
+            "größe ".encode() + b"\xff\xfe?\r\n",
+        ),
+        ("\ufeffmany x".encode("utf-16-le") + b"\x00\xd8", "x", "b", "\ufeffmany b".encode("utf-16-le") + b"\x00\xd8"),
+        ("\ufeffä\r\n".encode(), "ä\n", "ö\nü\n", "\ufeffö\r\nü\r\n".encode()),
+    ],
+)
+async def test_an_edit_keeps_the_encoding_and_the_bytes_that_are_not_valid(
+    served: Served, folder: Path, data: bytes, old: str, new: str, expected: bytes
+) -> None:
+    (folder / "a").write_bytes(data)
+    async with served(WRITABLE) as client:
+        seen = await hash_read(client, "a")
+        await call(client, "edit_file", path="a", old_text=old, new_text=new, expected_hash=seen)
+    assert (folder / "a").read_bytes() == expected
+
+
+async def test_only_ascii_is_written_to_a_text_whose_encoding_is_wrongly_guessed(
     served: Served, folder: Path, refused: Refused
 ) -> None:
-    text = "Die Bäume blühen schön, und der Käufer fährt über die Brücke nach Überlingen.\n" * 5 + "Ende"
-    (folder / "a").write_bytes(text.encode("cp1252"))
+    (folder / "a").write_bytes("Łódź: Ťuťuk\x8d Ende".encode("cp1250", "replace") + b"\x81")
+    before = (folder / "a").read_bytes()
     async with served(WRITABLE) as client:
         seen = await hash_read(client, "a")
         arguments = {"path": "a", "old_text": "Ende", "expected_hash": seen}
         answer = refused(await client.call_tool("edit_file", {**arguments, "new_text": "Schluß"}))
         await call(client, "edit_file", **arguments, new_text="Schluss")
-    assert "new text must be ASCII. To allow other text, set roots.docs.encoding" in answer
-    assert (folder / "a").read_bytes() == text.replace("Ende", "Schluss").encode("cp1252")
+    assert "new text must be ASCII" in answer
+    assert (folder / "a").read_bytes() == before.replace(b"Ende", b"Schluss")
 
 
-def test_an_edit_is_exact() -> None:
-    assert edited("a b a", "a b", "c", "f") == "c a"
-    assert edited("a\r\nb\r\n", "a\nb", "x\ny", "f") == "x\r\ny\r\n"
-    assert edited("a\nb\r\n", "a\nb", "x\ny", "f") == "x\ny\r\n"
+@pytest.mark.parametrize(
+    ("text", "old", "new", "expected"),
+    [
+        ("one\r\ntwo\r\n", "two", "2a\n2b", "one\r\n2a\r\n2b\r\n"),
+        ("one\r\ntwo\r\n", "two\n", "2a\r\n2b\r\n", "one\r\n2a\r\n2b\r\n"),
+        ("one\ntwo\n", "two", "2a\r\n2b", "one\n2a\n2b\n"),
+        ("one\rtwo\rthree", "three", "3\n4", "one\rtwo\r3\r4"),
+        ("one\rtwo\rthree", "one\ntwo", "1\n2", "1\r2\rthree"),
+        ("a\nb\r\nc\rd", "a\nb\nc\nd", "a\nb\nX\nc\nd", "a\nb\r\nX\r\nc\rd"),
+        ("a\nb\r\nc\rd", "a\nb\nc", "A\nB\nC", "A\nB\r\nC\rd"),
+        ("a\r\nb\nc\n", "b\n", "", "a\r\nc\n"),
+        ("a\r\nb", "\nb", "\nc\nd", "a\r\nc\r\nd"),
+        ("a\r\nlast", "last", "end", "a\r\nend"),
+        ("a\r\n", "a", "b\nb", "b\r\nb\r\n"),
+        ("a\r\nb\r\n", "a\nb\n", "b\n", "b\r\n"),
+        ("only", "only", "a\r\nb\r\n", "a\r\nb\r\n"),
+        ("a\r\nb\na\nb", "a\r\nb", "c", "c\na\nb"),
+        ("a\u2028b\x0cc\r\n", "b\x0cc", "b\x0c\n\u2028d", "a\u2028b\x0c\r\n\u2028d\r\n"),
+        ("x \udcff y\r\nz", "x \ufffd y\nz", "X \ufffd Y\nz", "X \udcff Y\r\nz"),
+        ("\udcff \udcfe", "\ufffd \ufffd", "\ufffd-\ufffd", "\udcff-\udcfe"),
+        ("\udcff \udcfe", "\ufffd \ufffd", " \ufffd", " \udcfe"),
+        ("\udcff b", "\ufffd b", "b", "b"),
+        ("\ufffd b", "\ufffd b", "b \ufffd\ufffd", "b \ufffd\ufffd"),
+    ],
+)
+def test_an_edit_is_exact_and_keeps_line_ends(text: str, old: str, new: str, expected: str) -> None:
+    assert edited(text, Edit(old, new), "f") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "reason"),
+    [
+        ("a\r\nb\na\nb", "b\na\nc", "c", "old_text is not in f"),
+        ("a\r\nb\r\na\nb", "b", "c", "more than once"),
+        ("a\r\nb\r\n", "\r\n", "\n", "does not change line ends"),
+        ("a\r\nb\r\n", "\n", "", "more than once"),
+        ("a\udcffb\udcfec", "\ufffdb\ufffd", "x\ufffdx", "U+FFFD 1 times where old_text has it 2 times"),
+    ],
+)
+def test_an_edit_that_is_not_clear_is_refused(text: str, old: str, new: str, reason: str) -> None:
+    with pytest.raises(FileRefusedError, match=re.escape(reason)):
+        edited(text, Edit(old, new), "f")
+
+
+ENDS = st.lists(st.sampled_from(["a", "b", "\n", "\r\n", "\r", "\udcff"]), max_size=12).map("".join)
+
+
+@given(ENDS, ENDS, ENDS, st.booleans())
+def test_an_edit_changes_nothing_before_and_after_the_passage(before: str, after: str, new: str, same: bool) -> None:
+    middle = "[x\ny]"
+    text = f"{before}{middle}{after}"
+    made = edited(text, Edit(middle, f"[x\n{readable(new)}Y]" if same else readable(new)), "f")
+    assert made.startswith(before)
+    assert made.endswith(after)
+    ends = {end for end in ("\r\n", "\r") if end in text.replace("\r\n", "") or (end == "\r\n" and end in text)}
+    if not ends:
+        assert "\r" not in made
+
+
+def test_a_long_passage_is_replaced_quickly() -> None:
+    lines = [f"{number % 7}\r\n" for number in range(20_000)]
+    made = edited("".join(lines), Edit("".join(lines), "new\n" + "x\n".join(lines[1:-1]) + lines[-1]), "f")
+    assert made.count("\r\n") == made.count("\n")

@@ -3,7 +3,7 @@
 `settings` has the settings · `hooks` contributes `tools/`, `resources` and `checks` · `served` is the plugin's state ·
 `folders` has all disk access by name, `roots` decides what is served, `own` what belongs to
 the host, `paths` handles paths as text · `listing`,
-`folderview`, `reading`, `encodings`, `media`, `writing`, `candidates`, `engines` and `watching` do one job each ·
+`folderview`, `reading`, `media`, `edits`, `writing`, `candidates`, `engines` and `watching` do one job each ·
 `models` has the results, `errors` the refusals.
 """
 

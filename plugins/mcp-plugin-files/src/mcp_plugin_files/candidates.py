@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from mcp_plugin_files.encodings import SNIFFED, looks_binary
+from mcp_host.encodings import looks_binary
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folderview import fits
 from mcp_plugin_files.listing import Found, Walk
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BATCH_FILES: Final = 64
 BATCH_BYTES: Final = 32 * 2**20
+_HEAD: Final = 8192
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class OpenBatch:
 
 def _head(descriptor: int) -> bytes:
     try:
-        head = os.read(descriptor, SNIFFED)
+        head = os.read(descriptor, _HEAD)
         os.lseek(descriptor, 0, os.SEEK_SET)
     except OSError:
         return b"\0"

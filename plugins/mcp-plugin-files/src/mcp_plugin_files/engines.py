@@ -18,7 +18,7 @@ import anyio.to_thread
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from mcp_plugin_files.encodings import marked
+from mcp_host.encodings import UTF_8, encoding_of
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.reading import read_up_to
 
@@ -217,8 +217,7 @@ def _lines(descriptor: int, most: int) -> list[str]:
         data = read_up_to(descriptor, most)
     except OSError:
         return []
-    mark = marked(data)
-    text = mark.decode(data) if mark else data.decode("utf-8", "replace")
+    text = (encoding_of(data) or UTF_8).decode(data)
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from mcp_plugin_files.encodings import Encoding, encoding_of
+from mcp_host.encodings import Encoding, encoding_of
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.paths import Parts, uri_of
 from mcp_plugin_files.roots import Root
@@ -26,6 +26,14 @@ class Contents:
     @property
     def hash(self) -> str:
         return digest(self.data)
+
+
+def in_words(encoding: Encoding, invalid: int = 0) -> str:
+    """Return an encoding for the caller, with the number of bytes that are not valid in it."""
+    words = (
+        encoding.name + (" with a byte order mark" if encoding.mark else "") + (", guessed" if encoding.guessed else "")
+    )
+    return f"{words}, {invalid} bytes are not valid and shown as U+FFFD" if invalid else words
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def read_whole(root: Root, parts: Parts, most: int) -> Contents | None:
         # The size is not reliable: a file may grow, and files in /proc have size 0.
         if os.fstat(descriptor).st_size > most or len(data := read_up_to(descriptor, most + 1)) > most:
             return None
-    return Contents(data, encoding_of(data, root.rules.encoding))
+    return Contents(data, encoding_of(data, other=root.rules.other))
 
 
 def read_part(root: Root, parts: Parts, first: int, last: int | None, characters: int, scan: int) -> Part:
@@ -86,13 +94,13 @@ def read_part(root: Root, parts: Parts, first: int, last: int | None, characters
     with root.opened(parts) as descriptor, root.explained(parts):
         size = os.fstat(descriptor).st_size
         head = read_up_to(descriptor, _BLOCK)
-        encoding = encoding_of(head, root.rules.encoding, whole=False)
+        encoding = encoding_of(head, other=root.rules.other, whole=False)
         if encoding is None:
             raise FileRefusedError(
                 f"{uri_of(root.name, parts)} is not text and has {size} bytes, more than max_bytes allows."
             )
         os.lseek(descriptor, len(encoding.mark), os.SEEK_SET)
-        with open(descriptor, encoding=encoding.name, errors="replace", newline="\n", closefd=False) as stream:
+        with open(descriptor, encoding=encoding.codec, errors="replace", newline="\n", closefd=False) as stream:
             excerpt = excerpt_of(stream, first, last, characters, scan)
     if excerpt is None:
         raise FileRefusedError(

@@ -7,8 +7,22 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
+from mcp_host.encodings import Encoding, known_encoding
+
 RootName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 """A name that does not change in a URI: clients write a URI's host in lower case."""
+
+
+def _encoding(name: str) -> Encoding:
+    """Return the encoding that browsers mean by a name, or else Python."""
+    if (known := known_encoding(name)) is not None:
+        return known
+    try:
+        "".encode(name)
+        codec = codecs.lookup(name).name
+    except (LookupError, UnicodeError):
+        raise ValueError(f"there is no text encoding {name!r}: write, for example, gbk or windows-1252") from None
+    return known_encoding(codec) or Encoding(codec, codec)
 
 
 class RootFolder(BaseModel, extra="forbid"):
@@ -24,7 +38,7 @@ class RootFolder(BaseModel, extra="forbid"):
         description="Patterns of what is not served, as in a .gitignore: *.key, build/, /private/**.",
     )
     encoding: str | None = Field(
-        default=None, description="The encoding of text that is not UTF-8 and has no mark; default: guessed."
+        default=None, description="The encoding of text that is not UTF-8 and has no mark; default: windows-1252."
     )
     description: str = Field(default="", description="One line for the model about the content of the folder.")
 
@@ -32,12 +46,13 @@ class RootFolder(BaseModel, extra="forbid"):
     @classmethod
     def _known(cls, name: str | None) -> str | None:
         if name is not None:
-            try:
-                "".encode(name)
-                return codecs.lookup(name).name
-            except LookupError:
-                raise ValueError(f"there is no text encoding {name!r}: write one of Python's, such as cp1252") from None
-        return None
+            _encoding(name)
+        return name
+
+    @property
+    def other(self) -> Encoding | None:
+        """The encoding of text that is not UTF-8, or None if the settings name none."""
+        return _encoding(self.encoding) if self.encoding is not None else None
 
     @field_validator("ignore")
     @classmethod

@@ -11,11 +11,12 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from mcp_plugin_files.encodings import UTF_8, Encoding, encoding_of
+from mcp_host.encodings import encoding_of, readable
+from mcp_plugin_files.edits import Edit, edited
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folders import Folder
 from mcp_plugin_files.paths import Parts, uri_of
@@ -77,39 +78,39 @@ def current(root: Root, parts: Parts, expected: str, most: int) -> Contents:
     _required(root, parts)
     with root.open(parts[:-1]) as folder:
         data, _ = _seen(root, parts, folder, expected, most)
-    return Contents(data, encoding_of(data, root.rules.encoding))
+    return Contents(data, encoding_of(data, other=root.rules.other))
 
 
-def edited(text: str, old: str, new: str, shown: str) -> str:
-    """Return the text with its one `old` replaced. If lines end with CR LF, an `old` with LF is found, too.
-
-    Raises:
-        FileRefusedError: `old` is empty, does not occur, or occurs more than once.
-    """
-    if not old:
-        raise FileRefusedError("old_text is empty: give the text to be replaced, with enough around it to be unique.")
-    if old not in text and "\r\n" in text:
-        old, new = (value.replace("\r\n", "\n").replace("\n", "\r\n") for value in (old, new))
-    at = text.find(old)
-    if at < 0:
-        raise FileRefusedError(f"old_text is not in {shown}: read the file again and copy it exactly, with all spaces.")
-    if text.find(old, at + 1) >= 0:
-        raise FileRefusedError(f"old_text is in {shown} more than once: give more of the text around it.")
-    return text[:at] + new + text[at + len(old) :]
-
-
-def text_encoding(contents: Contents, shown: str) -> Encoding:
-    """Return the encoding of a file's text.
+def with_edits(contents: Contents, edits: Sequence[Edit], shown: str) -> bytes:
+    """Return the content of a file after edits, one after the other. Its encoding and its byte order mark stay.
 
     Raises:
-        FileRefusedError: The file is not text, or its text would change when it is decoded and encoded again.
+        FileRefusedError: The file is not text, or one of the edits is not possible.
     """
     encoding = contents.encoding
     if encoding is None:
         raise FileRefusedError(f"{shown} is not text and cannot be edited: write the whole file with write_file.")
-    if encoding is not UTF_8 and encoding.encode(encoding.decode(contents.data)) != contents.data:
-        raise FileRefusedError(f"{shown} has bytes that are not valid in {encoding}: it cannot be edited as text.")
-    return encoding
+    text = encoding.decode_exactly(contents.data)
+    if encoding.encode(text) != contents.data:
+        raise FileRefusedError(f"{shown} has bytes that would change in {encoding.name}: it cannot be edited as text.")
+    doubtful = encoding.guessed and readable(text) != text
+    for number, edit in enumerate(edits, 1):
+        if doubtful and not edit.new.isascii():
+            raise FileRefusedError(
+                f"The encoding of {shown} is probably not {encoding.name}, which is a guess: some bytes are not valid "
+                "in it. So new text must be ASCII. To allow other text, set the encoding of the root in the settings."
+            )
+        try:
+            text = edited(text, edit, shown)
+        except FileRefusedError as error:
+            raise error if len(edits) == 1 else FileRefusedError(f"Edit {number}: {error} No edit was made.") from None
+    try:
+        return encoding.encode(text)
+    except UnicodeEncodeError as error:
+        missing = error.object[error.start : error.start + 1]
+        raise FileRefusedError(
+            f"The file is in {encoding.name}, which does not have the character {missing!r}."
+        ) from None
 
 
 def _required(root: Root, parts: Parts) -> str:

@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from mcp_host import Tool
+from mcp_plugin_files.edits import Edit
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.models import Written
 from mcp_plugin_files.paths import parts_of, uri_of
 from mcp_plugin_files.reading import digest
 from mcp_plugin_files.tools.parameters import FileParam, FilesContext, HashText, RootParam, for_the_model
-from mcp_plugin_files.writing import current, edited, replace, text_encoding
+from mcp_plugin_files.writing import current, replace, with_edits
 
 
 async def edit_file(
@@ -32,13 +33,7 @@ async def edit_file(
 
     def work() -> bytes:
         contents = current(chosen, parts, expected_hash, most)
-        encoding = text_encoding(contents, uri)
-        if encoding.guessed and not new_text.isascii():
-            raise FileRefusedError(
-                f"The encoding of {uri} is a guess ({encoding.name}), so new text must be ASCII. "
-                f"To allow other text, set roots.{chosen.name}.encoding in the settings."
-            )
-        data = encoding.encode(edited(encoding.decode(contents.data), old_text, new_text, uri))
+        data = with_edits(contents, [Edit(old_text, new_text)], uri)
         if len(data) > most:
             raise FileRefusedError(f"{uri} would have {len(data)} bytes; at most {most} may be written (max_bytes).")
         replace(chosen, parts, data, expected_hash, most)

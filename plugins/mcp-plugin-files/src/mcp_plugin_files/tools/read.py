@@ -17,9 +17,10 @@ from mcp.types import (
 from pydantic import Field
 
 from mcp_host import Tool, ToolError
+from mcp_host.encodings import readable
 from mcp_plugin_files.media import type_of_bytes
 from mcp_plugin_files.paths import Parts, parts_of, uri_of
-from mcp_plugin_files.reading import Contents, Excerpt, excerpt_of_text, read_part, read_whole
+from mcp_plugin_files.reading import Contents, Excerpt, excerpt_of_text, in_words, read_part, read_whole
 from mcp_plugin_files.roots import Root
 from mcp_plugin_files.served import Files
 from mcp_plugin_files.tools.parameters import FileParam, FilesContext, RootParam, for_the_model
@@ -52,12 +53,14 @@ def _read(files: Files, root: Root, parts: Parts, first: int, last: int | None) 
     if contents is None:
         part = read_part(root, parts, first, last, files.settings.max_characters, files.settings.max_scan_bytes)
         facts = [f"{part.size} bytes", f"larger than max_bytes ({most}), so it has no hash and cannot be changed"]
-        return _text(uri, part.excerpt, str(part.encoding), facts)
+        return _text(uri, part.excerpt, in_words(part.encoding), facts)
     facts = [f"{len(contents.data)} bytes", f"hash {contents.hash}"]
     if contents.encoding is None:
         return _bytes(uri, parts[-1], contents, facts)
-    text = contents.encoding.decode(contents.data)
-    return _text(uri, excerpt_of_text(text, first, last, files.settings.max_characters), str(contents.encoding), facts)
+    exact = contents.encoding.decode_exactly(contents.data)
+    text = readable(exact)
+    encoding = in_words(contents.encoding, text.count("\ufffd") - exact.count("\ufffd"))
+    return _text(uri, excerpt_of_text(text, first, last, files.settings.max_characters), encoding, facts)
 
 
 def _text(uri: str, excerpt: Excerpt, encoding: str, facts: list[str]) -> list[ContentBlock]:
