@@ -24,8 +24,10 @@ from mcp_plugin_files.engines import RE2, Engine, Query, Ripgrep
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folders import Entry, Folder
 from mcp_plugin_files.listing import Walk
+from mcp_plugin_files.moving import delete, delete_folder, move
+from mcp_plugin_files.passages import passages
 from mcp_plugin_files.paths import Parts, completable, parts_of, uri_of
-from mcp_plugin_files.reading import digest, read_part, read_up_to, read_whole
+from mcp_plugin_files.reading import Span, digest, read_part, read_up_to, read_whole
 from mcp_plugin_files.roots import Root
 from mcp_plugin_files.writing import create, current
 from mcp_plugin_files.writing import replace as replace_file
@@ -87,6 +89,16 @@ def test_no_path_leaves_the_root(root_of: RootOf, planted: Path, by_descriptor: 
     for write in writes:
         with suppress(FileRefusedError):
             write(root, parts_of(path), b"written")
+    for expected in (digest(SECRET), digest(b"written")):
+        with suppress(FileRefusedError):
+            move(root, parts_of(path), ("sub", "moved"), expected, 100)
+        with suppress(FileRefusedError):
+            delete(root, parts_of(path), expected, 100)
+    (planted / "made").write_bytes(b"made")
+    with suppress(FileRefusedError):
+        move(root, ("made",), parts_of(path), digest(b"made"), 100)
+    with suppress(FileRefusedError):
+        delete_folder(root, parts_of(path))
     remove_made(planted)
     outside_is_untouched(planted)
     assert sorted(os.listdir(planted)) == sorted(PLANTED)
@@ -248,7 +260,7 @@ def test_reading_never_leaves_the_root_while_links_are_swapped(root_of: RootOf, 
     results_of(read, "inside", "refused")
 
     def read_lines() -> bytes:
-        return read_part(root, parts, 1, None, 100, 1000).excerpt.text.encode()
+        return read_part(root, parts, Span(), 100, 1000).excerpt.text.encode()
 
     results_of(read_lines, "inside", "refused")
 
@@ -277,10 +289,11 @@ async def test_searching_never_leaves_the_root_while_links_are_swapped(
         batch = OpenBatch()
         try:
             batch.open(candidates([root], (), Walk(1000), None, 1000).files)
-            hits = await engine.search(Query("OUTSIDE|inside"), [descriptor for descriptor, _ in batch.files], 10)
+            opened = [file.searched for file in batch.files]
+            hits = await engine.search(Query("OUTSIDE|inside"), opened, 10)
+            assert {passage.text for passage in passages(hits, opened, 0, 1000)} <= {"inside"}
         finally:
             batch.close()
-        assert {hit.text for hit in hits} <= {"inside"}
         seen[str(len(hits))] += 1
         if number > 20 and sum(seen[some] for some in ("0", "1")) >= 5 and seen["2"] >= 5:
             break
@@ -306,6 +319,39 @@ def test_writing_never_leaves_the_root_while_links_are_swapped(root_of: RootOf, 
             break
     assert min(seen["refused"], seen["written"]) >= ENOUGH, seen
     assert os.listdir(folder.parent / "outside") == ["secret.txt"]
+
+
+def test_moving_and_deleting_never_leave_the_root_while_links_are_swapped(
+    root_of: RootOf, swapped: Swapper, folder: Path
+) -> None:
+    root = root_of(writable=True)
+    (folder.parent / "outside/empty").mkdir()
+    seen: Counter[str] = Counter()
+    here = digest(b"moved")
+    for number in range(MOST):
+        mine = ("d", f"mine{number}")
+        create(root, mine, b"moved")
+        inner = ("d", "swap", f"mine{number}")
+        for act in (
+            lambda: move(root, mine, inner, here, 100),  # noqa: B023
+            lambda: delete(root, inner, here, 100),  # noqa: B023
+            lambda: move(root, ("d", "swap", "secret.txt"), ("d", "stolen"), digest(SECRET), 100),
+            lambda: delete(root, ("d", "swap", "secret.txt"), digest(SECRET), 100),
+            lambda: delete_folder(root, ("d", "swap", "empty")),
+        ):
+            with suppress(FileRefusedError):
+                act()
+                seen["done"] += 1
+        with suppress(FileRefusedError):
+            delete(root, mine, here, 100)
+            seen["refused"] += 1
+        if number >= TRIES and min(seen["refused"], seen["done"]) >= ENOUGH:
+            break
+    assert min(seen["refused"], seen["done"]) >= ENOUGH, seen
+    outside = folder.parent / "outside"
+    assert sorted(os.listdir(outside)) == ["empty", "secret.txt"]
+    assert (outside / "secret.txt").read_bytes() == SECRET
+    assert not (folder / "d/stolen").exists()
 
 
 @contextmanager
@@ -447,6 +493,12 @@ def test_a_refusal_leaves_no_descriptor_open(root_of: RootOf, planted: Path, by_
             read_whole(root, parts_of(path), 1)
         with suppress(FileRefusedError):
             replace_file(root, parts_of(path), b"x", "0" * 16, 100)
+        with suppress(FileRefusedError):
+            move(root, parts_of(path), ("x",), "0" * 16, 100)
+        with suppress(FileRefusedError):
+            delete(root, parts_of(path), "0" * 16, 100)
+        with suppress(FileRefusedError):
+            delete_folder(root, parts_of(path))
         with suppress(FileRefusedError):
             list(Walk(1).of(root, parts_of(path), deep=True))
     assert len(os.listdir("/proc/self/fd")) == before

@@ -10,7 +10,7 @@ from pathlib import Path
 from mcp_host.testing import contract
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-files"
-HEAVY = ("re2", "webencodings", "pathspec")
+HEAVY = ("re2", "webencodings", "pathspec", "pypdf", "docx", "openpyxl", "pptx")
 
 
 def test_the_plugin_keeps_the_contract(tmp_path: Path) -> None:

@@ -139,5 +139,98 @@ async def test_listing_something_other_than_a_folder_is_refused(served: Served, 
     assert "roots.docs.ignore" in errors["node_modules"]
     assert "roots.docs.hidden" in errors[".h"]
     assert errors["../outside"] == "The path '../outside' has a '..': write the path from the root instead."
-    assert "is absolute: write a path inside the root" in errors["/etc"]
+    assert "is absolute and not inside a root: write a path inside the root" in errors["/etc"]
     assert glob.startswith("glob is not a valid pattern")
+
+
+async def test_a_tree_has_only_names(served: Served, folder: Path) -> None:
+    make(folder, "a.md", "b.txt", "sub/c.md", "sub/deep/d.md", "sub/deep/e.txt", "z/f.txt")
+    (folder / "empty").mkdir()
+    async with served() as client:
+        listing = await listed(client, tree=True)
+        assert listing["tree"] == "a.md\nb.txt\nempty/\nsub/\n  c.md\n  deep/\n    d.md\n    e.txt\nz/\n  f.txt"
+        assert (listing["entries"], listing["truncated"]) == ([], False)
+        listing = await listed(client, tree=True, glob="*.md")
+        assert listing["tree"] == "a.md\nsub/\n  c.md\n  deep/\n    d.md"
+        assert (await listed(client, tree=True, path="sub"))["tree"] == "c.md\ndeep/\n  d.md\n  e.txt"
+    make(folder, *(f"many/{number:03}" for number in range(50)))
+    async with served(max_characters=100) as client:
+        listing = await listed(client, tree=True)
+    assert len(listing["tree"]) <= 100
+    assert listing["truncated"]
+
+
+async def test_what_gitignore_files_name_is_left_out(served: Served, folder: Path, refused: Refused) -> None:
+    make(folder, "a.log", "a.txt", "build/x", "sub/a.log", "sub/keep.log", "sub/t.tmp", "sub/deep/t.tmp", "dist/y")
+    (folder / ".gitignore").write_text("*.log\n/build/\ndist\n!\n# a comment\n")
+    (folder / "sub/.gitignore").write_bytes(b"!keep.log\r\n/*.tmp\r\n\xff\n")
+    async with served() as client:
+        listing = await listed(client, recursive=True)
+        assert paths(listing) == ["a.txt", "sub", "sub/deep", "sub/deep/t.tmp", "sub/keep.log"]
+        assert listing["notes"] == ["Left out by .gitignore (setting gitignore): 5 files and folders."]
+        assert paths(await listed(client, path="sub")) == ["sub/deep", "sub/keep.log"]
+        assert paths(await listed(client, path="build")) == ["build/x"]
+        assert not (await client.call_tool("read_file", {"path": "a.log"})).is_error
+    async with served({"gitignore": False}) as client:
+        assert len(paths(await listed(client, recursive=True))) == 12
+
+
+async def test_a_gitignore_that_is_a_link_does_not_count(served: Served, folder: Path) -> None:
+    make(folder, "a.txt")
+    (folder.parent / "outside/secret.txt").write_text("*")
+    (folder / ".gitignore").symlink_to("../outside/secret.txt")
+    async with served() as client:
+        assert paths(await listed(client)) == ["a.txt"]
+
+
+async def test_a_path_may_be_absolute_if_it_is_inside_a_root(served: Served, folder: Path, refused: Refused) -> None:
+    make(folder, "a.txt", "sub/b.txt")
+    (folder.parent / "linked").symlink_to("docs")
+    roots = {"docs": "linked", "sub": "docs/sub", "other": "outside"}
+    async with served(roots=roots) as client:
+        for base in (folder, folder.parent / "linked"):
+            assert paths(await listed(client, path=f"{base}/", root="docs")) == ["a.txt", "sub"]
+            assert (await listed(client, path=str(base)))["root"] == "docs"
+        assert (await listed(client, path=str(folder / "sub")))["root"] == "sub"
+        for path in (folder.parent, folder.parent / "docs2", "//etc"):
+            result = await client.call_tool("list_files", {"path": str(path)})
+            assert result.is_error
+            assert "is absolute and not inside a root" in str(result.content)
+        result = await client.call_tool("list_files", {"path": f"{folder.parent}/outside/../docs"})
+    assert "has a '..'" in str(result.content)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "hint"),
+    [
+        ("Read Me.md", "read me.MD", "Did you mean 'sub/Read Me.md'?"),
+        ("report.txt", "reprot.txt", "Did you mean 'sub/report.txt'?"),
+        ("café.txt", "cafe\u0301.txt", "It looks the same but has other code points: 'sub/caf\\xe9.txt'."),
+        ("cafe\u0301.txt", "café.txt", "It looks the same but has other code points: 'sub/cafe\\u0301.txt'."),
+        ("CAFÉ", "cafe\u0301", "Did you mean 'sub/CAFÉ'?"),
+    ],
+)
+async def test_the_error_for_a_missing_file_names_a_similar_one(
+    served: Served, folder: Path, refused: Refused, there: str, asked: str, hint: str
+) -> None:
+    make(folder, f"sub/{there}")
+    async with served({"writable": True}) as client:
+        for tool, more in [
+            ("read_file", {}),
+            ("search_files", {"pattern": "x"}),
+            ("edit_file", {"old_text": "a", "new_text": "b", "expected_hash": "0" * 16}),
+            ("delete_file", {"expected_hash": "0" * 16}),
+        ]:
+            text = refused(await client.call_tool(tool, {"path": f"sub/{asked}", **more}))
+            assert "does not exist." in text
+            assert text.endswith(hint)
+        assert "Did you mean 'sub'?" in refused(await client.call_tool("list_files", {"path": "Sub/x"}))
+
+
+async def test_no_hint_names_what_is_not_served(served: Served, folder: Path, refused: Refused) -> None:
+    make(folder, ".secret", "key.pem", "wrong")
+    async with served({"ignore": ["*.pem"]}) as client:
+        for path in ("secret", "key.pe"):
+            assert (
+                refused(await client.call_tool("read_file", {"path": path})) == f"files://docs/{path} does not exist."
+            )

@@ -70,6 +70,20 @@ async def test_no_tool_and_no_resource_reads_an_own_file(folder: Path, mode: str
         assert "mine.txt" in listed
         assert not any(name in listed for name in ("mcp-host.toml", "token.txt", "header.txt", "ledger.txt"))
         assert HARMLESS in await text_of(client, "read_file", path="mine.txt")
+        several = await text_of(client, "read_file", path=["mine.txt", *OWN, *(str(folder / path) for path in OWN)])
+        assert several.count("belongs to the server itself") == 2 * len(OWN)
+        assert CANARY not in several
+        tree = await text_of(client, "list_files", tree=True)
+        assert "mine.txt" in tree
+        assert not any(name in tree for name in ("mcp-host.toml", "token.txt", "header.txt", "ledger.txt"))
+        for path in ("mcp-host.tom", "keys/tokens.txt", "dat"):
+            missing = await text_of(client, "read_file", path=path)
+            assert "Did you mean" not in missing
+        for path in ("mcp-host.toml", "keys/token.txt"):
+            assert "belongs to the server itself" in await text_of(
+                client, "search_files", pattern="canary", path=path, root="here", context=2
+            )
+            assert "belongs to the server itself" in await text_of(client, "read_file", path=path, tail=1)
 
 
 async def test_no_tool_writes_an_own_file(folder: Path, mode: str) -> None:
@@ -83,6 +97,22 @@ async def test_no_tool_writes_an_own_file(folder: Path, mode: str) -> None:
                     client, "write_file", path=path, text="taken over", **more
                 )
             await text_of(client, "edit_file", path=path, old_text=CANARY, new_text="x", expected_hash=digest)
+            for tool, arguments in (
+                ("write_file", {"text": "x", "dry_run": True}),
+                ("edit_file", {"old_text": CANARY, "new_text": "x", "dry_run": True, "expected_hash": digest}),
+                ("move_file", {"new_path": "taken.txt", "expected_hash": digest}),
+                ("delete_file", {"expected_hash": digest}),
+                ("delete_file", {}),
+            ):
+                for named in (path, str(folder / path)):
+                    answer = await text_of(client, tool, path=named, **arguments)
+                    assert "belongs to the server itself" in answer or not digest
+                    assert CANARY not in answer.replace(f"'{CANARY}'", "")
+            mine = hashlib.sha256(b"mine").hexdigest()[:16]
+            moved = await text_of(client, "move_file", path="mine.txt", new_path=path, expected_hash=mine)
+            assert "belongs to the server itself" in moved
+        for own in ("keys", "data", "data/other"):
+            assert "'is_error': True" in await text_of(client, "delete_file", path=own)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -98,6 +128,12 @@ async def test_an_own_file_under_another_name_is_not_served(folder: Path, mode: 
         digest = hashlib.sha256(CANARY.encode()).hexdigest()[:16]
         written = await text_of(client, "write_file", path="innocent.txt", text="x", expected_hash=digest)
         assert "belongs to the server itself" in written
+        for tool, arguments in (("move_file", {"new_path": "mine2.txt"}), ("delete_file", {})):
+            answer = await text_of(client, tool, path="innocent.txt", expected_hash=digest, **arguments)
+            assert "belongs to the server itself" in answer
+        assert (folder / "innocent.txt").exists()
+        os.link(folder / "keys/token.txt", folder / ".gitignore")
+        assert "mine.txt" in await text_of(client, "list_files")
 
 
 async def test_a_configuration_behind_a_link_is_protected_where_it_is(folder: Path, mode: str) -> None:

@@ -21,7 +21,7 @@ from mcp.types import (
 )
 
 from mcp_plugin_files.folders import BY_DESCRIPTOR
-from mcp_plugin_files.reading import excerpt_of_text, read_up_to
+from mcp_plugin_files.reading import Span, excerpt_of_text, read_up_to
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
@@ -76,6 +76,81 @@ async def test_lines_that_do_not_exist_are_refused(served: Served, folder: Path,
     assert beyond == "files://docs/a has 2 lines: there is no line 3."
     assert turned == "end_line is 2, before start_line, which is 3."
     assert "start_line" in zero
+
+
+async def test_the_last_lines_can_be_read(served: Served, folder: Path, refused: Refused) -> None:
+    (folder / "a").write_text("a\nb\nc\n")
+    (folder / "cr").write_bytes(b"a\rb\rc")
+    async with served() as client:
+        about, given = texts(await client.call_tool("read_file", {"path": "a", "tail": 2}))
+        assert given == "b\nc\n"
+        assert ", lines 2 to 3 of 3, " in about
+        about, given = texts(await client.call_tool("read_file", {"path": "cr", "tail": 2}))
+        assert given == "b\rc"
+        assert ", lines 2 to 3 of 3, " in about
+        assert texts(await client.call_tool("read_file", {"path": "a", "tail": 99}))[1] == "a\nb\nc\n"
+        both = refused(await client.call_tool("read_file", {"path": "a", "tail": 1, "start_line": 2}))
+    assert both == "Give either tail, or start_line and end_line."
+    (folder / "long").write_text("".join(f"{number:04}\n" for number in range(1, 1001)))
+    async with served(max_characters=100) as client:
+        about, given = texts(await client.call_tool("read_file", {"path": "long", "tail": 50}))
+    assert given == "".join(f"{number:04}\n" for number in range(981, 1001))
+    assert ", lines 981 to 1000 of 1000, " in about
+    assert about.endswith("cut before these lines")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32", "cp1252"])
+async def test_the_last_lines_of_a_large_file_can_be_read(served: Served, folder: Path, encoding: str) -> None:
+    lines = [f"{number:04} é\r\n" for number in range(1, 1001)]
+    (folder / "a").write_bytes("".join(lines).encode(encoding))
+    (folder / "one").write_bytes(("é" * 5000 + "end").encode(encoding))
+    async with served(max_bytes=1024, max_characters=200) as client:
+        about, given = texts(await client.call_tool("read_file", {"path": "a", "tail": 3}))
+        assert given == "".join(lines[-3:])
+        assert ", the last 3 lines, " in about
+        assert "cut" not in about.split("changed")[1]
+        about, given = texts(await client.call_tool("read_file", {"path": "a", "tail": 500}))
+        assert given == "".join(lines[-25:])
+        assert about.endswith("cut before these lines")
+        about, given = texts(await client.call_tool("read_file", {"path": "one", "tail": 1}))
+        assert given == "é" * 197 + "end"
+
+
+async def test_several_files_are_read_in_one_call(served: Served, folder: Path) -> None:
+    (folder / "a").write_text("one\n")
+    (folder / "b").write_text("two\n")
+    (folder / "p").write_bytes(PNG)
+    async with served() as client:
+        result = await client.call_tool("read_file", {"path": ["a", "gone", "p", str(folder / "b")]})
+    assert not result.is_error
+    about_a, a, gone, _, picture, about_b, b = result.content
+    assert isinstance(picture, ImageContent)
+    given = [block.text for block in (about_a, a, gone, about_b, b) if isinstance(block, TextContent)]
+    assert given[0].startswith("files://docs/a, ")
+    assert given[1:3] == ["one\n", "gone: files://docs/gone does not exist."]
+    assert given[3].startswith("files://docs/b, ")
+    assert given[4] == "two\n"
+
+
+async def test_several_files_together_have_the_limits_of_one(served: Served, folder: Path) -> None:
+    for number in range(5):
+        (folder / str(number)).write_text("x" * 60 + "\n")
+        (folder / f"p{number}").write_bytes(PNG + bytes(700))
+    async with served(max_characters=200, max_bytes=1024) as client:
+        result = texts(await client.call_tool("read_file", {"path": [str(number) for number in range(5)]}))
+        assert sum(len(text) for text in result if set(text) <= set("x\n")) <= 200
+        assert result[-1].startswith("4: Not read, because the result is long enough")
+        pictures = await client.call_tool("read_file", {"path": [f"p{number}" for number in range(5)]})
+    assert len([block for block in pictures.content if isinstance(block, ImageContent)]) == 2
+
+
+async def test_lines_that_end_with_cr_only_are_counted(served: Served, folder: Path) -> None:
+    (folder / "a").write_bytes(b"one\rtwo\rthree")
+    (folder / "large").write_bytes(b"one\rtwo\r" + b"x\r" * 1000)
+    async with served(max_bytes=1024) as client:
+        for name in ("a", "large"):
+            arguments = {"path": name, "start_line": 2, "end_line": 2}
+            assert texts(await client.call_tool("read_file", arguments))[1] == "two\r"
 
 
 async def test_an_empty_file_has_no_lines(served: Served, folder: Path) -> None:
@@ -327,7 +402,7 @@ def test_excerpts_agree_with_the_lines_of_the_text() -> None:
     for first in range(1, 6):
         for last in [None, *range(first, 7)]:
             for room in range(1, 12):
-                found = excerpt_of_text(text, first, last, room)
+                found = excerpt_of_text(text, Span(first, last), room)
                 wanted = lines[first - 1 : last]
                 assert found.lines == 4
                 assert found.text == "".join(wanted)[: len(found.text)]

@@ -8,6 +8,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.types import TextContent, TextResourceContents
@@ -78,7 +79,8 @@ async def test_the_session_runs_as_it_is_shown(folder: Path, mode: str) -> None:
                 assert content.text.rstrip("\n") == output
                 continue
             assert verb == "call"
-            given = dict(word.split("=", 1) for word in words)
+            given: dict[str, Any] = {key: value for key, _, value in (word.partition("=") for word in words)}
+            given |= {key: json.loads(str(given[key])) for key in ("context", "dry_run") if key in given}
             result = await client.call_tool(name, given)
             if result.structured_content is not None:
                 assert json.dumps(result.structured_content, indent=2) == output

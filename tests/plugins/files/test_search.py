@@ -16,8 +16,9 @@ from mcp.types import CallToolResult
 
 from mcp_plugin_files import candidates as candidates_module
 from mcp_plugin_files.candidates import OpenBatch
-from mcp_plugin_files.engines import LINE_CHARACTERS, RE2, Query, Ripgrep, around, engine_for
+from mcp_plugin_files.engines import RE2, Query, Ripgrep, Searched, engine_for
 from mcp_plugin_files.listing import Found
+from mcp_plugin_files.passages import LINE_CHARACTERS, MATCH_LINES, around
 from mcp_plugin_files.roots import Root
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
@@ -86,6 +87,7 @@ async def test_lines_are_found_in_all_files_in_order(served: Served, folder: Pat
         assert lines(await search(client, "foo():", literal=True)) == foo[2:4]
         assert lines(await search(client, "-x", literal=True)) == []
         assert lines(await search(client, "nowhere")) == []
+        assert len(lines(await search(client, "$"))) == 7
 
 
 async def test_only_served_text_files_are_searched(served: Served, folder: Path, engine: dict[str, Any]) -> None:
@@ -137,14 +139,108 @@ async def test_an_invalid_pattern_is_refused_even_if_there_is_no_file(
     assert "/proc" not in text
 
 
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [
+        ("(?<=def )x", "look-ahead and look-behind are not supported"),
+        ("x(?!y)", "look-ahead and look-behind are not supported"),
+        ("(a)\\1", "references to groups, such as \\1, are not supported"),
+        ("(a)\\1\\n", "references to groups, such as \\1, are not supported"),
+    ],
+)
+async def test_what_no_engine_supports_is_explained(
+    served: Served, engine: dict[str, Any], refused: Refused, pattern: str, reason: str
+) -> None:
+    async with served(**engine) as client:
+        text = refused(await client.call_tool("search_files", {"pattern": pattern}))
+    assert text == f"The pattern is not valid: {reason}."
+
+
+async def test_one_file_can_be_searched(served: Served, folder: Path, engine: dict[str, Any], refused: Refused) -> None:
+    (folder / "src").mkdir()
+    (folder / "src/a.py").write_text("def alpha(): pass\n")
+    (folder / "src/b.py").write_text("def alpha(): pass\n")
+    (folder / "link").symlink_to("src/a.py")
+    async with served(**engine) as client:
+        alpha = [("src/a.py", 1, "def alpha(): pass")]
+        assert lines(await search(client, "alpha", path="src/a.py")) == alpha
+        assert lines(await search(client, "alpha", path=str(folder / "src/a.py"))) == alpha
+        assert lines(await search(client, "alpha", path="src/a.py", glob="*.py")) == alpha
+        assert lines(await search(client, "alpha", path="src/a.py", glob="*.md")) == []
+        assert "is a symbolic link" in refused(await client.call_tool("search_files", {"pattern": "a", "path": "link"}))
+        gone = refused(await client.call_tool("search_files", {"pattern": "a", "path": "src/A.py"}))
+    assert gone == "files://docs/src/A.py does not exist. Did you mean 'src/a.py'?"
+
+
+async def test_lines_around_a_match_are_shown_with_numbers(
+    served: Served, folder: Path, engine: dict[str, Any]
+) -> None:
+    (folder / "a").write_bytes(b"".join(b"line %d\r\n" % number for number in range(1, 31)))
+    async with served(**engine) as client:
+        assert lines(await search(client, "line (2|4|11|30)$", context=1)) == [
+            ("a", 2, "1- line 1\n2: line 2\n3- line 3\n4: line 4\n5- line 5"),
+            ("a", 11, "10- line 10\n11: line 11\n12- line 12"),
+            ("a", 30, "29- line 29\n30: line 30"),
+        ]
+
+
+async def test_a_pattern_with_a_line_break_is_matched_across_lines(
+    served: Served, folder: Path, engine: dict[str, Any]
+) -> None:
+    (folder / "a").write_bytes(b"one\r\ntwo\r\nthree\r\none two\r\none\r\n")
+    (folder / "b").write_text("x\n" * 100)
+    async with served(**engine) as client:
+        assert lines(await search(client, r"one\ntwo")) == [("a", 1, "one\ntwo")]
+        assert lines(await search(client, "one\ntwo", literal=True)) == [("a", 1, "one\ntwo")]
+        assert lines(await search(client, r"^t\w+\n")) == [("a", 2, "two"), ("a", 3, "three")]
+        assert lines(await search(client, r"(?s)two.*one$", ignore_case=True)) == [("a", 2, "two\nthree\none two\none")]
+        assert lines(await search(client, r"one\ntwo", context=1)) == [("a", 1, "1: one\n2: two\n3- three")]
+        assert lines(await search(client, r"(x\n)+")) == [("b", 1, "x\n" * MATCH_LINES + "...")]
+        assert lines(await search(client, r"one\\ntwo")) == []
+
+
+async def test_text_in_other_encodings_and_with_other_line_ends_is_searched(
+    served: Served, folder: Path, engine: dict[str, Any]
+) -> None:
+    (folder / "cr").write_bytes(b"one\rtwo M\xc3\xbcller\rthree")
+    (folder / "latin").write_bytes("x\nnaïve Müller\n".encode("latin-1"))
+    (folder / "mixed").write_bytes("Größe Müller\n".encode() * 3 + b"\xff M\xc3\xbcller\n")
+    (folder / "utf32").write_bytes("\ufeffMüller\n".encode("utf-32-le"))
+    async with served(**engine) as client:
+        assert lines(await search(client, "M.ller", glob="[clu]*")) == [
+            ("cr", 2, "two Müller"),
+            ("latin", 2, "naïve Müller"),
+            ("utf32", 1, "Müller"),
+        ]
+        assert lines(await search(client, "Müller$", path="mixed"))[3] == ("mixed", 4, "\ufffd Müller")
+    (folder / "gbk").write_bytes("你好\n世界\n".encode("gbk"))
+    async with served({"encoding": "gbk"}, **engine) as client:
+        assert lines(await search(client, "世", path="gbk")) == [("gbk", 2, "世界")]
+
+
+async def test_what_gitignore_names_is_not_searched(served: Served, folder: Path, engine: dict[str, Any]) -> None:
+    (folder / "build").mkdir()
+    for name in ("a.log", "a.txt", "build/x"):
+        (folder / name).write_text("foo\n")
+    (folder / ".gitignore").write_text("*.log\nbuild/\n")
+    async with served(**engine) as client:
+        found = await search(client, "foo")
+        assert lines(found) == [("a.txt", 1, "foo")]
+        assert found["notes"] == ["Left out by .gitignore (setting gitignore): 2 files and folders."]
+        assert lines(await search(client, "foo", path="build")) == [("build/x", 1, "foo")]
+        assert lines(await search(client, "foo", path="a.log")) == [("a.log", 1, "foo")]
+    async with served({"gitignore": False}, **engine) as client:
+        assert len(lines(await search(client, "foo"))) == 3
+
+
 async def test_invalid_search_arguments_are_refused(served: Served, refused: Refused) -> None:
     async with served(roots={"docs": "docs", "other": "docs"}) as client:
         calls: list[tuple[dict[str, Any], str]] = [
-            ({"pattern": "a\nb"}, "cannot contain a line break"),
-            ({"pattern": "a\0b"}, "or a NUL"),
+            ({"pattern": "a\0b"}, "cannot contain a NUL"),
+            ({"pattern": "a", "context": 21}, "context"),
             ({"pattern": ""}, "pattern"),
             ({"pattern": "a" * 1001}, "pattern"),
-            ({"pattern": "a", "path": "x"}, "Give the root of the folder. Roots: docs, other."),
+            ({"pattern": "a", "path": "x"}, "Give the name of a root. Roots: docs, other."),
             ({"pattern": "a", "root": "doc"}, "Did you mean 'docs'?"),
             ({"pattern": "a", "root": "docs", "path": "../x"}, "has a '..'"),
             ({"pattern": "a", "root": "docs", "path": "x"}, "files://docs/x does not exist."),
@@ -221,7 +317,7 @@ async def test_cancelling_a_search_ends_ripgrep() -> None:
     try:
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(Ripgrep(RG).search, Query("foo"), [reading], 10)
+                tasks.start_soon(Ripgrep(RG).search, Query("foo"), [Searched(reading)], 10)
                 # More than a pipe holds: after this write, ripgrep has begun to read and waits for more.
                 await anyio.to_thread.run_sync(os.write, writing, b"no\n" * 100_000)
                 assert "rg" in children()

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,6 +19,7 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
 from mcp_host.encodings import readable
+from mcp_plugin_files.diffs import diff_of
 from mcp_plugin_files.edits import Edit, edited
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folders import Folder
@@ -57,7 +59,7 @@ async def test_the_writing_tools_are_served_only_if_a_root_is_writable(served: S
         assert [tool.name for tool in (await client.list_tools()).tools] == reading
     async with served(WRITABLE) as client:
         tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == [*reading, "write_file", "edit_file"]
+    assert [tool.name for tool in tools] == [*reading, "write_file", "edit_file", "move_file", "delete_file"]
     for tool in tools:
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint is (tool.name in reading)
@@ -76,6 +78,7 @@ async def test_a_new_file_is_written_with_the_folders_it_needs(served: Served, f
         "size": len(data),
         "hash": hash_of(data),
         "created": True,
+        "diff": None,
     }
     assert os.listdir(folder / "x/y") == ["a.txt"]
 
@@ -415,3 +418,61 @@ def test_a_long_passage_is_replaced_quickly() -> None:
     lines = [f"{number % 7}\r\n" for number in range(20_000)]
     made = edited("".join(lines), Edit("".join(lines), "new\n" + "x\n".join(lines[1:-1]) + lines[-1]), "f")
     assert made.count("\r\n") == made.count("\n")
+
+
+async def test_several_edits_are_all_made_or_none(served: Served, folder: Path, refused: Refused) -> None:
+    (folder / "a").write_bytes(b"one\r\ntwo\r\nthree\r\n")
+    edits = [{"old_text": "one", "new_text": "1"}, {"old_text": "1\ntwo", "new_text": "1\n2"}]
+    async with served(WRITABLE) as client:
+        seen = await hash_read(client, "a")
+        arguments = {"path": "a", "expected_hash": seen}
+        wrong = [*edits, {"old_text": "four", "new_text": "4"}]
+        text = refused(await client.call_tool("edit_file", {**arguments, "edits": wrong}))
+        assert text.startswith("Edit 3: old_text is not in files://docs/a")
+        assert (folder / "a").read_bytes() == b"one\r\ntwo\r\nthree\r\n"
+        bad: list[dict[str, Any]] = [
+            {},
+            {"old_text": "a"},
+            {"edits": []},
+            {"old_text": "a", "new_text": "b", "edits": edits},
+        ]
+        for each in bad:
+            text = refused(await client.call_tool("edit_file", {**arguments, **each}))
+            assert text == "Give either old_text and new_text, or edits."
+        written = await call(client, "edit_file", **arguments, edits=edits)
+    assert (folder / "a").read_bytes() == b"1\r\n2\r\nthree\r\n"
+    assert written["hash"] == hash_of(b"1\r\n2\r\nthree\r\n")
+
+
+async def test_a_dry_run_returns_a_diff_and_changes_nothing(served: Served, folder: Path, refused: Refused) -> None:
+    data = "".join(f"line {number}\r\n" for number in range(1, 9)).encode() + "é\n".encode()
+    (folder / "a").write_bytes(data)
+    async with served(WRITABLE) as client:
+        arguments = {"path": "a", "expected_hash": hash_of(data), "dry_run": True}
+        edited = await call(client, "edit_file", **arguments, old_text="line 2", new_text="zwei")
+        replaced = await call(client, "write_file", **arguments, text="new")
+        fresh = await call(client, "write_file", path="new/b", text="x\ny", dry_run=True)
+        taken = refused(await client.call_tool("write_file", {"path": "a", "text": "x", "dry_run": True}))
+        stale = refused(await client.call_tool("write_file", {**arguments, "text": "x", "expected_hash": "0" * 16}))
+    assert edited["diff"] == ("--- a/a\n+++ b/a\n@@ -1,5 +1,5 @@\n line 1\n-line 2\n+zwei\n line 3\n line 4\n line 5\n")
+    assert (edited["hash"], edited["size"]) == (hash_of(data), len(data))
+    assert replaced["diff"].endswith("-é\n+new\n\\ No newline at end of file\n")
+    assert fresh["diff"] == "--- a/new/b\n+++ b/new/b\n@@ -0,0 +1,2 @@\n+x\n+y\n\\ No newline at end of file\n"
+    assert (fresh["hash"], fresh["created"]) == (None, False)
+    assert "exists already" in taken
+    assert "has changed since you read it" in stale
+    assert os.listdir(folder) == ["a"]
+    assert (folder / "a").read_bytes() == data
+
+
+def test_a_diff_of_a_long_text_is_quick_and_can_be_applied(folder: Path) -> None:
+    before = "".join(f"{number % 10}\n" for number in range(30_000))
+    after = before.replace("7\n8\n", "seven\n8\n", 1)[:-2] + "last"
+    for old, new in [(before, after), (after, before), (before, before + "x\n"), ("a\n", "b")]:
+        (folder / "f").write_text(old)
+        (folder.parent / "patch").write_text(diff_of("f", old, new, 10**9))
+        subprocess.run(["git", "apply", "--unsafe-paths", "../patch"], cwd=folder, check=True)
+        assert (folder / "f").read_text() == new
+    cut = diff_of("f", before, after, 1000)
+    assert len(cut) < 1100
+    assert "(cut here: the diff has" in cut

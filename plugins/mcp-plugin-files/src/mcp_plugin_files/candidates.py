@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from mcp_host.encodings import looks_binary
+from mcp_host.encodings import Encoding, encoding_of, looks_binary
+from mcp_plugin_files.engines import Searched
 from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.folders import kind_of
 from mcp_plugin_files.folderview import fits
 from mcp_plugin_files.listing import Found, Walk
 from mcp_plugin_files.paths import Parts
+from mcp_plugin_files.reading import read_up_to
 from mcp_plugin_files.roots import Root
 
 if TYPE_CHECKING:
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 
 BATCH_FILES: Final = 64
 BATCH_BYTES: Final = 32 * 2**20
-_HEAD: Final = 8192
+_HEAD: Final = 2**20
+"""How many bytes at the beginning of a file decide how it is searched."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,18 @@ class Candidates:
 
 
 def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreSpec | None, largest: int) -> Candidates:
-    """Return every regular file below a folder that has at most `largest` bytes.
+    """Return every regular file below a folder that has at most `largest` bytes. The path may also be one of a file.
 
     Raises:
-        FileRefusedError: The folder does not exist, and there is no other root to search.
+        FileRefusedError: The path does not exist, and there is no other root to search.
     """
     files: list[Found] = []
     large = 0
     failed: list[str] = []
     for root in roots:
         try:
-            for found in walk.of(root, parts, deep=True):
-                if found.kind != "file" or (glob is not None and not fits(glob, found, parts)):
+            for found in _all(root, parts, walk):
+                if found.kind != "file" or (glob is not None and not fits(glob, found, _base(found, parts))):
                     continue
                 if found.status.st_size > largest:
                     large += 1
@@ -59,6 +63,24 @@ def candidates(roots: Sequence[Root], parts: Parts, walk: Walk, glob: GitIgnoreS
     if large:
         notes.append(f"Not searched, because they are larger than max_search_bytes ({largest}): {large} files.")
     return Candidates(files, large, walk.full, notes)
+
+
+def _all(root: Root, parts: Parts, walk: Walk) -> Iterator[Found]:
+    if parts:
+        root.require_served(parts)
+        with root.open(parts[:-1]) as folder, root.explained(parts, folder):
+            status = folder.stat(parts[-1])
+        if kind_of(status) != "folder":
+            if kind_of(status) != "file":
+                root.descriptor(parts)  # raises an error that says what it is
+            yield Found(root, parts, "file", status)
+            return
+    yield from walk.of(root, parts, deep=True)
+
+
+def _base(found: Found, parts: Parts) -> Parts:
+    """Return the folder to which a glob is relative."""
+    return parts[:-1] if found.parts == parts else parts
 
 
 def batches(files: Sequence[Found]) -> Iterator[list[Found]]:
@@ -75,11 +97,20 @@ def batches(files: Sequence[Found]) -> Iterator[list[Found]]:
         yield batch
 
 
+@dataclass(frozen=True)
+class OpenFile:
+    """An open file, and whether ripgrep reads it right: as UTF-8, or as UTF-16 with a mark, with LF at line ends."""
+
+    searched: Searched
+    found: Found
+    plain: bool
+
+
 @dataclass
 class OpenBatch:
     """Open files. It may be closed while a thread still opens files; then none stays open."""
 
-    files: list[tuple[int, Found]] = field(default_factory=list)
+    files: list[OpenFile] = field(default_factory=list)
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -92,29 +123,34 @@ class OpenBatch:
                 descriptor = found.root.descriptor(found.parts)
             except FileRefusedError:
                 continue  # The file is gone, not readable, or not a regular file any more.
-            if looks_binary(_head(descriptor)):
+            other = found.root.rules.other
+            try:
+                head = read_up_to(descriptor, _HEAD)
+            except OSError:
+                head = b"\0"
+            encoding = encoding_of(head, other=other, whole=len(head) < _HEAD)
+            if encoding is None and looks_binary(head):
                 os.close(descriptor)
-            else:
-                self._add(descriptor, found)
+                continue
+            self._add(OpenFile(Searched(descriptor, other), found, _is_plain(head, encoding)))
 
-    def _add(self, descriptor: int, found: Found) -> None:
+    def _add(self, file: OpenFile) -> None:
         with self._lock:
             if self._closed:
-                os.close(descriptor)
+                os.close(file.searched.descriptor)
             else:
-                self.files.append((descriptor, found))
+                self.files.append(file)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             while self.files:
-                os.close(self.files.pop()[0])
+                os.close(self.files.pop().searched.descriptor)
 
 
-def _head(descriptor: int) -> bytes:
-    try:
-        head = os.read(descriptor, _HEAD)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-    except OSError:
-        return b"\0"
-    return head
+def _is_plain(head: bytes, encoding: Encoding | None) -> bool:
+    if encoding is None:
+        return True
+    if encoding.codec.startswith("utf-16"):
+        return bool(encoding.mark)
+    return encoding.codec == "utf-8" and (b"\r" not in head or b"\n" in head)

@@ -1,32 +1,35 @@
-"""The two ways to search open files: ripgrep, or RE2 without ripgrep. Both accept the same patterns."""
+"""The two ways to search open files: ripgrep, or RE2 in this process. Both accept nearly the same patterns."""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import re
 import threading
-from base64 import b64decode
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anyio
 import anyio.to_thread
-from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from mcp_host.encodings import UTF_8, encoding_of
+from mcp_host.encodings import UTF_8, Encoding, encoding_of
 from mcp_plugin_files.errors import FileRefusedError
-from mcp_plugin_files.reading import read_up_to
+from mcp_plugin_files.processes import running
+from mcp_plugin_files.reading import line_end, read_up_to
 
-LINE_CHARACTERS: Final = 300
-"""The most characters of a found line in a result."""
-
-_LONGEST_MESSAGE: Final = 2**30
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_LONGEST_LINE: Final = 65_536
+"""The longest line of ripgrep's output in bytes. It has only a path, two numbers and a short note."""
+
+_NUMBERS: Final = re.compile(rb"(\d+):(?:(\d+):)?")
+"""A line and a column, which ripgrep leaves out for an empty match at the end of a line."""
+
+_SEVERAL_LINES: Final = re.compile(r"\n|(?:^|[^\\])(?:\\\\)*\\n|\(\?\w*s")
+_LOOK_AROUND: Final = re.compile(r"\(\?<?[=!]")
+_BACK_REFERENCE: Final = re.compile(r"(?:^|[^\\])(?:\\\\)*\\[1-9]|\(\?P=")
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,32 @@ class Query:
     literal: bool = False
     ignore_case: bool = False
 
+    @property
+    def several_lines(self) -> bool:
+        """Whether the pattern is matched across lines, because it has a line break or `(?s)`."""
+        return "\n" in self.pattern if self.literal else _SEVERAL_LINES.search(self.pattern) is not None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """An open file to search, and the encoding that a user expects of text that is not UTF-8."""
+
+    descriptor: int
+    other: Encoding | None = None
+
 
 @dataclass(frozen=True)
 class Hit:
-    """A found line. `file` is the file's position in the list of searched files."""
+    """A found line, or lines up to `last`.
+
+    `file` is the file's position in the list of searched files. `column` is the number of bytes before the match in the
+    first line, in UTF-8.
+    """
 
     file: int
     line: int
-    text: str
+    last: int
+    column: int
 
 
 class Engine(Protocol):
@@ -54,16 +75,39 @@ class Engine(Protocol):
         """Raise a `FileRefusedError` if the pattern is not valid."""
         ...
 
-    async def search(self, query: Query, descriptors: Sequence[int], most: int) -> list[Hit]:
-        """Return the first `most` matching lines of each file, in order."""
+    async def search(self, query: Query, files: Sequence[Searched], most: int) -> list[Hit]:
+        """Return the first `most` matches in each file, in order."""
         ...
 
 
-def engine_for(program: str | None, largest: int, threads: anyio.CapacityLimiter) -> Engine:
-    """Return ripgrep, if it is installed and the system gives open files a path, else RE2."""
-    if program is not None and _DESCRIPTORS.is_dir():
+def engine_for(program: str | None, largest: int, threads: anyio.CapacityLimiter, query: Query | None = None) -> Engine:
+    """Return ripgrep, if it is installed and the system gives open files a path, else RE2.
+
+    A pattern for several lines is always for RE2: ripgrep does not report where such a match ends.
+    """
+    if program is not None and _DESCRIPTORS.is_dir() and not (query and query.several_lines):
         return Ripgrep(program)
     return RE2(largest, threads)
+
+
+def text_of(file: Searched, most: int) -> str:
+    """Return the text of an open file, at most its first `most` bytes. A file that cannot be read has no text."""
+    try:
+        os.lseek(file.descriptor, 0, os.SEEK_SET)
+        data = read_up_to(file.descriptor, most)
+    except OSError:
+        return ""
+    return (encoding_of(data, other=file.other) or UTF_8).decode(data)
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Yield the lines of a text without their ends, one at a time, because a list of them could be large."""
+    end, begin = line_end(text), 0
+    while begin < len(text):
+        until = text.find(end, begin)
+        until = len(text) if until < 0 else until
+        yield text[begin:until].removesuffix("\r")
+        begin = until + 1
 
 
 @dataclass(frozen=True)
@@ -75,26 +119,25 @@ class Ripgrep:
     async def check(self, query: Query) -> None:
         await self._run(query, [], 1)
 
-    async def search(self, query: Query, descriptors: Sequence[int], most: int) -> list[Hit]:
-        places = {str(_DESCRIPTORS / str(descriptor)): place for place, descriptor in enumerate(descriptors)}
-        hits = [
-            hit
-            for message in await self._run(query, descriptors, most)
-            if (hit := _hit_of(message, places)) is not None
-        ]
+    async def search(self, query: Query, files: Sequence[Searched], most: int) -> list[Hit]:
+        hits = await self._run(query, [file.descriptor for file in files], most)
         return sorted(hits, key=lambda hit: (hit.file, hit.line))
 
-    async def _run(self, query: Query, descriptors: Sequence[int], most: int) -> list[dict[str, Any]]:
-        options = ["--fixed-strings"] if query.literal else []
-        options += ["--ignore-case"] if query.ignore_case else []
-        # rg reads no configuration file and only the given paths. It searches binary files to their end.
-        command = [self.program, "--no-config", "--json", "--text", "--no-mmap", "--crlf", "--max-count", str(most)]
-        command += [*options, "--regexp", query.pattern, "--"]
+    async def _run(self, query: Query, descriptors: Sequence[int], most: int) -> list[Hit]:
+        # rg reads no configuration file and only the given paths. It searches binary files to their end. With the limit
+        # of one column, it prints no line of a file, however long: only where the match is.
+        command = [self.program, "--no-config", "--text", "--no-mmap", "--crlf", "--max-count", str(most)]
+        command += ["--no-heading", "--with-filename", "--null", "--line-number", "--column", "--max-columns", "1"]
+        command += ["--color", "never"]
+        command += ["--fixed-strings"] if query.literal else []
+        command += ["--ignore-case"] if query.ignore_case else []
+        command += ["--regexp", query.pattern, "--"]
         command += [str(_DESCRIPTORS / str(descriptor)) for descriptor in descriptors] or [os.devnull]
-        found: list[dict[str, Any]] = []
-        async with _running(command, descriptors) as process:
+        places = {str(_DESCRIPTORS / str(descriptor)).encode(): at for at, descriptor in enumerate(descriptors)}
+        found: list[Hit] = []
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+        async with running(command, environment, keep=descriptors) as process:
             assert process.stdout is not None
-            assert process.stderr is not None
             errors = bytearray()
 
             async def read_errors() -> None:
@@ -107,51 +150,21 @@ class Ripgrep:
                 lines = BufferedByteReceiveStream(process.stdout)
                 try:
                     while True:
-                        message = json.loads(await lines.receive_until(b"\n", _LONGEST_MESSAGE))
-                        if message["type"] == "match":
-                            found.append(message["data"])
+                        path, _, rest = (await lines.receive_until(b"\n", _LONGEST_LINE)).partition(b"\0")
+                        match = _NUMBERS.match(rest)
+                        assert match is not None, rest
+                        line, column = int(match[1]), int(match[2] or 1)
+                        found.append(Hit(places[path], line, line, column - 1))
                 except (anyio.EndOfStream, anyio.IncompleteRead):
                     pass
             code = await process.wait()
         if code not in (0, 1) and not descriptors:
             lines_of_error = errors.decode("utf-8", "replace").strip().splitlines()
-            reason = lines_of_error[-1].removeprefix("error: ") if lines_of_error else f"ripgrep ended with code {code}"
-            raise FileRefusedError(f"The pattern is not valid: {reason}.")
+            reasons = [line.removeprefix("error: ") for line in lines_of_error if line.startswith("error: ")]
+            raise invalid(query, [*reasons, *reversed(lines_of_error), f"ripgrep ended with code {code}"][0])
         if code < 0:
             raise RuntimeError(f"ripgrep was ended by signal {-code}")
         return found
-
-
-@asynccontextmanager
-async def _running(command: Sequence[str], descriptors: Sequence[int]) -> AsyncIterator[Process]:
-    """Run a process that always ends with the block."""
-    process = await anyio.open_process(
-        command,
-        stdin=subprocess.DEVNULL,
-        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-        pass_fds=tuple(descriptors),
-    )
-    try:
-        yield process
-    finally:
-        with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
-            await process.aclose()
-
-
-def _hit_of(message: dict[str, Any], places: dict[str, int]) -> Hit | None:
-    place = places.get(message["path"].get("text", ""))
-    if place is None:
-        return None
-    line = _bytes_of(message["lines"])
-    start = message["submatches"][0]["start"] if message["submatches"] else 0
-    before = len(line[:start].decode("utf-8", "replace"))
-    return Hit(place, message["line_number"], around(line.decode("utf-8", "replace"), before))
-
-
-def _bytes_of(data: dict[str, str]) -> bytes:
-    return b64decode(data["bytes"]) if "bytes" in data else data["text"].encode()
 
 
 @dataclass(frozen=True)
@@ -164,36 +177,56 @@ class RE2:
     async def check(self, query: Query) -> None:
         _compiled(query)
 
-    async def search(self, query: Query, descriptors: Sequence[int], most: int) -> list[Hit]:
+    async def search(self, query: Query, files: Sequence[Searched], most: int) -> list[Hit]:
         expression = _compiled(query)
+        find = _found_across if query.several_lines else _found_in_lines
         stop = threading.Event()
 
         def work() -> list[Hit]:
             hits: list[Hit] = []
-            for place, descriptor in enumerate(owned):
-                found = 0
-                for number, line in enumerate(_lines(descriptor, self.largest), 1):
-                    if stop.is_set() or found == most:
-                        break
-                    if (match := expression.search(line)) is not None:
-                        found += 1
-                        hits.append(Hit(place, number, around(line, match.start())))
+            for place, file in enumerate(owned):
+                for line, last, column in islice(find(expression, text_of(file, self.largest), stop), most):
+                    hits.append(Hit(place, line, last, column))
             return hits
 
         # The thread has its own descriptors, because it may still read after the caller has closed the others.
-        owned = [os.dup(descriptor) for descriptor in descriptors]
+        owned = [Searched(os.dup(file.descriptor), file.other) for file in files]
 
         def work_and_close() -> list[Hit]:
             try:
                 return work()
             finally:
-                for descriptor in owned:
-                    os.close(descriptor)
+                for file in owned:
+                    os.close(file.descriptor)
 
         try:
             return await anyio.to_thread.run_sync(work_and_close, abandon_on_cancel=True, limiter=self.threads)
         finally:
             stop.set()
+
+
+def _found_in_lines(expression: Any, text: str, stop: threading.Event) -> Iterator[tuple[int, int, int]]:
+    """Yield the number of each line that matches, twice, and the bytes before the match."""
+    for number, line in enumerate(lines_of(text), 1):
+        if stop.is_set():
+            return
+        if (match := expression.search(line)) is not None:
+            yield number, number, len(line[: match.start()].encode())
+
+
+def _found_across(expression: Any, text: str, stop: threading.Event) -> Iterator[tuple[int, int, int]]:
+    """Yield the first and the last line of each match, and the bytes before it in its first line."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    number, counted = 1, 0
+    for match in expression.finditer(text):
+        if stop.is_set():
+            return
+        begin, end = match.span()
+        number += text.count("\n", counted, begin)
+        counted = begin
+        # A line break at the end of a match belongs to its last line.
+        last = number + text.count("\n", begin, max(begin, end - 1))
+        yield number, last, len(text[text.rfind("\n", 0, begin) + 1 : begin].encode())
 
 
 def _compiled(query: Query) -> Any:
@@ -203,32 +236,19 @@ def _compiled(query: Query) -> Any:
     options.log_errors = False
     options.literal = query.literal
     options.case_sensitive = not query.ignore_case
+    # In a pattern for several lines, ^ and $ are the beginning and the end of each line.
+    pattern = f"(?m){query.pattern}" if query.several_lines and not query.literal else query.pattern
     try:
-        return re2.compile(query.pattern, options)
+        return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0] if error.args else error
-        raise FileRefusedError(
-            f"The pattern is not valid: {reason.decode('utf-8', 'replace') if isinstance(reason, bytes) else reason}."
-        ) from None
+        raise invalid(query, reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
 
 
-def _lines(descriptor: int, most: int) -> list[str]:
-    try:
-        data = read_up_to(descriptor, most)
-    except OSError:
-        return []
-    text = (encoding_of(data) or UTF_8).decode(data)
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
-
-
-def around(line: str, start: int) -> str:
-    """Return the line without its line end, cut to `LINE_CHARACTERS` around the match that begins at `start`."""
-    line = line.rstrip("\r\n")
-    if len(line) <= LINE_CHARACTERS:
-        return line
-    begin = max(0, min(start - LINE_CHARACTERS // 4, len(line) - LINE_CHARACTERS))
-    end = begin + LINE_CHARACTERS
-    return ("..." if begin else "") + line[begin:end] + ("..." if end < len(line) else "")
+def invalid(query: Query, reason: str) -> FileRefusedError:
+    """Return the refusal of a pattern. What users often expect of other engines is explained."""
+    if not query.literal and _LOOK_AROUND.search(query.pattern):
+        reason = "look-ahead and look-behind are not supported"
+    elif not query.literal and _BACK_REFERENCE.search(query.pattern):
+        reason = "references to groups, such as \\1, are not supported"
+    return FileRefusedError(f"The pattern is not valid: {reason.strip().rstrip('.')}.")

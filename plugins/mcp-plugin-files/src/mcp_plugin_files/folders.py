@@ -151,23 +151,36 @@ class Folder:
     def make_folder(self, name: str) -> None:
         os.mkdir(self._at(name), dir_fd=self._descriptor)
 
-    def link(self, source: str, target: str) -> None:
-        """Give a file in this folder a second name. Fails if the name is in use."""
+    def link(self, source: str, target: str, other: Folder | None = None) -> None:
+        """Give a file in this folder a second name, here or in another folder. Fails if the name is in use.
+
+        A link is not followed: it gets the second name itself.
+        """
+        path, descriptor = (other or self).place(target)
         os.link(
             self._at(source),
-            self._at(target),
+            path,
             src_dir_fd=self._descriptor,
-            dst_dir_fd=self._descriptor,
-            # Windows does not allow False. That is safe, because nobody else knows the name of the linked draft.
-            follow_symlinks=self._descriptor is None,
+            dst_dir_fd=descriptor,
+            # Windows does not allow False. There, links are not followed either.
+            follow_symlinks=self._descriptor is None and os.name == "nt",
         )
 
-    def replace(self, source: str, target: str) -> None:
-        """Rename a file in this folder over another one, in one step."""
-        os.replace(self._at(source), self._at(target), src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+    def replace(self, source: str, target: str, other: Folder | None = None) -> None:
+        """Rename a file in this folder over another one, here or in another folder, in one step."""
+        path, descriptor = (other or self).place(target)
+        os.replace(self._at(source), path, src_dir_fd=self._descriptor, dst_dir_fd=descriptor)
+
+    def place(self, name: str) -> tuple[str, int | None]:
+        """Return the path of an entry, and the open folder to which it is relative, if any."""
+        return self._at(name), self._descriptor
 
     def remove(self, name: str) -> None:
         os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(self._at(name), dir_fd=self._descriptor)
 
     def _at(self, name: str) -> str:
         return name if self._descriptor is not None else os.path.join(self._path, name)

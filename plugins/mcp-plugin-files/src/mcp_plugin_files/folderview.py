@@ -43,6 +43,47 @@ def list_folder(
     )
 
 
+def tree_of(root: Root, parts: Parts, walk: Walk, most: int, *, glob: GitIgnoreSpec | None = None) -> Listing:
+    """Return the names below a folder as an indented tree of at most `most` characters.
+
+    With `glob`, only files that match it are shown, with the folders that they are in.
+
+    Raises:
+        FileRefusedError: The folder does not exist or may not be opened.
+    """
+    lines: list[str] = []
+    shown: Parts = parts
+    size, truncated = 0, False
+    with closing(walk.of(root, parts, deep=True)) as found:
+        for each in found:
+            if glob is not None and not fits(glob, each, parts):
+                continue
+            # The folders above that were not shown yet.
+            same = len(parts)
+            while same < min(len(shown), len(each.parts) - 1) and shown[same] == each.parts[same]:
+                same += 1
+            fresh = [each.parts[: depth + 1] for depth in range(same, len(each.parts))]
+            new = [_leaf(inner, parts, inner != each.parts or each.kind == "folder") for inner in fresh]
+            size += sum(len(line) + 1 for line in new)
+            if size > most:
+                truncated = True
+                break
+            lines += new
+            shown = each.parts if each.kind == "folder" else each.parts[:-1]
+    return Listing(
+        root=root.name,
+        path="/".join(parts),
+        entries=[],
+        tree="\n".join(lines),
+        truncated=truncated or walk.full,
+        notes=walk.notes(),
+    )
+
+
+def _leaf(inner: Parts, base: Parts, folder: bool) -> str:
+    return f"{'  ' * (len(inner) - len(base) - 1)}{inner[-1]}{'/' if folder else ''}"
+
+
 def glob_of(pattern: str | None) -> GitIgnoreSpec | None:
     """Parse a pattern in the form of a .gitignore. Here it selects the files to list or search.
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from mcp_plugin_files.errors import FileRefusedError
 from mcp_plugin_files.folders import Entry, EntryKind, Folder
+from mcp_plugin_files.gitignore import Rules, leaves_out, rules_above, rules_in
 from mcp_plugin_files.paths import MOST_PARTS, Parts, is_text, printable, uri_of
 from mcp_plugin_files.roots import Root
 
@@ -48,6 +49,7 @@ class Walk:
     seen: int = 0
     unnamed: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    ignored: int = 0
 
     @property
     def full(self) -> bool:
@@ -61,6 +63,8 @@ class Walk:
             notes.append(f"Only {self.most} files and folders were read (max_entries): choose a folder further down.")
         if self.unnamed:
             notes.append(f"Not shown, because their names are not UTF-8: {_some(self.unnamed)}.")
+        if self.ignored:
+            notes.append(f"Left out by .gitignore (setting gitignore): {self.ignored} files and folders.")
         if self.closed:
             notes.append(f"Not opened: {_some(self.closed)}")
         return notes
@@ -73,12 +77,14 @@ class Walk:
             StoppedError: `stop` was set.
         """
         root.require_served(parts, folder=True)
+        rules = rules_above(root, parts)
         with root.open(parts) as folder:
-            yield from self._inside(root, parts, folder, deep)
+            yield from self._inside(root, parts, folder, rules, deep)
 
-    def _inside(self, root: Root, parts: Parts, folder: Folder, deep: bool) -> Generator[Found]:
+    def _inside(self, root: Root, parts: Parts, folder: Folder, rules: Rules, deep: bool) -> Generator[Found]:
+        rules += rules_in(root, parts, folder)
         with root.explained(parts):
-            entries = self._sorted(root, parts, folder)
+            entries = self._sorted(root, parts, folder, rules)
         for entry in entries:
             if self.stop.is_set():
                 raise StoppedError
@@ -89,12 +95,12 @@ class Walk:
                     with root.explained(inner):
                         below = folder.folder(entry.name)
                     with below:
-                        yield from self._inside(root, inner, below, deep)
+                        yield from self._inside(root, inner, below, rules, deep)
                 except FileRefusedError as error:
                     # The folder is gone, not readable, or has become a link. The rest is still shown.
                     self.closed.append(str(error))
 
-    def _sorted(self, root: Root, parts: Parts, folder: Folder) -> list[Entry]:
+    def _sorted(self, root: Root, parts: Parts, folder: Folder, rules: Rules) -> list[Entry]:
         served = []
         for entry in folder.entries():
             if self.stop.is_set():
@@ -103,7 +109,11 @@ class Walk:
                 if root.rules.hidden or not entry.name.startswith("."):
                     self.unnamed.append(printable(entry.name))
                 continue
-            if not root.serves((*parts, entry.name), folder=entry.kind == "folder"):
+            inner = (*parts, entry.name)
+            if not root.serves(inner, folder=entry.kind == "folder"):
+                continue
+            if leaves_out(rules, inner, folder=entry.kind == "folder"):
+                self.ignored += 1
                 continue
             self.seen += 1
             if self.full:

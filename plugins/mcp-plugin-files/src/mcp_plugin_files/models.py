@@ -25,7 +25,8 @@ class Listing(BaseModel):
 
     root: str = Field(description="The root.")
     path: str = Field(description="The folder's path in the root; empty for the root itself.")
-    entries: list[ListedEntry] = Field(description="Files and folders, sorted by name.")
+    entries: list[ListedEntry] = Field(description="Files and folders, sorted by name; empty for a tree.")
+    tree: str | None = Field(default=None, description="The names below the folder, indented; folders end with /.")
     truncated: bool = Field(description="Whether there are more entries than listed.")
     notes: list[str] = Field(default_factory=list, description="What was left out, and why.")
 
@@ -35,8 +36,11 @@ class FoundLine(BaseModel):
 
     root: str = Field(description="The root of the file.")
     path: str = Field(description="The file's path in the root.")
-    line: int = Field(description="The line's number, from 1.")
-    text: str = Field(description="The line; a long line is cut around the match.")
+    line: int = Field(description="The number of the line, or of the first one, from 1.")
+    text: str = Field(
+        description="The line, or the lines of a longer match. With context: all lines with numbers, and : after those "
+        "that match. A long line is cut around the match."
+    )
 
 
 class SearchResult(BaseModel):
@@ -49,11 +53,28 @@ class SearchResult(BaseModel):
 
 
 class Written(BaseModel):
-    """A file that was written."""
+    """A file that was written, or in a dry run, the file as it is."""
 
     root: str = Field(description="The root.")
     path: str = Field(description="The file's path in the root.")
     uri: str = Field(description="The file's resource.")
-    size: int = Field(description="The new size in bytes.")
-    hash: str = Field(description="The new hash, for the next change.")
+    size: int = Field(description="Its size in bytes now.")
+    hash: str | None = Field(description="Its hash now, for the next change.")
     created: bool = Field(description="Whether the file is new.")
+    diff: str | None = Field(default=None, description="Of a dry run: a unified diff. Line ends are shown as LF.")
+
+
+class Moved(BaseModel):
+    """A file that has another path."""
+
+    root: str = Field(description="The root.")
+    path: str = Field(description="The file's new path in the root.")
+    uri: str = Field(description="The file's new resource.")
+    hash: str = Field(description="The file's hash, which is the same as before.")
+
+
+class Deleted(BaseModel):
+    """A file or an empty folder that does not exist any more."""
+
+    root: str = Field(description="The root.")
+    path: str = Field(description="Its path in the root.")

@@ -76,7 +76,7 @@ def _read(files: Files, root: Root, parts: Parts, walk: Walk) -> ReadResourceCon
 
 def _is_folder(root: Root, parts: Parts) -> bool:
     root.require_served(parts)
-    with root.open(parts[:-1]) as folder, root.explained(parts):
+    with root.open(parts[:-1]) as folder, root.explained(parts, folder):
         return kind_of(folder.stat(parts[-1])) == "folder"
 
 

@@ -21,6 +21,9 @@ T = TypeVar("T")
 THREADS = 8
 """How many calls may use the disk at once. A call that hangs (a lost network drive, for example) keeps its place."""
 
+DOCUMENTS = 2
+"""How many documents are read at once, each in a process of its own."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -30,6 +33,7 @@ class Files:
     roots: Roots
     ripgrep: str | None
     threads: anyio.CapacityLimiter
+    documents: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(DOCUMENTS))
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod

@@ -29,13 +29,16 @@ class RootFolder(BaseModel, extra="forbid"):
     """One folder."""
 
     path: str = Field(min_length=1, description="The folder; a relative path starts at the folder of mcp-host.toml.")
-    writable: bool = Field(default=False, description="Whether write_file and edit_file may change its files.")
+    writable: bool = Field(default=False, description="Whether its files may be written, moved and deleted.")
     hidden: bool = Field(
         default=False, description="Whether files and folders whose names begin with a dot are served."
     )
     ignore: list[str] = Field(
         default=["node_modules/", "__pycache__/"],
         description="Patterns of what is not served, as in a .gitignore: *.key, build/, /private/**.",
+    )
+    gitignore: bool = Field(
+        default=True, description="Whether listings and searches leave out what .gitignore files in the root name."
     )
     encoding: str | None = Field(
         default=None, description="The encoding of text that is not UTF-8 and has no mark; default: windows-1252."
@@ -81,6 +84,9 @@ class Settings(BaseModel, extra="forbid"):
     )
     max_scan_bytes: int = Field(
         default=268_435_456, ge=1024, description="Most bytes that read_file reads to find a line of a large file."
+    )
+    max_document_bytes: int = Field(
+        default=33_554_432, ge=1024, description="Largest PDF or Office document in bytes whose text read_file returns."
     )
     max_search_bytes: int = Field(
         default=10_485_760, ge=1024, le=2**30, description="Largest file in bytes that search_files searches."

@@ -17,13 +17,13 @@ from typing import Final
 
 from mcp_host.encodings import encoding_of, readable
 from mcp_plugin_files.edits import Edit, edited
-from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.errors import FileMissingError, FileRefusedError
 from mcp_plugin_files.folders import Folder
 from mcp_plugin_files.paths import Parts, uri_of
 from mcp_plugin_files.reading import Contents, digest, read_up_to
 from mcp_plugin_files.roots import DRAFT, Root
 
-_NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+NO_LINKS: Final = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def create(root: Root, parts: Parts, data: bytes) -> None:
@@ -32,10 +32,8 @@ def create(root: Root, parts: Parts, data: bytes) -> None:
     Raises:
         FileRefusedError: The path is already in use, or the file cannot be written.
     """
-    name = _required(root, parts)
-    exists = FileRefusedError(
-        f"{uri_of(root.name, parts)} exists already. To replace it, read it and give its hash as expected_hash."
-    )
+    name = writable_name(root, parts)
+    exists = _exists(root, parts)
     with root.open(parts[:-1], make=True) as folder, root.explained(parts):
         try:
             folder.stat(name)
@@ -49,9 +47,27 @@ def create(root: Root, parts: Parts, data: bytes) -> None:
             except FileExistsError:
                 raise exists from None
             except OSError as error:
-                if error.errno not in _NO_LINKS:
+                if error.errno not in NO_LINKS:
                     raise
                 _create_unlinked(folder, name, data, exists)
+
+
+def require_new(root: Root, parts: Parts) -> None:
+    """Refuse a path that is in use. Nothing is created.
+
+    Raises:
+        FileRefusedError: The path is in use, or may not be written.
+    """
+    name = writable_name(root, parts)
+    with suppress(FileMissingError), root.open(parts[:-1]) as folder, root.explained(parts):
+        folder.stat(name)
+        raise _exists(root, parts)
+
+
+def _exists(root: Root, parts: Parts) -> FileRefusedError:
+    return FileRefusedError(
+        f"{uri_of(root.name, parts)} exists already. To replace it, read it and give its hash as expected_hash."
+    )
 
 
 def replace(root: Root, parts: Parts, data: bytes, expected: str, most: int) -> None:
@@ -60,7 +76,7 @@ def replace(root: Root, parts: Parts, data: bytes, expected: str, most: int) -> 
     Raises:
         FileRefusedError: The hash is different, or the file does not exist or cannot be written.
     """
-    name = _required(root, parts)
+    name = writable_name(root, parts)
     with root.open(parts[:-1]) as folder:
         _, mode = _seen(root, parts, folder, expected, most)
         with root.explained(parts), _draft(folder, data, mode) as draft:
@@ -75,7 +91,7 @@ def current(root: Root, parts: Parts, expected: str, most: int) -> Contents:
     Raises:
         FileRefusedError: The file does not exist, its hash is not `expected`, or it is too large.
     """
-    _required(root, parts)
+    writable_name(root, parts)
     with root.open(parts[:-1]) as folder:
         data, _ = _seen(root, parts, folder, expected, most)
     return Contents(data, encoding_of(data, other=root.rules.other))
@@ -113,7 +129,8 @@ def with_edits(contents: Contents, edits: Sequence[Edit], shown: str) -> bytes:
         ) from None
 
 
-def _required(root: Root, parts: Parts) -> str:
+def writable_name(root: Root, parts: Parts) -> str:
+    """Return the name of a file that the settings allow to change."""
     if not root.rules.writable:
         raise FileRefusedError(
             f"The root {root.name!r} is read-only: the settings have no roots.{root.name}.writable = true."
@@ -126,22 +143,31 @@ def _required(root: Root, parts: Parts) -> str:
 
 def _seen(root: Root, parts: Parts, folder: Folder, expected: str, most: int) -> tuple[bytes, int]:
     """Return the bytes and permission bits of the file. Its hash must be the one that the caller has."""
+    # Opened for writing, too, so that a read-only file is not replaced.
+    descriptor = root.open_in(folder, parts, os.O_RDWR)
+    try:
+        data = seen_data(root, parts, descriptor, expected, most)
+        # Set-user-ID and similar bits are dropped: an edited program must not run with another user's rights.
+        return data, stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
+    finally:
+        os.close(descriptor)
+
+
+def seen_data(root: Root, parts: Parts, descriptor: int, expected: str, most: int) -> bytes:
+    """Return the bytes of an open file.
+
+    Raises:
+        FileRefusedError: The file is too large, or its hash is not the one that the caller has.
+    """
     shown = uri_of(root.name, parts)
     with root.explained(parts):
-        # Opened for writing, too, so that a read-only file is not replaced.
-        descriptor = root.open_in(folder, parts, os.O_RDWR)
-        try:
-            data = read_up_to(descriptor, most + 1)
-            # Set-user-ID and similar bits are dropped: an edited program must not run with another user's rights.
-            mode = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777
-        finally:
-            os.close(descriptor)
+        data = read_up_to(descriptor, most + 1)
     if len(data) > most:
         raise FileRefusedError(f"{shown} is larger than the {most} bytes that may be written (max_bytes).")
     if digest(data) != expected.strip().lower():
         # The new hash is not in the error: with it, the file could be overwritten without being read.
         raise FileRefusedError(f"{shown} has changed since you read it: its hash is different. Read it again first.")
-    return data, mode
+    return data
 
 
 @contextmanager

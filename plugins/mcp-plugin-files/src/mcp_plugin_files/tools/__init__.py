@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from mcp_host import Tool
 from mcp_plugin_files.settings import Settings
+from mcp_plugin_files.tools.delete import DELETE_FILE
 from mcp_plugin_files.tools.edit import EDIT_FILE
 from mcp_plugin_files.tools.listing import LIST_FILES
+from mcp_plugin_files.tools.move import MOVE_FILE
 from mcp_plugin_files.tools.read import READ_FILE
 from mcp_plugin_files.tools.search import SEARCH_FILES
 from mcp_plugin_files.tools.write import WRITE_FILE
@@ -25,6 +27,8 @@ def tools_of(settings: Settings) -> Iterator[Tool]:
     if settings.writable:
         yield WRITE_FILE
         yield EDIT_FILE
+        yield MOVE_FILE
+        yield DELETE_FILE
 
 
 def roots_in_words(settings: Settings) -> str:

@@ -10,6 +10,10 @@ from pydantic import Field
 
 from mcp_host import Context, ToolError
 from mcp_plugin_files.errors import FileRefusedError
+from mcp_plugin_files.models import Written
+from mcp_plugin_files.paths import Parts, uri_of
+from mcp_plugin_files.reading import digest
+from mcp_plugin_files.roots import Root
 from mcp_plugin_files.served import Files
 from mcp_plugin_files.settings import Settings
 
@@ -23,6 +27,7 @@ GlobParam = Annotated[
     str | None,
     Field(description="Only files whose path matches this pattern, as in a .gitignore: *.md, src/**/*.py."),
 ]
+DryRunParam = Annotated[bool, Field(description="Change nothing, and return what would change as a unified diff.")]
 HashText = Annotated[str, Field(pattern=r"^\s*[0-9a-fA-F]{16}\s*$")]
 
 
@@ -33,3 +38,16 @@ def for_the_model() -> Iterator[None]:
         yield
     except FileRefusedError as error:
         raise ToolError(str(error)) from None
+
+
+def written(root: Root, parts: Parts, data: bytes | None, *, created: bool = False, diff: str | None = None) -> Written:
+    """Return the result for a file whose content is `data` now, or None if it does not exist."""
+    return Written(
+        root=root.name,
+        path="/".join(parts),
+        uri=uri_of(root.name, parts),
+        size=len(data or b""),
+        hash=None if data is None else digest(data),
+        created=created,
+        diff=diff,
+    )
