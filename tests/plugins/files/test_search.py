@@ -88,6 +88,10 @@ async def test_lines_are_found_in_all_files_in_order(served: Served, folder: Pat
         assert lines(await search(client, "-x", literal=True)) == []
         assert lines(await search(client, "nowhere")) == []
         assert len(lines(await search(client, "$"))) == 7
+        assert lines(await search(client, r"\Abar")) == [foo[1]]
+        if not engine["ripgrep"]:  # ripgrep reads \z as the end of the text in some files
+            assert lines(await search(client, r"foo\z")) == [foo[0], foo[1], foo[4]]
+        assert lines(await search(client, r"o[^q]+n")) == []
 
 
 async def test_only_served_text_files_are_searched(served: Served, folder: Path, engine: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ _NUMBERS: Final = re.compile(rb"(\d+):(?:(\d+):)?")
 """A line and a column, which ripgrep leaves out for an empty match at the end of a line."""
 
 _SEVERAL_LINES: Final = re.compile(r"\n|(?:^|[^\\])(?:\\\\)*\\n|\(\?\w*s")
+_TEXT_EDGES: Final = re.compile(r"\\\\|\\[Az]")
 _LOOK_AROUND: Final = re.compile(r"\(\?<?[=!]")
 _BACK_REFERENCE: Final = re.compile(r"(?:^|[^\\])(?:\\\\)*\\[1-9]|\(\?P=")
 
@@ -179,13 +180,14 @@ class RE2:
 
     async def search(self, query: Query, files: Sequence[Searched], most: int) -> list[Hit]:
         expression = _compiled(query)
-        find = _found_across if query.several_lines else _found_in_lines
         stop = threading.Event()
 
         def work() -> list[Hit]:
             hits: list[Hit] = []
             for place, file in enumerate(owned):
-                for line, last, column in islice(find(expression, text_of(file, self.largest), stop), most):
+                for line, last, column in islice(
+                    _found(expression, text_of(file, self.largest), query.several_lines, stop), most
+                ):
                     hits.append(Hit(place, line, last, column))
             return hits
 
@@ -205,28 +207,25 @@ class RE2:
             stop.set()
 
 
-def _found_in_lines(expression: Any, text: str, stop: threading.Event) -> Iterator[tuple[int, int, int]]:
-    """Yield the number of each line that matches, twice, and the bytes before the match."""
-    for number, line in enumerate(lines_of(text), 1):
-        if stop.is_set():
-            return
-        if (match := expression.search(line)) is not None:
-            yield number, number, len(line[: match.start()].encode())
+def _found(expression: Any, text: str, several: bool, stop: threading.Event) -> Iterator[tuple[int, int, int]]:
+    """Yield the first and the last line of each match, and the bytes before it in its first line.
 
-
-def _found_across(expression: Any, text: str, stop: threading.Event) -> Iterator[tuple[int, int, int]]:
-    """Yield the first and the last line of each match, and the bytes before it in its first line."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    number, counted = 1, 0
-    for match in expression.finditer(text):
-        if stop.is_set():
-            return
+    Unless `several` is true, a match is within a line, and only the first one in each line is found.
+    """
+    text = text.replace("\r\n", "\n")
+    data = (text.replace("\r", "\n") if line_end(text) == "\r" else text).encode()
+    number, counted, place = 1, 0, 0
+    while place <= len(data) and not stop.is_set() and (match := expression.search(data, place)) is not None:
         begin, end = match.span()
-        number += text.count("\n", counted, begin)
+        if begin == len(data) and (begin == 0 or data.endswith(b"\n")):
+            return  # There is no line after the last line end.
+        number += data.count(b"\n", counted, begin)
         counted = begin
-        # A line break at the end of a match belongs to its last line.
-        last = number + text.count("\n", begin, max(begin, end - 1))
-        yield number, last, len(text[text.rfind("\n", 0, begin) + 1 : begin].encode())
+        # A line end at the end of a match belongs to its last line.
+        last = number + data.count(b"\n", begin, max(begin, end - 1))
+        yield number, last, begin - data.rfind(b"\n", 0, begin) - 1
+        next_line = data.find(b"\n", begin) + 1 or len(data) + 1
+        place = end if several and end > begin else next_line
 
 
 def _compiled(query: Query) -> Any:
@@ -236,13 +235,21 @@ def _compiled(query: Query) -> Any:
     options.log_errors = False
     options.literal = query.literal
     options.case_sensitive = not query.ignore_case
-    # In a pattern for several lines, ^ and $ are the beginning and the end of each line.
-    pattern = f"(?m){query.pattern}" if query.several_lines and not query.literal else query.pattern
+    # The whole text is searched at once. For matches within lines, nothing matches a line end.
+    # ^ and $ are the beginning and the end of a line.
+    options.never_nl = not query.several_lines
+    pattern = query.pattern
+    if not query.literal:
+        pattern = f"(?m){pattern if query.several_lines else _TEXT_EDGES.sub(_line_edge, pattern)}"
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
         reason = error.args[0] if error.args else error
         raise invalid(query, reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
+
+
+def _line_edge(found: re.Match[str]) -> str:
+    return {"\\A": "^", "\\z": "$"}.get(found[0], found[0])
 
 
 def invalid(query: Query, reason: str) -> FileRefusedError:
