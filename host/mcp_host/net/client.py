@@ -33,6 +33,9 @@ def guarded_client(
     checks every address, and the client connects to a checked address. A DNS answer that changes later has no effect.
     `allow` and `deny` are rules in the forms that `AddressRule.parse` reads.
 
+    The client asks for gzip and deflate and decodes them. A body that is encoded in another way, or that ends too
+    early, is an error. `headers` are sent with each request; `Accept-Encoding` is not changed by them.
+
     `timeout` is in seconds. `max_bytes` counts the body before and after decoding. Both limit the whole exchange, from
     the first request to the last byte, with all redirects. With `streams`, the answers may stay open: `timeout` limits
     each wait for a piece of an answer instead, and `max_bytes` each answer that is not an event stream
@@ -56,7 +59,9 @@ def guarded_client(
     from mcp_host.net.dialing import GuardedBackend
     from mcp_host.net.exchange import ExchangeLimits, GuardedClient
     from mcp_host.net.transport import GuardedTransport
+    from mcp_host.net.unpacking import ACCEPTED
 
+    fields = [(name, value) for name, value in (headers or {}).items() if name.lower() != "accept-encoding"]
     guard = Guard(allow=allow, deny=deny, resolver=resolver)
     pool = httpcore2.AsyncConnectionPool(
         ssl_context=verify or httpx2.create_ssl_context(),
@@ -67,7 +72,7 @@ def guarded_client(
     )
     return GuardedClient(
         transport=GuardedTransport(pool, ExchangeLimits(timeout, max_bytes, streams)),
-        headers=headers,
+        headers=[("Accept-Encoding", ACCEPTED), *fields],
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=True,
         max_redirects=max_redirects,

@@ -11,6 +11,7 @@ import httpx2
 
 from mcp_host.net.errors import RefusedURLError, ResponseTooLargeError
 from mcp_host.net.exchange import Exchange, ExchangeLimits, origin_of
+from mcp_host.net.unpacking import Unpacker
 
 # The headers that are sent to another origin after a redirect. Any other header may be a credential; a list of the
 # headers to remove could never be complete. httpx2 makes Cookie and Host new for each hop.
@@ -113,18 +114,23 @@ class _Body(httpx2.AsyncByteStream):
 class _Decoded(httpx2.AsyncByteStream):
     """The decoded body, with its bytes counted again."""
 
-    def __init__(self, encoded: httpx2.Response, exchange: Exchange) -> None:
-        self._encoded = encoded
+    def __init__(self, body: _Body, coding: str | None, exchange: Exchange) -> None:
+        self._body = body
+        self._coding = coding
         self._exchange = exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async with contextlib.aclosing(self._encoded.aiter_bytes()) as parts:
+        unpacker = Unpacker(self._coding) if self._coding else None
+        async with contextlib.aclosing(aiter(self._body)) as parts:
             async for part in parts:
-                self._exchange.spend(decoded=len(part))
-                yield part
+                for piece in (part,) if unpacker is None else unpacker.decode(part):
+                    self._exchange.spend(decoded=len(piece))
+                    yield piece
+        if unpacker is not None:
+            unpacker.finish()
 
     async def aclose(self) -> None:
-        await self._encoded.aclose()
+        await self._body.aclose()
 
 
 def _is_event_stream(response: httpcore2.Response) -> bool:
@@ -143,15 +149,16 @@ def _decoded(response: httpcore2.Response, body: _Body, exchange: Exchange, *, h
     if len(codings) > 1:
         # The intermediate data could grow without limit while no decoded byte is counted.
         raise RefusedURLError(f"the response is encoded more than once ({', '.join(codings)[:100]})")
-    encoded = httpx2.Response(response.status, headers=headers, stream=body)
-    if codings and not head:
+    # The body of a redirect is counted, but nobody reads it.
+    coding = codings[0] if codings and not head and not 300 <= response.status < 400 else None
+    if coding is not None:
         headers = headers.copy()
         del headers["content-encoding"]
         headers.pop("content-length", None)
     return httpx2.Response(
         response.status,
         headers=headers,
-        stream=_Decoded(encoded, exchange),
+        stream=_Decoded(body, coding, exchange),
         extensions=dict(response.extensions),
     )
 

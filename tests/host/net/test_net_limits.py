@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -110,6 +111,100 @@ async def test_a_broken_answer_is_an_error_of_httpx2(reply: Reply, error: type[E
     async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"]) as client:
         with pytest.raises(error):
             await client.get(server.url)
+
+
+WHOLE = random.Random(1).randbytes(3000)
+
+
+def deflated(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
+
+
+def in_pieces(data: bytes, size: int = 1) -> Callable[[], AsyncIterator[bytes]]:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    return pieces
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(WHOLE)),
+        ("x-gzip", gzip.compress(WHOLE)),
+        ("GZIP", gzip.compress(WHOLE[:1000]) + gzip.compress(WHOLE[1000:])),
+        ("gzip", gzip.compress(WHOLE) + bytes(512)),
+        ("deflate", zlib.compress(WHOLE)),
+        ("deflate", deflated(WHOLE)),
+        ("identity", WHOLE),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 100, 1_000_000])
+async def test_an_encoded_body_arrives_whole_however_it_is_cut(coding: str, body: bytes, size: int) -> None:
+    reply = Reply(body=in_pieces(body, size), headers={"Content-Encoding": coding})
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        assert (await client.get(server.url)).content == WHOLE
+
+
+async def test_a_body_that_unpacks_to_much_more_arrives_whole() -> None:
+    body = bytes(3_000_000)
+    reply = Reply(body=gzip.compress(body), headers={"Content-Encoding": "gzip"})
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        assert (await client.get(server.url)).content == body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_an_encoded_body_without_a_byte_is_empty(coding: str) -> None:
+    async with (
+        web_server({"/": Reply(headers={"Content-Encoding": coding})}) as server,
+        guarded_client(allow=["127.0.0.1"]) as client,
+    ):
+        assert (await client.get(server.url)).content == b""
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(WHOLE)[:300]),
+        ("gzip", gzip.compress(WHOLE)[:-1]),
+        ("gzip", gzip.compress(WHOLE)[:1]),
+        ("gzip", gzip.compress(WHOLE) + gzip.compress(WHOLE)[:-9]),
+        ("deflate", zlib.compress(WHOLE)[:-1]),
+        ("deflate", deflated(WHOLE)[:-1]),
+    ],
+)
+async def test_an_encoded_body_that_ends_early_is_an_error(coding: str, body: bytes) -> None:
+    reply = Reply(body=body, headers={"Content-Encoding": coding})
+    async with web_server({"/": reply}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(httpx2.DecodingError, match="ends early"):
+            await client.get(server.url)
+
+
+async def test_a_chunked_body_without_an_end_is_an_error() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    async with web_server({"/": Reply(head=head)}) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(httpx2.RemoteProtocolError, match="without sending complete message body"):
+            await client.get(server.url)
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "exi"])
+async def test_an_encoding_that_was_not_asked_for_is_an_error_that_names_it(coding: str) -> None:
+    packed = {"Content-Encoding": coding}
+    routes = {
+        "/": Reply(body=b"\x8b\x05\x80", headers=packed),
+        "/gone": Reply(status=410, body=b"\x8b\x05\x80", headers=packed),
+        "/moved": Reply(status=302, body=b"\x8b\x05\x80", headers={**packed, "Location": "/here"}),
+        "/here": text("arrived"),
+    }
+    async with web_server(routes) as server, guarded_client(allow=["127.0.0.1"]) as client:
+        with pytest.raises(httpx2.DecodingError, match=f"encoded as '{coding}', which was not asked for"):
+            await client.get(server.url)
+        async with client.stream("GET", f"{server.url}/gone") as response:
+            assert response.status_code == 410
+        assert (await client.get(f"{server.url}/moved")).text == "arrived"
+    assert {request.headers["accept-encoding"] for request in server.requests} == {"gzip, deflate"}
 
 
 async def drip() -> AsyncIterator[bytes]:
