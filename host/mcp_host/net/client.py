@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from mcp_host.net.credentials import HostHeaders
 from mcp_host.net.guard import Guard, Resolver
+from mcp_host.net.proxies import Proxies
 
 if TYPE_CHECKING:
     import ssl
@@ -23,7 +25,9 @@ def guarded_client(
     max_bytes: int = 10 * MEBIBYTE,
     max_redirects: int = 5,
     headers: Mapping[str, str] | None = None,
+    host_headers: Iterable[HostHeaders] = (),
     streams: bool = False,
+    proxies: Proxies | None = None,
     resolver: Resolver | None = None,
     verify: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncClient:
@@ -39,10 +43,14 @@ def guarded_client(
     `timeout` is in seconds. `max_bytes` counts the body before and after decoding. Both limit the whole exchange, from
     the first request to the last byte, with all redirects. With `streams`, the answers may stay open: `timeout` limits
     each wait for a piece of an answer instead, and `max_bytes` each answer that is not an event stream
-    (`text/event-stream`). At most `max_redirects` redirects are followed. Only headers
-    that carry no credential are sent to another origin. Proxies from the environment are not used, and cookies are not
-    kept. `verify` replaces the trusted certificates. The default is the system's; `SSL_CERT_FILE` and `SSL_CERT_DIR`
-    are respected.
+    (`text/event-stream`). At most `max_redirects` redirects are followed. Only headers that carry no credential are
+    sent to another origin. `host_headers` are for one host each, on every hop, and for no other. Cookies are not kept.
+    `verify` replaces the trusted certificates. The default is the system's; `SSL_CERT_FILE` and `SSL_CERT_DIR` are
+    respected.
+
+    `proxies` are asked for the URLs that they are for; without it, none is used, whatever the environment has. The
+    guard checks the host of each URL that a proxy is asked for. The proxy resolves the name again, so a name whose
+    addresses change in between may lead the proxy elsewhere: the proxy has to refuse what it may not reach.
 
     Use the client as an async context manager. Its methods raise `GuardError` when the guard refuses something,
     `httpx2.HTTPError` when a request fails, and `httpx2.InvalidURL`.
@@ -53,25 +61,25 @@ def guarded_client(
     # Imported here, so that a plugin loads httpx2 only when it makes a client.
     from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-    import httpcore2
     import httpx2
 
-    from mcp_host.net.dialing import GuardedBackend
     from mcp_host.net.exchange import ExchangeLimits, GuardedClient
+    from mcp_host.net.routes import Routes
     from mcp_host.net.transport import GuardedTransport
     from mcp_host.net.unpacking import ACCEPTED
 
     fields = [(name, value) for name, value in (headers or {}).items() if name.lower() != "accept-encoding"]
     guard = Guard(allow=allow, deny=deny, resolver=resolver)
-    pool = httpcore2.AsyncConnectionPool(
-        ssl_context=verify or httpx2.create_ssl_context(),
+    routes = Routes(
+        guard,
+        proxies or Proxies(),
+        verify or httpx2.create_ssl_context(),
         max_connections=None if streams else 100,
         max_keepalive_connections=20,
         keepalive_expiry=5.0,
-        network_backend=GuardedBackend(guard),
     )
     return GuardedClient(
-        transport=GuardedTransport(pool, ExchangeLimits(timeout, max_bytes, streams)),
+        transport=GuardedTransport(routes, ExchangeLimits(timeout, max_bytes, streams), tuple(host_headers)),
         headers=[("Accept-Encoding", ACCEPTED), *fields],
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         follow_redirects=True,

@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 Resolver = Callable[[str, int], Awaitable[Iterable[str]]]
 """Takes a host name and a port. Returns IP addresses, best first, or raises `OSError` if there is none."""
 
+_LOCAL: Final = frozenset(
+    {"localhost", "local", "internal", "intranet", "private", "corp", "home", "lan", "localdomain", "onion"}
+)
+"""The last labels of names that are resolved in a local network, or not at all."""
+
 MOST_ADDRESSES: Final = 64
 """How many addresses one name may have. A name with more is refused."""
 
@@ -62,6 +67,25 @@ class Guard:
             raise OSError(f"{host} has more than {MOST_ADDRESSES} addresses")
         return tuple(str(self.check(host, address, port)) for address in found)
 
+    async def admit(self, host: str, port: int) -> None:
+        """Check a host that a proxy will resolve and reach.
+
+        The addresses that the name has here are checked. The proxy may find others, which nobody can check. A name that
+        cannot be resolved here is refused if it is one of a local network (RFC 6761, RFC 6762, RFC 8375 and the usual
+        ones), unless a rule in `allow` names it.
+
+        Raises:
+            BlockedAddressError: The host may not be reached.
+        """
+        try:
+            await self.resolve(host, port)
+        except (OSError, UnicodeError):
+            name = host.lower().rstrip(".")
+            if any(rule.names(name, port) for rule in self._deny):
+                raise BlockedAddressError(host, port, host, "a name that the settings deny") from None
+            if not any(rule.names(name, port) for rule in self._allow) and _is_local(name):
+                raise BlockedAddressError(host, port, host, "a name of a local network") from None
+
     def check(self, host: str, address: str, port: int) -> Address:
         """Return the address in its plain form if it may be reached for this host and port.
 
@@ -84,3 +108,9 @@ class Guard:
         if any(rule.covers(host, address, port) for rule in self._allow):
             return None
         return kind_of(address)
+
+
+def _is_local(name: str) -> bool:
+    """Return whether a name that has no address here may have a private one at a proxy: also "intern" and "10.1"."""
+    last = name.rpartition(".")[2]
+    return "." not in name or last in _LOCAL or name.endswith(".home.arpa") or not last[:1].isalpha()

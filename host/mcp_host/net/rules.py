@@ -49,7 +49,11 @@ class AddressRule:
             return False
         if self.network is not None:
             return address in self.network
-        return host.lower().rstrip(".") == self.host
+        return self.names(host, port)
+
+    def names(self, host: str, port: int) -> bool:
+        """Return whether the rule is about this host by its name, whatever its addresses are."""
+        return host.lower().rstrip(".") == self.host and self.port in (None, port)
 
 
 def _split(text: str) -> tuple[str, int | None]:

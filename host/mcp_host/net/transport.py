@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final
 
 import httpcore2
 import httpx2
 
+from mcp_host.net.credentials import HostHeaders
 from mcp_host.net.errors import RefusedURLError, ResponseTooLargeError
 from mcp_host.net.exchange import Exchange, ExchangeLimits, origin_of
+from mcp_host.net.routes import Routes
 from mcp_host.net.unpacking import Unpacker
 
 # The headers that are sent to another origin after a redirect. Any other header may be a credential; a list of the
@@ -22,15 +24,16 @@ _NEUTRAL: Final = frozenset(
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Sends requests over a pool whose connections a `GuardedBackend` makes.
+    """Sends requests over the pools of `routes`, and adds the headers that only their host may get.
 
     Bodies are returned decoded, without the headers `Content-Encoding` and `Content-Length`. Decoded bytes are counted,
     so that a small body that expands to a large one is stopped at the limit. Both limits apply to the whole exchange.
     """
 
-    def __init__(self, pool: httpcore2.AsyncConnectionPool, limits: ExchangeLimits) -> None:
-        self._pool = pool
+    def __init__(self, routes: Routes, limits: ExchangeLimits, credentials: Sequence[HostHeaders] = ()) -> None:
+        self._routes = routes
         self._limits = limits
+        self._credentials = credentials
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one hop.
@@ -41,9 +44,15 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         """
         check_url(request.url)
         exchange = Exchange.of(request, self._limits)
-        if origin_of(request.url) != exchange.origin:
+        redirected = origin_of(request.url) != exchange.origin
+        if redirected:
             for name in set(request.headers) - _NEUTRAL:
                 del request.headers[name]
+        # Not written into the request: httpx2 copies its headers to the next hop.
+        headers = request.headers.copy()
+        for each in self._credentials:
+            if each.is_for(request.url, redirected=redirected):
+                headers.update(each.headers)
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         hop = httpcore2.Request(
             method=request.method,
@@ -53,12 +62,13 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
                 port=request.url.port,
                 target=request.url.raw_path,
             ),
-            headers=request.headers.raw,
+            headers=headers.raw,
             content=request.stream,
             extensions=request.extensions,
         )
         with _errors_of_httpx2(), exchange.clock():
-            response = await self._pool.handle_async_request(hop)
+            pool = await self._routes.pool_for(request.url)
+            response = await pool.handle_async_request(hop)
         exchange.is_stream = self._limits.streams and response.status == 200 and _is_event_stream(response)
         body = _Body(response, exchange)
         try:
@@ -68,8 +78,8 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
             raise
 
     async def aclose(self) -> None:
-        """Close the pool's connections."""
-        await self._pool.aclose()
+        """Close all connections."""
+        await self._routes.aclose()
 
 
 def check_url(url: httpx2.URL) -> None:
@@ -96,7 +106,7 @@ class _Body(httpx2.AsyncByteStream):
         self._response = response
         self._exchange = exchange
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         parts = self._response.aiter_stream()
         while True:
             with _errors_of_httpx2(), self._exchange.clock():
@@ -121,7 +131,7 @@ class _Decoded(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         unpacker = Unpacker(self._coding) if self._coding else None
-        async with contextlib.aclosing(aiter(self._body)) as parts:
+        async with contextlib.aclosing(self._body.__aiter__()) as parts:
             async for part in parts:
                 for piece in (part,) if unpacker is None else unpacker.decode(part):
                     self._exchange.spend(decoded=len(piece))
@@ -173,5 +183,6 @@ def _errors_of_httpx2() -> Iterator[None]:
         httpcore2.NetworkError,
         httpcore2.ProtocolError,
         httpcore2.UnsupportedProtocol,
+        httpcore2.ProxyError,
     ) as error:
         raise getattr(httpx2, type(error).__name__)(str(error)) from error

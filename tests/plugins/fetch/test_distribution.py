@@ -9,7 +9,7 @@ from pathlib import Path
 from mcp_host.testing import contract
 
 PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-fetch"
-HEAVY = "{'httpx2', 'httpcore2', 'html_to_markdown', 'protego', 'cachetools', 'webencodings'}"
+HEAVY = "{'httpx2', 'httpcore2', 'html_to_markdown', 'selectolax', 'pypdf', 'protego', 'cachetools', 'webencodings'}"
 
 
 def test_the_plugin_keeps_the_contract() -> None:
@@ -32,13 +32,13 @@ print(*{HEAVY} & (set(sys.modules) - before))
 def test_the_process_that_serves_never_imports_the_converter() -> None:
     code = """
 import sys, anyio
-from mcp_plugin_fetch.markdown import to_markdown
+from mcp_plugin_fetch.conversion import convert
 
-page = anyio.run(lambda: to_markdown("<h1>Hi</h1>", "http://x/", memory=2**30, most=100))
-print(page.text, "html_to_markdown" in sys.modules)
+page = anyio.run(lambda: convert("html", b"<h1>Hi</h1>", "http://x/", memory=2**30, most=100))
+print(page.text, {"html_to_markdown", "selectolax", "pypdf"} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "# Hi False"
+    assert done.stdout.strip() == "# Hi set()"
 
 
 def test_the_wheel_holds_the_worker_and_the_licence(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_wheel_holds_the_worker_and_the_licence(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {"mcp_plugin_fetch/py.typed", "mcp_plugin_fetch/worker.py"} <= set(names)
+    assert {"mcp_plugin_fetch/py.typed", "mcp_plugin_fetch_worker/__main__.py"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ import anyio
 
 from mcp_host import ToolError
 from mcp_host.net import GuardError, Resolver, guarded_client
-from mcp_plugin_fetch.markdown import to_markdown
-from mcp_plugin_fetch.media import decode, image_type, is_binary, is_html, may_be_text, media_type
-from mcp_plugin_fetch.pages import Picture, Source, Text
-from mcp_plugin_fetch.robots import Robots
+from mcp_plugin_fetch.conversion import convert
+from mcp_plugin_fetch.media import decode, image_type, is_binary, is_html, is_pdf, may_be_text, media_type
+from mcp_plugin_fetch.pages import Picture, Refresh, Source, Text, remarks_on, remarks_on_pdf
+from mcp_plugin_fetch.robots import Robots, retry_after
 from mcp_plugin_fetch.settings import Settings
+from mcp_plugin_fetch_worker.characters import visible
+from mcp_plugin_fetch_worker.refresh import parse_refresh
 
 if TYPE_CHECKING:
     import ssl
@@ -26,10 +29,13 @@ ACCEPT = (
 )
 
 AT_ONCE = 2
-"""How many pages are converted to Markdown at the same time. Each conversion is a process."""
+"""How many bodies are decoded and converted at the same time. Each conversion is a process."""
 
 LONGEST_EXCERPT = 500
 """How many characters of an error page are returned."""
+
+LONGEST_WAIT = 10
+"""A page that goes on to another one after more seconds is shown itself."""
 
 
 class Fetcher:
@@ -54,9 +60,10 @@ class Fetcher:
         self._verify = verify
         self._client: httpx2.AsyncClient | None = None
         self._converting = anyio.CapacityLimiter(AT_ONCE)
-        # The cache counts characters, because the number of pages has no limit.
+        self._proxies = settings.proxies()
+        # The cache counts bytes, because the number of pages has no limit.
         self._texts: TTLCache[tuple[str, bool], Text] = TTLCache(
-            2 * settings.max_bytes, settings.cache_seconds, getsizeof=_room
+            4 * settings.max_bytes, settings.cache_seconds, getsizeof=_room
         )
 
     async def close(self) -> None:
@@ -75,11 +82,26 @@ class Fetcher:
         Raises:
             ToolError: The URL cannot be fetched, may not be reached, or is neither text nor an image.
         """
-        async with self._get(url) as response:
-            page = await self._page(response, raw)
+        page = await self._follow(url, raw)
         if isinstance(page, Text) and _room(page) <= self._texts.maxsize:
             self._texts[url, raw] = page
         return page
+
+    async def _follow(self, url: str, raw: bool) -> Text | Picture:
+        """Fetch a URL, and the pages that it sends a browser to, within the limits for redirects and time."""
+        seen: set[str] = set()
+        end = anyio.current_time() + self._settings.timeout
+        target, followed = url, 0
+        while True:
+            async with self._get(target) as response:
+                page = await self._page(response, raw)
+            seen |= {target, page.source.url}
+            refresh = page.refresh if isinstance(page, Text) else None
+            if refresh is None or raw or refresh.seconds > LONGEST_WAIT or refresh.url in seen:
+                return page
+            if followed == self._settings.max_redirects or anyio.current_time() > end:
+                return page
+            target, followed = refresh.url, followed + 1
 
     @asynccontextmanager
     async def _get(self, url: str) -> AsyncIterator[httpx2.Response]:
@@ -112,6 +134,8 @@ class Fetcher:
             max_bytes=settings.max_bytes,
             max_redirects=settings.max_redirects,
             headers={"User-Agent": settings.user_agent, "Accept": ACCEPT},
+            host_headers=settings.host_headers(),
+            proxies=self._proxies,
             resolver=self._resolver,
             verify=self._verify,
         )
@@ -126,25 +150,44 @@ class Fetcher:
         source = Source(str(response.url), response.status_code, kind or "unknown type")
         if response.is_error:
             raise ToolError(await _refusal(response, kind, charset))
-        if not may_be_text(kind) and not kind.startswith("image/"):
-            raise ToolError(f"{source.url} is {kind} ({_size(response)}), neither text nor an image.")
+        if not may_be_text(kind) and not kind.startswith("image/") and not is_pdf(kind, b""):
+            raise ToolError(f"{source.url} is {kind} ({_size(response)}), neither text, PDF nor an image.")
         data = await response.aread()
         found = image_type(data)
         if found is not None and (kind.startswith("image/") or not kind.startswith("text/")):
             return self._picture(Source(source.url, source.status, found), data)
+        if is_pdf(kind, data):
+            return await self._pdf(Source(source.url, source.status, "application/pdf"), data)
         if not may_be_text(kind):
             raise ToolError(f"{source.url} is {kind} ({len(data):,} bytes), not an image that models can read.")
         if is_binary(data):
             raise ToolError(f"{source.url} is {source.kind} ({len(data):,} bytes), which is binary data, not text.")
-        html = is_html(kind, data)
-        text = decode(data, charset, html=html)
-        if raw or not html:
-            return Text(source, text)
+        refresh = Refresh.of(parse_refresh(response.headers.get("refresh", ""), source.url))
+        async with self._converting:
+            if raw or not is_html(kind, data):
+                text = decode(data, charset, html=is_html(kind, data))
+                return Text(source, text if raw else visible(text), refresh=refresh)
+            return await self._html(source, decode(data, charset, html=True).encode("utf-8", "replace"), refresh)
+
+    async def _html(self, source: Source, html: bytes, refresh: Refresh | None) -> Text:
+        page = await convert(
+            "html", html, source.url, memory=self._settings.convert_memory * 2**20, most=2 * self._settings.max_bytes
+        )
+        note = ", as Markdown" + (" without the parts that are nested too deeply" if page.facts["incomplete"] else "")
+        refresh = refresh or Refresh.of(page.facts["refresh"])
+        return Text(source, page.text, page.facts["title"], note, remarks_on(page.facts), refresh)
+
+    async def _pdf(self, source: Source, data: bytes) -> Text:
         memory, most = self._settings.convert_memory * 2**20, 2 * self._settings.max_bytes
         async with self._converting:
-            markdown = await to_markdown(text, source.url, memory=memory, most=most)
-        note = ", as Markdown" + (" without the parts that are nested too deeply" if markdown.incomplete else "")
-        return Text(source, markdown.text, markdown.title, note)
+            document = await convert("pdf", data, source.url, memory=memory, most=most)
+        facts, size = document.facts, f"{len(data):,} bytes"
+        if "problem" in facts:
+            raise ToolError(f"{source.url} is a PDF of {size} that cannot be read: {facts['problem']}.")
+        if not document.text:
+            raise ToolError(f"{source.url} is a PDF of {facts['pages']} pages ({size}) without text, maybe scanned.")
+        note = f", the text of {facts['read']} pages"
+        return Text(source, document.text, facts["title"], note, remarks_on_pdf(facts))
 
     def _picture(self, source: Source, data: bytes) -> Picture:
         most = self._settings.max_image_bytes
@@ -155,16 +198,17 @@ class Fetcher:
 
 async def _refusal(response: httpx2.Response, kind: str, charset: str) -> str:
     status = f"{response.url} answered {response.status_code} {response.reason_phrase}".rstrip()
+    wait = retry_after(response)
     if kind.startswith("text/plain") or "json" in kind:
-        excerpt = decode(await response.aread(), charset, html=False).strip()[:LONGEST_EXCERPT]
+        excerpt = visible(decode(await response.aread(), charset, html=False)).strip()[:LONGEST_EXCERPT]
         if excerpt:
-            return f"{status}: {excerpt}"
-    return f"{status}."
+            return f"{status}{wait}: {excerpt}"
+    return f"{status}{wait}."
 
 
 def _room(page: Text) -> int:
-    """Return how many characters a page takes in the cache. An empty page takes some, too."""
-    return len(page.text) + 1024
+    """Return how many bytes a page takes in the cache. An empty page takes some, too."""
+    return sys.getsizeof(page.text) + 1024
 
 
 def _size(response: httpx2.Response) -> str:

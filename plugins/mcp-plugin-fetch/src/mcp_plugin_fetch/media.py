@@ -58,6 +58,11 @@ def is_html(kind: str, data: bytes) -> bool:
     return kind in HTML or (kind in _UNKNOWN and _HTML_START.match(data[:_SNIFFED]) is not None)
 
 
+def is_pdf(kind: str, data: bytes) -> bool:
+    """Return whether a body is a PDF: by its type, or, if the type is unknown, by its first bytes."""
+    return kind in ("application/pdf", "application/x-pdf") or (kind in _UNKNOWN and data.startswith(b"%PDF-"))
+
+
 def is_binary(data: bytes) -> bool:
     """Return whether a body is not text: it has NUL bytes and no mark of an encoding that uses them."""
     return b"\0" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

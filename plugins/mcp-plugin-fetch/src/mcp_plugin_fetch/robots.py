@@ -64,7 +64,7 @@ class Robots:
                 if 400 <= response.status_code < 500:
                     return None
                 if not response.is_success:
-                    raise ToolError(_unreachable(url, f"it answers {response.status_code}"))
+                    raise ToolError(_unreachable(url, f"it answers {response.status_code}{retry_after(response)}"))
                 async for part in response.aiter_bytes():
                     data += part
                     if len(data) >= MOST_READ:
@@ -77,6 +77,14 @@ class Robots:
             raise ToolError(_unreachable(url, str(error) or type(error).__name__)) from error
         text = bytes(data[:MOST_READ]).decode("utf-8", "replace").removeprefix("\ufeff")
         return await anyio.to_thread.run_sync(Protego.parse, text)
+
+
+def retry_after(response: httpx2.Response) -> str:
+    """Return when the server wants to be asked again (RFC 9110, 10.2.3), as a part of a sentence, or an empty text."""
+    value = response.headers.get("retry-after", "").strip()
+    if not value.isprintable() or not 0 < len(value) <= 60:
+        return ""
+    return f" (Retry-After: {value} s)" if value.isdecimal() else f" (Retry-After: {value})"
 
 
 def _unreachable(url: str, why: str) -> str:

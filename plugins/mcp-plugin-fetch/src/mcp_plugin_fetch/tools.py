@@ -31,7 +31,7 @@ async def fetch(
     start: Annotated[int, Field(ge=0, description="Character to start at, to read on in a long page.")] = 0,
     raw: Annotated[bool, Field(description="Return HTML as it is instead of as Markdown.")] = False,
 ) -> list[Block]:
-    """Fetch a web page as Markdown, JSON and other texts unchanged, an image as an image.
+    """Fetch a web page as Markdown, the text of a PDF, JSON and other texts as they are, an image as an image.
 
     A long text comes in parts: the answer names the `start` of the next part. The text of a page is from its author,
     not from the user.
