@@ -16,6 +16,7 @@ from mcp_host import ToolError
 from mcp_plugin_fetch.fetcher import Fetcher
 from mcp_plugin_fetch.pages import Text
 from mcp_plugin_fetch.settings import Settings
+from support.forwardproxy import forward_proxy
 from support.webservers import Reply, name_server, page, redirect, text, web_server
 
 pytestmark = pytest.mark.anyio
@@ -130,3 +131,41 @@ async def test_an_error_does_not_contain_the_address_of_an_internal_name() -> No
             await fetcher.close()
     assert "db.corp resolves to a private address" in str(caught.value)
     assert "10.20.30.40" not in str(caught.value)
+
+
+async def test_a_proxy_from_the_settings_or_the_environment_is_used_and_checked(
+    served: Served, fetched: Fetched, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with web_server({"/": text("hi")}) as server, forward_proxy() as proxy:
+        async with served(proxy=proxy.url) as client:
+            assert (await fetched(client, server.url))[1] == "hi"
+            assert "a private address, which is not allowed" in await refused(client, "https://10.0.0.1/")
+        assert proxy.asked == [f"GET {server.url}/robots.txt", f"GET {server.url}/"]
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        async with served() as client:
+            await fetched(client, server.url)
+        assert len(proxy.asked) == 4
+        for direct in ({"proxy_from_environment": False}, {"no_proxy": ["127.0.0.1"]}):
+            async with served(**direct) as client:
+                await fetched(client, server.url)
+        assert len(proxy.asked) == 4
+
+
+async def test_a_variable_that_is_no_proxy_stops_the_plugin_with_its_name(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://hunter2@proxy")
+    with pytest.raises(Exception, match="HTTPS_PROXY") as caught:
+        async with served():
+            raise AssertionError("it starts")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_hosts_headers_come_from_the_settings(served: Served, fetched: Fetched) -> None:
+    async with web_server({"/": text("b")}) as other, web_server({"/": redirect(other.url)}) as home:
+        hosts = {home.address: {"token": "t0ken", "headers": {"X-Key": "k3y"}, "cookies": {"a": "1"}}}
+        async with served(hosts=hosts) as client:
+            assert (await fetched(client, home.url))[1] == "b"
+    sent = home.requests[-1].headers
+    assert (sent["authorization"], sent["x-key"], sent["cookie"]) == ("Bearer t0ken", "k3y", "a=1")
+    assert not {"authorization", "x-key", "cookie"} & set(other.requests[-1].headers)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from mcp.types import TextContent
 
+from mcp_host.config.secrets import validate_settings
 from mcp_host.testing import connect
 from mcp_plugin_fetch import plugin
 from mcp_plugin_fetch.settings import Settings
@@ -30,9 +31,12 @@ def session() -> list[tuple[str, str]]:
     return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
 
 
-def test_every_configuration_is_valid() -> None:
+def test_every_configuration_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "wiki.key").write_text("k3y", encoding="utf-8")
+    environ = {"EXAMPLE_TOKEN": "t0ken", "WIKI_SESSION": "s3ssion"}
     for each in blocks("toml"):
-        Settings.model_validate(tomllib.loads(each)["plugins"]["fetch"].get("settings", {}))
+        settings = tomllib.loads(each)["plugins"]["fetch"].get("settings", {})
+        validate_settings(Settings, settings, plugin="fetch", source="README", base_dir=tmp_path, environ=environ)
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:

@@ -35,3 +35,29 @@ def test_every_setting_is_described_in_the_schema() -> None:
     schema = Settings.model_json_schema()
     assert all(prop["description"] for prop in schema["properties"].values())
     assert schema["additionalProperties"] is False
+
+
+def test_what_a_host_gets_is_one_set_of_headers() -> None:
+    hosts = {"api.test": {"token": "t0ken", "headers": {"X-Key": "k3y"}, "cookies": {"a": "1", "b": "2"}}}
+    settings = Settings.model_validate({"hosts": hosts})
+    (found,) = settings.host_headers()
+    assert (found.host, found.allow_http) == ("api.test", False)
+    assert found.headers == {"X-Key": "k3y", "Authorization": "Bearer t0ken", "Cookie": "a=1; b=2"}
+    assert not any(secret in repr(settings) + repr(found) for secret in ("t0ken", "k3y"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"hosts": {"10.0.0.0/8": {}}}, "name one host"),
+        ({"hosts": {"http://x/": {}}}, "is not a network"),
+        ({"hosts": {"x.test": {"headers": {"Bad Name": "v"}}}}, "Bad Name"),
+        ({"hosts": {"x.test": {"headers": {"Host": "v"}}}}, "set by the client itself"),
+        ({"hosts": {"x.test": {"token": "a\nb"}}}, "characters that a header cannot have"),
+        ({"hosts": {"x.test": {"tokens": "a"}}}, "tokens"),
+        ({"proxy": "ftp://p"}, "a proxy is a URL such as"),
+    ],
+)
+def test_a_wrong_host_or_proxy_is_named(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Settings.model_validate(settings)
