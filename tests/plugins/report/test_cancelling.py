@@ -101,7 +101,7 @@ async def test_a_call_cancelled_between_two_columns_stops_and_keeps_nothing(
 
     monkeypatch.setattr(making, "describe", describe_and_stop)
     async with served(others={"stopper": stopper.plugin, "sql": sql}) as client:
-        assert refused(await client.call_tool("generate_report", {"source": "orders"})) == "stopped"
+        assert refused(await client.call_tool("generate_report", {"source": "orders", "rows": 30})) == "stopped"
     assert described == ["id"]
     assert not kept.exists()
 

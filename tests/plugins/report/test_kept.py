@@ -8,6 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 from mcp import Client, MCPError
+from mcp.server.auth.middleware.auth_context import auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.types import CallToolResult, ResourceTemplateReference
 
 from plugins.report.results import read, report_of
@@ -115,3 +118,43 @@ async def test_a_folder_that_cannot_be_written_is_reported(served: Served, refus
     async with served() as client:
         text = refused(await client.call_tool("generate_report", {"source": "orders"}))
     assert text == "The report cannot be kept: File exists."
+
+
+def caller(client: str, subject: str | None, issuer: str = "https://issuer.test") -> AuthenticatedUser:
+    claims = {"iss": issuer}
+    return AuthenticatedUser(AccessToken(token="t", client_id=client, scopes=[], subject=subject, claims=claims))
+
+
+async def test_a_report_belongs_to_its_caller(served: Served, refused: Refused) -> None:
+    ann, bob = caller("app", "ann"), caller("app", "bob")
+    robot, imposter = caller("ann", None), caller("app", "ann", "https://other.test")
+    made: dict[str, str] = {}
+
+    async def listed(user: AuthenticatedUser | None) -> list[str]:
+        token = auth_context_var.set(user)
+        try:
+            async with served() as client:
+                return [entry["id"] for entry in json.loads(await read(client, "report://reports"))]
+        finally:
+            auth_context_var.reset(token)
+
+    for name, user in (("ann", ann), ("nobody", None)):
+        token = auth_context_var.set(user)
+        async with served() as client:
+            made[name] = await make(client)
+        auth_context_var.reset(token)
+    assert await listed(ann) == [made["ann"]]
+    assert await listed(caller("another app", "ann")) == [made["ann"]]
+    assert await listed(None) == [made["nobody"]]
+    for other in (bob, robot, imposter):
+        assert await listed(other) == []
+        token = auth_context_var.set(other)
+        async with served() as client:
+            for path in ("", "/html", "/markdown"):
+                with pytest.raises(MCPError, match=r"is kept\. There are none yet\."):
+                    await read(client, f"report://reports/{made['ann']}{path}")
+            ref = ResourceTemplateReference(type="ref/resource", uri="report://reports/{id}")
+            assert (await client.complete(ref, {"name": "id", "value": ""})).completion.values == []
+            assert "is kept" in refused(await client.call_tool("delete_report", {"id": made["ann"]}))
+        auth_context_var.reset(token)
+    assert await listed(ann) == [made["ann"]]

@@ -72,19 +72,20 @@ async def test_a_broken_catalog_is_reported_and_the_others_are_used(served: Serv
 # Good reports
 
 
-async def test_a_report_on_a_data_set_states_that_it_uses_the_first_rows(served: Served) -> None:
+async def test_a_report_on_the_first_rows_says_so(served: Served) -> None:
     async with served() as client:
-        result = await client.call_tool("generate_report", {"source": "stats/penguins"})
+        result = await client.call_tool("generate_report", {"source": "stats/penguins", "rows": 100})
     report = report_of(result)
     assert (report.rows, report.total, report.basis) == (100, 344, "the first 100 of 344 rows")
     assert "Made from the first 100 of 344 rows of `stats/penguins`." in text_of(result)
     assert report.title == "Report on penguins"
 
 
-async def test_a_report_uses_all_rows_if_the_source_returns_them(served: Served) -> None:
-    async with served(stats_settings={"max_rows": 1000}) as client:
+async def test_a_report_is_made_from_all_rows_however_few_the_source_returns(served: Served) -> None:
+    async with served(stats_settings={"max_rows": 10}) as client:
         report = report_of(await client.call_tool("generate_report", {"source": "penguins"}))
     assert (report.rows, report.total, report.basis) == (344, 344, "all 344 rows")
+    assert not any(column.partial for column in report.columns)
     mass = next(column for column in report.columns if column.name == "body_mass_g")
     assert (mass.kind, mass.count, mass.missing, mass.distinct) == ("number", 342, 2, 94)
     assert mass.figures is not None
@@ -101,11 +102,10 @@ async def test_a_report_uses_all_rows_if_the_source_returns_them(served: Served)
     assert sum(bar.count for bar in mass.chart.bars) == 342
 
 
-async def test_a_report_on_a_table_states_that_its_rows_are_not_counted(served: Served) -> None:
+async def test_a_report_on_a_table_is_made_from_all_its_rows(served: Served) -> None:
     async with served() as client:
         report = report_of(await client.call_tool("generate_report", {"source": "orders"}))
-    assert report.total is None
-    assert report.basis == "the first 30 rows (the source does not report the total)"
+    assert (report.total, report.basis) == (30, "all 30 rows")
     kinds = {column.name: (column.kind, column.missing) for column in report.columns}
     assert kinds == {"id": ("number", 0), "shop": ("text", 0), "day": ("time", 0), "price": ("number", 1)}
     day = report.columns[2]
@@ -163,8 +163,7 @@ async def test_a_client_without_apps_gets_the_report_as_text_and_one_with_them_a
         assert (tool.meta or {})["ui"] == {"resourceUri": "ui://report/view.html"}
         text = text_of(await client.call_tool("generate_report", {"source": "orders"}))
     assert text.splitlines() == [
-        "Report on orders: the user sees this report, made from the first 30 rows "
-        "(the source does not report the total) of sql/orders. Columns:",
+        "Report on orders: the user sees this report, made from all 30 rows of sql/orders. Columns:",
         "- id: number, 1 to 30, mean 15.5",
         "- shop: text, 3 different, most often 'A'",
         "- day: time, 2025-03-01 to 2025-03-30",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp.types import PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
 
+from mcp_host.tables import Aggregate, By, Measure
 from mcp_host.testing import connect
 from mcp_plugin_sql import plugin
 
@@ -38,6 +40,7 @@ async def test_a_resource_lists_the_tables_with_links_to_their_resources(served:
         "schema_uri": "sql://tables/customer/schema",
         "sample_uri": "sql://tables/customer/sample",
         "sample_rows": 100,
+        "aggregate_uri": "sql://tables/customer/aggregate",
     }
     assert [table["name"] for table in tables] == ["customer", "orders", "sales"]
     assert schemas[1]["table"] == "orders"
@@ -48,6 +51,32 @@ async def test_a_resource_lists_the_tables_with_links_to_their_resources(served:
         "columns": ["id", "name", "city"],
         "rows": [[1, "Ann", "Bern"], [2, "Bob", "Basel"], [3, "Eve", None]],
     }
+
+
+async def test_aggregates_are_from_all_rows_in_every_kind_of_database(served: Served, url: str) -> None:
+    async def ask(client: Client, request: Aggregate) -> Any:
+        found = await read(client, f"sql://tables/orders/aggregate?{urlencode({'request': request.text()})}")
+        return [[float(cell) if index else cell for index, cell in enumerate(row)] for row in found["rows"]]
+
+    async with served(url, max_rows=1) as client:
+        every = [Measure("count"), Measure("distinct", "day"), Measure("max", "price"), Measure("mean", "price")]
+        every += [
+            Measure("deviations", "price", 7.5),
+            Measure("below", "price", 6),
+            Measure("below", "day", "2025-03-02"),
+        ]
+        (row,) = await ask(client, Aggregate(tuple(every)))
+        assert [float(cell) for cell in row] == pytest.approx([3, 2, 12.25, 22.75 / 3, 33.8125, 1, 1])
+        by_month = Aggregate((Measure("count"), Measure("max", "price")), (By("day", 7),))
+        assert await ask(client, by_month) == [["2025-03", 3, 12.25]]
+        most = Aggregate((Measure("count"),), (By("day"),), order="most")
+        assert await ask(client, most) == [["2025-03-02", 2], ["2025-03-01", 1]]
+        values = await ask(client, Aggregate((), (By("price"),), limit=2, offset=1))
+        assert [float(value) for (value,) in values] == [6, 12.25]
+        with pytest.raises(MCPError, match="there is no column 'nothing'"):
+            await ask(client, Aggregate((Measure("min", "nothing"),)))
+        with pytest.raises(MCPError, match="Expecting value"):
+            await read(client, "sql://tables/orders/aggregate?request=SELECT")
 
 
 async def test_a_sample_has_the_requested_number_of_rows(served: Served, url: str) -> None:

@@ -20,3 +20,19 @@ plugin = Plugin(settings=Settings, lifespan=lifespan)
 
 Reports = Context[Settings, Store]
 """The context of the tools and resources."""
+
+
+def reports_of(ctx: Reports) -> Store:
+    """Return the reports of the caller.
+
+    With tokens, they belong to the token's subject, or to its client if it has no subject. Without tokens (stdio, or
+    HTTP without `[auth]`), there is one owner.
+    """
+    from mcp.server.auth.middleware.auth_context import get_access_token
+    from mcp.server.auth.provider import principal_components
+
+    token = get_access_token()
+    if token is None:
+        return ctx.state
+    client, issuer, subject = principal_components(token)
+    return ctx.state.of(["subject", issuer, subject] if subject else ["client", issuer, client])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from mcp_plugin_report.models import Bar, Chart
@@ -31,8 +32,12 @@ def of_values(counts: Counter[str]) -> Chart | None:
 
 def of_few_numbers(values: Sequence[float | int]) -> Chart:
     """Return a chart with a bar for each of a few different numbers, in their order."""
-    counts = sorted(Counter(values).items())
-    return Chart(shape="bars", bars=[Bar(label=number(value), count=count) for value, count in counts])
+    return of_counted_numbers(Counter(values).items())
+
+
+def of_counted_numbers(counts: Iterable[tuple[float | int, int]]) -> Chart:
+    """Return a chart with a bar for each of a few numbers and their counts, in the order of the numbers."""
+    return Chart(shape="bars", bars=[Bar(label=number(value), count=count) for value, count in sorted(counts)])
 
 
 def of_ranges(values: Sequence[float], label: Callable[[float], str], step: float | None = None) -> Chart | None:
@@ -41,19 +46,41 @@ def of_ranges(values: Sequence[float], label: Callable[[float], str], step: floa
     Each range contains its lower limit, the last range also its upper limit. `step` is the width of a range; the
     default is a round number.
     """
-    low, high = min(values), max(values)
+    limits = limits_of(min(values), max(values), step)
+    if limits is None:
+        return None
+    width, start, last = limits.width, limits.start, limits.last
+    counts = Counter(min(math.floor(value / width), last) for value in values)
+    return of_counts([label(limit) for limit in limits.all], [counts[index] for index in range(start, last + 1)])
+
+
+def of_counts(limits: Sequence[str], counts: Sequence[int]) -> Chart:
+    """Return a histogram from its limits, of which there is one more than counts."""
+    bars = [Bar(label=f"{limits[n]} to {limits[n + 1]}", count=count) for n, count in enumerate(counts)]
+    return Chart(shape="columns", bars=bars, first=limits[0], last=limits[-1])
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The ranges of a histogram: each has the same width, the first one begins at `start * width`."""
+
+    width: float
+    start: int
+    last: int
+
+    @property
+    def all(self) -> list[float]:
+        """The limits, lowest first."""
+        return [index * self.width for index in range(self.start, self.last + 2)]
+
+
+def limits_of(low: float, high: float, step: float | None = None) -> Limits | None:
+    """Return ranges with round limits, or None if a float cannot represent them, or if there is only one value."""
     width = step or _round_step((high - low) / RANGES)
     if not 0 < width < math.inf or low + width == low or high + width == high:
         return None
     start = math.floor(low / width)
-    last = max(math.ceil(high / width) - 1, start)
-    counts = Counter(min(math.floor(value / width), last) for value in values)
-    limits = [label(index * width) for index in range(start, last + 2)]
-    bars = [
-        Bar(label=f"{limits[index - start]} to {limits[index - start + 1]}", count=counts[index])
-        for index in range(start, last + 1)
-    ]
-    return Chart(shape="columns", bars=bars, first=limits[0], last=limits[-1])
+    return Limits(width, start, max(math.ceil(high / width) - 1, start))
 
 
 def _round_step(rough: float) -> float:

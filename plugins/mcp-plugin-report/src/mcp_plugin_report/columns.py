@@ -52,7 +52,7 @@ def _key(value: Any) -> object:
 
 def _numbers(values: Sequence[Any], type_name: str) -> list[float | int] | None:
     """Return the values as finite numbers, or None. Text counts as a number if the source's type is a number."""
-    declared = _NUMERIC.search(type_name) is not None
+    declared = may_be_number(type_name)
     found: list[float | int] = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -83,9 +83,6 @@ def _times(values: Sequence[Any]) -> list[datetime] | None:
 
 
 def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) -> ColumnReport:
-    def short(value: float | int) -> float | int:
-        return rounded(value, digits)
-
     try:
         mean, deviation = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
         q1, median, q3 = _quartiles(values)
@@ -94,19 +91,30 @@ def _of_numbers(column: ColumnReport, values: list[float | int], digits: int) ->
     except OverflowError:
         # The figures overflow a float. The values are still counted.
         return column.model_copy(update={"kind": "number"})
-    figures = Figures(
-        min=short(min(values)),
-        q1=short(q1),
-        median=short(median),
-        mean=short(mean),
-        q3=short(q3),
-        max=short(max(values)),
-        stdev=short(deviation) if deviation is not None else None,
-    )
+    figures = figures_of((min(values), q1, median, mean, q3, max(values)), deviation, digits)
     whole = all(float(value).is_integer() for value in values)
     few = whole and column.distinct <= bars.MOST_VALUES
-    chart = bars.of_few_numbers(values) if few else bars.of_ranges([float(value) for value in values], _limit)
+    chart = bars.of_few_numbers(values) if few else bars.of_ranges([float(value) for value in values], limit_label)
     return column.model_copy(update={"kind": "number", "figures": figures, "chart": chart})
+
+
+def figures_of(five: Sequence[float | int], deviation: float | None, digits: int) -> Figures:
+    """Return the figures of a column: least, lower quartile, median, mean, upper quartile, greatest."""
+    low, q1, median, mean, q3, high = (rounded(value, digits) for value in five)
+    stdev = rounded(deviation, digits) if deviation is not None else None
+    return Figures(min=low, q1=q1, median=median, mean=mean, q3=q3, max=high, stdev=stdev)
+
+
+def between(low: float | int, high: float | int, part: Fraction) -> float | int:
+    """Return the number at a part of the way from one to the other, exact for integers that no float holds.
+
+    Raises:
+        OverflowError: It is larger than any float.
+    """
+    exact = Fraction(low) + (Fraction(high) - Fraction(low)) * part
+    as_float = float(exact)
+    # From 2**53 on, floats have no digits behind the point, and not all of those before it.
+    return round(exact) if abs(exact) >= 2**53 else as_float
 
 
 def _quartiles(values: Sequence[float | int]) -> list[float | int]:
@@ -122,16 +130,36 @@ def _quartiles(values: Sequence[float | int]) -> list[float | int]:
     quartiles: list[float | int] = []
     for quarter in (1, 2, 3):
         below, part = divmod(quarter * last, 4)
-        low, high = Fraction(ordered[below]), Fraction(ordered[min(below + 1, last)])
-        exact = low + (high - low) * part / 4
-        # From here on, floats have no digits behind the point, and not all of those before it.
-        as_float = float(exact)
-        quartiles.append(round(exact) if abs(exact) >= 2**53 else as_float)
+        quartiles.append(between(ordered[below], ordered[min(below + 1, last)], Fraction(part, 4)))
     return quartiles
 
 
-def _limit(value: float) -> str:
+def limit_label(value: float) -> str:
+    """Return the limit of a range of numbers."""
     return number(float(f"{value:.6g}"))
+
+
+def time_label(second: float, by_day: bool) -> str:
+    """Return the limit of a range of times. Raises OverflowError or ValueError before the year 1 or after 9999."""
+    time = datetime.fromtimestamp(second, UTC)
+    return f"{time:%Y-%m-%d}" if by_day else f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def as_number(value: Any) -> float | int | None:
+    """Return a finite number, also from the text of an exact one, or None."""
+    found = _numbers([value], "number")
+    return found[0] if found else None
+
+
+def as_time(value: Any) -> datetime | None:
+    """Return the time of a text in ISO form in UTC, or None."""
+    found = _times([value])
+    return found[0] if found else None
+
+
+def may_be_number(type_name: str) -> bool:
+    """Return whether a source's type is one of numbers."""
+    return _NUMERIC.search(type_name) is not None
 
 
 def _of_times(column: ColumnReport, times: list[datetime]) -> ColumnReport:
@@ -140,12 +168,8 @@ def _of_times(column: ColumnReport, times: list[datetime]) -> ColumnReport:
     by_day = span >= 2 * DAY
     step = max(math.ceil(span / bars.RANGES / DAY), 1) * DAY if by_day else None
 
-    def label(second: float) -> str:
-        time = datetime.fromtimestamp(second, UTC)
-        return f"{time:%Y-%m-%d}" if by_day else f"{time:%Y-%m-%d %H:%M:%S}"
-
     try:
-        chart = bars.of_ranges(seconds, label, step)
+        chart = bars.of_ranges(seconds, lambda second: time_label(second, by_day), step)
     except (OverflowError, ValueError):
         # A limit is before the year 1 or after 9999.
         chart = None

@@ -13,7 +13,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from mcp_host import ToolError
-from mcp_plugin_report.app import Reports
+from mcp_plugin_report import allrows
+from mcp_plugin_report.app import Reports, reports_of
 from mcp_plugin_report.columns import describe
 from mcp_plugin_report.models import Report, Source
 from mcp_plugin_report.sources import (
@@ -28,6 +29,9 @@ from mcp_plugin_report.sources import (
 )
 from mcp_plugin_report.texts import shown
 
+FIRST_ROWS = 100
+"""How many first rows show the kind of each column, if the figures are from all rows."""
+
 LIST = "report://reports"
 """The resource that lists the kept reports."""
 
@@ -40,6 +44,8 @@ class ReportRequest:
     title: str | None = None
     columns: Sequence[str] | None = None
     rows: int | None = None
+    over: str | None = None
+    crosstab: tuple[str, str] | None = None
 
 
 async def make(ctx: Reports, request: ReportRequest) -> Report:
@@ -59,33 +65,75 @@ async def make(ctx: Reports, request: ReportRequest) -> Report:
         chosen = _chosen(source, list(schema.types), request.columns, ctx.settings.max_columns)
         steps = len(chosen) + 3
         await ctx.report_progress(1, steps, f"reading {source.id}")
+        total = None
+        if request.rows is None and source.aggregate_uri is not None:
+            total = await allrows.count_rows(ctx, source)
+            wanted = min(wanted, max(ctx.settings.preview_rows, FIRST_ROWS))
         rows = await read_rows(ctx, source, wanted if schema.rows is None else max(min(wanted, schema.rows), 1))
     except UnreadableError as error:
         raise ToolError(f"{source.id} cannot be reported on: {error}.") from None
-    report = _begin(ctx, source, request.title, schema, rows, chosen)
+    if total is not None:
+        schema = Schema(schema.types, total, schema.comment)
+    report = _begin(ctx, source, request.title, schema, rows, chosen, from_all=total is not None)
     for done, name in enumerate(chosen):
         await ctx.report_progress(2 + done, steps, f"column {done + 1} of {len(chosen)}: {shown(name)}")
         values = _values(rows, name)
         # Each column is described in a thread, so that the call can be cancelled and others can be served in between.
         column = await anyio.to_thread.run_sync(describe, name, schema.types[name], values, ctx.settings.digits)
+        if total is not None:
+            try:
+                column = await allrows.describe_all(ctx, source, column, name, total)
+            except UnreadableError as error:
+                column = column.model_copy(update={"partial": shown(error.why, 300)})
         report.columns.append(column)
+    await _relate(ctx, source, request, report, chosen, total)
     await ctx.report_progress(steps - 1, steps, "keeping the report")
     await _keep(ctx, report)
     return report
 
 
+async def _relate(
+    ctx: Reports, source: Source, request: ReportRequest, report: Report, chosen: list[str], total: int | None
+) -> None:
+    """Add the trend over the column of dates, and the cross-tab, to a report on all rows."""
+    if total is None:
+        if request.over is not None or request.crosstab is not None:
+            raise ToolError(
+                "A trend and a cross-tab are made from all rows: leave rows out, and use a source that has them."
+            )
+        return
+    kinds = dict(zip(chosen, report.columns, strict=True))
+    over = request.over or next((name for name, column in kinds.items() if column.kind == "time"), None)
+    try:
+        if over is not None:
+            time = kinds.get(over)
+            if time is None or time.first is None or time.last is None:
+                raise ToolError(f"{shown(over)!r} is not a column of dates in this report.{nearest(over, chosen)}")
+            numbers = [name for name, column in kinds.items() if column.kind == "number" and not column.partial]
+            report.trend = await allrows.trend(ctx, source, over, numbers, (time.first, time.last))
+        if request.crosstab is not None:
+            row, column = request.crosstab
+            for name in (row, column):
+                if name not in kinds:
+                    raise ToolError(f"{shown(name)!r} is not a column of this report.{nearest(name, chosen)}")
+            report.crosstab = await allrows.crosstab(ctx, source, row, column)
+    except UnreadableError as error:
+        raise ToolError(f"{source.id} cannot be reported on: {error}.") from None
+
+
 async def _keep(ctx: Reports, report: Report) -> None:
     """Keep the report, unless the call is cancelled before its subscribers are notified."""
+    store = reports_of(ctx)
     try:
-        await anyio.to_thread.run_sync(ctx.state.add, report)
+        await anyio.to_thread.run_sync(store.add, report)
         await anyio.lowlevel.checkpoint()
     except OSError as error:
         raise ToolError(f"The report cannot be kept: {error.strerror}.") from None
     except anyio.get_cancelled_exc_class():
-        ctx.state.remove(report.id)
+        store.remove(report.id)
         raise
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(ctx.state.drop_oldest)
+        await anyio.to_thread.run_sync(store.drop_oldest)
         await ctx.notify_resource_updated(LIST)
 
 
@@ -106,11 +154,19 @@ def _chosen(source: Source, known: list[str], wanted: Sequence[str] | None, most
 
 
 def _begin(
-    ctx: Reports, source: Source, title: str | None, schema: Schema, rows: Rows, chosen: Sequence[str]
+    ctx: Reports,
+    source: Source,
+    title: str | None,
+    schema: Schema,
+    rows: Rows,
+    chosen: Sequence[str],
+    *,
+    from_all: bool,
 ) -> Report:
     created = datetime.now(UTC).replace(microsecond=0)
     slug = re.sub(r"[^a-z0-9_]+", "-", source.name.lower()).strip("-")[:40] or "data"
     report_id = f"{created:%Y%m%d-%H%M%S}-{slug}-{secrets.token_hex(3)}"
+    used = schema.rows if from_all and schema.rows is not None else len(rows.rows)
     positions = [rows.columns.index(name) if name in rows.columns else None for name in chosen]
     return Report(
         id=report_id,
@@ -119,9 +175,9 @@ def _begin(
         source_uri=shown(source.sample_uri, 300),
         description=source.description or schema.comment,
         created=created,
-        rows=len(rows.rows),
+        rows=used,
         total=schema.rows,
-        basis=_basis(len(rows.rows), schema.rows),
+        basis=_basis(used, schema.rows),
         columns=[],
         left_out=[shown(name) for name in schema.types if name not in chosen],
         preview=[

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+Period = Literal["day", "month", "year"]
 ColumnKind = Literal["number", "time", "boolean", "text", "empty"]
 
 
@@ -19,6 +20,7 @@ class Source(BaseModel):
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its rows.")
     sample_rows: int | None = Field(default=None, description="Most rows that this resource returns, if known.")
+    aggregate_uri: str | None = Field(default=None, description="The resource with figures from all rows, if any.")
 
 
 class MissingCatalog(BaseModel):
@@ -79,6 +81,39 @@ class ColumnReport(BaseModel):
     last: str | None = Field(default=None, description="Columns of times: the latest.")
     figures: Figures | None = Field(default=None, description="Columns of numbers only.")
     chart: Chart | None = Field(default=None, description="None if a chart would show nothing.")
+    partial: str = Field(
+        default="", description="Why it is made from the first rows only, while the report is made from all rows."
+    )
+
+
+class TrendPoint(BaseModel):
+    """One period of a trend."""
+
+    period: str = Field(description="The day, month or year.")
+    rows: int = Field(description="Rows in it.")
+    means: list[float | int | None] = Field(description="The mean of each column of numbers; None without values.")
+
+
+class Trend(BaseModel):
+    """How rows and means develop over a column of dates."""
+
+    column: str = Field(description="The column of dates.")
+    period: Period = Field(description="What a point stands for.")
+    numbers: list[str] = Field(description="The columns whose means are given.")
+    points: list[TrendPoint] = Field(description="The periods with rows, the earliest first.")
+    cut: int = Field(description="Earlier periods that are left out.")
+
+
+class Crosstab(BaseModel):
+    """How often the values of two columns occur together."""
+
+    row: str = Field(description="The column whose values are the rows.")
+    column: str = Field(description="The column whose values are the columns.")
+    rows: list[str] = Field(description="Its most frequent values.")
+    columns: list[str] = Field(description="Its most frequent values.")
+    counts: list[list[int]] = Field(description="For each row, the number of rows of the data in each column.")
+    others: int = Field(description="Rows of the data with other values.")
+    complete: bool = Field(description="False if there are so many pairs that the rare ones were not counted.")
 
 
 class Report(BaseModel):
@@ -95,6 +130,8 @@ class Report(BaseModel):
     basis: str = Field(description="The same in words: which rows the report is made from, and of how many.")
     columns: list[ColumnReport] = Field(description="Its columns.")
     left_out: list[str] = Field(description="Columns of the data that it leaves out.")
+    trend: Trend | None = Field(default=None, description="The development over a column of dates, if there is one.")
+    crosstab: Crosstab | None = Field(default=None, description="The cross-tab of two columns, if it was asked for.")
     preview: list[list[str]] = Field(description="The first rows, in the order of the columns.")
     html_uri: str = Field(description="The resource with the report as a self-contained HTML page.")
     markdown_uri: str = Field(description="The resource with the report as Markdown.")

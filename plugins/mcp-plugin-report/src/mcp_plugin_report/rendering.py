@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mcp_plugin_report import texts
-from mcp_plugin_report.models import Chart, ColumnReport, Report
+from mcp_plugin_report.models import Chart, ColumnReport, Report, Trend
 
 _TEMPLATES = "templates"
 
@@ -94,6 +94,7 @@ def _environment(page: bool) -> Environment:
     environment.filters["number"] = texts.number if page else lambda value: Markup(texts.number(value))
     environment.filters["code"] = _code
     environment.filters["drawn"] = _drawn
+    environment.filters["lines"] = _lines
     return environment
 
 
@@ -131,3 +132,25 @@ def _drawn(chart: Chart) -> list[dict[str, Any]]:
         }
         for index, bar in enumerate(chart.bars)
     ]
+
+
+def _lines(trend: Trend) -> list[dict[str, Any]]:
+    """Return the lines of a trend: one for the rows, and one for the means of each column of numbers."""
+    series: list[tuple[str, list[float | int | None]]] = [("rows", [point.rows for point in trend.points])]
+    series += [
+        (f"mean of {name}", [point.means[number] for point in trend.points])
+        for number, name in enumerate(trend.numbers)
+    ]
+    lines = []
+    for name, values in series:
+        there = [value for value in values if value is not None]
+        if len(there) < 2:
+            continue
+        low, high = min(there), max(there)
+        points = [
+            f"{WIDTH * number / (len(values) - 1):.1f},{HEIGHT * (1 - (value - low) / ((high - low) or 1)):.1f}"
+            for number, value in enumerate(values)
+            if value is not None
+        ]
+        lines.append({"name": name, "least": low, "greatest": high, "points": " ".join(points)})
+    return lines

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mcp_host import ResourceNotFoundError
-from mcp_plugin_report.app import Reports, plugin
+from mcp_plugin_report.app import Reports, plugin, reports_of
 from mcp_plugin_report.making import LIST
 from mcp_plugin_report.models import KeptReport, Report
 from mcp_plugin_report.store import UnknownReportError
@@ -17,7 +17,7 @@ def reports(ctx: Reports) -> list[KeptReport]:
     """Return the kept reports."""
     return [
         KeptReport(**report.model_dump(include=set(KeptReport.model_fields)), uri=FIGURES.format(id=report.id))
-        for report in ctx.state.reports()
+        for report in reports_of(ctx).reports()
     ]
 
 
@@ -57,11 +57,11 @@ def report_markdown(id: str, ctx: Reports) -> str:
 @plugin.completion(MARKDOWN, "id")
 def complete_id(value: str, ctx: Reports) -> list[str]:
     """Return the ids that contain the typed text, the newest first."""
-    return [report_id for report_id in ctx.state.ids() if value.lower() in report_id]
+    return [report_id for report_id in reports_of(ctx).ids() if value.lower() in report_id]
 
 
 def _kept(ctx: Reports, report_id: str) -> Report:
     try:
-        return ctx.state.get(report_id)
+        return reports_of(ctx).get(report_id)
     except UnknownReportError as error:
         raise ResourceNotFoundError(str(error)) from None

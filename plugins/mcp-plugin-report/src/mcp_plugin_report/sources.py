@@ -13,6 +13,7 @@ from mcp import MCPError
 from pydantic import BaseModel, PositiveInt, TypeAdapter, ValidationError
 
 from mcp_host import ResourceError, ResourceNotFoundError, ToolError
+from mcp_host.tables import Aggregate
 from mcp_plugin_report.app import Reports
 from mcp_plugin_report.models import MissingCatalog, Source, Sources
 from mcp_plugin_report.texts import shown
@@ -31,6 +32,7 @@ class _Entry(BaseModel):
     schema_uri: str
     sample_uri: str
     sample_rows: PositiveInt | None = None
+    aggregate_uri: str | None = None
     description: str | None = None
 
 
@@ -103,6 +105,7 @@ async def find_sources(ctx: Reports) -> Sources:
                 schema_uri=entry.schema_uri,
                 sample_uri=entry.sample_uri,
                 sample_rows=entry.sample_rows,
+                aggregate_uri=entry.aggregate_uri,
             )
             for entry in entries
         ]
@@ -162,6 +165,18 @@ async def read_rows(ctx: Reports, source: Source, wanted: int) -> Rows:
     if uneven is not None:
         raise UnreadableError(source.sample_uri, f"row {uneven} does not have one value for each column")
     return Rows(sample.columns, sample.rows[:wanted])
+
+
+async def read_aggregate(ctx: Reports, source: Source, request: Aggregate) -> list[list[Any]]:
+    """Return the rows of an aggregate. Raises UnreadableError, also if the source has none."""
+    if source.aggregate_uri is None:
+        raise UnreadableError(source.sample_uri, "its source has no figures of all rows")
+    separator = "&" if "?" in source.aggregate_uri else "?"
+    found = await _read(ctx, f"{source.aggregate_uri}{separator}{urlencode({'request': request.text()})}", _SAMPLE)
+    wanted = len(request.by) + len(request.measures)
+    if any(len(row) != wanted for row in found.rows):
+        raise UnreadableError(source.aggregate_uri, "a row does not have one value for each figure")
+    return found.rows
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

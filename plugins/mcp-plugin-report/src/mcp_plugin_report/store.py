@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +27,17 @@ class UnknownReportError(LookupError):
 
 
 class Store:
-    """Reports in `folder`, at most `keep` of them. A file is always complete."""
+    """The reports of one owner in `folder`, at most `keep` of them. A file is always complete."""
 
     def __init__(self, folder: Path, keep: int, log: logging.Logger) -> None:
         self._folder = folder
         self._keep = keep
         self._log = log
+
+    def of(self, owner: Sequence[str | None]) -> Store:
+        """Return the reports of one owner, in a folder of its own. Its name is a hash: an owner's may be any text."""
+        name = hashlib.sha256(json.dumps(owner).encode()).hexdigest()[:32]
+        return Store(self._folder / name, self._keep, self._log)
 
     def ids(self) -> list[str]:
         """Return the ids of the kept reports, the newest first."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mcp_host import ToolError
 from mcp_plugin_report import making, sources
-from mcp_plugin_report.app import Reports, plugin
+from mcp_plugin_report.app import Reports, plugin, reports_of
 from mcp_plugin_report.models import Deleted, Report, Sources
 from mcp_plugin_report.store import UnknownReportError
 from mcp_plugin_report.view import VIEW
@@ -38,14 +38,22 @@ async def generate_report(
         list[str] | None, Field(description="The columns to report on, in this order; default: all.")
     ] = None,
     rows: Annotated[
-        int | None, Field(description="How many of the first rows to use; default: as many as allowed.", ge=1)
+        int | None,
+        Field(description="Use only so many of the first rows; default: all, if the source can compute them.", ge=1),
+    ] = None,
+    over: Annotated[
+        str | None, Field(description="The column of dates of the trend; default: the first one, if there is one.")
+    ] = None,
+    crosstab: Annotated[
+        list[str] | None, Field(description="Two columns to count together.", min_length=2, max_length=2)
     ] = None,
 ) -> Annotated[CallToolResult, Report]:
-    """Report on a data set or table: columns, missing values, figures, frequent values and the first rows.
+    """Report on a data set or table: columns, missing values, figures, frequent values, trends and the first rows.
 
     Clients with MCP Apps show it; others get it as Markdown. It is kept as Markdown and as an HTML page with charts.
     """
-    report = await making.make(ctx, making.ReportRequest(source, title, columns, rows))
+    pair = (crosstab[0], crosstab[1]) if crosstab is not None else None
+    report = await making.make(ctx, making.ReportRequest(source, title, columns, rows, over, pair))
     from mcp_plugin_report import rendering
 
     text = rendering.summary(report) if client_supports_apps(ctx) else rendering.markdown(report)
@@ -70,9 +78,9 @@ async def delete_report(
 ) -> Deleted:
     """Delete a kept report permanently."""
     try:
-        report = ctx.state.get(id)
+        report = reports_of(ctx).get(id)
     except UnknownReportError as error:
         raise ToolError(str(error)) from None
-    ctx.state.remove(id)
+    reports_of(ctx).remove(id)
     await ctx.notify_resource_updated(making.LIST)
     return Deleted(id=id, title=report.title)

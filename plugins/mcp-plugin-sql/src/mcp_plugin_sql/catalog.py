@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_host import ToolError
+from mcp_host.tables import Aggregate
 from mcp_plugin_sql.collecting import Collector
 from mcp_plugin_sql.database import Database
 from mcp_plugin_sql.models import Column, ForeignKey, Index, TableKind, TableSchema
@@ -69,6 +70,30 @@ async def sample(database: Database, name: str, rows: int) -> tuple[Table, Colle
         parts = [part for part in (table.schema, table.table) if part is not None]
         quoted = ".".join(preparer.quote_identifier(part) for part in parts)
         await database.backend.select(connection, Statement(f"SELECT * FROM {quoted} LIMIT {rows}", None), into)
+        return table
+
+    return await database.run(work), into
+
+
+async def aggregate(database: Database, name: str, request: Aggregate) -> tuple[Table, Collector]:
+    """Return figures from all rows of a table. Raises UnknownTableError, and ToolError for an unknown column."""
+    from sqlalchemy import inspect
+
+    into = Collector(request.limit, database.settings.max_bytes)
+
+    async def work(connection: AsyncConnection) -> Table:
+        table = _found(name, await connection.run_sync(_tables, database.settings.schemas))
+        preparer = connection.dialect.identifier_preparer
+        columns = await connection.run_sync(
+            lambda inner: [str(each["name"]) for each in inspect(inner).get_columns(table.table, table.schema)]
+        )
+        parts = [part for part in (table.schema, table.table) if part is not None]
+        quoted = ".".join(preparer.quote_identifier(part) for part in parts)
+        try:
+            sql = request.sql(quoted, columns, preparer.quote_identifier)
+        except ValueError as error:
+            raise ToolError(str(error)) from None
+        await database.backend.select(connection, Statement(sql, None), into)
         return table
 
     return await database.run(work), into

@@ -17,6 +17,7 @@ class TableEntry(BaseModel):
     schema_uri: str = Field(description="The resource with its columns.")
     sample_uri: str = Field(description="The resource with its first rows.")
     sample_rows: int = Field(description="Most rows that this resource returns, with ?rows=N.")
+    aggregate_uri: str = Field(description="The resource with figures from all its rows, for other plugins.")
 
 
 class TableName(BaseModel):

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from mcp.server.mcpserver.resources import ResourceSecurity
 
 from mcp_host import ResourceError, ResourceNotFoundError, ToolError
+from mcp_host.tables import Aggregate
 from mcp_plugin_sql import catalog
 from mcp_plugin_sql.app import Sql, plugin
 from mcp_plugin_sql.models import Sample, TableEntry, TableSchema
@@ -16,6 +17,7 @@ from mcp_plugin_sql.models import Sample, TableEntry, TableSchema
 JSON = "application/json"
 SCHEMA = "sql://tables/{table}/schema"
 SAMPLE = "sql://tables/{table}/sample{?rows}"
+AGGREGATE = "sql://tables/{table}/aggregate{?request}"
 
 ANY_NAME = ResourceSecurity(exempt_params={"table"})
 """A table's name may be `/` or `..`. It is never used as a path."""
@@ -58,7 +60,26 @@ async def table_sample(table: str, ctx: Sql, rows: int = 10) -> Sample:
         return Sample(table=found.name, columns=collected.columns, rows=collected.rows)
 
 
+@plugin.resource(
+    AGGREGATE,
+    title="Aggregates of a table",
+    description="Figures from all its rows, for other plugins; the request is that of `mcp_host.tables`.",
+    mime_type=JSON,
+    security=ANY_NAME,
+)
+async def table_aggregate(table: str, ctx: Sql, request: str = "") -> Sample:
+    """Return the figures of one table that a request names."""
+    try:
+        wanted = Aggregate.parse(request)
+    except ValueError as error:
+        raise ResourceError(str(error)) from None
+    with _as_resource_error():
+        found, collected = await catalog.aggregate(ctx.state, table, wanted)
+        return Sample(table=found.name, columns=collected.columns, rows=collected.rows)
+
+
 @plugin.completion(SCHEMA, "table")
+@plugin.completion(AGGREGATE, "table")
 @plugin.completion(SAMPLE, "table")
 async def complete_table(value: str, ctx: Sql) -> list[str]:
     """Return the tables that begin with the typed text, then those that contain it."""
@@ -73,6 +94,7 @@ def _entry(table: catalog.Table, most: int) -> TableEntry:
         schema_uri=f"{place}/schema",
         sample_uri=f"{place}/sample",
         sample_rows=most,
+        aggregate_uri=f"{place}/aggregate",
     )
 
 

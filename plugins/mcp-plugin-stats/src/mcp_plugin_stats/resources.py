@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mcp_host import ResourceError, ResourceNotFoundError, ToolError
+from mcp_host.tables import Aggregate
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.models import ColumnType, DatasetEntry, DatasetSchema, Sample
@@ -54,7 +55,28 @@ async def dataset_sample(name: str, ctx: Stats, rows: int = 10) -> Sample:
         return Sample(dataset=data.name, columns=[column.name for column in data.columns], rows=found.rows)
 
 
+@plugin.resource(
+    "stats://datasets/{name}/aggregate{?request}",
+    title="Aggregates of a data set",
+    description="Figures from all its rows, for other plugins; the request is that of `mcp_host.tables`.",
+    mime_type=JSON,
+)
+async def dataset_aggregate(name: str, ctx: Stats, request: str = "") -> Sample:
+    """Return the figures of one data set that a request names."""
+    with _as_resource_error(ctx.state, name):
+        data = await ctx.state.dataset(name)
+        columns = [column.name for column in data.columns]
+        try:
+            wanted = Aggregate.parse(request)
+            sql = wanted.sql(quoted(data.name), columns, quoted)
+        except ValueError as error:
+            raise ResourceError(str(error)) from None
+        found = await ctx.state.run(lambda session: session.select(sql, wanted.limit))
+        return Sample(dataset=data.name, columns=[column for column, _ in found.columns], rows=found.rows)
+
+
 @plugin.completion("stats://datasets/{name}/schema", "name")
+@plugin.completion("stats://datasets/{name}/aggregate{?request}", "name")
 @plugin.completion("stats://datasets/{name}/sample{?rows}", "name")
 def complete_name(value: str, ctx: Stats) -> list[str]:
     """Return the data sets that begin with the typed text, then those that contain it."""
@@ -78,6 +100,7 @@ def _entry(engine: Engine, name: str) -> DatasetEntry:
         schema_uri=f"stats://datasets/{name}/schema",
         sample_uri=f"stats://datasets/{name}/sample",
         sample_rows=engine.settings.max_rows,
+        aggregate_uri=f"stats://datasets/{name}/aggregate",
     )
 
 
