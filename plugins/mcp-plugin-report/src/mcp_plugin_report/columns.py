@@ -18,6 +18,8 @@ from mcp_plugin_report.texts import number, rounded, shown
 _NUMERIC: Final = re.compile(r"int|dec|num|real|float|double|money", re.IGNORECASE)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ]\d.*)?")
 
+_WHOLE: Final = re.compile(r"[+-]?\d{1,400}")
+
 DAY: Final = 86_400.0
 """Seconds."""
 
@@ -65,7 +67,9 @@ def _numbers(values: Sequence[Any], type_name: str) -> list[float | int] | None:
             return None
         if not math.isfinite(as_float):
             return None
-        found.append(as_float if isinstance(value, str) else value)
+        if isinstance(value, str):
+            value = int(value) if _WHOLE.fullmatch(value) else as_float
+        found.append(value)
     return found
 
 

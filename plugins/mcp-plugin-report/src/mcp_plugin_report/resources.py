@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mcp_host import ResourceNotFoundError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mcp_host import ResourceError, ResourceNotFoundError
 from mcp_plugin_report.app import Reports, plugin, reports_of
 from mcp_plugin_report.making import LIST
 from mcp_plugin_report.models import KeptReport, Report
@@ -10,6 +13,7 @@ from mcp_plugin_report.store import UnknownReportError
 
 JSON = "application/json"
 FIGURES, HTML, MARKDOWN = f"{LIST}/{{id}}", f"{LIST}/{{id}}/html", f"{LIST}/{{id}}/markdown"
+PDF, PNG = f"{LIST}/{{id}}/pdf", f"{LIST}/{{id}}/png"
 
 
 @plugin.resource(LIST, title="Kept reports", description="The kept reports, the newest first.", mime_type=JSON)
@@ -52,7 +56,37 @@ def report_markdown(id: str, ctx: Reports) -> str:
     return rendering.markdown(_kept(ctx, id))
 
 
+@plugin.resource(PDF, title="Report as PDF", description="A kept report as PDF.", mime_type="application/pdf")
+def report_pdf(id: str, ctx: Reports) -> bytes:
+    """Return a kept report as PDF."""
+    from mcp_plugin_report import drawing
+
+    with _as_resource_error():
+        return drawing.pdf(_kept(ctx, id))
+
+
+@plugin.resource(PNG, title="Charts of a report", description="A kept report's charts as PNG.", mime_type="image/png")
+def report_png(id: str, ctx: Reports) -> bytes:
+    """Return the charts of a kept report as one picture."""
+    from mcp_plugin_report import drawing
+
+    with _as_resource_error():
+        return drawing.png(_kept(ctx, id))
+
+
+@contextmanager
+def _as_resource_error() -> Iterator[None]:
+    from mcp_plugin_report.drawing import DrawingUnavailableError
+
+    try:
+        yield
+    except DrawingUnavailableError as error:
+        raise ResourceError(f"The report cannot be drawn: {error}.") from None
+
+
 @plugin.completion(FIGURES, "id")
+@plugin.completion(PDF, "id")
+@plugin.completion(PNG, "id")
 @plugin.completion(HTML, "id")
 @plugin.completion(MARKDOWN, "id")
 def complete_id(value: str, ctx: Reports) -> list[str]:
