@@ -43,6 +43,8 @@ class="hljs-ln-numbers" data-line-number="2"></td><td class="hljs-ln-code" data-
 BLOB = """<table class="highlight" data-lang="python"><tr><td class="blob-num" data-line-number="1"></td><td
 class="blob-code"><span data-language="python"></span>if x:</td></tr><tr><td class="blob-num" data-line-number="2"></td><td class="blob-code">    y()
 </td></tr></table>"""
+TRAC = """<table class="code"><tr><th id="L1"><a href="#L1">1</a></th><td class="language-python">if x:</td></tr>
+<tr><th id="L2"><a href="#L2">2</a></th><td>&nbsp;&nbsp;&nbsp;&nbsp;y()</td></tr></table>"""
 INLINE_NUMBERS = """<div class="highlight-python"><pre><span class="linenos">1</span><span class="k">if</span> x:
 <span class="linenos">2</span>    y()\n</pre></div>"""
 PRETTIFY = (
@@ -57,8 +59,8 @@ class="token-line">    y()</span></code></pre>"""
 
 @pytest.mark.parametrize(
     "html",
-    [PYGMENTS, CHROMA, HEXO, ROUGE, HLJS, BLOB, INLINE_NUMBERS, PRETTIFY, DIVS, TOKENS],
-    ids=["pygments", "chroma", "hexo", "rouge", "hljs", "blob", "inline", "prettify", "divs", "tokens"],
+    [PYGMENTS, CHROMA, HEXO, ROUGE, HLJS, BLOB, TRAC, INLINE_NUMBERS, PRETTIFY, DIVS, TOKENS],
+    ids=["pygments", "chroma", "hexo", "rouge", "hljs", "blob", "trac", "inline", "prettify", "divs", "tokens"],
 )
 def test_code_with_line_numbers_keeps_its_lines_and_loses_the_numbers(html: str) -> None:
     assert markdown(f"<p>before</p>{html}<p>after") == "before\n\n```python\nif x:\n    y()\n```\n\nafter"

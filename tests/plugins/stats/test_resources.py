@@ -35,7 +35,7 @@ async def test_the_data_sets_are_listed_without_reading_their_files(served: Serv
         "schema_uri": "stats://datasets/sales/schema",
         "sample_uri": "stats://datasets/sales/sample",
         "sample_rows": 100,
-        "aggregate_uri": "stats://datasets/penguins/aggregate",
+        "aggregate_uri": "stats://datasets/sales/aggregate",
     }
 
 

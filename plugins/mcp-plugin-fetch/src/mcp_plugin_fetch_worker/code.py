@@ -22,6 +22,7 @@ _GUTTER: Final = re.compile(
     re.IGNORECASE,
 )
 _CODE: Final = re.compile(r"(?:^|[\s_-])(?:code|blob|src|source|line|lines|hljs|highlight)(?:$|[\s_-])", re.IGNORECASE)
+_CODE_TABLE: Final = re.compile(r"(?:^|[\s_-])(?:code|codehilite|blob)(?:$|[\s_-])", re.IGNORECASE)
 _LINE: Final = re.compile(r"(?:^|\s)(?:line|token-line|code-line|view-line|cl)(?:$|\s)")
 _LANGUAGE: Final = re.compile(
     r"(?:^|\s)(?:language-|lang-|highlight-source-|highlight-text-|highlight-|sourceCode |brush:\s*|hljs (?=\w+$))"
@@ -78,7 +79,7 @@ def text_of(top: LexborNode) -> str:
             if count == node or not at_line_start:
                 write("\n")
         elif node.is_text_node:
-            write((node.text_content or "").replace("\r\n", "\n"))
+            write((node.text_content or "").replace("\r\n", "\n").replace("\xa0", " "))
         elif node.tag == "br":
             write("\n")
         elif node.is_element_node and node.tag not in _SKIPPED and not (node is not top and _is_gutter(node)):
@@ -134,7 +135,8 @@ def _write_table(table: LexborNode) -> None:
     titles = []
     while rows and len(rows[0]) == 1 and len(rows) > 1:
         titles += rows.pop(0)
-    found = _numbered(rows, in_code=inside(table, "pre"))
+    named = _CODE_TABLE.search(table.attributes.get("class") or "") is not None
+    found = _numbered(rows, in_code=named or inside(table, "pre"))
     if found is None:
         return
     text = "".join(line if line.endswith("\n") else f"{line}\n" for line in map(_line_text, found))
