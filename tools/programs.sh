@@ -13,6 +13,7 @@ command -v rg >/dev/null 2>&1 || need ripgrep                                   
 command -v chromium >/dev/null 2>&1 || need chromium fonts-dejavu-core                 # mcp-plugin-report
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need postgresql                 # mcp-plugin-sql
 [ -x /usr/sbin/mariadbd ] || need mariadb-server-core
+[ -x /usr/sbin/pgbouncer ] || need pgbouncer
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing$missing ..."
     export DEBIAN_FRONTEND=noninteractive

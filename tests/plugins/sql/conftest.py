@@ -137,7 +137,10 @@ def served(mode: str, folder: Path) -> Served:
     """The plugin served to a real client, in each protocol era."""
 
     def serve(url: object, **settings: Any) -> AbstractAsyncContextManager[Client]:
-        return connect(plugin, name="sql", settings={"url": str(url), **settings}, mode=mode)
+        # The servers of the tests have only one user, who may do everything.
+        return connect(
+            plugin, name="sql", settings={"url": str(url), "allow_powerful_role": True, **settings}, mode=mode
+        )
 
     return serve
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 SECONDS_TO_START = 60.0
 PASSWORD = "s3cr3t/p@ss:word"
 """With every character that a URL must quote."""
@@ -33,10 +35,12 @@ def program(name: str, *folders: str) -> str | None:
 INITDB = program("initdb", "/usr/lib/postgresql/*/bin")
 POSTGRES = program("postgres", "/usr/lib/postgresql/*/bin")
 MARIADBD = program("mariadbd", "/usr/sbin")
+PGBOUNCER = program("pgbouncer", "/usr/sbin")
 MARIADB_TABLES = Path("/usr/share/mysql")
 MARIADB_FILES = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
 
 no_postgres = "PostgreSQL is not installed (Debian: postgresql)"
+no_pgbouncer = "PgBouncer is not installed (Debian: pgbouncer)"
 no_mariadb = "MariaDB is not installed (Debian: mariadb-server-core)"
 
 
@@ -136,8 +140,8 @@ def postgres_server() -> Iterator[Server]:
 
 
 @contextmanager
-def mariadb_server() -> Iterator[Server]:
-    """A MariaDB server with the superuser tester."""
+def mariadb_server(certificate: trustme.LeafCert | None = None) -> Iterator[Server]:
+    """A MariaDB server with the superuser tester. With a certificate, it offers TLS."""
     assert MARIADBD is not None
     with server_folder() as folder:
         data = folder / "data"
@@ -179,8 +183,34 @@ def mariadb_server() -> Iterator[Server]:
             "--innodb-log-file-size=8M",
             "--innodb-use-native-aio=0",
         ]
+        if certificate is None:
+            command.append("--skip-ssl")
+        else:
+            files = {"key": folder / "key.pem", "cert": folder / "cert.pem"}
+            certificate.private_key_pem.write_to_path(files["key"])
+            certificate.cert_chain_pems[0].write_to_path(files["cert"])
+            for kind, file in files.items():
+                if os.getuid() == 0:
+                    shutil.chown(file, "nobody", "nogroup")
+                command.append(f"--ssl-{kind}={file}")
         url = f"mysql://tester:{QUOTED_PASSWORD}@127.0.0.1:{port}/shop"
         yield from _running(Server(folder, url, port, command, b""))
+
+
+@contextmanager
+def pooler(server: Server, mode: str) -> Iterator[Server]:
+    """A PgBouncer with this pool_mode in front of a PostgreSQL server."""
+    assert PGBOUNCER is not None
+    with server_folder() as folder:
+        port = free_port()
+        (folder / "users").write_text(f'"tester" "{PASSWORD}"\n')
+        (folder / "ini").write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={server.port} user=tester password='{PASSWORD}'\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = trust\n"
+            f"auth_file = {folder / 'users'}\npool_mode = {mode}\nunix_socket_dir =\ndefault_pool_size = 2\n"
+        )
+        url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+        yield from _running(Server(folder, url, port, [PGBOUNCER, str(folder / "ini")], b"R"))
 
 
 def _running(server: Server) -> Iterator[Server]:

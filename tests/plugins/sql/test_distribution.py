@@ -41,4 +41,4 @@ def test_the_entry_point_names_the_plugin_and_extras_bring_the_drivers() -> None
     project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["entry-points"]["mcp.plugins"] == {"sql": "mcp_plugin_sql:plugin"}
     assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
-    assert sorted(project["optional-dependencies"]) == ["mysql", "postgres", "psycopg"]
+    assert sorted(project["optional-dependencies"]) == ["asyncpg", "mysql", "postgres"]

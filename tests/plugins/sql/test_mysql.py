@@ -122,6 +122,63 @@ async def test_a_server_that_is_killed_during_a_query_and_restarted_answers_agai
                 assert (await call(client, "query", sql="SELECT 1"))["rows"] == [[1]]
 
 
+async def test_what_only_shows_something_is_answered(served: Served, mariadb: Server) -> None:
+    async with served(mariadb.url) as client:
+        shown = await call(client, "query", sql="SHOW TABLES")
+        described = await call(client, "query", sql=" describe customer")
+        plan = await call(client, "query", sql="EXPLAIN SELECT * FROM orders")
+    assert shown["rows"] == [["customer"], ["orders"], ["sales"]]
+    assert [row[0] for row in described["rows"]] == ["id", "name", "city"]
+    assert "orders" in plan["rows"][0]
+
+
+async def test_a_plan_with_real_figures_changes_nothing(served: Served, mariadb: Server, refused: Refused) -> None:
+    async with served(mariadb.url) as client:
+        plan = await call(client, "explain", sql="SELECT * FROM orders", analyze=True)
+        change = {"sql": "DELETE FROM orders", "analyze": True}
+        assert "only reading is allowed" in refused(await client.call_tool("explain", change))
+        # ANALYZE TABLE is another statement, which writes.
+        assert "Only a SELECT" in refused(await client.call_tool("explain", {"sql": "TABLE orders", "analyze": True}))
+        assert (await call(client, "query", sql="SELECT count(*) FROM orders"))["rows"] == [[3]]
+    assert "r_rows: 3" in plan["plan"][0]
+
+
+async def test_a_list_is_a_parameter_after_in_only(served: Served, mariadb: Server, refused: Refused) -> None:
+    async with served(mariadb.url) as client:
+        for sql in ("SELECT id FROM orders WHERE id IN :ids", "SELECT id FROM orders WHERE id IN (:ids)"):
+            assert (await call(client, "query", sql=sql, parameters={"ids": [1, 3]}))["rows"] == [[1], [3]]
+            assert (await call(client, "query", sql=sql, parameters={"ids": []}))["rows"] == []
+        none = {"sql": "SELECT count(*) FROM orders WHERE id NOT IN :ids", "parameters": {"ids": []}}
+        assert (await call(client, "query", **none))["rows"] == [[3]]
+        other = {"sql": "SELECT :ids", "parameters": {"ids": [1]}}
+        text = refused(await client.call_tool("query", other))
+    assert text == "The parameter :ids is a list: a list can only be used as IN :ids."
+
+
+async def test_a_view_of_a_table_that_is_gone_has_a_clear_error(
+    served: Served, mariadb: Server, refused: Refused
+) -> None:
+    with mariadb_connection(mariadb) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE shop.gone (a int)")
+        cursor.execute("CREATE VIEW shop.broken AS SELECT * FROM shop.gone")
+        cursor.execute("DROP TABLE shop.gone")
+    async with served(mariadb.url) as client:
+        described = refused(await client.call_tool("describe_table", {"table": "broken"}))
+        read = refused(await client.call_tool("query", {"sql": "SELECT * FROM broken"}))
+    assert "View 'shop.broken' references invalid table(s)" in described
+    assert "View 'shop.broken' references invalid table(s)" in read
+
+
+async def test_without_a_database_in_the_url_all_are_listed(served: Served, mariadb: Server) -> None:
+    async with served(mariadb.url.removesuffix("shop")) as client:
+        names = [table["name"] for table in (await call(client, "list_tables"))["tables"]]
+        described = await call(client, "describe_table", table="shop.orders")
+        sample = await client.read_resource("sql://tables/shop.customer/sample")
+    assert names == ["shop.customer", "shop.orders", "shop.sales"]
+    assert described["primary_key"] == ["id"]
+    assert "Ann" in str(sample.contents[0])
+
+
 async def test_an_error_for_a_wrong_password_does_not_contain_it(
     served: Served, mariadb: Server, refused: Refused
 ) -> None:

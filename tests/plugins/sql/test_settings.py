@@ -14,10 +14,9 @@ from mcp_host.errors import HostError
 from mcp_host.testing import connect
 from mcp_plugin_sql import plugin
 from mcp_plugin_sql.app import lifespan
-from mcp_plugin_sql.checks import database_answers, role_is_limited
+from mcp_plugin_sql.checks import database_answers
 from mcp_plugin_sql.settings import Settings
 from mcp_plugin_sql.target import parse_url
-from plugins.sql.servers import Server
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ from plugins.sql.servers import Server
         ({"url": "sqlite://"}, "name a SQLite file"),
         ({"url": "sqlite:///x?mode=rwc"}, "sqlite:///path"),
         ({"url": "oracle://x"}, "this kind of database is not known"),
-        ({"url": "postgresql+pg8000://x/y"}, "postgresql\\+asyncpg:// or postgresql\\+psycopg://"),
+        ({"url": "postgresql+pg8000://x/y"}, "postgresql\\+psycopg:// or postgresql\\+asyncpg://"),
         ({"url": "postgresql://u:p@h:port/x"}, "not a database URL"),
         ({"url": "postgresql://u:p@h/x", "password": "q"}, "both in the url and in password"),
         ({"max_rows": 0}, "greater than or equal to 1"),
@@ -82,8 +81,8 @@ def test_every_setting_is_described_in_the_schema() -> None:
 @pytest.mark.parametrize(
     ("url", "drivers", "pip"),
     [
-        ("postgresql://h/db", "asyncpg or psycopg", "pip install 'mcp-plugin-sql[postgres]'"),
-        ("postgresql+psycopg://h/db", "psycopg", "pip install 'mcp-plugin-sql[psycopg]'"),
+        ("postgresql://h/db", "psycopg or asyncpg", "pip install 'mcp-plugin-sql[postgres]'"),
+        ("postgresql+asyncpg://h/db", "asyncpg", "pip install 'mcp-plugin-sql[asyncpg]'"),
         ("mysql://h/db", "aiomysql", "pip install 'mcp-plugin-sql[mysql]'"),
     ],
 )
@@ -121,8 +120,31 @@ async def test_the_check_reports_whether_the_database_answers(shop: Path) -> Non
 
 
 @pytest.mark.anyio
-async def test_the_check_reports_a_role_with_too_many_rights(shop: Path, postgres: Server) -> None:
-    powerful = await role_is_limited(context(shop.parent, url=postgres.url))
-    assert powerful == "it may run programs and read files on the server: use a role that may only SELECT"
-    assert await role_is_limited(context(shop.parent, url=postgres.url, writable=True)) is None
-    assert await role_is_limited(context(shop.parent, url="shop.sqlite")) is None
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("text.sqlite", b"not a database " * 200, "file is not a database"),
+        ("folder.sqlite", None, "it is a folder"),
+    ],
+)
+async def test_what_is_not_a_database_does_not_answer(folder: Path, name: str, content: bytes | None, why: str) -> None:
+    if content is None:
+        (folder / name).mkdir()
+    else:
+        (folder / name).write_bytes(content)
+    text = await database_answers(context(folder, url=name))
+    assert text is not None
+    assert why in text
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"url": "a.sqlite", "databases": {"b": {"url": "b.sqlite"}}}, "url and databases are both given"),
+        ({"databases": {"a/b": {"url": "b.sqlite"}}}, "the name of a database cannot be 'a/b'"),
+        ({"max_bytes": 50_000_000, "max_memory": 64}, "needs max_memory = 382 or more"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
+        Settings.model_validate(values)

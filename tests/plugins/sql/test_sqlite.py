@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from mcp_host import ToolError
+from mcp_plugin_sql.backends.sqlite import SQLite
 from mcp_plugin_sql.database import Database
 from mcp_plugin_sql.settings import Settings
 
@@ -31,7 +32,8 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 def database(file: Path, **settings: object) -> Database:
-    return Database(Settings(url=str(file), **settings), file.parent, logging.getLogger("sql"))  # type: ignore[arg-type]
+    whole = Settings(url=str(file), **settings)  # type: ignore[arg-type]
+    return Database(whole, whole, file.parent, logging.getLogger("sql"))
 
 
 REACHING = [
@@ -84,7 +86,7 @@ async def test_pragmas_that_only_read_are_allowed(served: Served, shop: Path) ->
 
 
 async def test_mode_ro_alone_prevents_writing(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_plugin_sql.backends.sqlite._restrict", lambda connection, writing: None)
+    monkeypatch.setattr(SQLite, "_restrict", lambda self, connection, **options: None)
     base = database(shop)
     with pytest.raises(ToolError, match="readonly database"):
         await base.query("DELETE FROM orders", None)
@@ -98,7 +100,7 @@ async def test_ddl_is_undone_if_its_statement_fails(served: Served, shop: Path, 
         text = refused(await client.call_tool("execute", {"sql": "INSERT INTO orders VALUES (9, 99, NULL, 1)"}))
         assert "FOREIGN KEY" in text
         tables = await client.call_tool("list_tables", {"containing": "more"})
-    assert tables.structured_content == {"tables": [], "truncated": False}
+    assert tables.structured_content == {"tables": [], "truncated": False, "databases": []}
 
 
 async def test_a_file_is_created_at_the_first_write(served: Served, folder: Path, refused: Refused) -> None:
@@ -204,7 +206,7 @@ async def test_a_file_that_is_not_a_database_is_a_clear_error(
     async with served("x.sqlite") as client:
         text = refused(await client.call_tool("list_tables", {}))
     assert text.startswith("The database x.sqlite cannot be used: ")
-    assert "is not a database" in text or "disk I/O error" in text
+    assert "is not a database" in text or "it is a folder" in text
 
 
 async def test_a_host_that_is_killed_during_a_write_does_not_damage_the_file(shop: Path) -> None:
@@ -263,3 +265,72 @@ async def test_the_name_of_a_file_does_not_change_how_it_is_opened(
     async with served("gone?mode=rwc") as client:
         assert "there is no such file" in refused(await client.call_tool("query", {"sql": "SELECT 1"}))
     assert not (shop.parent / "gone").exists()
+
+
+@pytest.fixture
+def indexed(folder: Path) -> Path:
+    """A file with a full-text index and an R-tree."""
+    file = folder / "indexed.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE VIRTUAL TABLE docs USING fts5(body)")
+        connection.execute("INSERT INTO docs VALUES ('quick fox'), ('lazy dog')")
+        connection.execute("CREATE VIRTUAL TABLE old USING fts4(body)")
+        connection.execute("INSERT INTO old VALUES ('quick fox')")
+        connection.execute("CREATE VIRTUAL TABLE boxes USING rtree(id, low, high)")
+        connection.execute("INSERT INTO boxes VALUES (1, 0, 10), (2, 5, 20)")
+        connection.commit()
+    return file
+
+
+async def test_full_text_and_r_tree_indexes_can_be_read(served: Served, indexed: Path, refused: Refused) -> None:
+    async with served(indexed) as client:
+        for sql, rows in {
+            "SELECT body FROM docs WHERE docs MATCH 'fox'": [["quick fox"]],
+            "SELECT snippet(docs, 0, '[', ']', '', 5) FROM docs('dog')": [["lazy [dog]"]],
+            "SELECT body FROM old WHERE body MATCH 'fox'": [["quick fox"]],
+            "SELECT id FROM boxes WHERE low < 5 ORDER BY id": [[1]],
+        }.items():
+            result = await client.call_tool("query", {"sql": sql})
+            assert not result.is_error, result.content
+            assert result.structured_content is not None
+            assert result.structured_content["rows"] == rows
+        tables = await client.call_tool("list_tables", {})
+        assert tables.structured_content is not None
+        assert [table["name"] for table in tables.structured_content["tables"]] == ["boxes", "docs", "old"]
+        for sql in (
+            "INSERT INTO docs VALUES ('x')",
+            "INSERT INTO docs(docs) VALUES ('rebuild')",
+            "DELETE FROM boxes",
+            "UPDATE sqlite_master SET sql = ''",
+            "CREATE TEMP TABLE t (a)",
+        ):
+            refused(await client.call_tool("query", {"sql": sql}))
+
+
+async def test_text_that_is_not_utf_8_is_shown_with_a_note(served: Served, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "old.sqlite")) as connection:
+        connection.execute("CREATE TABLE t (id, name)")
+        connection.execute("INSERT INTO t VALUES (1, 'ok'), (2, CAST(x'4dfc6c6c6572' AS TEXT)), (3, char(65533))")
+        connection.commit()
+    async with served(folder / "old.sqlite") as client:
+        whole = await client.call_tool("query", {"sql": "SELECT name FROM t ORDER BY id"})
+        valid = await client.call_tool("query", {"sql": "SELECT name FROM t WHERE id <> 2 ORDER BY id"})
+    assert whole.structured_content is not None
+    assert valid.structured_content is not None
+    assert whole.structured_content["rows"] == [
+        ["ok"],
+        ["M\N{REPLACEMENT CHARACTER}ller"],
+        ["\N{REPLACEMENT CHARACTER}"],
+    ]
+    assert whole.structured_content["note"] == "Bytes that are not valid UTF-8 are shown as \N{REPLACEMENT CHARACTER}."
+    assert valid.structured_content["note"] == ""
+
+
+async def test_a_file_that_another_process_has_locked_is_called_locked(
+    served: Served, shop: Path, refused: Refused
+) -> None:
+    with closing(sqlite3.connect(shop, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        async with served(shop, statement_timeout=0.4) as client:
+            text = refused(await client.call_tool("query", {"sql": "SELECT * FROM orders"}))
+    assert "another process has locked the file" in text

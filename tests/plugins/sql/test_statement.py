@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_host import ToolError
-from mcp_plugin_sql.statement import Dialect, statement
+from mcp_plugin_sql.statement import Dialect, statement, without_end
 
 SQLITE = Dialect("qmark", "qmark")
 ASYNCPG = Dialect("numeric_dollar", "numeric_dollar")
@@ -49,11 +49,6 @@ def test_colons_that_are_not_parameters_are_not_changed(dialect: Dialect, skippe
     assert sent.text.endswith(f" {skipped}")
     with pytest.raises(ToolError, match="has no parameter :b"):
         statement(f":a {skipped}", {"a": 1, "b": 2}, dialect)
-
-
-@pytest.mark.parametrize(("dialect", "names"), [(SQLITE, ("a", "b", "a")), (ASYNCPG, ("a", "b")), (MYSQL, ("a", "b"))])
-def test_the_names_of_the_values_are_kept_in_the_drivers_order(dialect: Dialect, names: tuple[str, ...]) -> None:
-    assert statement("a = :a AND b = :b AND a = :a", {"a": 1, "b": 2}, dialect).names == names
 
 
 @pytest.mark.parametrize("dialect", [ASYNCPG, PSYCOPG])
@@ -106,3 +101,9 @@ def test_a_keyword_before_a_quote_does_not_make_backslashes_special() -> None:
 @pytest.mark.parametrize("dialect", [PSYCOPG, MYSQL])
 def test_a_percent_sign_before_a_parameter_is_doubled(dialect: Dialect) -> None:
     assert statement("a % 2 = :a", {"a": 1}, dialect).text == "a %% 2 = %(a)s"
+
+
+@pytest.mark.parametrize("dialect", [SQLITE, ASYNCPG, PSYCOPG, MYSQL])
+@pytest.mark.parametrize("end", ["", ";", " ; ; ", "; -- done", "/* a */;/* b; */", "-- one\n; -- two", " /* open"])
+def test_the_end_of_a_statement_is_removed(dialect: Dialect, end: str) -> None:
+    assert without_end(f"SELECT ';--'{end}", dialect) == "SELECT ';--'"

@@ -23,7 +23,8 @@ async def bounded(work: Coroutine[Any, Any, T], stop: Stop, seconds: float | Non
     """Run `work` in its own task and return its result.
 
     If the caller is cancelled, or after `seconds`, `stop(task)` is awaited, shielded from cancellation. It must end the
-    task. If it does not, the task is cancelled, and after `PATIENCE` seconds it is not waited for any more.
+    task, and let go of its result if there is one. A task that does not end is cancelled, and after `PATIENCE` seconds
+    it is not waited for any more.
 
     Raises:
         OutOfTimeError: The work took too long. Errors of `work` are raised unchanged.
@@ -31,12 +32,14 @@ async def bounded(work: Coroutine[Any, Any, T], stop: Stop, seconds: float | Non
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task}, timeout=seconds)
-        in_time = task.done()
-    finally:
-        if not task.done():
-            with anyio.CancelScope(shield=True):
-                await _end(task, stop)
-    if not in_time:
+    except asyncio.CancelledError:
+        # Even if the work has just ended, because nobody will use its result.
+        with anyio.CancelScope(shield=True):
+            await _end(task, stop)
+        raise
+    if not task.done():
+        with anyio.CancelScope(shield=True):
+            await _end(task, stop)
         raise OutOfTimeError
     return task.result()
 

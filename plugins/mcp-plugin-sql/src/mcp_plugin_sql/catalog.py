@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,12 @@ class UnknownTableError(ToolError):
 
 @dataclass(frozen=True)
 class Table:
-    """A table or view. `schema` is None for the default one."""
+    """A table or view. `schema` is None for the default one, whose name is `home`."""
 
     table: str
     schema: str | None
     kind: TableKind
+    home: str = ""
 
     @property
     def name(self) -> str:
@@ -39,16 +41,27 @@ class Table:
 
 
 async def tables(database: Database) -> list[Table]:
-    """Return all tables and views of the default schema and of `schemas`, sorted by name."""
-    schemas = database.settings.schemas
-    return await database.run(lambda connection: connection.run_sync(_tables, schemas))
+    """Return all tables and views that are listed, sorted by name. Those of the default schema come first."""
+    return await database.run(lambda connection: listed(database, connection))
+
+
+async def listed(database: Database, connection: AsyncConnection) -> list[Table]:
+    """Return the same on a connection."""
+    found = await database.backend.tables(connection)
+    only = database.own.schemas
+    known = [
+        Table(name, None if default else schema, "view" if kind == "view" else "table", schema)
+        for schema, name, kind, default in found
+        if default or not only or schema in only
+    ]
+    return sorted(known, key=lambda table: (table.schema is not None, table.name))
 
 
 async def describe(database: Database, name: str) -> TableSchema:
     """Return a table's columns, keys and indexes. Raises UnknownTableError."""
 
     async def work(connection: AsyncConnection) -> TableSchema:
-        table = _found(name, await connection.run_sync(_tables, database.settings.schemas))
+        table = _found(name, await listed(database, connection))
         described, unknown = await connection.run_sync(_described, table)
         if unknown:
             names = await database.backend.unknown_types(connection, table.table, table.schema)
@@ -65,10 +78,9 @@ async def sample(database: Database, name: str, rows: int) -> tuple[Table, Colle
     into = Collector(rows, database.settings.max_bytes)
 
     async def work(connection: AsyncConnection) -> Table:
-        table = _found(name, await connection.run_sync(_tables, database.settings.schemas))
+        table = _found(name, await listed(database, connection))
         preparer = connection.dialect.identifier_preparer
-        parts = [part for part in (table.schema, table.table) if part is not None]
-        quoted = ".".join(preparer.quote_identifier(part) for part in parts)
+        quoted = _quoted(table, preparer)
         await database.backend.select(connection, Statement(f"SELECT * FROM {quoted} LIMIT {rows}", None), into)
         return table
 
@@ -82,13 +94,12 @@ async def aggregate(database: Database, name: str, request: Aggregate) -> tuple[
     into = Collector(request.limit, database.settings.max_bytes)
 
     async def work(connection: AsyncConnection) -> Table:
-        table = _found(name, await connection.run_sync(_tables, database.settings.schemas))
+        table = _found(name, await listed(database, connection))
         preparer = connection.dialect.identifier_preparer
         columns = await connection.run_sync(
             lambda inner: [str(each["name"]) for each in inspect(inner).get_columns(table.table, table.schema)]
         )
-        parts = [part for part in (table.schema, table.table) if part is not None]
-        quoted = ".".join(preparer.quote_identifier(part) for part in parts)
+        quoted = _quoted(table, preparer)
         try:
             sql = request.sql(quoted, columns, preparer.quote_identifier)
         except ValueError as error:
@@ -99,6 +110,12 @@ async def aggregate(database: Database, name: str, request: Aggregate) -> tuple[
     return await database.run(work), into
 
 
+def _quoted(table: Table, preparer: Any) -> str:
+    """Return a table's name as the database's SQL writes it."""
+    parts = [part for part in (table.schema, table.table) if part is not None]
+    return ".".join(preparer.quote_identifier(part) for part in parts)
+
+
 def completed(value: str, names: Iterable[str]) -> list[str]:
     """Return the names that contain `value`. Names that begin with it come first."""
     typed = value.lower()
@@ -106,33 +123,30 @@ def completed(value: str, names: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda name: not name.lower().startswith(typed))
 
 
-def _tables(connection: Connection, schemas: Sequence[str]) -> list[Table]:
-    inspector = _inspector(connection)
-    default = inspector.default_schema_name
-    wanted = [None, *(schema for schema in dict.fromkeys(schemas) if schema != default)]
-    return sorted((table for schema in wanted for table in _in_schema(inspector, schema)), key=lambda table: table.name)
-
-
-def _in_schema(inspector: Inspector, schema: str | None) -> Iterable[Table]:
-    kinds: dict[str, TableKind] = dict.fromkeys(inspector.get_table_names(schema), "table")
-    # Only PostgreSQL has these.
-    for getter, kind in (("get_foreign_table_names", "table"), ("get_materialized_view_names", "view")):
-        if inspector.dialect.name == "postgresql":
-            kinds |= dict.fromkeys(getattr(inspector, getter)(schema=schema), kind)
-    kinds |= dict.fromkeys(inspector.get_view_names(schema), "view")
-    return (Table(name, schema, kind) for name, kind in kinds.items())
-
-
 def _found(name: str, known: Sequence[Table]) -> Table:
-    same = [table for table in known if table.name == name]
-    same = same or [table for table in known if table.name.lower() == name.lower()]
-    if len(same) == 1:
-        return same[0]
+    for key in (lambda text: text, str.lower):
+        same = [table for table in known if key(name) in (key(table.name), key(f"{table.home}.{table.table}"))]
+        if len(same) == 1:
+            return same[0]
     names = [table.name for table in known]
-    near = difflib.get_close_matches(name.lower(), [other.lower() for other in names], n=1)
-    meant = next((other for other in names if near and other.lower() == near[0]), None)
+    meant = near(name, names)
     guess = f" Did you mean {meant!r}?" if meant else ""
     raise UnknownTableError(f"There is no table {name!r}.{guess} Tables: {_listed(names)}.")
+
+
+def near(name: str, names: Iterable[str]) -> str | None:
+    """Return the table that was probably meant: the same name in another schema or case, or a similar one."""
+    asked = re.sub('["`]', "", name).lower()
+    whole = {known.lower(): known for known in names}
+    bare = {key.rpartition(".")[2]: known for key, known in reversed(whole.items())}
+    last = asked.rpartition(".")[2]
+    if last in bare:
+        return bare[last]
+    for keys, key in ((whole, asked), (bare, last)):
+        found = difflib.get_close_matches(key, keys, n=1)
+        if found:
+            return keys[found[0]]
+    return None
 
 
 def _listed(names: Sequence[str], most: int = 30) -> str:
@@ -140,7 +154,8 @@ def _listed(names: Sequence[str], most: int = 30) -> str:
     return text if len(names) <= most else f"{text} and {len(names) - most} more"
 
 
-def _inspector(connection: Connection) -> Inspector:
+def inspector_of(connection: Connection) -> Inspector:
+    """Return SQLAlchemy's inspector, which warns of no type that it does not know."""
     from sqlalchemy import exc, inspect
 
     # If SQLAlchemy does not know a type, the database's own name of the type is shown.
@@ -151,7 +166,7 @@ def _inspector(connection: Connection) -> Inspector:
 def _described(connection: Connection, table: Table) -> tuple[TableSchema, set[str]]:
     from sqlalchemy.types import NullType
 
-    inspector = _inspector(connection)
+    inspector = inspector_of(connection)
     columns = inspector.get_columns(table.table, table.schema)
     schema = TableSchema(
         table=table.name,
@@ -160,7 +175,7 @@ def _described(connection: Connection, table: Table) -> tuple[TableSchema, set[s
         columns=[
             Column(
                 name=column["name"],
-                type=_type_name(column["type"], connection),
+                type=type_name(column["type"], connection),
                 nullable=bool(column["nullable"]),
                 default=column.get("default"),
                 comment=column.get("comment"),
@@ -174,7 +189,8 @@ def _described(connection: Connection, table: Table) -> tuple[TableSchema, set[s
     return schema, {column["name"] for column in columns if isinstance(column["type"], NullType)}
 
 
-def _type_name(kind: Any, connection: Connection) -> str:
+def type_name(kind: Any, connection: Connection) -> str:
+    """Return the name of a column's type in the database's own words."""
     from sqlalchemy.types import NullType
 
     return "unknown" if isinstance(kind, NullType) else str(kind.compile(dialect=connection.dialect))

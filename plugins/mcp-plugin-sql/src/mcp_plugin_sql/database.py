@@ -1,23 +1,29 @@
-"""The plugin's state: the pools of connections, and how a statement runs on one of them."""
+"""A database: its pools of connections, and how a statement runs on one of them."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
+import re
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from mcp_host import ToolError
-from mcp_plugin_sql.backends import Backend, backend_of
+from mcp_plugin_sql.backends import Backend, Place, backend_of
 from mcp_plugin_sql.bounded import OutOfTimeError, bounded
-from mcp_plugin_sql.collecting import Collector
+from mcp_plugin_sql.collecting import Collector, Sink
 from mcp_plugin_sql.failures import Failure, sentence
-from mcp_plugin_sql.settings import Settings
-from mcp_plugin_sql.statement import statement
+from mcp_plugin_sql.metering import too_large
+from mcp_plugin_sql.settings import DatabaseSettings, Settings
+from mcp_plugin_sql.statement import Statement, statement
+from mcp_plugin_sql.target import parse_url
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -25,18 +31,41 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[["AsyncConnection"], Awaitable[T]]
 
+ROLE_HINT: Final = "Use a role that may only SELECT, or set allow_powerful_role = true."
+
 CLOSING: Final = 5.0
 """How long it may take to return a connection to its pool, in seconds."""
 
 
-class Database:
-    """The plugin's state. It does not connect, and does not import SQLAlchemy, before the first call."""
+class PowerfulRoleError(ToolError):
+    """The role can do more than a read-only transaction prevents."""
 
-    def __init__(self, settings: Settings, base_dir: Path, log: logging.Logger) -> None:
+
+class UnknownRelationError(ToolError):
+    """A statement names a table that does not exist."""
+
+    def __init__(self, text: str, table: str) -> None:
+        super().__init__(text)
+        self.table = table
+
+
+class _NoTransactionsError(Exception):
+    """A pooler between the plugin and the server allows no transaction."""
+
+
+class Database:
+    """One database. A SQLite file is opened, and SQLAlchemy imported, only at the first call."""
+
+    def __init__(
+        self, own: DatabaseSettings, settings: Settings, base_dir: Path, log: logging.Logger, name: str = ""
+    ) -> None:
+        self.name = name
+        self.own = own
         self.settings = settings
-        self.backend: Backend = backend_of(settings, base_dir)
+        self.backend: Backend = backend_of(Place(parse_url(own.url), own, settings, base_dir))
         self._log = log
-        self._engines: dict[bool, AsyncEngine] = {}
+        self._engines: dict[tuple[bool, bool], AsyncEngine] = {}
+        self._role_checked = own.allow_powerful_role
 
     @property
     def shown(self) -> str:
@@ -45,16 +74,23 @@ class Database:
 
     async def query(self, sql: str, parameters: Mapping[str, Any] | None, max_rows: int | None = None) -> Collector:
         """Return the rows of a statement that only reads. Raises ToolError for the database's errors."""
-        sent = statement(sql, parameters, self.backend.dialect)
         into = self.collector(max_rows)
-        await self.run(lambda connection: self.backend.select(connection, sent, into), tidy=True)
+        await self.read(sql, parameters, into)
         return into
 
-    async def explain(self, sql: str, parameters: Mapping[str, Any] | None) -> Collector:
-        """Return the plan of a statement, as the database shows it."""
+    async def read(self, sql: str, parameters: Mapping[str, Any] | None, into: Sink, *, whole: bool = False) -> None:
+        """Give the rows of a statement that only reads to `into`. Raises ToolError for the database's errors."""
+        sent = statement(sql, parameters, self.backend.dialect)
+        await self.run(lambda connection: self._select(connection, sent, into), tidy=True, whole=whole)
+
+    async def explain(self, sql: str, parameters: Mapping[str, Any] | None, *, analyze: bool = False) -> Collector:
+        """Return the plan of a statement, as the database shows it. With `analyze`, the statement is run, read-only."""
         sent = statement(sql, parameters, self.backend.dialect)
         into = self.collector()
-        await self.run(lambda connection: self.backend.explain(connection, sent, into), tidy=True)
+        await self.run(
+            lambda connection: self.backend.explain(connection, sent, into, analyze=analyze),
+            tidy=True,
+        )
         return into
 
     async def execute(self, sql: str, parameters: Mapping[str, Any] | None) -> tuple[Collector, int | None]:
@@ -70,18 +106,29 @@ class Database:
         """Return a collector with the limits of the settings."""
         return Collector(min(max_rows or self.settings.max_rows, self.settings.max_rows), self.settings.max_bytes)
 
-    async def run(self, work: Work[T], *, writing: bool = False, tidy: bool = False) -> T:
+    async def run(self, work: Work[T], *, writing: bool = False, tidy: bool = False, whole: bool = False) -> T:
         """Do `work` in its own transaction. It is read-only, or with `writing` it is committed.
 
         The statement is stopped at the server if the call is cancelled or `statement_timeout` is over. `tidy` means
-        that the caller's own SQL runs; afterwards the session is cleaned.
+        that the caller's own SQL runs; afterwards the session is cleaned. With `whole`, no value is cut.
 
         Raises:
             ToolError: The database reported an error, cannot be reached or closed the connection, or the time is over.
         """
-        connection = await self._checkout(writing=writing)
-        usable = False
         try:
+            return await self._run(work, writing=writing, tidy=tidy, whole=whole)
+        except _NoTransactionsError:
+            await self.close()
+            self.backend.single = True
+            return await self._run(work, writing=writing, tidy=tidy, whole=whole)
+
+    async def _run(self, work: Work[T], *, writing: bool, tidy: bool, whole: bool) -> T:
+        connection = await self._checkout(writing=writing, whole=whole)
+        usable, meter = False, None
+        try:
+            meter = await self.backend.meter_of(connection)
+            if meter is not None:
+                meter.restart()
             result = await bounded(
                 self._transaction(connection, work, writing=writing),
                 lambda task: self.backend.stop(connection, task),
@@ -95,12 +142,19 @@ class Database:
         except OutOfTimeError:
             raise self._out_of_time() from None
         except Exception as error:
+            if meter is not None and meter.exceeded:
+                raise ToolError(too_large(meter.limit)) from None
             failure = self._failure(error)
             if failure is None:
                 raise
+            if failure.cause == "single":
+                raise _NoTransactionsError from None
             usable = failure.cause in ("statement", "read-only", "busy") or self.backend.grace == 0
-            raise ToolError(self._text(failure, writing=writing)) from None
+            text = self._text(failure, writing=writing)
+            missing = re.search(self.backend.unknown_table, failure.text)
+            raise (UnknownRelationError(text, missing[1]) if missing else ToolError(text)) from None
         finally:
+            usable = usable and not (meter is not None and meter.exceeded)
             with anyio.CancelScope(shield=True):
                 await self._give_back(connection, usable=usable, tidy=tidy)
 
@@ -112,20 +166,51 @@ class Database:
                 with anyio.move_on_after(CLOSING):
                     await engine.dispose()
 
+    async def _select(self, connection: AsyncConnection, sent: Statement, into: Sink) -> None:
+        try:
+            await self.backend.select(connection, sent, into)
+        except Exception:
+            meter = await self.backend.meter_of(connection)
+            if meter is None or not meter.exceeded or not into.satisfied:
+                raise
+            # Only the rows that are left out were too large.
+            into.give_up()
+
+    async def check_role(self) -> None:
+        """Connect, and check the role as before the first call. Raises ToolError."""
+        await self.run(self._check_role)
+
+    async def _check_role(self, connection: AsyncConnection) -> None:
+        """Refuse a role that can do more than read. This is asked once.
+
+        Raises:
+            PowerfulRoleError: It can.
+        """
+        if self._role_checked:
+            return
+        why = await self.backend.too_powerful(connection)
+        if why is not None:
+            raise PowerfulRoleError(f"The role of the database {self.shown} is not accepted: {why}. {ROLE_HINT}")
+        self._role_checked = True
+
     async def _transaction(self, connection: AsyncConnection, work: Work[T], *, writing: bool) -> T:
         await self.backend.begin(connection, writing=writing)
+        await self._check_role(connection)
         result = await work(connection)
         if writing:
             await connection.commit()
         return result
 
-    async def _checkout(self, *, writing: bool) -> AsyncConnection:
+    async def _checkout(self, *, writing: bool, whole: bool) -> AsyncConnection:
         """Take a connection from the pool. Raises ToolError if there is none."""
+        # The import takes long, so it must not block the loop.
+        if "sqlalchemy.ext.asyncio" not in sys.modules:
+            await anyio.to_thread.run_sync(importlib.import_module, "sqlalchemy.ext.asyncio")
         from sqlalchemy import exc
 
-        engine = self._engines.get(writing)
+        engine = self._engines.get((writing, whole))
         if engine is None:
-            engine = self._engines[writing] = self.backend.open_engine(writing=writing)
+            engine = self._engines[writing, whole] = self.backend.open_engine(writing=writing, whole=whole)
         opening = engine.connect()
 
         async def connect() -> AsyncConnection:
@@ -142,13 +227,15 @@ class Database:
                 f"All {self.settings.pool_size} connections to the database are in use: try again later, "
                 "or raise the setting pool_size."
             ) from None
-        except (OSError, TimeoutError, TypeError) as error:
+        except (OSError, TimeoutError) as error:
             self._log.warning("connecting to %s failed: %s", self.shown, type(error).__name__)
             raise ToolError(self._text(Failure("unreachable", _why(error)), writing=writing)) from None
         except Exception as error:
             failure = self._failure(error)
             if failure is None:
                 raise
+            if failure.cause == "single":
+                raise _NoTransactionsError from None
             why = failure.text or "it closed the connection"
             raise ToolError(self._text(Failure("unreachable", why), writing=writing)) from None
 
@@ -200,11 +287,11 @@ class Database:
                 return (
                     f"This statement may not run{' here' if writing else ': only reading is allowed'}. {title}: {text}"
                 )
-            case "statement":
+            case "statement" | "single":
                 return f"{title} says: {text}"
 
     def _redacted(self, text: str) -> str:
-        password = self.settings.password.get_secret_value() if self.settings.password else ""
+        password = self.backend.password
         return text.replace(password, "***") if password else text
 
 
@@ -217,8 +304,6 @@ async def _cancel_connecting(task: asyncio.Task[Any]) -> None:
 
 
 def _why(error: BaseException) -> str:
-    if isinstance(error, TypeError):
-        return "its URL has an option that the driver does not know"
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, ConnectionRefusedError):

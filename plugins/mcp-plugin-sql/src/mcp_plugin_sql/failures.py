@@ -8,12 +8,15 @@ from typing import Final, Literal
 LONGEST_REASON: Final = 500
 """The most characters of a database's message in an error."""
 
-Cause = Literal["statement", "read-only", "timeout", "lost", "unreachable", "busy"]
+Cause = Literal["statement", "read-only", "timeout", "lost", "unreachable", "busy", "single"]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a statement or a connection failed. `text` is the database's own message."""
+    """Why a statement or a connection failed. `text` is the database's own message.
+
+    The cause `single` means that a pooler allows no transaction of several statements.
+    """
 
     cause: Cause
     text: str = ""

@@ -32,6 +32,7 @@ class Tables(BaseModel):
 
     tables: list[TableName] = Field(description="Tables and views, sorted by name.")
     truncated: bool = Field(description="Whether there are more than are listed.")
+    databases: list[str] = Field(description="The names of the databases, if there are several.")
 
 
 class Column(BaseModel):
@@ -90,6 +91,16 @@ class ExecuteResult(BaseModel):
     columns: list[str] = Field(description="The columns of the returned rows (RETURNING), if any.")
     rows: list[list[Any]] = Field(description="The returned rows.")
     note: str = Field(default="", description="A note about a truncated result.")
+
+
+class Exported(BaseModel):
+    """A file with the result of a query."""
+
+    file: str = Field(description="Its name in the folder for exports.")
+    columns: list[str] = Field(description="The names of the columns, in order.")
+    rows: int = Field(description="Rows in the file.")
+    bytes: int = Field(description="Its size.")
+    note: str = Field(default="", description="A note about rows that were left out.")
 
 
 class Plan(BaseModel):

@@ -33,16 +33,16 @@ async def explore_database(
     start = "Call list_tables, then describe_table for the tables with the most promising names."
     if table:
         try:
-            described = await catalog.describe(ctx.state, table)
+            described = await catalog.describe(ctx.state.find(), table)
         except catalog.UnknownTableError as error:
             raise MCPError(INVALID_PARAMS, str(error)) from None
         columns = ", ".join(f"{column.name} ({column.type})" for column in described.columns)
         start = f"Begin with the {described.kind} `{described.table}`. Its columns: {columns}."
     asked = f"The question is: {question}" if question else "Report what the database is about and what is unusual."
-    return STEPS.format(title=ctx.state.backend.title, start=start, question=asked)
+    return STEPS.format(title=ctx.state.find().backend.title, start=start, question=asked)
 
 
 @plugin.completion("explore_database", "table")
 async def complete_first_table(value: str, ctx: Sql) -> list[str]:
     """Return the tables whose names contain the typed text."""
-    return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state)])
+    return catalog.completed(value, [table.name for table in await catalog.tables(ctx.state.find())])

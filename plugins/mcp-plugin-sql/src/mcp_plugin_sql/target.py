@@ -13,6 +13,9 @@ from urllib.parse import parse_qsl, unquote, urlencode
 
 from mcp_host import HostError
 
+SECRET: Final = frozenset(("password", "passwd"))
+"""The options of a URL that are a password."""
+
 DatabaseKind = Literal["sqlite", "postgresql", "mysql"]
 
 SCHEMES: Final[Mapping[str, DatabaseKind]] = MappingProxyType(
@@ -20,11 +23,11 @@ SCHEMES: Final[Mapping[str, DatabaseKind]] = MappingProxyType(
 )
 
 DRIVERS: Final[Mapping[DatabaseKind, tuple[str, ...]]] = MappingProxyType(
-    {"sqlite": ("aiosqlite",), "postgresql": ("asyncpg", "psycopg"), "mysql": ("aiomysql",)}
+    {"sqlite": ("aiosqlite",), "postgresql": ("psycopg", "asyncpg"), "mysql": ("aiomysql",)}
 )
 """The supported drivers, the preferred one first."""
 
-EXTRAS: Final = MappingProxyType({"asyncpg": "postgres", "psycopg": "psycopg", "aiomysql": "mysql"})
+EXTRAS: Final = MappingProxyType({"psycopg": "postgres", "asyncpg": "asyncpg", "aiomysql": "mysql"})
 """The extra of this distribution that installs each driver."""
 
 _URL = re.compile(
@@ -84,8 +87,8 @@ def parse_url(text: str) -> Parsed:
             raise ValueError("a SQLite URL is only sqlite:///path, or sqlite:////path for an absolute path")
         return Parsed(text, kind, _file(match["database"] or ""))
     pairs = parse_qsl(match["query"] or "", keep_blank_values=True)
-    passwords = [value for key, value in pairs if key in ("password", "passwd")]
-    query = {key: value for key, value in pairs if key not in ("password", "passwd")}
+    passwords = [value for key, value in pairs if key in SECRET]
+    query = {key: value for key, value in pairs if key not in SECRET}
     password = unquote(match["password"]) if match["password"] is not None else None
     return Parsed(
         url=_without_password(match, query),

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from mcp_plugin_sql.backends.base import Backend, Place
+from mcp_plugin_sql.target import driver_of
 
-from mcp_plugin_sql.backends.base import Backend
-from mcp_plugin_sql.settings import Settings
-from mcp_plugin_sql.target import driver_of, parse_url
-
-__all__ = ["Backend", "backend_of"]
+__all__ = ["Backend", "Place", "backend_of"]
 
 
-def backend_of(settings: Settings, base_dir: Path) -> Backend:
-    """Return the backend for the configured database. This opens nothing and does not import SQLAlchemy.
+def backend_of(place: Place) -> Backend:
+    """Return the backend for a configured database. This opens nothing and does not import SQLAlchemy.
 
     Raises:
         MissingDriverError: The driver's package is not installed.
+        HostError: The URL has an option that cannot be kept.
     """
-    parsed = parse_url(settings.url)
-    driver = driver_of(parsed)
-    if parsed.kind == "sqlite":
+    kind, driver = place.parsed.kind, driver_of(place.parsed)
+    if kind == "sqlite":
         from mcp_plugin_sql.backends.sqlite import SQLite
 
-        return SQLite(parsed, settings, base_dir)
-    if parsed.kind == "mysql":
+        return SQLite(place)
+    if kind == "mysql":
         from mcp_plugin_sql.backends.mysql import MySQL
 
-        return MySQL(parsed, settings, base_dir)
+        return MySQL(place)
     if driver == "psycopg":
         from mcp_plugin_sql.backends.psycopg import Psycopg
 
-        return Psycopg(parsed, settings, base_dir)
+        return Psycopg(place)
     from mcp_plugin_sql.backends.asyncpg import Asyncpg
 
-    return Asyncpg(parsed, settings, base_dir)
+    return Asyncpg(place)

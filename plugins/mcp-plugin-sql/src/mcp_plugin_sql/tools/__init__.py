@@ -1,5 +1,5 @@
 """The tools. Importing this package adds them to the plugin."""
 
-from mcp_plugin_sql.tools import changing, looking, querying
+from mcp_plugin_sql.tools import changing, exporting, looking, querying
 
-__all__ = ["changing", "looking", "querying"]
+__all__ = ["changing", "exporting", "looking", "querying"]

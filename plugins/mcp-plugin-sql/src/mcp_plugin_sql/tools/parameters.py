@@ -14,6 +14,9 @@ SqlParam = Annotated[
 ]
 ParametersParam = Annotated[
     dict[str, Scalar | list[Scalar]] | None,
-    Field(description='Values by name, {"city": "Bern"} for WHERE city = :city. Dates and JSON as text.'),
+    Field(
+        description='Values by name: {"city": "Bern"} for city = :city; a list for IN :name. Dates and JSON as text.'
+    ),
 ]
 TableParam = Annotated[str, Field(description="Name of the table, as in list_tables; some are schema.table.")]
+DatabaseParam = Annotated[str, Field(description="Which database, if there are several; default: the first.")]

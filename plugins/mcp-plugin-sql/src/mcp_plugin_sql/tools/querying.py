@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from pydantic import Field
 
+from mcp_host import ToolError
+from mcp_plugin_sql import catalog
 from mcp_plugin_sql.app import Sql, plugin
+from mcp_plugin_sql.database import Database, UnknownRelationError
 from mcp_plugin_sql.models import Plan, QueryResult
-from mcp_plugin_sql.tools.parameters import ParametersParam, SqlParam
+from mcp_plugin_sql.tools.parameters import DatabaseParam, ParametersParam, SqlParam
 
 
 @plugin.tool(title="Query", read_only=True, open_world=False)
@@ -17,9 +22,12 @@ async def query(
     ctx: Sql,
     parameters: ParametersParam = None,
     max_rows: Annotated[int | None, Field(ge=1, description="Return fewer rows than the configured maximum.")] = None,
+    database: DatabaseParam = "",
 ) -> QueryResult:
     """Run one SQL statement in a read-only transaction. Long results are cut: aggregate, or use ORDER BY and LIMIT."""
-    found = await ctx.state.query(sql, parameters, max_rows)
+    asked = ctx.state.find(database)
+    async with hints(asked):
+        found = await asked.query(sql, parameters, max_rows)
     return QueryResult(
         columns=found.columns,
         rows=found.rows,
@@ -31,11 +39,31 @@ async def query(
 
 
 @plugin.tool(title="Explain a query", read_only=True, open_world=False)
-async def explain(sql: SqlParam, ctx: Sql, parameters: ParametersParam = None) -> Plan:
-    """Show how the database would run a query, with the indexes it uses, without running it."""
-    found = await ctx.state.explain(sql, parameters)
-    lines = [_line(found.columns, row) for row in found.rows]
+async def explain(
+    sql: SqlParam,
+    ctx: Sql,
+    parameters: ParametersParam = None,
+    analyze: Annotated[bool, Field(description="Run the query, and show real times and numbers of rows.")] = False,
+    database: DatabaseParam = "",
+) -> Plan:
+    """Show how the database would run a query, with the indexes it uses. Without `analyze` it is not run."""
+    asked = ctx.state.find(database)
+    if analyze and not asked.backend.analyzing:
+        raise ToolError(f"{asked.backend.title} has no statement that shows a plan with real figures: omit `analyze`.")
+    async with hints(asked):
+        found = await asked.explain(sql, parameters, analyze=analyze)
+    lines = [line for row in found.rows for line in _line(found.columns, row).splitlines()]
     return Plan(plan=[*lines, found.note] if found.note else lines)
+
+
+@asynccontextmanager
+async def hints(database: Database) -> AsyncIterator[None]:
+    """Add to the error about an unknown table which one was probably meant."""
+    try:
+        yield
+    except UnknownRelationError as error:
+        meant = catalog.near(error.table, [table.name for table in await catalog.tables(database)])
+        raise ToolError(f"{error} Did you mean {meant}?" if meant else str(error)) from None
 
 
 def _line(columns: list[str], row: list[object]) -> str:
