@@ -34,6 +34,7 @@ async def test_the_tables_are_listed_with_their_kinds(served: Served, url: str) 
             {"name": "sales", "kind": "view"},
         ],
         "truncated": False,
+        "databases": [],
     }
     assert [table["name"] for table in some["tables"]] == ["orders"]
 
@@ -219,8 +220,8 @@ async def test_execute_is_served_only_if_the_database_is_writable(served: Served
         reading = {tool.name: tool for tool in (await client.list_tools()).tools}
     async with served(url, writable=True) as client:
         writing = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert sorted(reading) == ["describe_table", "explain", "list_tables", "query"]
-    assert sorted(writing) == ["describe_table", "execute", "explain", "list_tables", "query"]
+    assert sorted(reading) == ["describe_schema", "describe_table", "explain", "list_tables", "query"]
+    assert sorted(writing) == ["describe_schema", "describe_table", "execute", "explain", "list_tables", "query"]
     for tool in reading.values():
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint is True

@@ -167,10 +167,10 @@ class Database:
                     await engine.dispose()
 
     async def _select(self, connection: AsyncConnection, sent: Statement, into: Sink) -> None:
+        meter = await self.backend.meter_of(connection)
         try:
             await self.backend.select(connection, sent, into)
         except Exception:
-            meter = await self.backend.meter_of(connection)
             if meter is None or not meter.exceeded or not into.satisfied:
                 raise
             # Only the rows that are left out were too large.

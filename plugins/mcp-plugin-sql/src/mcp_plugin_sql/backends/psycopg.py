@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NEVER: Final = 2**31
 """After how many uses psycopg prepares a statement by itself. None would disable prepared statements."""
 
+RECEIVED_AT_ONCE: Final = 65_536
+"""About how many bytes the kernel keeps of what a connection has received."""
+
 _TCP_INFO_SIZE: Final = 192
 _BYTES_RECEIVED: Final = 128
 """Where `tcpi_bytes_received` is in Linux' `struct tcp_info`."""
@@ -70,6 +73,7 @@ class Psycopg(PostgreSQL):
             },
             prepare_threshold=NEVER,
         )
+        _read_in_small_parts(connection.pgconn.socket)
         connection.meter = self.meter()
         set_json_loads(exact_json, connection)
         for name in TEXT_TYPES:
@@ -242,6 +246,15 @@ def _metered_connection_class() -> Any:
                 ready = yield wanted
 
     return MeteredConnection
+
+
+def _read_in_small_parts(descriptor: int) -> None:
+    """Let the kernel keep little of what arrives. libpq reads as long as there is more, and is counted only then."""
+    connection = socket.socket(fileno=descriptor)
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AT_ONCE)
+    finally:
+        connection.detach()
 
 
 def received(descriptor: int) -> int:
