@@ -7,12 +7,20 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import anyio
 
+from soak.soaking import Soaked, soak_http
+
 ROUND = 50.0
 """Seconds of load between two samples."""
+
+
+def _progress(soaked: Soaked) -> None:
+    wrong = len(soaked.tally.wrong)
+    print(f"{soaked.seconds:.0f} s, {soaked.tally.done.total()} actions, {wrong} wrong", file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -30,11 +38,9 @@ def main() -> None:
         tally = anyio.run(load, options.url, options.seconds)
         print(json.dumps({"done": tally.done, "wrong": tally.wrong}))
         return
-    from soak.soaking import soak_http
-
-    each = min(ROUND, options.seconds / 6)
+    soaking = partial(soak_http, at_least=options.seconds, after=_progress)
     with tempfile.TemporaryDirectory() as folder:
-        soaked = anyio.run(soak_http, Path(folder), max(4, round(options.seconds / (each + 5))), each)
+        soaked = anyio.run(soaking, Path(folder), 4, min(ROUND, options.seconds / 6))
     print(json.dumps({"load": os.getloadavg()[0], **soaked.report()}, indent=2))
     sys.exit(1 if soaked.tally.wrong or soaked.exit_code else 0)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -148,14 +148,19 @@ def _served(folder: Path) -> Iterator[tuple[psutil.Popen, str]]:
         process.stdout.close()
 
 
-async def soak_http(folder: Path, rounds: int, seconds: float) -> Soaked:
-    """Serve over HTTP for so many rounds of load, each of so many seconds. The load comes from another process."""
+async def soak_http(
+    folder: Path, rounds: int, seconds: float, *, at_least: float = 0, after: Callable[[Soaked], None] | None = None
+) -> Soaked:
+    """Serve over HTTP for so many rounds of load, each of so many seconds. The load comes from another process.
+
+    There are more rounds if they took less than `at_least` seconds. `after` is called after each of them.
+    """
     soaked = Soaked()
     started = anyio.current_time()
     with _served(folder) as (process, url):
         async with Client(url) as client:
             baseline = 1_000_000
-            for _ in range(rounds):
+            while len(soaked.quiet) < rounds or anyio.current_time() - started < at_least:
                 async with _loading(url, seconds, soaked):
                     await _watch(client, process, folder, seconds, soaked)
                 configure(folder)
@@ -163,6 +168,9 @@ async def soak_http(folder: Path, rounds: int, seconds: float) -> Soaked:
                 sample = await quiet(client, process, baseline)
                 baseline = min(baseline, sample.tasks)
                 soaked.quiet.append(sample)
+                soaked.seconds = anyio.current_time() - started
+                if after is not None:
+                    after(soaked)
             async with Client(url, mode="legacy"):
                 soaked.with_a_session = await take(client, process)
         process.send_signal(signal.SIGTERM)
