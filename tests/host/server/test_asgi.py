@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from mcp_host import Context, Plugin, PluginContext, hookimpl
+from mcp_host import Context, Plugin, PluginContext, Tool, hookimpl
 from mcp_host.asgi import HostApp, create_app
 from mcp_host.config import HostConfig, is_loopback, parse_config
 from mcp_host.errors import HostError
@@ -562,6 +562,19 @@ def test_a_failed_verifier_plugin_prevents_the_server() -> None:
     broken = config(more=AUTH.format(verifier="tokens"))
     with pytest.raises(HostError, match="plugin 'tokens' failed"):
         create_app(broken, objects={"named": Named("x"), "tokens": object()})
+
+
+class HalfPlugin(VerifierPlugin):
+    """It has the hook, but its tool cannot be served."""
+
+    @hookimpl
+    def mcp_tools(self) -> list[Tool]:
+        return [Tool(lambda *many: None, name="wrong")]
+
+
+def test_a_verifier_plugin_that_is_not_served_prevents_the_server() -> None:
+    with pytest.raises(HostError, match="plugin 'tokens' failed"):
+        create_app(config(more=AUTH.format(verifier="tokens")), objects={"named": Named("x"), "tokens": HalfPlugin()})
 
 
 # Routes
