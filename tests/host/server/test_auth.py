@@ -15,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from jwt.algorithms import ECAlgorithm
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -486,7 +487,7 @@ async def test_an_issuer_that_is_down_is_asked_again_after_a_pause(own_issuer: I
         ({"keys": [{**jwk(RSA_KEY, "rsa"), "n": ""}]}, "no key that fits"),
         ({"keys": [{"kty": "RSA", "kid": "rsa"}]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", alg="ES384")]}, "no key that fits"),
-        ({"keys": [jwk(EC_KEY, "ec", d="AQAB")]}, "no key that fits"),
+        ({"keys": [jwk(EC_KEY, "ec", d=ECAlgorithm.to_jwk(EC_KEY, as_dict=True)["d"])]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec", x="!")]}, "no key that fits"),
         ({"keys": [jwk(EC_KEY, "ec") | {"kid": 7}]}, "no key that fits"),
     ],
