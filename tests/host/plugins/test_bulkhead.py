@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 from anyio.abc import TaskGroup
 
-from mcp_host.config.sections import Limits
+from mcp_host.config import Limits
 from mcp_host.errors import RefusedError
 from mcp_host.plugins.bulkhead import Bulkhead, caller_has_left
 
