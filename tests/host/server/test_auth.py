@@ -14,7 +14,7 @@ import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -496,6 +496,29 @@ async def test_a_document_that_is_not_a_jwks_gives_no_keys(own_issuer: Issuer, d
     own_issuer.documents["/jwks"] = document
     with pytest.raises(KeysUnavailableError, match=reason):
         await keys_of(own_issuer, Clock()).find("ec", "ES256")
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithms"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), ["ES256"]),
+        (ec.generate_private_key(ec.SECP384R1()), ["ES384"]),
+        (ec.generate_private_key(ec.SECP521R1()), ["ES512"]),
+        (ed25519.Ed25519PrivateKey.generate(), ["EdDSA"]),
+        (ed448.Ed448PrivateKey.generate(), ["EdDSA"]),
+        (RSA_KEY, ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+    ],
+    ids=["P-256", "P-384", "P-521", "Ed25519", "Ed448", "RSA"],
+)
+async def test_a_key_is_for_the_algorithms_of_its_kind(own_issuer: Issuer, key: Any, algorithms: list[str]) -> None:
+    every = ["ES256", "ES384", "ES512", "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+    own_issuer.serve_keys(jwk(key, "k"))
+    found = []
+    for algorithm in every:
+        keys = SigningKeys(own_issuer.url, own_issuer.jwks_url, every)
+        if await keys.find("k", algorithm) is not None:
+            found.append(algorithm)
+    assert found == algorithms
 
 
 async def test_one_bad_key_does_not_affect_the_others(own_issuer: Issuer) -> None:
