@@ -269,7 +269,9 @@ def test_a_plugin_that_keeps_every_rule_has_all_of_them_checked(tmp_path: Path) 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("plugins/*/pyproject.toml")), ids=lambda file: file.parent.name)
 def test_the_first_party_plugins_keep_the_contract(file: Path) -> None:
     (report,) = run_contract(file.parent)
-    report.raise_for_problems(warnings=True)
+    report.raise_for_problems()
+    # A machine that does other work may need longer for an import than half a second.
+    assert {result.rule for result in report.results if result.answer == "warning"} <= {rules.IMPORT_TIME}, report
     assert report.result(rules.LIFESPAN).answer == "ok"
     assert report.result(rules.IMPORT_SILENT).answer == "ok"
 
