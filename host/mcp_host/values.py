@@ -32,7 +32,8 @@ def exact_number(value: int | float | Decimal) -> int | float | str:
         return value if math.isfinite(value) else _NOT_FINITE[str(value)]
     if not value.is_finite():
         return "NaN" if value.is_nan() else str(value)
-    digits = value.normalize().as_tuple()
-    if len(digits.digits) > EXACT_DIGITS or abs(int(digits.exponent)) > _LARGEST_EXPONENT:
+    # Not `normalize`, which rounds to the context's 28 digits.
+    digits = "".join(map(str, value.as_tuple().digits)).rstrip("0")
+    if len(digits) > EXACT_DIGITS or abs(value.adjusted()) > _LARGEST_EXPONENT:
         return str(value)
     return exact_number(int(value)) if value == value.to_integral_value() else float(value)
