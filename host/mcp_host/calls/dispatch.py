@@ -102,7 +102,9 @@ class Dispatcher:
             try:
                 result = cast("ToolResult", await self._call("tool", tool, name, arguments, context, catalog, ending))
             except FailedError as error:
-                return types.CallToolResult(content=[types.TextContent(type="text", text=error.text)], is_error=True)
+                return _tool_error(error.text)
+            except ResourceNotFoundError as error:
+                return _tool_error(str(error))
             if isinstance(result, types.CallToolResult) and result.is_error:
                 ending.reason = "failed"
             return result
@@ -404,6 +406,10 @@ class _Passage:
 
         context = self.call.context if plugin is self.served.plugin else self.scoped(plugin)
         return await middleware(replace(self.call, arguments=arguments, context=context), call_next)
+
+
+def _tool_error(text: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=True)
 
 
 def check_arguments(arguments: Mapping[str, Any], what: str, plugin: LoadedPlugin) -> None:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from mcp_host.calls.peer import Peer
 from mcp_host.server import plaincalls
-from mcp_host.server.plaincalls import PlainCalls, is_plain
+from mcp_host.server.plaincalls import PlainPipe
 
 if TYPE_CHECKING:
     from mcp_host.server.hostserver import HostServer
@@ -72,13 +72,13 @@ class Duplex:
         connection = self._connection = Connection.for_loop(self._peer)
         options = self._server.create_initialization_options()
         runner = ServerRunner(self._server, connection, self._lifespan, init_options=options)
-        plain = PlainCalls(self._host_server, self._lifespan)
+        plain = PlainPipe(self._host_server, self._lifespan)
 
         async def on_request(inbound: Any, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
             if method != "initialize" and _has_envelope(params):
                 text = "this connection began with a handshake; requests of 2026-07-28 are not accepted on it"
                 raise MCPError(INVALID_REQUEST, text)
-            if method == plaincalls.METHOD and connection.initialize_accepted and is_plain(params, modern=False):
+            if method == plaincalls.METHOD and connection.initialize_accepted and plain.accepts(params, modern=False):
                 return await plain.answer(inbound, connection, params or {})
             return await runner.on_request(inbound, method, params)
 
@@ -87,11 +87,11 @@ class Duplex:
     def _modern(self) -> tuple[OnRequest, OnNotify]:
         # The protocol has no requests of the server, and its notices of changes come only on the streams for them.
         outbound = NotifyOnlyOutbound(self._peer)
-        plain = PlainCalls(self._host_server, self._lifespan)
+        plain = PlainPipe(self._host_server, self._lifespan)
 
         async def on_request(inbound: Any, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
             inbound.one_way = True
-            if method == plaincalls.METHOD and params and is_plain(params, modern=True):
+            if method == plaincalls.METHOD and params and plain.accepts(params, modern=True):
                 client = plain.client(params, outbound)
                 if client is not None:
                     return await plain.answer(inbound, client, params)

@@ -35,12 +35,14 @@ from mcp_host.catalog.catalog import Catalog
 from mcp_host.catalog.forwarded import ForwardedContents
 from mcp_host.context import LOG_LEVEL_KEY
 from mcp_host.plugins.kinds import KINDS, PROMPT, RESOURCE, TEMPLATE, TOOL, Kind
+from mcp_host.server import plaincalls
 from mcp_host.server.adopt import root_logger_untouched
 from mcp_host.server.auth.auth import auth_of
 from mcp_host.server.events import EventBus, changes
 from mcp_host.server.host import Host
 from mcp_host.server.http.refused import note_seen
 from mcp_host.server.interest import Interest, Principal, Subscriber
+from mcp_host.server.plaincalls import PlainCalls
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +96,7 @@ class HostServer(MCPServer[None]):
         self.middleware.insert(0, self._observe)
         self._listed: Catalog | None = None
         self._listings: dict[tuple[str, str, str | None], HandlerResult] = {}
+        self.plain = PlainCalls(self)
         self.listeners = ListenHandler(self.bus)
         serve = self._lowlevel_server.add_request_handler
         serve("resources/read", types.ReadResourceRequestParams, self._read)
@@ -266,9 +269,11 @@ class HostServer(MCPServer[None]):
 
     async def _answer(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer `initialize` and `server/discover` with the current state, and register sessions for notifications."""
-        is_request = ctx.request_id is not None
-        if is_request and ctx.method in _LISTINGS and ctx.session._connection.initialize_accepted:
-            return await self._list(ctx)
+        if ctx.request_id is not None and ctx.session._connection.initialize_accepted:
+            if ctx.method in _LISTINGS:
+                return await self._list(ctx)
+            if ctx.method == plaincalls.METHOD and self.plain.accepts(ctx):
+                return await self.plain.result(ctx)
         result = await call_next(ctx)
         if ctx.method in ("initialize", "server/discover") and isinstance(result, dict):
             result["capabilities"] = self._capabilities(ctx.protocol_version, result["capabilities"])

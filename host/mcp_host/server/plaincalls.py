@@ -1,4 +1,4 @@
-"""Answers plain calls of tools without the SDK's runner, which validates and copies a call and its result four times.
+"""Answers plain calls of tools without the SDK's handler, which validates and copies a call and its result four times.
 
 A call is plain if its parameters are only a name, arguments and `_meta`, and its `_meta` has passed the SDK's checks
 before. All that is around a call is the same for both ways: observers, sealed state, limits, errors.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import mcp.types as types
 from mcp.server.connection import Connection
-from mcp.server.context import HandlerResult, ServerRequestContext
+from mcp.server.context import ServerRequestContext
 from mcp.server.runner import ServerRunner
 from mcp.server.session import ServerSession
 from mcp.shared.dispatcher import Outbound
@@ -38,25 +38,74 @@ _FULL: Final = frozenset({*HANDSHAKE_PROTOCOL_VERSIONS[HANDSHAKE_PROTOCOL_VERSIO
 
 
 class PlainCalls:
-    """The plain calls over one pipe. `lifespan` is the state of the SDK's server."""
+    """Answers plain calls within the server's middleware, and remembers the envelope that it checked last."""
+
+    def __init__(self, server: HostServer) -> None:
+        self._server = server
+        self._outside = server.outside()
+        self._stamp = server._lowlevel_server.server_info_stamp
+        self._envelope: dict[str, Any] | None = None
+        self._fits = False
+
+    def accepts(self, context: ServerRequestContext[Any, Any]) -> bool:
+        """Return whether a call is plain, and so within its method's rules."""
+        modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
+        if not is_plain(context.params, modern=modern):
+            return False
+        if not modern:
+            return True
+        assert context.params is not None
+        envelope = envelope_of(context.params["_meta"])
+        if envelope != self._envelope:
+            self._envelope, self._fits = envelope, _route(context.params) is not None
+        return self._fits
+
+    async def result(self, context: ServerRequestContext[Any, Any]) -> dict[str, Any]:
+        """Answer a call that was accepted, as it travels."""
+        params, version = context.params or {}, context.protocol_version
+        own = for_request(self._outside, context)
+        result = await self._server.call_tool(params["name"], params.get("arguments") or {}, own)
+        if not _is_plain_result(result, version):
+            runner = ServerRunner(self._server._lowlevel_server, context.session._connection, context.lifespan_context)
+            return runner._serialize(METHOD, version, result)
+        wire = result.model_dump(by_alias=True, mode="json", exclude_none=True)
+        if version in MODERN_PROTOCOL_VERSIONS:
+            wire["_meta"] = {SERVER_INFO_META_KEY: self._stamp}
+        else:
+            del wire["resultType"]
+        return wire
+
+
+class PlainPipe:
+    """The plain calls over one pipe, which do not reach the SDK's runner at all.
+
+    `lifespan` is the state of the SDK's server. The runner also records traces, so with a tracer no call is plain.
+    """
 
     def __init__(self, server: HostServer, lifespan: Any) -> None:
         self._server = server
         self._lifespan = lifespan
-        self._outside = server.outside()
-        self._stamp = server._lowlevel_server.server_info_stamp
         self._envelope: dict[str, Any] | None = None
         self._client: Connection | None = None
+
+    def accepts(self, params: Mapping[str, Any] | None, *, modern: bool) -> bool:
+        """Return whether a call is plain, except for the envelope of 2026-07-28."""
+        return is_plain(params, modern=modern) and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
     def client(self, params: Mapping[str, Any], outbound: Outbound) -> Connection | None:
         """Return the client of a plain request of 2026-07-28, or None if the request is not plain.
 
         A client sends the same envelope with each request, so only a new one is checked.
         """
-        meta = params["_meta"]
-        envelope = {key: value for key, value in meta.items() if key != "progressToken"}
+        envelope = envelope_of(params["_meta"])
         if envelope != self._envelope:
-            self._envelope, self._client = envelope, _checked(params, outbound)
+            route = None if "traceparent" in envelope else _route(params)
+            self._envelope = envelope
+            self._client = None
+            if route is not None:
+                self._client = Connection.from_envelope(
+                    route.protocol_version, route.client_info, route.client_capabilities, outbound=outbound
+                )
         return self._client
 
     async def answer(self, inbound: Any, client: Connection, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,23 +126,9 @@ class PlainCalls:
             request_id=inbound.request_id,
             meta=meta,
         )
-        result = await self._server.surrounded(context, self._call)
+        result = await self._server.surrounded(context, self._server.plain.result)
         assert isinstance(result, dict)
         return result
-
-    async def _call(self, context: ServerRequestContext[Any, Any]) -> HandlerResult:
-        params, version = context.params or {}, context.protocol_version
-        own = for_request(self._outside, context)
-        result = await self._server.call_tool(params["name"], params.get("arguments") or {}, own)
-        if not _is_plain_result(result, version):
-            runner = ServerRunner(self._server._lowlevel_server, context.session._connection, self._lifespan)
-            return runner._serialize(METHOD, version, result)
-        wire = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        if version in MODERN_PROTOCOL_VERSIONS:
-            wire["_meta"] = {SERVER_INFO_META_KEY: self._stamp}
-        else:
-            del wire["resultType"]
-        return wire
 
 
 def is_plain(params: Mapping[str, Any] | None, *, modern: bool) -> bool:
@@ -109,24 +144,24 @@ def is_plain(params: Mapping[str, Any] | None, *, modern: bool) -> bool:
             return False
         if not modern and any(key.startswith(_RESERVED) for key in meta):
             return False
-    elif modern:
-        return False
-    # The SDK's runner records traces.
-    return isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return bool(meta) or not modern
 
 
-def _checked(params: Mapping[str, Any], outbound: Outbound) -> Connection | None:
-    """Return the client that the SDK sees in the envelope of a request, or None if it refuses the envelope."""
+def envelope_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client of 2026-07-28 sends with each request."""
+    return {key: value for key, value in meta.items() if key != "progressToken"}
+
+
+def _route(params: Mapping[str, Any]) -> InboundModernRoute | None:
+    """Return what the SDK reads in the envelope of a request, or None if it refuses the envelope."""
     route = classify_inbound_request({"method": METHOD, "params": params})
-    if not isinstance(route, InboundModernRoute) or "traceparent" in params["_meta"]:
+    if not isinstance(route, InboundModernRoute):
         return None
     try:
         methods.validate_client_request(METHOD, route.protocol_version, {**params, "arguments": {}})
     except ValidationError:
         return None
-    return Connection.from_envelope(
-        route.protocol_version, route.client_info, route.client_capabilities, outbound=outbound
-    )
+    return route
 
 
 def _is_plain_result(result: object, version: str) -> bool:

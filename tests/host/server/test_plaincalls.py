@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from typing import Annotated, Any
 
@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp.server.elicitation import AcceptedElicitation, CancelledElicitation, DeclinedElicitation
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
 from mcp.server.mcpserver.resolve import Elicit, Resolve
 from mcp.server.runner import ServerRunner
 from mcp.types import (
     Annotations,
+    CallToolRequest,
+    CallToolRequestParams,
     CallToolResult,
     ImageContent,
     JSONRPCMessage,
@@ -37,10 +39,10 @@ from pydantic import BaseModel
 
 from mcp_host import Context, Plugin, RequestEnded
 from mcp_host.calls.peer import Peer
-from mcp_host.server import duplex, plaincalls
 from mcp_host.server.duplex import INLINE, Duplex
 from mcp_host.server.hostserver import HostServer
-from mcp_host.testing import make_host
+from mcp_host.server.plaincalls import PlainCalls, PlainPipe
+from mcp_host.testing import connect, make_host
 
 CLIENT = {"name": "tests", "version": "1"}
 ENVELOPE = {
@@ -77,6 +79,14 @@ def make_plugin(ended: list[RequestEnded] | None = None) -> Plugin:
     @plugin.tool
     def refuse() -> str:
         raise ToolError("not today")
+
+    @plugin.tool
+    def miss() -> str:
+        raise ResourceNotFoundError("no such note")
+
+    @plugin.tool
+    async def read(uri: str, ctx: Context) -> str:
+        return str([part.content for part in await ctx.read_resource(uri)])
 
     @plugin.tool
     def crash() -> str:
@@ -165,27 +175,39 @@ async def pipe(server: HostServer, version: str) -> AsyncIterator[Pipe]:
         await serving
 
 
-@asynccontextmanager
-async def both_ways(version: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Pipe, Pipe]]:
-    """Yield a client whose plain calls go through the SDK's runner, and one whose calls do not."""
-    host = make_host(make_plugin())
-    fits = plaincalls.is_plain
-    way = {"is plain": False}
-    monkeypatch.setattr(duplex, "is_plain", lambda params, *, modern: way["is plain"] and fits(params, modern=modern))
+WAYS = ("handler", "server", "pipe")
+"""Plain calls go through the SDK's handler, or only through its runner and middleware, or past these, too."""
 
-    class Switched(Pipe):
-        is_plain = False
+
+@asynccontextmanager
+async def every_way(version: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, Pipe]]:
+    """Yield a client for each of the ways."""
+    host = make_host(make_plugin())
+    way = {"now": "handler"}
+    for owner, ways in ((PlainCalls, ("server", "pipe")), (PlainPipe, ("pipe",))):
+        accepts: Any = owner.accepts
+
+        def switched(self: Any, *args: Any, accepts: Any = accepts, ways: Any = ways, **options: Any) -> bool:
+            return way["now"] in ways and accepts(self, *args, **options)
+
+        monkeypatch.setattr(owner, "accepts", switched)
+
+    class Switching(Pipe):
+        way = "handler"
 
         async def request(self, method: str, params: dict[str, Any] | None) -> list[dict[str, Any]]:
-            way["is plain"] = self.is_plain
+            way["now"] = self.way
             return await super().request(method, params)
 
-    monkeypatch.setattr(f"{__name__}.Pipe", Switched)
+    monkeypatch.setattr(f"{__name__}.Pipe", Switching)
     server = HostServer(host)
-    async with host.running(), pipe(server, version) as through, pipe(server, version) as past:
-        assert isinstance(past, Switched)
-        past.is_plain = True
-        yield through, past
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(host.running())
+        clients = {name: await stack.enter_async_context(pipe(server, version)) for name in WAYS}
+        for name, client in clients.items():
+            assert isinstance(client, Switching)
+            client.way = name
+        yield clients
 
 
 def comparable(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -213,6 +235,8 @@ CALLS: list[dict[str, Any] | None] = [
     {"name": "texts", "arguments": {"count": 3}},
     {"name": "texts", "arguments": {"count": "many"}},
     {"name": "refuse"},
+    {"name": "miss"},
+    {"name": "read", "arguments": {"uri": "nothing://here"}},
     {"name": "crash"},
     {"name": "nothing"},
     {"name": "talk"},
@@ -247,15 +271,16 @@ CALLS: list[dict[str, Any] | None] = [
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_both_ways_answer_the_same(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_ways_answer_the_same(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [*CALLS]
     if version == "2026-07-28":
         # A client of the handshake versions would be asked by a request.
         calls.append({"name": "order", "arguments": {"kind": "box"}})
-    async with both_ways(version, monkeypatch) as (through, past):
+    async with every_way(version, monkeypatch) as clients:
         for params in calls:
-            expected = comparable(await through.call(params))
-            assert comparable(await past.call(params)) == expected, params
+            expected, *others = [comparable(await client.call(params)) for client in clients.values()]
+            for answer in others:
+                assert answer == expected, params
 
 
 json_values = st.recursive(
@@ -276,15 +301,16 @@ parameters = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
-def test_both_ways_answer_the_same_to_anything(version: str) -> None:
+def test_all_ways_answer_the_same_to_anything(version: str) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch, asyncio.Runner() as runner:
-        ways = both_ways(version, monkeypatch)
-        through, past = runner.run(ways.__aenter__())
+        ways = every_way(version, monkeypatch)
+        clients = runner.run(ways.__aenter__())
 
         @given(parameters)
         def same(params: dict[str, Any]) -> None:
-            expected = comparable(runner.run(through.call(params)))
-            assert comparable(runner.run(past.call(params))) == expected
+            expected, *others = [comparable(runner.run(client.call(params))) for client in clients.values()]
+            for answer in others:
+                assert answer == expected
 
         same()
         runner.run(ways.__aexit__(None, None, None))
@@ -314,8 +340,31 @@ async def test_a_plain_call_is_seen_by_observers_and_not_by_the_runner(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_over_any_transport_a_plain_call_does_not_reach_the_handler(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    usual = HostServer._handle_call_tool
+
+    async def noted(self: Any, context: Any, params: Any) -> Any:
+        seen.append(params.name)
+        return await usual(self, context, params)
+
+    monkeypatch.setattr(HostServer, "_handle_call_tool", noted)
+    async with connect(make_plugin(), mode=mode) as client:
+        assert (await client.call_tool("echo", {"value": "x"})).structured_content == {"result": "x"}
+        assert seen == []
+        await client.session.send_request(
+            CallToolRequest(params=CallToolRequestParams(name="echo", input_responses={})), CallToolResult
+        )
+    assert seen == ["echo"]
+
+
+@pytest.mark.anyio
 async def test_a_question_is_answered_in_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with both_ways("2026-07-28", monkeypatch) as (_, past):
+    async with every_way("2026-07-28", monkeypatch) as clients:
+        past = clients["pipe"]
         call = {"name": "order", "arguments": {"kind": "box"}}
         asked = (await past.call(call))[-1]["result"]
         assert asked["resultType"] == "input_required"
@@ -337,7 +386,11 @@ async def test_before_the_handshake_a_call_is_refused() -> None:
     assert answer["error"]["message"] == "Invalid request parameters"
 
 
-def test_with_a_tracer_no_call_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plaincalls.is_plain({"name": "echo"}, modern=False)
-    monkeypatch.setattr(trace, "get_tracer_provider", trace.NoOpTracerProvider)
-    assert not plaincalls.is_plain({"name": "echo"}, modern=False)
+@pytest.mark.anyio
+async def test_with_a_tracer_no_call_passes_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = make_host(make_plugin())
+    async with host.running():
+        plain = PlainPipe(HostServer(host), None)
+        assert plain.accepts({"name": "echo"}, modern=False)
+        monkeypatch.setattr(trace, "get_tracer_provider", trace.NoOpTracerProvider)
+        assert not plain.accepts({"name": "echo"}, modern=False)
