@@ -55,9 +55,12 @@ class HostSection(Section):
     debug: StrictBool = Field(
         default=False, description="Show callers the text of a plugin's crash instead of an error id."
     )
+    base_dir: FilePath | None = Field(
+        default=None, description="Folder that relative paths in this file start from; default: this file's folder."
+    )
     data_dir: FilePath | None = Field(
         default=None,
-        description="Folder where plugins keep files, relative to this file; default: mcp-host's folder in the user's "
+        description="Folder where plugins keep files, relative to `base_dir`; default: mcp-host's folder in the user's "
         "data directory.",
     )
     start_timeout: Duration = Field(default=30.0, description="Longest time one plugin may take to start.")
@@ -234,8 +237,11 @@ class HostConfig(Section):
 
     @property
     def base_dir(self) -> Path:
-        """The folder that relative paths start from: the file's folder, or the current one if there is no file."""
-        return self._base_dir
+        """The folder that relative paths start from.
+
+        It is `host.base_dir` relative to the file's folder, or to the current folder if there is no file.
+        """
+        return self._base_dir / (self.host.base_dir or "")
 
     @property
     def data_dir(self) -> Path:
@@ -244,7 +250,7 @@ class HostConfig(Section):
         It is `host.data_dir` relative to `base_dir`, else mcp-host's folder in the user's data directory, else
         `.mcp-host` in `base_dir` if the user has no home directory.
         """
-        return self._base_dir / (self.host.data_dir or self._user_data or ".mcp-host")
+        return self.base_dir / (self.host.data_dir or self._user_data or ".mcp-host")
 
     def where(self, *keys: str | int) -> str:
         """Return where a value came from: file, line and key, or the variable or flag that set it."""

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,12 @@ def child_command(
     limits = section.limits if limits is None else limits
     table: dict[str, Any] = {"limits": _own_limits(limits)}
     if section.object is not None:
-        table["object"] = _absolute_object(section.object, base_dir, folder)
+        table["object"] = section.object
     if section.settings:
-        table["settings"] = _mapped(section.settings, lambda reference: _absolute_reference(reference, base_dir))
+        table["settings"] = section.settings
     host = {
         "name": name,
+        "base_dir": str(base_dir.absolute()),
         "data_dir": str(data_dir.absolute()),
         "on_error": "fail",
         "log_level": log_level,
@@ -149,24 +150,6 @@ def _own_limits(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _mapped(value: Any, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Any:
-    """Return the settings with each reference, at any depth, replaced."""
-    if is_reference(value):
-        return change(value)
-    if isinstance(value, Mapping):
-        return {key: _mapped(inner, change) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_mapped(inner, change) for inner in value]
-    return value
-
-
-def _absolute_reference(reference: Mapping[str, str], base_dir: Path) -> Mapping[str, str]:
-    file = reference.get("file")
-    if file is None or file.startswith("~") or "\0" in file:
-        return reference
-    return {**reference, "file": str(base_dir.absolute() / file)}
-
-
 def _variables(value: Any) -> Iterator[str]:
     """Yield the names of the variables that settings refer to, at any depth."""
     if is_reference(value):
@@ -175,17 +158,6 @@ def _variables(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping | list):
         for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _variables(inner)
-
-
-def _absolute_object(value: str, base_dir: Path, folder: Path) -> str:
-    """Return `file.py:attribute` with an absolute path, or else with a path from the child's folder."""
-    path, _, attribute = value.rpartition(":")
-    if not path.endswith(".py"):
-        return value
-    absolute = str(base_dir.absolute() / path)
-    # The form of an object has no second colon.
-    place = os.path.relpath(os.path.realpath(absolute), os.path.realpath(folder)) if ":" in absolute else absolute
-    return f"{place}:{attribute}"
 
 
 def _import_paths(section: PluginSection, base_dir: Path, environ: Mapping[str, str]) -> list[str]:

@@ -105,11 +105,10 @@ def test_the_child_s_file_has_what_makes_the_plugin_and_nothing_that_its_host_do
     assert (host["name"], host["data_dir"], host["on_error"]) == ("sql", str(tmp_path / "data"), "fail")
     assert (host["log_level"], host["debug"], host["call_timeout"]) == ("warning", False, "none")
     assert set(sql) == {"object", "settings", "limits"}
-    assert sql["object"] == f"{tmp_path}/server.py:mcp"
+    assert (sql["object"], host["base_dir"]) == ("server.py:mcp", str(tmp_path))
     assert (sql["limits"]["calls"], sql["limits"]["threads"], sql["limits"]["failures"]) == (7, 3, 0)
     assert set(sql["limits"]).isdisjoint({"memory", "cpu_time"})
-    expected = tomllib.loads(dedent(EVERYTHING))["plugins"]["sql"]["settings"]
-    assert sql["settings"] == {**expected, "key": {"file": f"{tmp_path}/secrets/key"}}
+    assert sql["settings"] == tomllib.loads(dedent(EVERYTHING))["plugins"]["sql"]["settings"]
 
 
 def test_the_child_s_file_is_private_and_has_no_secret(tmp_path: Path) -> None:
@@ -130,6 +129,7 @@ def test_the_host_accepts_the_child_s_file(tmp_path: Path) -> None:
     read = load_config(tmp_path / "data/sql/child.toml", environ={})
     assert read.plugins["sql"].source == "object"
     assert read.data_dir / "sql" == tmp_path / "data/sql"
+    assert read.base_dir == tmp_path
 
 
 TOML_VALUES = st.recursive(
