@@ -306,6 +306,7 @@ class HostFacts:
     base_dir: Path
     debug: bool = False
     _own_paths: Callable[[], tuple[Path, ...]] = field(default=tuple, repr=False, compare=False)
+    _code_paths: Callable[[], tuple[Path, ...]] = field(default=tuple, repr=False, compare=False)
 
     @property
     def own_paths(self) -> tuple[Path, ...]:
@@ -316,14 +317,31 @@ class HostFacts:
         """
         return self._own_paths()
 
+    @property
+    def code_paths(self) -> tuple[Path, ...]:
+        """The files and folders with code that the host runs: modules of plugins, scripts, the virtual environment.
+
+        A reload can change them; until then, this is the same tuple. A plugin that writes files must leave them out,
+        too, because their next start runs what is in them.
+        """
+        return self._code_paths()
+
     def owns(self, path: Path) -> bool:
         """Return whether a path is one of the host's own files, by whatever name, or is inside one of its folders."""
-        real = Path(os.path.realpath(path))
-        above = [each for each in (real, *real.parents) if each.exists()]
-        return any(
-            own in (real, *real.parents) or (own.exists() and any(own.samefile(each) for each in above))
-            for own in self.own_paths
-        )
+        return _is_within(path, self.own_paths)
+
+    def runs(self, path: Path) -> bool:
+        """Return whether a path is code that the host runs, by whatever name, or is inside a folder of it."""
+        return _is_within(path, self.code_paths)
+
+
+def _is_within(path: Path, places: Iterable[Path]) -> bool:
+    real = Path(os.path.realpath(path))
+    above = [each for each in (real, *real.parents) if each.exists()]
+    return any(
+        place in (real, *real.parents) or (place.exists() and any(place.samefile(each) for each in above))
+        for place in places
+    )
 
 
 @dataclass(frozen=True)

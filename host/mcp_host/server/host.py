@@ -26,7 +26,7 @@ from mcp_host.catalog.catalog import Catalog, build_catalog
 from mcp_host.catalog.generations import Generations
 from mcp_host.catalog.served import Parts
 from mcp_host.config import HostConfig, PluginSection, python_file
-from mcp_host.config.ownfiles import own_paths
+from mcp_host.config.ownfiles import code_paths, own_paths
 from mcp_host.config.secrets import Redactor
 from mcp_host.containment.lifespan import Lifespans
 from mcp_host.containment.runner import Tasks
@@ -79,6 +79,7 @@ class Host:
         self.on_resource_updated: Announce | None = None
         self.on_catalog_changed: Callable[[Catalog, Catalog], Awaitable[None]] | None = None
         self._own: tuple[HostConfig, tuple[Path, ...]] | None = None
+        self._code: tuple[Catalog, tuple[Path, ...]] | None = None
         self._objects = dict(objects or {})
         self._adopt = adopt
         self._environ = environ
@@ -119,9 +120,20 @@ class Host:
         """Return the host's own files: always the same tuple for one configuration."""
         known = self._own
         if known is None or known[0] is not config:
-            environ = os.environ if self._environ is None else self._environ
-            self._own = known = config, own_paths(config, environ)
+            self._own = known = config, own_paths(config, self._variables)
         return known[1]
+
+    def _code_paths(self) -> tuple[Path, ...]:
+        """Return the code that the host runs: always the same tuple for one generation."""
+        known = self._code
+        if known is None or known[0] is not self.catalog:
+            modules = [plugin.module for plugin in self.plugins if plugin.module is not None]
+            self._code = known = self.catalog, code_paths(self.config, modules, self._variables)
+        return known[1]
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return os.environ if self._environ is None else self._environ
 
     def _loader(self, config: HostConfig, installed: Sequence[InstalledPlugin]) -> Loader:
         facts = HostFacts(
@@ -131,6 +143,7 @@ class Host:
             base_dir=config.base_dir,
             debug=config.host.debug,
             _own_paths=lambda: self._own_paths(self.config),
+            _code_paths=self._code_paths,
         )
         builtin = builtin_plugin(self._state)
         return Loader(

@@ -25,7 +25,7 @@ from mcp_host.catalog.catalog import NAME
 from mcp_host.catalog.forwarded import Forward, ForwardedPrompt, ForwardedResource, ForwardedTool
 from mcp_host.catalog.served import ServerCompletion
 from mcp_host.config import PluginSection
-from mcp_host.config.ownfiles import OWN_PATHS
+from mcp_host.config.ownfiles import CODE_PATHS, OWN_PATHS
 from mcp_host.config.references import path_looks_secret
 from mcp_host.config.secrets import ResolvedSettings, resolve_secrets
 from mcp_host.errors import ErrorCode, HostError, text_of
@@ -223,7 +223,9 @@ class _Place:
             limits=plugin.limits,
             debug=around.debug,
         )
-        variables[OWN_PATHS] = os.pathsep.join(map(str, plugin.own_context.host.own_paths))
+        facts = plugin.own_context.host
+        variables[OWN_PATHS] = os.pathsep.join(map(str, facts.own_paths))
+        variables[CODE_PATHS] = os.pathsep.join(map(str, facts.code_paths))
         env |= {**variables, **self._resolved.values["env"]}
         return argv
 

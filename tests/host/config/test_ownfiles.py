@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from mcp_host import HostFacts
 from mcp_host.config import load_config, parse_config
-from mcp_host.config.ownfiles import OWN_PATHS, own_paths, secret_files
+from mcp_host.config.ownfiles import CODE_PATHS, OWN_PATHS, code_paths, own_paths, secret_files
 
 TOML = """
 [host]
@@ -39,6 +41,26 @@ def test_the_configuration_its_helpers_the_secrets_and_the_data_are_own_files(tm
     names = ["mcp-host.toml", "real/host.toml", "real/.host.toml.lock", "real/.host.toml.edit", "keys/a", "data"]
     assert {tmp_path / name for name in names} <= set(own)
     assert {Path("/parent.toml"), Path("/data")} <= set(own), "a child host protects the files of its parent"
+
+
+def test_code_is_found_in_files_modules_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml = """
+    [plugins.a]
+    object = "code/a.py:plugin"
+    [plugins.b]
+    command = ["uv", "run", "b.py", "--data", "notes", "b.txt"]
+    cwd = "b"
+    [plugins.c]
+    command = ["bin/c", { env = "C" }]
+    [plugins.d]
+    object = "json.decoder"
+    """
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    config = parse_config(toml, source=tmp_path / "mcp-host.toml", environ={})
+    found = code_paths(config, ["json.decoder", "math", "no.such"], {CODE_PATHS: "/parent.py"})
+    here = {str(path.relative_to(tmp_path)) for path in found if path.is_relative_to(tmp_path)}
+    assert here == {"code/a.py", "b/b.py", "bin/c", ".venv"}
+    assert {Path("/parent.py"), Path(json.__file__).parent} <= set(found)
 
 
 def test_a_path_is_own_by_whatever_name(tmp_path: Path) -> None:

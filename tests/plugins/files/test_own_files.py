@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,24 +171,70 @@ async def test_a_root_that_is_a_link_hides_the_own_files_behind_it(folder: Path,
         assert not (folder / "data/new").exists()
 
 
+CODE = """
+[plugins.shop]
+object = "shop.py"
+[plugins.office]
+object = "office.desk:plugin"
+[plugins.node]
+enabled = false
+command = ["node", "servers/index.js", "notes.txt"]
+[plugins.script]
+enabled = false
+command = "./serve --port 1"
+cwd = "servers"
+[plugins.files.settings.roots]
+here = { path = ".", writable = true, hidden = true }
+"""
+
+
+@pytest.mark.parametrize("isolation", ["", 'isolation = "process"\n'])
+async def test_code_that_the_host_runs_is_an_own_file(
+    tmp_path: Path, isolation: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that could write it would decide what the host does after its next start."""
+    name = f"office_{tmp_path.name}"  # Another test has imported its own.
+    text = CODE.replace("office", name).replace("[plugins.files.", f"[plugins.files]\n{isolation}[plugins.files.")
+    plugin = f"# {CANARY}\nfrom mcp_host import Plugin\nplugin = Plugin()\n"
+    code = ["shop.py", "servers/index.js", "servers/serve", ".venv/lib/sitecustomize.py"]
+    package = [f"{name}/desk.py", f"{name}/__init__.py", f"{name}/later.py"]
+    for path in (*code, *package[:2]):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(plugin, encoding="utf-8")
+    for path in ("notes.txt", "other.py"):
+        (tmp_path / path).write_text(HARMLESS, encoding="utf-8")
+    (tmp_path / "mcp-host.toml").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if not isolation:
+        monkeypatch.setattr(sys, "prefix", str(tmp_path / ".venv"))
+    async with connect(tmp_path / "mcp-host.toml", mode=mode) as client:
+        for path in (*code[: 3 if isolation else 4], *package):
+            assert "belongs to the server itself" in await text_of(client, "read_file", path=path), path
+            assert "belongs to the server itself" in await text_of(client, "write_file", path=path, text="x"), path
+        if not isolation:
+            assert CANARY not in await text_of(client, "search_files", pattern="canary")
+        for path in ("notes.txt", "other.py"):
+            assert HARMLESS in await text_of(client, "read_file", path=path)
+
+
 @pytest.mark.parametrize("parts", [("Keys", "Token.txt"), ("keys", "token.txt"), ("KEYS", "TOKEN.TXT")])
 def test_an_own_file_is_hidden_in_whatever_case_it_and_the_path_are_written(
     tmp_path: Path, parts: tuple[str, ...]
 ) -> None:
-    own = Own(tmp_path, lambda: (tmp_path / "Keys" / "Token.txt",))
+    own = Own(tmp_path, lambda: ((tmp_path / "Keys" / "Token.txt",),))
     assert own.hides(parts)
     assert not own.hides(("keys",))
 
 
 def test_a_root_inside_an_own_folder_serves_nothing(tmp_path: Path) -> None:
-    own = Own(tmp_path / "data" / "files", lambda: (tmp_path / "data",))
+    own = Own(tmp_path / "data" / "files", lambda: ((tmp_path / "data",),))
     assert own.hides(())
     assert own.hides(("a",))
 
 
 def test_a_root_follows_a_reload_that_names_another_secret(tmp_path: Path) -> None:
     paths = [(tmp_path / "a",)]
-    own = Own(tmp_path, lambda: paths[-1])
+    own = Own(tmp_path, lambda: (paths[-1], ()))
     assert (own.hides(("a",)), own.hides(("b", "c"))) == (True, False)
     paths.append((tmp_path / "b",))
     assert (own.hides(("a",)), own.hides(("b", "c"))) == (False, True)

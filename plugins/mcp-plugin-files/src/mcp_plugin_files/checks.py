@@ -18,7 +18,7 @@ def folders_are_there(context: PluginContext[Settings]) -> str | None:
             bad.append(f"{name}: there is no folder {folder.path}")
         elif not path.is_dir():
             bad.append(f"{name}: {folder.path} is not a folder")
-        elif context.host.owns(path):
+        elif context.host.owns(path) or context.host.runs(path):
             bad.append(f"{name}: {folder.path} belongs to mcp-host itself, and nothing in it is served")
         elif not os.access(path, os.R_OK | os.X_OK):
             bad.append(f"{name}: {folder.path} may not be read")

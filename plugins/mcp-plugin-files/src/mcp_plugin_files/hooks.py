@@ -46,7 +46,9 @@ def mcp_checks() -> Iterable[Check]:
 @asynccontextmanager
 async def mcp_lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Files]:
     """Keep the plugin's state, and watch the roots while the plugin serves."""
-    files = Files.of(plugin.settings, Roots(plugin.settings, plugin.host.base_dir, lambda: plugin.host.own_paths))
+    host = plugin.host
+    roots = Roots(plugin.settings, host.base_dir, lambda: (host.own_paths, host.code_paths))
+    files = Files.of(plugin.settings, roots)
     async with anyio.create_task_group() as tasks:
         if plugin.settings.watch and plugin.settings.folders:
             await tasks.start(Watcher(files, plugin.notify_resource_updated, plugin.log).run)

@@ -132,7 +132,8 @@ class Root:
 
     def _is_own(self, parts: Parts) -> FileRefusedError:
         return FileRefusedError(
-            f"{uri_of(self.name, parts)} is not served: it belongs to the server itself (configuration, secrets, data)."
+            f"{uri_of(self.name, parts)} is not served: it belongs to the server itself "
+            "(configuration, secrets, data, code)."
         )
 
     @contextmanager
@@ -197,7 +198,7 @@ def similar_name(wanted: str, names: Sequence[str]) -> str | None:
 class Roots:
     """All roots, by name."""
 
-    def __init__(self, settings: Settings, base_dir: Path, own_paths: OwnPaths = tuple) -> None:
+    def __init__(self, settings: Settings, base_dir: Path, own_paths: OwnPaths = lambda: ()) -> None:
         from pathspec import GitIgnoreSpec
 
         self._roots = {}
