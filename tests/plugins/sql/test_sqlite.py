@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
@@ -81,8 +82,70 @@ async def test_execute_can_use_only_the_file(served: Served, shop: Path, refused
 
 async def test_pragmas_that_only_read_are_allowed(served: Served, shop: Path) -> None:
     async with served(shop) as client:
-        for sql in ("PRAGMA table_info(orders)", "PRAGMA user_version", "SELECT name FROM pragma_table_list('orders')"):
-            assert not (await client.call_tool("query", {"sql": sql})).is_error
+        for sql in (
+            "PRAGMA table_info(orders)",
+            "PRAGMA TABLE_INFO(orders)",
+            "PRAGMA user_version",
+            "PRAGMA User_Version",
+            "SELECT name FROM pragma_table_list('orders')",
+        ):
+            assert not (await client.call_tool("query", {"sql": sql})).is_error, sql
+
+
+async def test_execute_may_set_the_numbers_that_are_there_for_applications(served: Served, shop: Path) -> None:
+    async with served(shop, writable=True) as client:
+        for sql in ("PRAGMA USER_VERSION = 7", "PRAGMA application_id = 8"):
+            assert not (await client.call_tool("execute", {"sql": sql})).is_error, sql
+    with closing(sqlite3.connect(shop)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (7,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (8,)
+
+
+async def test_a_call_that_gets_no_connection_says_so(served: Served, shop: Path, refused: Refused) -> None:
+    async with (
+        served(shop, pool_size=1, connect_timeout=0.1, statement_timeout=20) as client,
+        anyio.create_task_group() as calls,
+    ):
+        calls.start_soon(client.call_tool, "query", {"sql": ENDLESS})
+        while not (answer := await client.call_tool("query", {"sql": "SELECT 1"})).is_error:
+            pass
+        assert refused(answer).startswith("All 1 connections to the database are in use")
+        calls.cancel_scope.cancel()
+
+
+async def test_no_thread_of_a_connection_keeps_the_process(shop: Path) -> None:
+    before = set(threading.enumerate())
+    base = database(shop)
+    await base.query("SELECT 1", None)
+    new = set(threading.enumerate()) - before
+    assert new
+    assert all(thread.daemon for thread in new)
+    await base.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "cause"),
+    [
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, "database is locked", "busy"),
+        (sqlite3.SQLITE_LOCKED_SHAREDCACHE, "database table is locked", "busy"),
+        (sqlite3.SQLITE_CORRUPT_VTAB, "database disk image is malformed", "unreachable"),
+        (sqlite3.SQLITE_IOERR_READ, "disk I/O error", "unreachable"),
+        (sqlite3.SQLITE_NOTADB, "file is not a database", "unreachable"),
+        (sqlite3.SQLITE_CANTOPEN_FULLPATH, "unable to open database file", "unreachable"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "attempt to write a readonly database", "read-only"),
+        (sqlite3.SQLITE_AUTH, "not authorized", "read-only"),
+        (sqlite3.SQLITE_ERROR, "access to orders.id is prohibited", "read-only"),
+        (sqlite3.SQLITE_INTERRUPT, "interrupted", "timeout"),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, "UNIQUE constraint failed", "statement"),
+    ],
+)
+async def test_an_error_is_judged_by_its_code(shop: Path, code: int, text: str, cause: str) -> None:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    base = database(shop)
+    failure = base.backend.failure(error)
+    assert failure is not None
+    assert failure.cause == cause
 
 
 async def test_mode_ro_alone_prevents_writing(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
