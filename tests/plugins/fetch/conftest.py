@@ -17,16 +17,6 @@ Refused = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
 def served(mode: str) -> Served:
     """The plugin served to a real client, in each protocol era; 127.0.0.1 is allowed."""
 

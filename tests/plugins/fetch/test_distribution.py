@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
-import zipfile
 from pathlib import Path
 
 from mcp_host.testing import contract
+from support.firstparty import PLUGINS, in_wheel, is_licensed, needs_the_host, project_of
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-fetch"
+PLUGIN = PLUGINS / "mcp-plugin-fetch"
 HEAVY = "{'httpx2', 'httpcore2', 'html_to_markdown', 'selectolax', 'pypdf', 'protego', 'cachetools', 'webencodings'}"
 
 
@@ -42,20 +41,12 @@ print(page.text, {"html_to_markdown", "selectolax", "pypdf"} & set(sys.modules))
 
 
 def test_the_wheel_holds_the_worker_and_the_licence(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=PLUGIN,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+    names = in_wheel("fetch", tmp_path)
     assert {"mcp_plugin_fetch/py.typed", "mcp_plugin_fetch_worker/__main__.py"} <= set(names)
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert is_licensed(names)
 
 
 def test_the_entry_point_names_the_plugin() -> None:
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_of("fetch")
     assert project["entry-points"]["mcp.plugins"] == {"fetch": "mcp_plugin_fetch:plugin"}
-    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
+    assert needs_the_host("fetch")

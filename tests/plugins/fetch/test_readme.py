@@ -16,32 +16,22 @@ from mcp_host.config.secrets import validate_settings
 from mcp_host.testing import connect
 from mcp_plugin_fetch import plugin
 from mcp_plugin_fetch.settings import Settings
+from support.firstparty import Readme
 from support.webservers import page, text, web_server
 
-README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-fetch" / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def session() -> list[tuple[str, str]]:
-    (console,) = blocks("console")
-    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
-    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
+README = Readme("fetch")
 
 
 def test_every_configuration_is_valid(tmp_path: Path) -> None:
     (tmp_path / "wiki.key").write_text("k3y", encoding="utf-8")
     environ = {"EXAMPLE_TOKEN": "t0ken", "WIKI_SESSION": "s3ssion"}
-    for each in blocks("toml"):
+    for each in README.blocks("toml"):
         settings = tomllib.loads(each)["plugins"]["fetch"].get("settings", {})
         validate_settings(Settings, settings, plugin="fetch", source="README", base_dir=tmp_path, environ=environ)
 
 
 def test_every_setting_is_in_the_table_with_its_default() -> None:
-    table = README.partition("| key |")[2].partition("\n\n")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    rows = README.rows("key")
     assert list(rows) == list(Settings.model_fields)
     for name, value in Settings().model_dump().items():
         assert json.loads(rows[name].strip("`")) == value
@@ -49,12 +39,12 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 
 @pytest.mark.anyio
 async def test_the_session_runs_as_it_is_shown() -> None:
-    (html,), (robots,) = blocks("html"), blocks("text")
-    settings = tomllib.loads(blocks("toml")[1])["plugins"]["fetch"]["settings"]
+    (html,), (robots,) = README.blocks("html"), README.blocks("text")
+    settings = tomllib.loads(README.blocks("toml")[1])["plugins"]["fetch"]["settings"]
     async with web_server({"/penguins.html": page(html), "/robots.txt": text(robots)}) as server:
         allow = [rule.replace("127.0.0.1:18765", server.address) for rule in settings["allow"]]
         async with connect(plugin, name="fetch", settings={**settings, "allow": allow}) as client:
-            for command, output in session():
+            for command, output in README.session():
                 program, call, tool, *words = shlex.split(command.replace("127.0.0.1:18765", server.address))
                 assert (program, call, tool) == ("mcp-host", "call", "fetch")
                 pairs = (word.split("=", 1) for word in words)

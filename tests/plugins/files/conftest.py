@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult
 
 import mcp_plugin_files
 from mcp_host.testing import connect
@@ -18,16 +18,6 @@ from mcp_plugin_files.settings import Settings
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
 RootOf = Callable[..., Root]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -61,21 +51,6 @@ def root_of(folder: Path) -> RootOf:
         return Roots(settings, folder.parent).get("docs")
 
     return make
-
-
-@pytest.fixture
-def refused() -> Refused:
-    """Return the text of an error that the tool raised on purpose."""
-
-    def text(result: CallToolResult) -> str:
-        assert result.is_error, result
-        (content,) = result.content
-        assert isinstance(content, TextContent)
-        assert "unexpectedly" not in content.text
-        assert "/tmp" not in content.text
-        return content.text
-
-    return text
 
 
 @pytest.fixture

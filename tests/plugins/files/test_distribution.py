@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tomllib
-import zipfile
 from pathlib import Path
 
 from mcp_host.testing import contract
+from support.firstparty import PLUGINS, in_wheel, is_licensed, needs_the_host, project_of
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-files"
+PLUGIN = PLUGINS / "mcp-plugin-files"
 HEAVY = ("re2", "webencodings", "pathspec", "pypdf", "docx", "openpyxl", "pptx")
 
 
@@ -28,23 +26,13 @@ def test_importing_the_plugin_imports_none_of_its_libraries() -> None:
 
 
 def test_the_wheel_is_typed_and_licensed(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+    names = in_wheel("files", tmp_path)
     assert "mcp_plugin_files/py.typed" in names
     assert "mcp_plugin_files/tools/read.py" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert is_licensed(names)
 
 
 def test_the_entry_point_names_the_plugin() -> None:
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_of("files")
     assert project["entry-points"]["mcp.plugins"] == {"files": "mcp_plugin_files"}
-    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
+    assert needs_the_host("files")

@@ -17,30 +17,20 @@ from pydantic import BaseModel
 import mcp_plugin_files
 from mcp_host.testing import connect
 from mcp_plugin_files.settings import RootFolder, Settings
+from support.firstparty import Readme
 
-README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-files" / "README.md").read_text(encoding="utf-8")
+README = Readme("files")
 DEPLOY = "# Deploy\n\n1. Tag the release.\n2. Run `make deploy`.\n3. Watch the dashboard.\n"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def session() -> list[tuple[str, str]]:
-    (console,) = blocks("console")
-    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
-    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
-
-
 def configured() -> Settings:
-    (text,) = blocks("toml")
+    (text,) = README.blocks("toml")
     return Settings.model_validate(tomllib.loads(text)["plugins"]["files"]["settings"])
 
 
 @pytest.mark.parametrize(("model", "heading"), [(Settings, "key"), (RootFolder, "key of a root")])
 def test_every_setting_is_in_its_table_with_its_default(model: type[BaseModel], heading: str) -> None:
-    table = README.partition(f"| {heading} |")[2].partition("\n\n")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    rows = README.rows(heading)
     assert list(rows) == list(model.model_fields)
     for name, field in model.model_fields.items():
         default = None if field.is_required() else field.get_default(call_default_factory=True)
@@ -50,7 +40,7 @@ def test_every_setting_is_in_its_table_with_its_default(model: type[BaseModel], 
 
 @pytest.mark.anyio
 async def test_every_tool_and_resource_is_in_the_table(folder: Path, mode: str) -> None:
-    table = README.partition("## What it serves")[2].partition("## Settings")[0]
+    table = README.section("What it serves")
     async with connect(mcp_plugin_files, settings=configured().model_dump(exclude_none=True), mode=mode) as client:
         tools = (await client.list_tools()).tools
         (template,) = (await client.list_resource_templates()).resource_templates
@@ -70,7 +60,7 @@ async def test_the_session_runs_as_it_is_shown(folder: Path, mode: str) -> None:
         os.utime(path, (1740819600, 1740819600))
     settings = configured().model_dump(exclude_none=True)
     async with connect(mcp_plugin_files, name="files", settings=settings, mode=mode) as client:
-        for command, output in session():
+        for command, output in README.session():
             program, verb, name, *words = shlex.split(command)
             assert program == "mcp-host"
             if verb == "read":

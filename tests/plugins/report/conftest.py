@@ -14,20 +14,9 @@ from mcp_host.testing import connect
 from mcp_plugin_report import plugin
 from mcp_plugin_sql import plugin as sql
 from mcp_plugin_stats import plugin as stats
-from plugins.report.results import text_of
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Refused = Callable[[CallToolResult], str]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -77,15 +66,3 @@ def served(mode: str, tmp_path: Path, database: Path) -> Served:
 def kept(tmp_path: Path) -> Path:
     """The folder that the kept reports are in."""
     return tmp_path / "data" / "report" / "reports"
-
-
-@pytest.fixture
-def refused() -> Refused:
-    """Return the text of an error that the tool raised on purpose."""
-
-    def text(result: CallToolResult) -> str:
-        assert result.is_error, result.structured_content
-        assert "unexpectedly" not in text_of(result)
-        return text_of(result)
-
-    return text

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tomllib
-import zipfile
 from pathlib import Path
 
 from mcp_host.testing import contract
+from support.firstparty import PLUGINS, in_wheel, is_licensed, needs_the_host, project_of
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-report"
+PLUGIN = PLUGINS / "mcp-plugin-report"
 
 
 def test_the_plugin_keeps_the_contract() -> None:
@@ -40,24 +38,14 @@ anyio.run(main)
 
 
 def test_the_wheel_contains_the_templates(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+    names = in_wheel("report", tmp_path)
     for name in ("report.html", "report.md", "style.css", "view.html", "view.js"):
         assert f"mcp_plugin_report/templates/{name}" in names
     assert "mcp_plugin_report/py.typed" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert is_licensed(names)
 
 
 def test_the_entry_point_names_the_plugin() -> None:
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_of("report")
     assert project["entry-points"]["mcp.plugins"] == {"report": "mcp_plugin_report:plugin"}
-    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
+    assert needs_the_host("report")

@@ -15,28 +15,18 @@ import pytest
 from mcp_host.testing import connect
 from mcp_plugin_report import plugin
 from mcp_plugin_report.settings import Settings
+from support.firstparty import Readme
 
-README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-report" / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def session() -> list[tuple[str, str]]:
-    (console,) = blocks("console")
-    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
-    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
+README = Readme("report")
 
 
 def test_the_configuration_is_valid() -> None:
-    (text,) = blocks("toml")
+    (text,) = README.blocks("toml")
     Settings.model_validate(tomllib.loads(text)["plugins"]["report"]["settings"])
 
 
 def test_every_setting_is_in_its_table_with_its_default() -> None:
-    text = README.partition("## Settings")[2].partition("\n## ")[0]
-    table = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.MULTILINE))
+    table = README.rows("key")
     assert list(table) == list(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert json.loads(table[name].strip("`")) == field.default
@@ -51,14 +41,14 @@ async def test_everything_served_is_in_its_table() -> None:
         listed = (await client.list_resources()).resources
         served += [found.uri for found in listed if not found.uri.startswith("mcp-host:")]
         served += [found.uri_template for found in (await client.list_resource_templates()).resource_templates]
-    table = README.partition("## What it serves")[2].partition("\n## ")[0]
+    table = README.section("What it serves")
     assert sorted(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == sorted(served)
 
 
 def test_the_session_runs_as_it_is_shown(tmp_path: Path) -> None:
-    (toml,) = blocks("toml")
+    (toml,) = README.blocks("toml")
     (tmp_path / "mcp-host.toml").write_text(f'[host]\ndata_dir = "data"\n{toml}', encoding="utf-8")
-    for command, output in session():
+    for command, output in README.session():
         program, *words = shlex.split(command)
         assert program == "mcp-host"
         done = subprocess.run(

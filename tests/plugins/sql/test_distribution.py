@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from mcp_host.testing import contract
+from support.firstparty import PLUGINS, needs_the_host, project_of
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-sql"
+PLUGIN = PLUGINS / "mcp-plugin-sql"
 HEAVY = "{'sqlalchemy', 'asyncpg', 'psycopg', 'aiomysql', 'pymysql'}"
 
 
@@ -38,7 +38,7 @@ anyio.run(main)
 
 
 def test_the_entry_point_names_the_plugin_and_extras_bring_the_drivers() -> None:
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_of("sql")
     assert project["entry-points"]["mcp.plugins"] == {"sql": "mcp_plugin_sql:plugin"}
-    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
+    assert needs_the_host("sql")
     assert sorted(project["optional-dependencies"]) == ["asyncpg", "mysql", "postgres"]
