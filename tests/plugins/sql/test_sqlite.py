@@ -389,6 +389,25 @@ async def test_text_that_is_not_utf_8_is_shown_with_a_note(served: Served, folde
     assert valid.structured_content["note"] == ""
 
 
+async def test_an_exported_text_that_is_not_utf_8_has_replaced_bytes(served: Served, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "old.sqlite")) as connection:
+        connection.execute("CREATE TABLE t (name)")
+        connection.execute("INSERT INTO t VALUES (CAST(x'4dfc6c6c6572' AS TEXT))")
+        connection.commit()
+    async with served(folder / "old.sqlite", export_folder=".") as client:
+        assert not (await client.call_tool("export", {"sql": "SELECT name FROM t", "file": "t.csv"})).is_error
+    assert (folder / "t.csv").read_text(encoding="utf-8").split() == ["name", "M\N{REPLACEMENT CHARACTER}ller"]
+
+
+async def test_a_long_binary_value_is_cut_and_keeps_its_length(served: Served, shop: Path) -> None:
+    async with served(shop) as client:
+        found = await client.call_tool("query", {"sql": "SELECT zeroblob(1000), zeroblob(70000)"})
+    assert found.structured_content is not None
+    ((whole, cut),) = found.structured_content["rows"]
+    assert (whole["bytes"], "cut" in whole) == (1000, False)
+    assert (cut["bytes"], cut["cut"]) == (70000, True)
+
+
 async def test_a_file_that_another_process_has_locked_is_called_locked(
     served: Served, shop: Path, refused: Refused
 ) -> None:
