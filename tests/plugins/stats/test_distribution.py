@@ -14,12 +14,14 @@ DATA = "mcp_plugin_stats/data"
 
 
 def test_importing_the_plugin_imports_neither_duckdb_nor_matplotlib_nor_numpy() -> None:
-    code = "import sys, mcp_plugin_stats; print(*{'duckdb', 'matplotlib', 'numpy'} & set(sys.modules))"
+    code = (
+        "import sys; from mcp_plugin_stats import plugin; print(*{'duckdb', 'matplotlib', 'numpy'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
-def test_serving_imports_duckdb_at_the_first_query_and_matplotlib_at_the_first_image() -> None:
+def test_serving_imports_neither_because_they_are_used_in_the_worker() -> None:
     code = """
 import sys, anyio
 from mcp_host.testing import connect
@@ -33,12 +35,18 @@ async def main():
             ("histogram", {"dataset": "penguins", "column": "year"}),
         ]:
             assert not (await client.call_tool(tool, arguments)).is_error
-            print(*sorted({"duckdb", "matplotlib"} & set(sys.modules)), sep=",")
+    print(*{"duckdb", "matplotlib", "numpy"} & set(sys.modules))
 
 anyio.run(main)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["", "duckdb", "duckdb,matplotlib"]
+    assert done.stdout.strip() == ""
+
+
+def test_the_worker_starts_without_the_mcp_sdk() -> None:
+    code = "import sys, mcp_plugin_stats.worker.desk, mcp_plugin_stats.worker.loading; print('mcp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_wheel_contains_the_penguins_and_their_source(tmp_path: Path) -> None:

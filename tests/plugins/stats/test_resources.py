@@ -36,6 +36,7 @@ async def test_the_data_sets_are_listed_without_reading_their_files(served: Serv
         "sample_uri": "stats://datasets/sales/sample",
         "sample_rows": 100,
         "aggregate_uri": "stats://datasets/sales/aggregate",
+        "warnings": [],
     }
 
 

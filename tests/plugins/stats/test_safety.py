@@ -16,9 +16,13 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from mcp_host import ToolError
-from mcp_plugin_stats import admission, sandbox
 from mcp_plugin_stats.engine import Engine
+from mcp_plugin_stats.errors import DataError
+from mcp_plugin_stats.reading import copying
 from mcp_plugin_stats.settings import DatasetFile
+from mcp_plugin_stats.sources import SourceFile
+from mcp_plugin_stats.worker import admission, sandbox
+from mcp_plugin_stats.worker.session import Session
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -188,9 +192,9 @@ def answering(tmp_path: Path, secret: Path) -> Iterator[duckdb.DuckDBPyConnectio
     private.mkdir()
     data = tmp_path / "own.csv"
     data.write_text("species,year\nGentoo,2007\n")
-    file = DatasetFile(path="own.csv")
-    sandbox.Copying(file, data, private / "0.duckdb", "256MB").run()
-    connection = sandbox.open_sandbox(private, "256MB")
+    with duckdb.connect(str(private / "0.duckdb")) as copy:
+        copying.copy(copy, DatasetFile(path="own.csv"), [SourceFile(data, "own.csv")], private / "reading")
+    connection = sandbox.open_sandbox(private, 256 << 20)
     sandbox.attach(connection, "penguins", private / "0.duckdb")
     yield connection
     connection.close()
@@ -240,10 +244,11 @@ async def test_a_data_set_and_a_cte_may_have_the_same_name(served: Served) -> No
 
 @pytest.mark.anyio
 async def test_a_query_over_the_memory_limit_fails_and_the_next_one_works(engines: Engines) -> None:
-    async with engines(memory_limit="64MB") as engine:
-        with pytest.raises(ToolError, match=r"more memory than memory_limit allows \(64MB\)"):
+    async with engines(memory_limit="128MB") as engine:
+        with pytest.raises(ToolError, match=r"more memory than memory_limit allows \(128MB\)"):
             await engine.query("SELECT len(list(range)) FROM range(1000000000)")
-        assert (await engine.query("SELECT count(*) FROM penguins")).rows == [[344]]
+        table, _ = await engine.query("SELECT count(*) FROM penguins")
+        assert table.rows == [[344]]
 
 
 @given(st.text(max_size=40))
@@ -253,12 +258,12 @@ def test_the_content_of_a_string_does_not_change_what_is_allowed(text: str) -> N
     quoted = text.replace("\0", "").replace("'", "''")
     sql = f"SELECT '{quoted}' AS t FROM penguins; -- {quoted!r}"
     with duckdb.connect(":memory:") as connection:
-        query = admission.admit(connection, sql)
+        query = admission.admit(Session(connection), sql)
     assert query.sql == f"SELECT '{quoted}' AS t FROM penguins"
     assert query.tables == ("penguins",)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_allowed_or_refused_with_a_reason(text: str) -> None:
-    with duckdb.connect(":memory:") as connection, contextlib.suppress(ToolError):
-        admission.admit(connection, text)
+    with duckdb.connect(":memory:") as connection, contextlib.suppress(DataError):
+        admission.admit(Session(connection), text)

@@ -15,8 +15,8 @@ from mcp_plugin_stats.settings import DatasetFile, Settings
 
 def test_a_path_is_the_short_form_of_a_table_with_a_path() -> None:
     settings = Settings.model_validate({"datasets": {"sales": "data/sales.parquet"}})
-    assert settings.files == {"sales": DatasetFile(path="data/sales.parquet")}
-    assert settings.files["sales"].read_as == "parquet"
+    assert settings.datasets == {"sales": DatasetFile(path="data/sales.parquet")}
+    assert settings.datasets["sales"].read_as == "parquet"
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,17 @@ def test_a_path_is_the_short_form_of_a_table_with_a_path() -> None:
         ({"digits": -1}, "greater than or equal to 0"),
         ({"max_rows": 0}, "greater than or equal to 1"),
         ({"query_timeout": 0}, "greater than 0"),
-        ({"memory_limit": "lots"}, "such as 512MB or 2GiB"),
-        ({"memory_limit": "1MB"}, "at least 32MB"),
+        ({"memory_limit": "lots"}, "such as 256MiB or 2GB"),
+        ({"memory_limit": "1MB"}, "at least 128MB"),
         ({"datasets": {"a b": "x.csv"}}, "String should match pattern"),
         ({"datasets": {"../x": "x.csv"}}, "String should match pattern"),
         ({"datasets": {"1st": "x.csv"}}, "String should match pattern"),
-        ({"datasets": {"x": "x.xlsx"}}, "the suffix is unknown"),
+        ({"datasets": {"x": "x.xls"}}, "the suffix of x.xls is unknown"),
+        ({"datasets": {"x": {"path": "x.csv", "encoding": "utf-99"}}}, "no encoding that Python knows"),
+        ({"datasets": {"x": {"path": "x.csv", "types": {"a": "BLOB"}}}}, "String should match pattern"),
+        ({"datasets": {"x": {"path": "x.csv", "decimal": ",", "thousands": ","}}}, "they must be different"),
+        ({"datasets": {"x": {"path": "x.parquet", "skip": 1}}}, "skip: not for the format parquet"),
+        ({"datasets": {"x": {"path": "x.csv", "table": "t"}}}, "table: not for the format csv"),
         ({"datasets": {"x": {"path": "x", "format": "xml"}}}, "Input should be 'csv'"),
         ({"datasets": {"x": {"path": "x.csv", "sep": ";"}}}, "Extra inputs"),
         ({"datasets": {"Sales": "a.csv", "sales": "b.csv"}}, "the same name in SQL"),
@@ -69,7 +74,7 @@ def test_the_check_names_the_files_that_are_missing_or_empty(tmp_path: Path) -> 
         settings = Settings.model_validate({"datasets": datasets})
         return PluginContext("stats", settings, logging.getLogger("stats"), host, tmp_path / "private")
 
-    assert files_are_there(context(files)) == "a: there is no file gone.csv; b: empty.csv is empty"
+    assert files_are_there(context(files)) == "a: gone.csv: there is no such file; b: empty.csv is empty"
     assert files_are_there(context({"c": "good.csv"})) is None
 
 

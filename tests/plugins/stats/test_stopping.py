@@ -5,17 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
 
 import anyio
-import anyio.from_thread
+import duckdb
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult
+from watchfiles import awatch
 
-from mcp_host import ToolError
 from mcp_plugin_stats.engine import Engine
-from mcp_plugin_stats.session import Session
+from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
+from mcp_plugin_stats.worker.desk import Task
+from mcp_plugin_stats.worker.session import Session
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -36,23 +40,27 @@ async def test_a_cross_join_is_stopped_at_its_timeout_and_the_next_query_works(
     assert not result.is_error
 
 
-async def test_cancelling_a_call_interrupts_duckdb(engines: Engines) -> None:
-    began, ended = anyio.Event(), threading.Event()
+def endless(session: Session, began: Path, ended: Path) -> None:
+    """Work that says in files when it begins and ends."""
+    began.touch()
+    try:
+        session.value(ENDLESS)
+    finally:
+        ended.touch()
 
-    def work(session: Session) -> None:
-        try:
-            anyio.from_thread.run_sync(began.set)
-            session.value(ENDLESS)
-        finally:
-            ended.set()
 
+async def test_cancelling_a_call_interrupts_duckdb(engines: Engines, tmp_path: Path) -> None:
+    began, ended = tmp_path / "began", tmp_path / "ended"
     async with engines(query_timeout=3600) as engine:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(engine.run, work)
-            await began.wait()
+            tasks.start_soon(engine.run, partial(endless, began=began, ended=ended))
+            async for _ in awatch(tmp_path):
+                if began.exists():
+                    break
             tasks.cancel_scope.cancel()
-        assert ended.is_set()
-        assert (await engine.query("SELECT 1")).rows == [[1]]
+        assert ended.exists()
+        table, _ = await engine.query("SELECT 1")
+        assert table.rows == [[1]]
 
 
 async def test_a_client_may_cancel_a_description(served: Served) -> None:
@@ -67,14 +75,11 @@ async def test_a_client_may_cancel_a_description(served: Served) -> None:
     assert not result.is_error
 
 
-async def test_nothing_starts_after_a_stop(engines: Engines) -> None:
-    def work(session: Session) -> None:
-        session.stop()
-        session.value("SELECT 1")
-
-    async with engines() as engine:
-        with pytest.raises(ToolError, match="The call was stopped"):
-            await engine.run(work)
+def test_nothing_starts_after_a_stop() -> None:
+    task = Task()
+    task.stop()
+    with duckdb.connect(":memory:") as connection, pytest.raises(DataError, match="The call was stopped"):
+        Session(connection, task.check).run(lambda session: session.value("SELECT 1"))
 
 
 async def test_work_that_ignores_interrupts_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

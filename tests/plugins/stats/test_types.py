@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from mcp import Client
 
-from mcp_plugin_stats.session import Session
+from mcp_plugin_stats.worker.session import Session
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Parquet = Callable[[Path, str], None]
@@ -26,7 +26,7 @@ COLUMNS = """
 
 def test_every_type_of_duckdb_becomes_json() -> None:
     with duckdb.connect(":memory:") as connection:
-        table = Session(connection, "1GB").run(lambda session: session.select("FROM test_all_types()", 10))
+        table = Session(connection).run(lambda session: session.select("FROM test_all_types()", 10))
     assert len(table.columns) > 40
     text = json.dumps(table.rows, allow_nan=False)
     assert json.loads(text) == table.rows

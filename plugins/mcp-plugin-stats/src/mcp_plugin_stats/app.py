@@ -1,4 +1,4 @@
-"""The plugin object, and the lifespan that owns the DuckDB connection."""
+"""The plugin object, and the lifespan that owns the worker."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from mcp_plugin_stats.shipped import shipped_files
 
 @asynccontextmanager
 async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Engine]:
-    """Keep the engine while the plugin serves. It opens DuckDB at the first query; DuckDB is closed here."""
-    for name, file in plugin.settings.files.items():
+    """Keep the engine while the plugin serves. It starts the worker at the first query; the worker is ended here."""
+    for name, file in plugin.settings.datasets.items():
         if plugin.host.owns(plugin.host.base_dir / Path(file.path).expanduser()):
             raise HostError(
                 f"the data set {name} is a file of mcp-host itself: {file.path}",
                 hint=f"copy it to another folder, and name the copy in settings.datasets.{name}",
             )
     with shipped_files() as shipped:
-        engine = Engine(plugin.settings, plugin.host.base_dir, shipped, plugin.log)
+        engine = Engine(plugin.settings, plugin.host.base_dir, shipped, plugin.log, plugin.host.owns)
         try:
             yield engine
         finally:

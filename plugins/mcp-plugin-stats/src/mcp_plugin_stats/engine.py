@@ -1,30 +1,34 @@
-"""The plugin's state: the data sets, loaded at first use, and the DuckDB database for queries."""
+"""The plugin's state: the data sets, loaded at first use, and the worker in which DuckDB reads and queries them."""
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-import glob
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
 from mcp_host import ToolError
-from mcp_plugin_stats import admission, sandbox
-from mcp_plugin_stats.session import Session, Table, reason
+from mcp_plugin_stats.datasets import Dataset, nearest
+from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.settings import DatasetFile, Settings
+from mcp_plugin_stats.sources import find_files
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
-from mcp_plugin_stats.values import NUMBERS, listed, quoted
-
-if TYPE_CHECKING:
-    import duckdb
+from mcp_plugin_stats.values import listed
+from mcp_plugin_stats.worker import admission
+from mcp_plugin_stats.worker.exporting import Export
+from mcp_plugin_stats.worker.loading import Load
+from mcp_plugin_stats.worker.messages import Setup
+from mcp_plugin_stats.worker.process import FatalError, Worker, WorkerEndedError
+from mcp_plugin_stats.worker.sandbox import too_much_memory
+from mcp_plugin_stats.worker.session import InSession, Session, Table, select
 
 T = TypeVar("T")
 
@@ -32,58 +36,20 @@ AT_ONCE = 4
 """How many queries run at the same time. More queries wait."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a data set; `kind` is DuckDB's type without its parameters."""
-
-    name: str
-    type: str
-    kind: str
-
-    @property
-    def numeric(self) -> bool:
-        """Whether the column contains numbers."""
-        return self.kind in NUMBERS
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A loaded data set."""
-
-    name: str
-    rows: int
-    columns: tuple[Column, ...]
-
-    def column(self, name: str, *, numeric: bool = False) -> Column:
-        """Return the column with this name. If only one column matches, the case is ignored.
-
-        Raises ToolError with a list of the columns.
-        """
-        same = [column for column in self.columns if column.name == name]
-        same = same or [column for column in self.columns if column.name.lower() == name.lower()]
-        if len(same) != 1:
-            names = [column.name for column in self.columns]
-            raise ToolError(
-                f"Data set {self.name!r} has no column {name!r}.{_nearest(name, names)} Columns: {listed(names)}."
-            )
-        if numeric and not same[0].numeric:
-            raise ToolError(
-                f"Column {same[0].name!r} of {self.name!r} is {same[0].type}, not a number. "
-                f"Columns of numbers: {listed(self.numbers)}."
-            )
-        return same[0]
-
-    @property
-    def numbers(self) -> list[str]:
-        """The names of the columns with numbers."""
-        return [column.name for column in self.columns if column.numeric]
+@contextmanager
+def as_tool_error() -> Iterator[None]:
+    """Raise the errors of data as errors for the caller."""
+    try:
+        yield
+    except DataError as error:
+        raise ToolError(str(error)) from None
 
 
 @dataclass
 class _Source:
     name: str
     file: DatasetFile
-    path: Path
+    base_dir: Path
     shown: str
     loading: anyio.Lock = field(default_factory=anyio.Lock)
     copy: Path | None = None
@@ -91,28 +57,41 @@ class _Source:
 
 
 class Engine:
-    """The plugin's state. It reads no file and does not import DuckDB before the first request."""
+    """The plugin's state. It reads no file and starts no worker before the first request.
+
+    `owned` says whether a path belongs to the host itself. Such files are not read.
+    """
 
     def __init__(
-        self, settings: Settings, base_dir: Path, shipped: Mapping[str, DatasetFile], log: logging.Logger
+        self,
+        settings: Settings,
+        base_dir: Path,
+        shipped: Mapping[str, DatasetFile],
+        log: logging.Logger,
+        owned: Callable[[Path], bool] = lambda path: False,
     ) -> None:
         self.settings = settings
+        self.base_dir = base_dir
         self._log = log
+        self._owned = owned
         self._sources = dict(_sources(settings, base_dir, shipped))
         self._opening = anyio.Lock()
         self._slots = anyio.Semaphore(AT_ONCE)
         self._folder: Path | None = None
-        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._worker: Worker | None = None
 
     @property
     def names(self) -> list[str]:
         """The data sets in the order of the settings, then those that came with the plugin."""
         return [source.name for source in self._sources.values()]
 
-    def about(self, name: str) -> tuple[DatasetFile, str]:
-        """Return a data set's file, and its source as configured. Raises ToolError for an unknown name."""
+    def about(self, name: str) -> tuple[DatasetFile, str, Dataset | None]:
+        """Return a data set's file, its source as configured, and itself if it is loaded.
+
+        Raises ToolError for an unknown name.
+        """
         source = self._source(name)
-        return source.file, source.shown
+        return source.file, source.shown, source.loaded
 
     async def dataset(self, name: str) -> Dataset:
         """Return a data set, loaded if necessary. Raises ToolError if it is unknown or its file cannot be read."""
@@ -123,38 +102,57 @@ class Engine:
             return source.loaded
 
     async def run(self, work: Callable[[Session], T]) -> T:
-        """Do `work` in a worker thread, in its own read-only transaction.
+        """Do `work` in the worker, in its own read-only transaction.
 
-        It is interrupted if the call is cancelled or `query_timeout` is over. Raises ToolError for DuckDB's errors.
+        `work` and its result are pickled: it is a function of a module, or a `partial` of one. It is interrupted if the
+        call is cancelled or `query_timeout` is over. Raises ToolError for DuckDB's errors.
         """
-        connection = await self._open()
-        async with self._slots:
-            session = Session(connection, self.settings.memory_limit)
-            try:
-                return await in_thread(lambda: session.run(work), session.stop, self.settings.query_timeout)
-            except OutOfTimeError:
-                raise ToolError(
-                    f"The query took longer than {self.settings.query_timeout:g} s and was stopped: "
-                    "reduce the result, for example with a condition or an aggregate."
-                ) from None
-            finally:
-                if session.fatal:
-                    self._log.error("DuckDB failed and is opened again")
-                    await self._forget(connection)
+        try:
+            result: T = await self._ask(InSession(work), self.settings.query_timeout)
+        except OutOfTimeError:
+            raise ToolError(
+                f"The query took longer than {self.settings.query_timeout:g} s and was stopped: "
+                "reduce the result, for example with a condition or an aggregate."
+            ) from None
+        except DataError as error:
+            raise ToolError(str(error)) from None
+        return result
 
-    async def query(self, sql: str) -> Table:
-        """Return the first `max_rows` rows of a caller's SELECT. Raises ToolError if it is not allowed or fails."""
-        connection = await self._open()
-        query = await anyio.to_thread.run_sync(_admitted, connection, sql)
+    async def query(self, sql: str) -> tuple[Table, list[str]]:
+        """Return the first rows of a caller's SELECT, and the warnings about its data sets.
+
+        Raises ToolError if it is not allowed or fails.
+        """
+        admitted, warnings = await self.admit(sql)
+        limits = self.settings.max_rows, self.settings.max_result_bytes
+        return await self.run(partial(select, sql=admitted, limit=limits[0], most_bytes=limits[1])), warnings
+
+    async def admit(self, sql: str) -> tuple[str, list[str]]:
+        """Return an allowed query, with its data sets loaded, and the warnings about them. Raises ToolError."""
+        query = await self.run(partial(admission.admit, sql=sql))
+        warnings = []
         for table in query.tables:
-            await self.dataset(table)
-        return await self.run(lambda session: session.select(query.sql, self.settings.max_rows))
+            data = await self.dataset(table)
+            warnings += [f"{data.name}: {warning}" for warning in data.warnings]
+        return query.sql, warnings
+
+    async def export(self, sql: str, target: Path) -> int:
+        """Write all rows of a caller's SELECT to a file, and return their number. Raises ToolError."""
+        admitted, _ = await self.admit(sql)
+        with as_tool_error():
+            try:
+                rows: int = await self._ask(Export(admitted, target), self.settings.load_timeout)
+            except OutOfTimeError:
+                raise DataError(f"The export took longer than {self.settings.load_timeout:g} s.") from None
+            except OSError as error:
+                raise DataError(f"The file cannot be written: {error.strerror or error}.") from None
+        return rows
 
     async def close(self) -> None:
-        """Close the database and remove the copies."""
+        """End the worker and remove the copies."""
         with anyio.CancelScope(shield=True):
-            if self._connection is not None:
-                await self._forget(self._connection)
+            if self._worker is not None:
+                await self._forget(self._worker)
             if self._folder is not None:
                 await anyio.to_thread.run_sync(lambda folder: shutil.rmtree(folder, ignore_errors=True), self._folder)
 
@@ -162,56 +160,72 @@ class Engine:
         source = self._sources.get(name.lower())
         if source is None:
             raise ToolError(
-                f"There is no data set {name!r}.{_nearest(name, self.names)} Data sets: {listed(self.names)}."
+                f"There is no data set {name!r}.{nearest(name, self.names)} Data sets: {listed(self.names)}."
             )
         return source
 
     async def _load(self, source: _Source) -> Dataset:
-        if source.copy is None:
-            source.copy = await self._copy(source)
-        connection = await self._open()
-        with contextlib.closing(connection.cursor()) as cursor:
-            await anyio.to_thread.run_sync(sandbox.attach, cursor, source.name, source.copy)
-        return await self.run(lambda session: _described(session, source.name))
-
-    async def _copy(self, source: _Source) -> Path:
         copy = self._private() / f"{list(self._sources).index(source.name.lower())}.duckdb"
-        copying = sandbox.Copying(source.file, source.path, copy, self.settings.memory_limit)
         what = f"Data set {source.name!r} ({source.shown}) cannot be used"
         try:
-            await in_thread(copying.run, copying.stop, self.settings.load_timeout)
+            files = await anyio.to_thread.run_sync(find_files, source.file, source.base_dir, self._owned)
+            work = Load(source.name, source.file, files, copy)
+            data: Dataset = await self._ask(work, self.settings.load_timeout)
         except OutOfTimeError:
             raise ToolError(f"{what}: reading it took longer than {self.settings.load_timeout:g} s.") from None
-        except FileNotFoundError:
-            raise ToolError(f"{what}: there is no such file.") from None
-        except Exception as error:
-            why = reason(error, self.settings.memory_limit)
-            if why is None:
-                raise
-            # The text after LINE quotes the plugin's own SQL.
-            why = why.partition("\nLINE ")[0]
-            for real in (str(source.path), glob.escape(str(source.path))):
-                why = why.replace(real, source.shown)
-            raise ToolError(f"{what}: {why}") from None
+        except FileNotFoundError as error:
+            raise ToolError(f"{what}: {error}.") from None
+        except OSError as error:
+            raise ToolError(f"{what}: {error.strerror or error}.") from None
+        except DataError as error:
+            raise ToolError(f"{what}: {self._without_paths(str(error), source)}") from None
+        source.copy = copy
         self._log.info("loaded %s from %s", source.name, source.shown)
-        return copy
+        for warning in data.warnings:
+            self._log.warning("%s: %s", source.name, warning)
+        return data
 
-    async def _open(self) -> duckdb.DuckDBPyConnection:
+    def _without_paths(self, text: str, source: _Source) -> str:
+        for real in (str(source.base_dir / Path(source.file.path).expanduser()), str(self._private())):
+            text = text.replace(real, source.shown)
+        return text if text.endswith((".", '"')) else f"{text}."
+
+    async def _ask(self, work: Callable[[Any, Any], Any], seconds: float) -> Any:
+        """Return the result of some work in the worker. Raises what `Worker.call` raises, and OutOfTimeError."""
+        async with self._slots:
+            worker = await self._open()
+            number = worker.number()
+            answered = False
+            try:
+                result = await in_thread(partial(worker.call, number, work), partial(worker.stop, number), seconds)
+                answered = True
+                return result
+            except WorkerEndedError:
+                self._log.error("the worker has ended and is started again")
+                raise DataError(too_much_memory(self.settings.memory_limit)) from None
+            except FatalError as error:
+                self._log.error("DuckDB failed and is opened again")
+                raise DataError(str(error)) from None
+            except (DataError, OSError):
+                answered = True
+                raise
+            finally:
+                if not answered and (worker.unanswered(number) or worker.ended):
+                    with anyio.CancelScope(shield=True):
+                        await self._forget(worker)
+
+    async def _open(self) -> Worker:
         async with self._opening:
-            if self._connection is None:
-                folder = self._private()
-                connection = await anyio.to_thread.run_sync(sandbox.open_sandbox, folder, self.settings.memory_limit)
-                for source in self._sources.values():
-                    if source.copy is not None:
-                        await anyio.to_thread.run_sync(sandbox.attach, connection, source.name, source.copy)
-                self._connection = connection
-            return self._connection
+            if self._worker is None:
+                copies = tuple((each.name, each.copy) for each in self._sources.values() if each.copy is not None)
+                setup = Setup(self._private(), self.settings.memory, self.settings.memory_limit, copies)
+                self._worker = await anyio.to_thread.run_sync(Worker, setup)
+            return self._worker
 
-    async def _forget(self, connection: duckdb.DuckDBPyConnection) -> None:
-        if self._connection is connection:
-            self._connection = None
-        with contextlib.suppress(Exception):
-            await anyio.to_thread.run_sync(connection.close)
+    async def _forget(self, worker: Worker) -> None:
+        if self._worker is worker:
+            self._worker = None
+        await anyio.to_thread.run_sync(worker.close)
 
     def _private(self) -> Path:
         if self._folder is None:
@@ -220,26 +234,9 @@ class Engine:
 
 
 def _sources(settings: Settings, base_dir: Path, shipped: Mapping[str, DatasetFile]) -> Iterable[tuple[str, _Source]]:
-    configured = {name.lower() for name in settings.files}
-    for name, file in settings.files.items():
-        yield name.lower(), _Source(name, file, base_dir / Path(file.path).expanduser(), file.path)
+    configured = {name.lower() for name in settings.datasets}
+    for name, file in settings.datasets.items():
+        yield name.lower(), _Source(name, file, base_dir, file.path)
     for name, file in shipped.items() if settings.shipped else ():
         if name not in configured:
-            yield name, _Source(name, file, Path(file.path), "shipped with mcp-plugin-stats")
-
-
-def _described(session: Session, name: str) -> Dataset:
-    columns = tuple(Column(*column) for column in session.columns(f"FROM {quoted(name)}"))
-    rows = session.value(f"SELECT count(*) FROM {quoted(name)}")
-    return Dataset(name, int(rows or 0), columns)
-
-
-def _admitted(connection: duckdb.DuckDBPyConnection, sql: str) -> admission.Query:
-    with contextlib.closing(connection.cursor()) as cursor:
-        return admission.admit(cursor, sql)
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), [known.lower() for known in names], n=1)
-    meant = next((known for known in names if near and known.lower() == near[0]), None)
-    return f" Did you mean {meant!r}?" if meant else ""
+            yield name, _Source(name, file, base_dir, "shipped with mcp-plugin-stats")

@@ -54,12 +54,21 @@ class ColumnSummary(BaseModel):
     top: list[TopValue] = Field(default_factory=list, description="Most frequent values that occur more than once.")
 
 
+class ColumnType(BaseModel):
+    """A column's name and type."""
+
+    name: str = Field(description="The column's name.")
+    type: str = Field(description="DuckDB's type of the column.")
+
+
 class DatasetDescription(BaseModel):
     """A summary of a data set, column by column."""
 
     dataset: str = Field(description="The data set.")
     rows: int = Field(description="Rows in it.")
+    warnings: list[str] = Field(description="What was decided when the file was read, and is not certain.")
     columns: list[ColumnSummary] = Field(description="One summary per column, in the file's order.")
+    not_described: list[ColumnType] = Field(description="The columns for which there was no space.")
 
 
 class Correlation(BaseModel):
@@ -98,13 +107,6 @@ class Groups(BaseModel):
     truncated: bool = Field(description="Whether there are more groups than are listed.")
 
 
-class ColumnType(BaseModel):
-    """A column's name and type."""
-
-    name: str = Field(description="The column's name.")
-    type: str = Field(description="DuckDB's type of the column.")
-
-
 class QueryResult(BaseModel):
     """The rows of a query."""
 
@@ -112,6 +114,7 @@ class QueryResult(BaseModel):
     rows: list[list[Any]] = Field(description="The rows, each in the order of the columns.")
     row_count: int = Field(description="Rows listed here.")
     truncated: bool = Field(description="Whether the query has more rows than are listed.")
+    warnings: list[str] = Field(description="What is uncertain in the data sets of the query.")
 
 
 class DatasetEntry(BaseModel):
@@ -125,6 +128,7 @@ class DatasetEntry(BaseModel):
     sample_uri: str = Field(description="The resource with its first rows.")
     sample_rows: int = Field(description="Most rows that this resource returns, with ?rows=N.")
     aggregate_uri: str = Field(description="The resource with figures from all its rows, for other plugins.")
+    warnings: list[str] = Field(description="What is not certain about it. It is known when it has been used once.")
 
 
 class DatasetSchema(BaseModel):
@@ -132,6 +136,7 @@ class DatasetSchema(BaseModel):
 
     dataset: str = Field(description="The data set.")
     rows: int = Field(description="Rows in it.")
+    warnings: list[str] = Field(description="What was decided when the file was read, and is not certain.")
     columns: list[ColumnType] = Field(description="Its columns, in the file's order.")
 
 

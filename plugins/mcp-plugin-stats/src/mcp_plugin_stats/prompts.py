@@ -32,7 +32,7 @@ def analyze_dataset(
 ) -> str:
     """Analyse a data set step by step, with or without a question."""
     try:
-        file, _ = ctx.state.about(dataset)
+        file, _, _ = ctx.state.about(dataset)
     except ToolError as error:
         raise MCPError(INVALID_PARAMS, str(error)) from None
     name = next(name for name in ctx.state.names if name.lower() == dataset.lower())

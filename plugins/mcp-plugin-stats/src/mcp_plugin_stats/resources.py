@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from mcp_host import ResourceError, ResourceNotFoundError, ToolError
 from mcp_host.tables import Aggregate
 from mcp_plugin_stats.app import plugin
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.models import ColumnType, DatasetEntry, DatasetSchema, Sample
+from mcp_plugin_stats.sqltext import quoted
 from mcp_plugin_stats.tools.parameters import Stats
-from mcp_plugin_stats.values import quoted
+from mcp_plugin_stats.worker.session import select
 
 JSON = "application/json"
 
@@ -35,7 +37,7 @@ async def dataset_schema(name: str, ctx: Stats) -> DatasetSchema:
     with _as_resource_error(ctx.state, name):
         data = await ctx.state.dataset(name)
         columns = [ColumnType(name=column.name, type=column.type) for column in data.columns]
-        return DatasetSchema(dataset=data.name, rows=data.rows, columns=columns)
+        return DatasetSchema(dataset=data.name, rows=data.rows, warnings=list(data.warnings), columns=columns)
 
 
 @plugin.resource(
@@ -51,7 +53,8 @@ async def dataset_sample(name: str, ctx: Stats, rows: int = 10) -> Sample:
         raise ResourceError(f"rows is {rows}: it must be from 1 to {most}.")
     with _as_resource_error(ctx.state, name):
         data = await ctx.state.dataset(name)
-        found = await ctx.state.run(lambda session: session.select(f"FROM {quoted(data.name)}", rows))
+        sql, size = f"FROM {quoted(data.name)}", ctx.settings.max_result_bytes
+        found = await ctx.state.run(partial(select, sql=sql, limit=rows, most_bytes=size))
         return Sample(dataset=data.name, columns=[column.name for column in data.columns], rows=found.rows)
 
 
@@ -91,7 +94,7 @@ def completed(value: str, names: list[str]) -> list[str]:
 
 
 def _entry(engine: Engine, name: str) -> DatasetEntry:
-    file, shown = engine.about(name)
+    file, shown, loaded = engine.about(name)
     return DatasetEntry(
         name=name,
         description=file.description,
@@ -101,6 +104,7 @@ def _entry(engine: Engine, name: str) -> DatasetEntry:
         sample_uri=f"stats://datasets/{name}/sample",
         sample_rows=engine.settings.max_rows,
         aggregate_uri=f"stats://datasets/{name}/aggregate",
+        warnings=list(loaded.warnings) if loaded is not None else [],
     )
 
 

@@ -1,4 +1,4 @@
-"""Converts values: quotes SQL identifiers, converts DuckDB's types to JSON, and rounds figures."""
+"""Converts values: DuckDB's types to JSON, and figures to the decimals of the settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from mcp_host.values import exact_number
+
 Scalar = int | float | str | bool | None
 """The JSON type of a figure, a minimum or a group's key."""
 
@@ -16,7 +18,7 @@ INTEGERS = frozenset(
 )
 FLOATS = frozenset(("float", "double"))
 NUMBERS = INTEGERS | FLOATS | {"decimal"}
-NESTED = frozenset(("list", "array", "struct", "map", "union"))
+NESTED = frozenset(("list", "array", "struct", "map", "union", "json", "variant"))
 TIMES = frozenset(
     (
         *("date", "time", "time with time zone", "timestamp", "timestamp with time zone"),
@@ -25,17 +27,10 @@ TIMES = frozenset(
 )
 
 LONGEST_TEXT = 2_000
-"""The most characters of one cell."""
+"""The most characters of one text."""
 
-
-def quoted(identifier: str) -> str:
-    """Return the identifier quoted for SQL. It may have any characters."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return the text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
+LONGEST_NESTED = 20_000
+"""The most characters of one list, struct or map as JSON."""
 
 
 def rounded(value: int | float | None, digits: int) -> int | float | None:
@@ -50,39 +45,52 @@ def rounded(value: int | float | None, digits: int) -> int | float | None:
     return short
 
 
-def portable(column: str, type_id: str) -> str:
-    """Return the SQL expression that converts a column to a form for `to_json`."""
-    if type_id in NUMBERS or type_id == "boolean":
+def type_id(type_: Any) -> str:
+    """Return the kind of a DuckDB type: its name without parameters. JSON is a kind of its own."""
+    return "json" if str(type_) == "JSON" else str(type_.id)
+
+
+def portable(column: str, kind: str) -> str:
+    """Return the SQL that converts a column for `to_json`. Long texts are cut by DuckDB, so that they stay there."""
+    if kind in NUMBERS or kind == "boolean":
         return column
-    if type_id in NESTED:
-        return f"CAST(to_json({column}) AS VARCHAR)"
-    return f"CAST({column} AS VARCHAR)"
+    text = f"CAST(to_json({column}) AS VARCHAR)" if kind in NESTED else f"CAST({column} AS VARCHAR)"
+    longest = LONGEST_NESTED if kind in NESTED else LONGEST_TEXT
+    return (
+        f"CASE WHEN length({text}) > {longest} THEN left({text}, {longest}) || '... (' || length({text}) || "
+        f"' characters)' ELSE {text} END"
+    )
 
 
-def to_json(value: Any, type_id: str) -> Any:
-    """Return the JSON value of a value that was read with `portable`: no NaN, exact integers, ISO dates."""
-    if value is None or isinstance(value, bool | int):
+def to_json(value: Any, kind: str) -> Any:
+    """Return the JSON value of a value that was read with `portable`: exact numbers, ISO dates."""
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            return None
-        exponent = value.as_tuple().exponent
-        return int(value) if isinstance(exponent, int) and exponent >= 0 else float(value)
+    if isinstance(value, int | float | Decimal):
+        return exact_number(value)
     text = str(value)
-    if type_id in NESTED:
-        return _shortened(json.loads(text, parse_constant=lambda _: None))
-    if type_id.startswith("timestamp"):
+    if kind in NESTED:
+        try:
+            return _shortened(json.loads(text, parse_constant=str, parse_float=_exact_float, parse_int=_exact_int))
+        except ValueError:  # it was cut
+            return text
+    if kind.startswith("timestamp"):
         return text.replace(" ", "T", 1)
-    return _shortened(text)
+    return text
+
+
+def _exact_int(text: str) -> int | float | str:
+    return exact_number(int(text)) if len(text) < 20 else text
+
+
+def _exact_float(text: str) -> int | float | str:
+    number = float(text)
+    return exact_number(number) if repr(number).strip("0") == text.strip("0") else exact_number(Decimal(text))
 
 
 def _shortened(value: Any) -> Any:
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return f"{value[:LONGEST_TEXT]}... ({len(value)} characters)"
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, dict):
         return {str(key): _shortened(item) for key, item in value.items()}
     if isinstance(value, list):

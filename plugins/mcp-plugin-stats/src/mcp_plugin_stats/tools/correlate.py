@@ -10,11 +10,11 @@ from pydantic import Field
 
 from mcp_host import ToolError
 from mcp_plugin_stats.app import plugin
-from mcp_plugin_stats.engine import Column, Dataset
+from mcp_plugin_stats.datasets import Column, Dataset
 from mcp_plugin_stats.models import Correlation, Correlations, Method
-from mcp_plugin_stats.session import Session
-from mcp_plugin_stats.tools.parameters import DatasetParam, Stats, finite
-from mcp_plugin_stats.values import quoted, rounded
+from mcp_plugin_stats.tools.parameters import DatasetParam, Stats, column_of
+from mcp_plugin_stats.values import rounded
+from mcp_plugin_stats.worker.correlating import pair
 
 MOST = 20
 """The most columns in one call: 190 pairs."""
@@ -36,14 +36,14 @@ async def correlate(
     chosen = _chosen(data, columns)
     pairs = []
     for a, b in combinations(chosen, 2):
-        value, rows = await ctx.state.run(partial(_pair, data=data, a=a, b=b, method=method))
+        value, rows = await ctx.state.run(partial(pair, data=data, a=a, b=b, method=method))
         pairs.append(Correlation(a=a.name, b=b.name, correlation=rounded(value, ctx.settings.digits), rows=rows))
     pairs.sort(key=lambda pair: -1.0 if pair.correlation is None else abs(pair.correlation), reverse=True)
     return Correlations(dataset=data.name, method=method, pairs=pairs)
 
 
 def _chosen(data: Dataset, names: list[str] | None) -> list[Column]:
-    named = [data.column(name, numeric=True) for name in (data.numbers if names is None else names)]
+    named = [column_of(data, name, numeric=True) for name in (data.numbers if names is None else names)]
     chosen = list(dict.fromkeys(named))
     if len(chosen) < 2:
         numbers = ", ".join(data.numbers) or "none"
@@ -51,23 +51,3 @@ def _chosen(data: Dataset, names: list[str] | None) -> list[Column]:
     if len(chosen) > MOST:
         raise ToolError(f"There are {len(chosen)} columns: name at most {MOST} of them in `columns`.")
     return chosen
-
-
-def _pair(session: Session, data: Dataset, a: Column, b: Column, method: Method) -> tuple[float | None, int]:
-    values = f"SELECT CAST({finite(a)} AS DOUBLE) AS a, CAST({finite(b)} AS DOUBLE) AS b FROM {quoted(data.name)}"
-    both = f"SELECT a, b FROM ({values}) WHERE a IS NOT NULL AND b IS NOT NULL"
-    low_a, high_a, low_b, high_b, rows = session.row(f"SELECT min(a), max(a), min(b), max(b), count(*) FROM ({both})")
-    if rows < 2 or low_a == high_a or low_b == high_b:
-        return None, rows
-    if method == "spearman":
-        ranks = ", ".join(
-            f"rank() OVER (ORDER BY {x}) + (count(*) OVER (PARTITION BY {x}) - 1) / 2.0 AS {x}" for x in "ab"
-        )
-        return session.value(f"SELECT corr(a, b) FROM (SELECT {ranks} FROM ({both}))"), rows
-    # Both are scaled to at most 1, so that squares of large numbers do not overflow. Correlation does not change.
-    scaled_a, scaled_b = _scaled("a", low_a, high_a), _scaled("b", low_b, high_b)
-    return session.value(f"SELECT corr({scaled_a}, {scaled_b}) FROM ({both})"), rows
-
-
-def _scaled(name: str, low: float, high: float) -> str:
-    return f"{name} / CAST('{max(abs(low), abs(high))!r}' AS DOUBLE)"

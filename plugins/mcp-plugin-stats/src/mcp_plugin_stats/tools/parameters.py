@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from mcp_host import Context
-from mcp_plugin_stats.engine import Column, Engine
+from mcp_plugin_stats.datasets import Column, Dataset
+from mcp_plugin_stats.engine import Engine, as_tool_error
 from mcp_plugin_stats.settings import Settings
-from mcp_plugin_stats.values import FLOATS, quoted
 
 Stats = Context[Settings, Engine]
 """The context of every tool here. Its state is the engine."""
@@ -18,7 +18,7 @@ DatasetParam = Annotated[str, Field(description="Name of the data set; stats://d
 ColumnParam = Annotated[str, Field(description="Name of a column of numbers.")]
 
 
-def finite(column: Column) -> str:
-    """Return the SQL for a column of numbers with NULL for NaN and infinities, so that statistics ignore them."""
-    name = quoted(column.name)
-    return f"CASE WHEN isfinite({name}) THEN {name} END" if column.kind in FLOATS else name
+def column_of(data: Dataset, name: str, *, numeric: bool = False) -> Column:
+    """Return a column of a data set. Raises ToolError with the columns that there are."""
+    with as_tool_error():
+        return data.column(name, numeric=numeric)

@@ -23,10 +23,11 @@ async def query_dataset(
     ctx: Stats,
 ) -> QueryResult:
     """Run one read-only SQL query over the data sets. Long results are cut: aggregate, or add LIMIT and ORDER BY."""
-    found = await ctx.state.query(sql)
+    found, warnings = await ctx.state.query(sql)
     return QueryResult(
         columns=[ColumnType(name=name, type=kind) for name, kind in found.columns],
         rows=found.rows,
         row_count=len(found.rows),
         truncated=found.truncated,
+        warnings=warnings,
     )

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mcp_host import ToolError
+from mcp_plugin_stats.errors import DataError
 
 if TYPE_CHECKING:
-    import duckdb
+    from mcp_plugin_stats.worker.session import Session
 
 LONGEST = 20_000
 """The most characters of a query."""
@@ -45,25 +45,25 @@ class Query:
     tables: tuple[str, ...]
 
 
-def admit(connection: duckdb.DuckDBPyConnection, sql: str) -> Query:
-    """Return the query if it only reads data sets. Raises ToolError with the reason if it is not allowed."""
+def admit(session: Session, sql: str) -> Query:
+    """Return the query if it only reads data sets. Raises DataError with the reason if it is not allowed."""
     if len(sql) > LONGEST:
-        raise ToolError(f"The query is {len(sql)} characters long: at most {LONGEST} are allowed.")
-    tree = _tree(connection, sql)
+        raise DataError(f"The query is {len(sql)} characters long: at most {LONGEST} are allowed.")
+    tree = _tree(session, sql)
     tables: dict[str, None] = {}
     local: set[str] = set()
     for node in _nodes(tree):
         kind = str(node.get("type", ""))
         if kind.endswith("_NODE") and kind not in QUERIES:
-            raise ToolError("The query writes: only SELECT is allowed, also within WITH.")
+            raise DataError("The query writes: only SELECT is allowed, also within WITH.")
         if kind == "TABLE_FUNCTION":
             _admit_table_function(_name(node.get("function")))
         elif kind == "BASE_TABLE":
             if node.get("schema_name") or node.get("catalog_name"):
-                raise ToolError(f"Name the data set without a schema: {node.get('table_name')}.")
+                raise DataError(f"Name the data set without a schema: {node.get('table_name')}.")
             tables[str(node.get("table_name"))] = None
         elif kind == "SHOW_REF" and node.get("table_name"):
-            raise ToolError("SHOW is not allowed: the resource stats://datasets lists the data sets.")
+            raise DataError("SHOW is not allowed: the resource stats://datasets lists the data sets.")
         elif node.get("class") == "FUNCTION":
             _admit_function(_name(node))
         entries = node.get("cte_map", {}).get("map", []) if isinstance(node.get("cte_map"), dict) else []
@@ -73,20 +73,20 @@ def admit(connection: duckdb.DuckDBPyConnection, sql: str) -> Query:
     return Query(_without_semicolon(sql), tuple(name for name in tables if name.lower() not in local))
 
 
-def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
-    row = connection.execute("SELECT json_serialize_sql(CAST(? AS VARCHAR))", [sql]).fetchone()
+def _tree(session: Session, sql: str) -> Any:
+    serialized = session.parsed(sql)
     try:
-        answer = json.loads(row[0] if row else "{}")
+        answer = json.loads(serialized)
     except RecursionError:
-        raise ToolError("The query is nested too deeply.") from None
+        raise DataError("The query is nested too deeply.") from None
     if answer.get("error"):
         message = str(answer.get("error_message", ""))
         if "Only SELECT" in message or "CTE needs a SELECT" in message:
-            raise ToolError("Only SELECT is allowed (WITH, DESCRIBE and SUMMARIZE too): the data sets are read-only.")
-        raise ToolError(f"The query is not valid SQL for DuckDB: {message}.")
+            raise DataError("Only SELECT is allowed (WITH, DESCRIBE and SUMMARIZE too): the data sets are read-only.")
+        raise DataError(f"The query is not valid SQL for DuckDB: {message}.")
     statements = answer.get("statements", [])
     if len(statements) != 1:
-        raise ToolError(f"Send exactly one SELECT: there are {len(statements)} statements in the query.")
+        raise DataError(f"Send exactly one SELECT: there are {len(statements)} statements in the query.")
     return statements[0]
 
 
@@ -112,15 +112,15 @@ def _name(function: Any) -> str:
 def _admit_table_function(name: str) -> None:
     if name not in TABLE_FUNCTIONS:
         allowed = ", ".join(sorted(TABLE_FUNCTIONS))
-        raise ToolError(f"{name}() is not allowed in FROM: a query reads only data sets (allowed: {allowed}).")
+        raise DataError(f"{name}() is not allowed in FROM: a query reads only data sets (allowed: {allowed}).")
 
 
 def _admit_function(name: str) -> None:
     if name in GROWING:
         hint = " Use it in FROM instead." if name in TABLE_FUNCTIONS else ""
-        raise ToolError(f"{name}() is not allowed: it can make a value of any size.{hint}")
+        raise DataError(f"{name}() is not allowed: it can make a value of any size.{hint}")
     if name in INTERNAL or name.startswith(("pg_", "duckdb_", "json_execute", "json_serialize_sql")):
-        raise ToolError(f"{name}() is not allowed: it is not about the data.")
+        raise DataError(f"{name}() is not allowed: it is not about the data.")
 
 
 def _without_semicolon(sql: str) -> str:
