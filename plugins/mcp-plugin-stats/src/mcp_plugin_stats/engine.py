@@ -85,6 +85,11 @@ class Engine:
         """The data sets in the order of the settings, then those that came with the plugin."""
         return [source.name for source in self._sources.values()]
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The id of the worker's process, if there is one."""
+        return self._worker.pid if self._worker is not None else None
+
     def about(self, name: str) -> tuple[DatasetFile, str, Dataset | None]:
         """Return a data set's file, its source as configured, and itself if it is loaded.
 

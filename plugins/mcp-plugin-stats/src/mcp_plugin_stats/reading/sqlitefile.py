@@ -79,7 +79,8 @@ def _create(cursor: duckdb.DuckDBPyConnection, source: sqlite3.Connection, table
         for name in names
     ]
     fields = ", ".join(
-        f"hex({quoted(name)})" if kind == {"blob"} else quoted(name) for name, kind in zip(names, kinds, strict=True)
+        f"CASE WHEN {quoted(name)} IS NOT NULL THEN hex({quoted(name)}) END" if kind == {"blob"} else quoted(name)
+        for name, kind in zip(names, kinds, strict=True)
     )
     longest = 0
     with plain.open("w", encoding="utf-8", newline="") as file:

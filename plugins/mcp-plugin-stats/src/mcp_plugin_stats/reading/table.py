@@ -62,6 +62,8 @@ def lay_out(part: Part, options: ReaderOptions) -> Layout:
     layout = Layout(shape, shape.width, shape.head[0] if shape.head else None, notes=notes)
     if not shape.rows:
         return layout
+    if options.null_padding:  # Every row is a row of the table.
+        return layout
     _find_first(layout, shape.head)
     _find_footer(layout)
     return layout

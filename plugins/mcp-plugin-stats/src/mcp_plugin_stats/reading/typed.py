@@ -15,8 +15,11 @@ from mcp_plugin_stats.sqltext import literal, quoted
 if TYPE_CHECKING:
     import duckdb
 
-LONGEST_LINE = 2_000_000
-"""DuckDB's default for the bytes of a line. Longer lines need larger buffers."""
+LONGEST_LINE = 1 << 19
+"""Bytes of a line for which the usual buffer is enough. Longer lines need larger buffers."""
+
+BUFFER = 8 << 20
+"""Bytes of DuckDB's buffer for a file. Its default of 32 MiB is much in a small memory."""
 
 
 def create_typed(cursor: duckdb.DuckDBPyConnection, plain: Plain, options: ReaderOptions) -> list[str]:
@@ -62,6 +65,6 @@ def _reader(plain: Plain, places: list[str], options: ReaderOptions) -> str:
     return (
         f"read_csv([{literal(str(plain.path))}], auto_detect = false, header = false, delim = ',', quote = '\"', "
         f"escape = '\"', new_line = '\\n', nullstr = [{nulls}], allow_quoted_nulls = true, null_padding = false, "
-        f"strict_mode = true, max_line_size = {longest}, hive_partitioning = false, compression = 'none', "
+        f"strict_mode = true, max_line_size = {longest}, buffer_size = {max(BUFFER, 4 * longest)}, hive_partitioning = false, compression = 'none', "
         f"columns = {{{types}}})"
     )

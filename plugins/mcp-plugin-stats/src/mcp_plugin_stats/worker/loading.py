@@ -34,7 +34,8 @@ class Load:
         self.copy.unlink(missing_ok=True)
         folder = self.copy.with_suffix(".reading")
         try:
-            config = sandbox.config(desk.setup.memory) | {"temp_directory": str(folder.with_suffix(".spill"))}
+            spill = {"temp_directory": str(folder.with_suffix(".spill")), "threads": "1"}
+            config = sandbox.config(desk.setup.memory) | spill
             with duckdb.connect(str(self.copy), config=config) as connection:
                 task.on_stop(connection.interrupt)
                 notes = copying.copy(connection, self.file, self.files, folder, task.check)
