@@ -65,6 +65,7 @@ def _reader(plain: Plain, places: list[str], options: ReaderOptions) -> str:
     return (
         f"read_csv([{literal(str(plain.path))}], auto_detect = false, header = false, delim = ',', quote = '\"', "
         f"escape = '\"', new_line = '\\n', nullstr = [{nulls}], allow_quoted_nulls = true, null_padding = false, "
-        f"strict_mode = true, max_line_size = {longest}, buffer_size = {max(BUFFER, 4 * longest)}, hive_partitioning = false, compression = 'none', "
+        f"strict_mode = true, max_line_size = {longest}, "
+        f"buffer_size = {max(BUFFER, 4 * longest)}, hive_partitioning = false, compression = 'none', "
         f"columns = {{{types}}})"
     )
