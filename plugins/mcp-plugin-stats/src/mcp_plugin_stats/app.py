@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
-from mcp_host import HostError, Plugin, PluginContext
+from mcp_host import HostError, Plugin, PluginContext, SchemaTool, Tool, hookimpl
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.settings import Settings
 from mcp_plugin_stats.shipped import shipped_files
@@ -29,4 +30,15 @@ async def lifespan(plugin: PluginContext[Settings]) -> AsyncIterator[Engine]:
             await engine.close()
 
 
-plugin = Plugin(settings=Settings, lifespan=lifespan)
+class StatsPlugin(Plugin):
+    """The plugin. It has `export_query` only with the setting `export_folder`."""
+
+    @hookimpl
+    def mcp_tools(self, plugin: PluginContext[Any]) -> Iterable[Tool | SchemaTool]:
+        """Return the tools that the settings allow."""
+        tools = super().mcp_tools(plugin)
+        writes = plugin.settings.export_folder is not None
+        return [tool for tool in tools if writes or getattr(tool, "read_only", False)]
+
+
+plugin = StatsPlugin(settings=Settings, lifespan=lifespan)

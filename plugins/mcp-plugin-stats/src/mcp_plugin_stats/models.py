@@ -117,6 +117,13 @@ class QueryResult(BaseModel):
     warnings: list[str] = Field(description="What is uncertain in the data sets of the query.")
 
 
+class Exported(BaseModel):
+    """A file that was written."""
+
+    file: str = Field(description="Its name in the export folder.")
+    rows: int = Field(description="Rows in it.")
+
+
 class DatasetEntry(BaseModel):
     """One data set."""
 
