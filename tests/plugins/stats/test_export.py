@@ -20,9 +20,9 @@ async def test_a_query_is_exported_only_into_the_folder_of_the_settings(
 ) -> None:
     (folder / "out").mkdir()
     async with served(export_folder="out") as client:
+        arguments = {"sql": "SELECT species, year FROM penguins"}
         for name in ("p.csv", "p.parquet"):
-            arguments = {"sql": "SELECT species, year FROM penguins", "file": name}
-            result = await client.call_tool("export_query", arguments)
+            result = await client.call_tool("export_query", arguments | {"file": name})
             assert result.structured_content == {"file": name, "rows": 344}
             with duckdb.connect(":memory:") as connection:
                 assert connection.execute(f"SELECT count(*) FROM '{folder}/out/{name}'").fetchall() == [(344,)]
