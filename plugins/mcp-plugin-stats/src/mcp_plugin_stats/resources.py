@@ -74,7 +74,8 @@ async def dataset_aggregate(name: str, ctx: Stats, request: str = "") -> Sample:
             sql = wanted.sql(quoted(data.name), columns, quoted)
         except ValueError as error:
             raise ResourceError(str(error)) from None
-        found = await ctx.state.run(lambda session: session.select(sql, wanted.limit))
+        size = ctx.settings.max_result_bytes
+        found = await ctx.state.run(partial(select, sql=sql, limit=wanted.limit, most_bytes=size))
         return Sample(dataset=data.name, columns=[column for column, _ in found.columns], rows=found.rows)
 
 
