@@ -7,14 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-import duckdb
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult
 
 from mcp_host import ToolError
 from mcp_plugin_stats.engine import Engine
-from mcp_plugin_stats.worker.session import Session
+from support.statswork import fail_inside
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -144,10 +143,6 @@ async def test_a_file_is_read_once_for_many_simultaneous_calls(engines: Engines,
         assert await engine.dataset("d") is first
         table, _ = await engine.query("FROM d")
         assert table.rows == [[1]]
-
-
-def fail_inside(session: Session) -> None:
-    raise duckdb.InternalException("out of order")
 
 
 async def test_duckdb_is_opened_again_after_an_internal_error(engines: Engines) -> None:

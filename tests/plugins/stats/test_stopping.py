@@ -20,14 +20,13 @@ from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
 from mcp_plugin_stats.worker.desk import Task
 from mcp_plugin_stats.worker.session import Session
+from support.statswork import ENDLESS, endless
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
 Refused = Callable[[CallToolResult], str]
 
 pytestmark = pytest.mark.anyio
-
-ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
 
 
 async def test_a_cross_join_is_stopped_at_its_timeout_and_the_next_query_works(
@@ -38,15 +37,6 @@ async def test_a_cross_join_is_stopped_at_its_timeout_and_the_next_query_works(
         assert "took longer than 0.2 s and was stopped" in text
         result = await client.call_tool("query_dataset", {"sql": "SELECT 1"})
     assert not result.is_error
-
-
-def endless(session: Session, began: Path, ended: Path) -> None:
-    """Work that says in files when it begins and ends."""
-    began.touch()
-    try:
-        session.value(ENDLESS)
-    finally:
-        ended.touch()
 
 
 async def test_cancelling_a_call_interrupts_duckdb(engines: Engines, tmp_path: Path) -> None:

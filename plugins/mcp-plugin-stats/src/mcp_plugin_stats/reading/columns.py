@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from mcp_plugin_stats.errors import DataError
-from mcp_plugin_stats.reading.cells import Cells, Column, missing
+from mcp_plugin_stats.reading.cells import MISSING, Cells, Column, missing
 from mcp_plugin_stats.reading.dates import date_column
 from mcp_plugin_stats.settings import ReaderOptions
 from mcp_plugin_stats.sqltext import literal
@@ -23,6 +23,8 @@ SMALL_INTEGER = r"[+-]?(0|[1-9]\d{0,17})"
 
 SMALL_DECIMAL = r"[+-]?((0|[1-9]\d{0,7})(\.\d{0,7})?|\.\d{1,7})"
 """Decimals of which a DOUBLE keeps all digits."""
+
+DAY = r"\d{4}-\d\d-\d\d"
 
 INFINITE = ("inf", "-inf", "infinity", "-infinity")
 
@@ -94,7 +96,64 @@ def _cast(cells: Cells, column: Column, type_: str, options: ReaderOptions) -> N
 
 
 def _find(cells: Cells, columns: Sequence[Column], options: ReaderOptions) -> None:
-    """Find the types of some columns. The first query looks at all of them, others only at those that need it."""
+    """Find the types of some columns.
+
+    The first query counts the cells of all columns, and how many begin with a digit or a sign. The second counts for
+    each column the cells of the one type that its least and its greatest cell have. Columns of which this is not every
+    cell are looked at more closely.
+    """
+    tests: list[str] = []
+    for column in columns:
+        x = column.place
+        tests += [f"count({x})", f"count(*) FILTER ({x} < ':')", f"min({x})", f"max({x})"]
+    found = cells.row(tests)
+    rest: list[Column] = []
+    likely: list[tuple[Column, str, str, int]] = []
+    for index, column in enumerate(columns):
+        count, figures, low, high = found[4 * index : 4 * index + 4]
+        if not count or (not figures and not options.date_format and _is_word(high)):
+            continue
+        type_, test = _likely(column.place, low, high, options)
+        if type_ is None:
+            rest.append(column)
+        else:
+            likely.append((column, type_, test, count))
+    if likely:
+        counts = cells.row([f"count(*) FILTER ({test})" for _, _, test, _ in likely])
+        for (column, type_, _, count), fit in zip(likely, counts, strict=True):
+            if fit == count:
+                column.type, column.expression = type_, f"CAST({column.place} AS {type_})"
+            else:
+                rest.append(column)
+    if rest:
+        _look_closely(cells, rest, options)
+
+
+def _is_word(text: str) -> bool:
+    """Return whether a text is neither a value of a type nor stands for a missing one."""
+    return text.strip().lower() not in (*MISSING, *INFINITE, "true", "false")
+
+
+def _likely(x: str, low: str, high: str, options: ReaderOptions) -> tuple[str | None, str]:
+    """Return the type that the least and the greatest text of a column have, and the test that a text has it."""
+
+    def both(pattern: str) -> bool:
+        return re.fullmatch(pattern, low) is not None and re.fullmatch(pattern, high) is not None
+
+    if both(SMALL_INTEGER):
+        return "BIGINT", f"regexp_full_match({x}, '{SMALL_INTEGER}')"
+    if options.decimal == "." and not options.thousands and both(SMALL_DECIMAL):
+        return "DOUBLE", f"regexp_full_match({x}, '{SMALL_DECIMAL}')"
+    if {low.lower(), high.lower()} <= {"true", "false"}:
+        return "BOOLEAN", f"lower({x}) IN ('true', 'false')"
+    for type_, pattern in (("DATE", DAY), ("TIMESTAMP", rf"{DAY} \d\d:\d\d:\d\d")):
+        if not options.date_format and both(pattern):
+            return type_, f"{x} = CAST(TRY_CAST({x} AS {type_}) AS VARCHAR)"
+    return None, ""
+
+
+def _look_closely(cells: Cells, columns: Sequence[Column], options: ReaderOptions) -> None:
+    """Find the types of columns with missing values, or with cells of several kinds."""
     tests: list[str] = []
     for column in columns:
         x, n = column.place, number_text(column.place, options)
@@ -163,7 +222,10 @@ def _cast_sql(text: str, type_: str, absent: int, place: str | None = None) -> s
 
 
 def number_column(cells: Cells, column: Column, absent: int, options: ReaderOptions) -> None:
-    """Give a column in which every text can be a number its type, or leave it text with a note."""
+    """Give a column in which every text can be a number its type, or leave it text with a note.
+
+    `1E5` is a number only if some cell of the column has a sign or a point, which identifiers do not have.
+    """
     x = column.place
     n = number_text(x, options)
     there = f"NOT {missing(x)}"
@@ -172,6 +234,7 @@ def number_column(cells: Cells, column: Column, absent: int, options: ReaderOpti
         r"'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)'))",
         "led": rf"count(*) FILTER (regexp_full_match({n}, '[+-]?0\d+(\..*)?'))",
         "powers": rf"count(*) FILTER (regexp_full_match({n}, '\d+[eE]\d+'))",
+        "certain": rf"count(*) FILTER (regexp_full_match({n}, '[+-].*|.*[.].*|.*[eE][+-].*'))",
         "whole": rf"count(*) FILTER (regexp_full_match({n}, '[+-]?\d+'))",
         "plain": rf"count(*) FILTER (regexp_full_match({n}, '[+-]?(\d+\.?\d*|\.\d+)'))",
         "before": rf"max(length(ltrim(regexp_extract(ltrim({n}, '+-'), '^\d*'), '0')))",
@@ -185,7 +248,7 @@ def number_column(cells: Cells, column: Column, absent: int, options: ReaderOpti
         ("powers", r"\d+[eE]\d+", "are like 1E5, which can be a number or a name"),
         ("strange", "", "are not written as numbers"),
     ):
-        if found[kind]:
+        if found[kind] and not (kind == "powers" and found["certain"]):
             condition = f"regexp_full_match({n}, '{pattern}')" if pattern else "true"
             if kind == "strange":
                 condition = rf"NOT regexp_full_match({n}, '[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')"

@@ -12,7 +12,7 @@ from mcp_plugin_stats.reading.delimited import delimited
 from mcp_plugin_stats.reading.jsonfile import create_from_json, escaped
 from mcp_plugin_stats.reading.spreadsheet import sheet
 from mcp_plugin_stats.reading.sqlitefile import chosen_table, create_from_sqlite
-from mcp_plugin_stats.reading.table import Part, write_plain
+from mcp_plugin_stats.reading.table import Part, collect
 from mcp_plugin_stats.reading.typed import create_typed
 from mcp_plugin_stats.settings import DatasetFile
 from mcp_plugin_stats.sources import SourceFile
@@ -55,8 +55,8 @@ def _create(
 ) -> list[str]:
     match file.read_as:
         case "csv" | "tsv" | "xlsx":
-            parts, file = _parts(file, files, progress)
-            return create_typed(cursor, write_plain(parts, file, folder / "rows.csv"), file)
+            parts = _parts(file, files, folder, progress)
+            return create_typed(cursor, collect(cursor, parts, file, folder), file)
         case "json" | "jsonl":
             return create_from_json(cursor, files, file, folder)
         case "parquet":
@@ -73,16 +73,12 @@ def _create(
             return create_from_sqlite(cursor, files[0].path, file.table, folder, progress)
 
 
-def _parts(
-    file: DatasetFile, files: Sequence[SourceFile], progress: Callable[[], None]
-) -> tuple[list[Part], DatasetFile]:
+def _parts(file: DatasetFile, files: Sequence[SourceFile], folder: Path, progress: Callable[[], None]) -> list[Part]:
     if file.read_as == "xlsx":
-        return [sheet(each.path, each.label, each.partition, file.table) for each in files], file
+        return [sheet(each, file) for each in files]
     if file.read_as == "tsv" and file.delimiter is None:
         file = file.model_copy(update={"delimiter": "\t"})
-    found = [delimited(each.path, each.label, each.partition, file, progress) for each in files]
-    told = found[0][1]
-    return [part for part, _ in found], file.model_copy(update={"delimiter": told}) if told else file
+    return [delimited(each, file, folder / f"{n}.csv", progress) for n, each in enumerate(files)]
 
 
 def _from_duckdb(cursor: duckdb.DuckDBPyConnection, path: Path, table: str | None) -> list[str]:

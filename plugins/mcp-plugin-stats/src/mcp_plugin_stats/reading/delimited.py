@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from mcp_plugin_stats.reading.layout import SEP, text_rows
 from mcp_plugin_stats.reading.table import Part
-from mcp_plugin_stats.reading.texts import open_text
+from mcp_plugin_stats.reading.texts import as_utf8, open_text
 from mcp_plugin_stats.settings import ReaderOptions
+from mcp_plugin_stats.sources import SourceFile
 
 
-def delimited(
-    path: Path, label: str, partition: Mapping[str, str], options: ReaderOptions, progress: Callable[[], None]
-) -> tuple[Part, str | None]:
-    """Return the part for one file, and the delimiter that its first line names for Excel (`sep=;`)."""
-    told = None
+def delimited(source: SourceFile, options: ReaderOptions, copy: Path, progress: Callable[[], None]) -> Part:
+    """Return the part for one file. Its first line may name the delimiter for Excel (`sep=;`).
+
+    `copy` is where the text is written if the file is compressed or in another encoding than UTF-8.
+    """
+    text = as_utf8(source.path, options.encoding, copy)
     if options.delimiter is None and not options.skip:
-        with open_text(path, options.encoding) as text:
-            told = SEP.fullmatch(text.readline(1000))
-    if told:
-        options = options.model_copy(update={"skip": 1})
-    return Part(label, text_rows(path, options, progress), dict(partition)), told[1] if told else None
+        with open_text(text, None) as lines:
+            told = SEP.fullmatch(lines.readline(1000))
+        if told:
+            options = options.model_copy(update={"skip": 1, "delimiter": told[1]})
+    return Part(source.label, text_rows(text, options, progress), options, source.partition, text)

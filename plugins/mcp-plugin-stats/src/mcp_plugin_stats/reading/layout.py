@@ -112,6 +112,8 @@ class Shape:
     filled: set[int] = field(default_factory=set)
     """The widths of which some row has a text in its last cell."""
     problem: str | None = None
+    table: str | None = None
+    """The table of DuckDB that has the lines and the cells already."""
 
     @property
     def width(self) -> int:
@@ -133,11 +135,11 @@ def blank(cells: list[str]) -> bool:
 
 
 def text_rows(path: Path, options: ReaderOptions, progress: Callable[[], None]) -> Rows:
-    """Return the rows of a text file. They raise DataError with the line at which quotes do not fit."""
+    """Return the rows of a text file in UTF-8. They raise DataError with the line at which quotes do not fit."""
 
     def rows(dialect: Dialect) -> Iterator[Row]:
         csv.field_size_limit(LONGEST_CELL)
-        with open_text(path, options.encoding) as text:
+        with open_text(path, None) as text:
             lines = Lines(text, options.skip, options.comment, progress)
             reader = dialect.read(iter(lines))
             while True:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.reading.layout import Dialect, Row, Rows
 from mcp_plugin_stats.reading.table import Part
+from mcp_plugin_stats.settings import DatasetFile
+from mcp_plugin_stats.sources import SourceFile
 
 
-def sheet(path: Path, label: str, partition: Mapping[str, str], name: str | None) -> Part:
-    """Return one sheet of a file: the one with this name, or the only one that has rows.
+def sheet(source: SourceFile, file: DatasetFile) -> Part:
+    """Return one sheet of a file: the one that `table` names, or the only one that has rows.
 
     Raises DataError with the names of the sheets if it is not known which one is meant.
     """
     import python_calamine as calamine
 
+    name = file.table
     try:
-        book = calamine.load_workbook(path)
+        book = calamine.load_workbook(source.path)
     except calamine.CalamineError as error:
         raise DataError(f"it is not an Excel file that can be read: {error}") from None
     names = book.sheet_names
@@ -34,7 +36,7 @@ def sheet(path: Path, label: str, partition: Mapping[str, str], name: str | None
     values = found.to_python(skip_empty_area=False)
     used_columns = max((n for row in values for n, cell in enumerate(row, 1) if cell != ""), default=0)
     first = next((n for n in range(used_columns) if any(row[n] != "" for row in values)), 0)
-    return Part(label, _rows([row[first:used_columns] for row in values]), dict(partition))
+    return Part(source.label, _rows([row[first:used_columns] for row in values]), file, source.partition)
 
 
 def _rows(values: Sequence[Sequence[object]]) -> Rows:

@@ -10,31 +10,16 @@ from mcp_plugin_stats.reading.columns import find_types
 from mcp_plugin_stats.reading.header import is_header
 from mcp_plugin_stats.reading.table import Plain
 from mcp_plugin_stats.settings import ReaderOptions
-from mcp_plugin_stats.sqltext import literal, quoted
+from mcp_plugin_stats.sqltext import quoted
 
 if TYPE_CHECKING:
     import duckdb
 
-LONGEST_LINE = 1 << 19
-"""Bytes of a line for which the usual buffer is enough. Longer lines need larger buffers."""
-
-BUFFER = 8 << 20
-"""Bytes of DuckDB's buffer for a file. Its default of 32 MiB is much in a small memory."""
-
 
 def create_typed(cursor: duckdb.DuckDBPyConnection, plain: Plain, options: ReaderOptions) -> list[str]:
     """Create the table `data`, and return notes on what was decided."""
+    relation = plain.relation
     places = [f"c{n}" for n in range(len(plain.names))]
-    cursor.execute(f"CREATE TEMP TABLE cells AS SELECT * FROM {_reader(plain, places, options)}")
-    try:
-        return _create(cursor, plain, "cells", places, options)
-    finally:
-        cursor.execute("DROP TABLE cells")
-
-
-def _create(
-    cursor: duckdb.DuckDBPyConnection, plain: Plain, relation: str, places: list[str], options: ReaderOptions
-) -> list[str]:
     body = relation
     if plain.first is not None:
         body = f"(SELECT * FROM {relation} WHERE part > 0 OR line > {plain.first_line})"
@@ -47,6 +32,8 @@ def _create(
         else:
             header, note = is_header(plain.first, columns)
             notes += [note] if note else []
+            if not header:  # It is a row as all others, so it counts for the types, too.
+                columns = find_types(Cells(cursor, relation, plain.labels), plain.names, places, options)
     names = plain.names if header else [f"column{n}" for n in range(len(plain.names))]
     fields = ", ".join(f"{column.sql} AS {quoted(name)}" for column, name in zip(columns, names, strict=True))
     cursor.execute(f"CREATE TABLE data AS SELECT {fields} FROM {body if header else relation}")
@@ -55,17 +42,3 @@ def _create(
     if rows != wanted:
         raise DataError(f"{wanted:,} rows are in the file, but {rows:,} were read")
     return notes + [note for column in columns for note in column.notes]
-
-
-def _reader(plain: Plain, places: list[str], options: ReaderOptions) -> str:
-    """Return the SQL that reads the plain table. Every option is given, so DuckDB decides nothing."""
-    types = ", ".join(["'part': 'INTEGER'", "'line': 'BIGINT'", *(f"'{place}': 'VARCHAR'" for place in places)])
-    nulls = ", ".join(map(literal, options.null_values)) or literal("\1")
-    longest = max(LONGEST_LINE, 4 * plain.longest + 1000)
-    return (
-        f"read_csv([{literal(str(plain.path))}], auto_detect = false, header = false, delim = ',', quote = '\"', "
-        f"escape = '\"', new_line = '\\n', nullstr = [{nulls}], allow_quoted_nulls = true, null_padding = false, "
-        f"strict_mode = true, max_line_size = {longest}, "
-        f"buffer_size = {max(BUFFER, 4 * longest)}, hive_partitioning = false, compression = 'none', "
-        f"columns = {{{types}}})"
-    )

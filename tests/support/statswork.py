@@ -1,0 +1,26 @@
+"""Work for the worker of the stats plugin. The worker imports it, so it is in a module of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from mcp_plugin_stats.worker.session import Session
+
+ENDLESS = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b"
+
+
+def fail_inside(session: Session) -> None:
+    """Fail as DuckDB does when it has an error of its own."""
+    raise duckdb.InternalException("out of order")
+
+
+def endless(session: Session, began: Path, ended: Path) -> None:
+    """Work without end. Files appear when it begins, and when it ends because it was interrupted."""
+    began.touch()
+    try:
+        session.value(ENDLESS)
+    except duckdb.InterruptException:
+        ended.touch()
+        raise
