@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import openpyxl
 import pytest
 import zstandard
 
@@ -62,6 +64,17 @@ def read(tmp_path: Path) -> Read:
         ("a\n01234\n98765\n", ["VARCHAR"], "begin with 0: '01234' (line 2)"),
         ("a\n1E5\n2E3\n", ["VARCHAR"], "can be a number or a name"),
         ("a\n1e+05\n2\n", ["DOUBLE"], ""),
+        ("a\n1e5\n0.5\n", ["DOUBLE"], ""),
+        ("a\n1e5\n-2e3\n", ["DOUBLE"], ""),
+        ("a\n+4912345678\n+4917612345\n", ["VARCHAR"], "like telephone numbers: '+4912345678' (line 2)"),
+        ("a\n+1\n-2\n", ["BIGINT"], ""),
+        ("a\n1234567890123456789012345678.1234567890\n0.1\n", ["DECIMAL(38,10)"], ""),
+        ("a\n" + "9" * 39 + "\n1\n", ["VARCHAR"], "up to 39 digits"),
+        ("a;b\n1.234;x\n12.345;y\n", ["DOUBLE", "VARCHAR"], 'set thousands = "." and decimal = ","'),
+        ("a;b\n1.234;x\n2.5;y\n", ["DOUBLE", "VARCHAR"], ""),
+        ("a;b\n1.234,50;x\n12;y\n", ["VARCHAR", "VARCHAR"], 'set thousands = "." and decimal = ","'),
+        ('a,b\n"1,234",x\n"2,345",y\n', ["VARCHAR", "VARCHAR"], 'set decimal = "," or thousands = ","'),
+        ("a\n10%\n20%\n", ["VARCHAR"], ""),
         ("a\n1_000\n2_000\n", ["VARCHAR"], "are not written as numbers: '1_000' (line 2)"),
         ("a\n+\n-\n1\n", ["VARCHAR"], ""),
         ("a\n1\nN/A\n.\n", ["BIGINT"], "'.', 'N/A' are read as missing values (2 cells)"),
@@ -104,6 +117,16 @@ def test_a_column_has_the_type_that_every_cell_fits(read: Read, text: str, types
         ("a,b\n1,2,\n3,4,\n", ["a", "b"], 2, "at the end of every row"),
         ("a,b,c\n" + "1,2,3\n" * 50 + "7,8\n", ["a", "b", "c"], 51, "1 row has (line 52) too few cells"),
         ("sep=;\na;b\n1;2\n", ["a", "b"], 1, ""),
+        ("a,n\nx,1\ny,2\nTotal,3\n", ["a", "n"], 3, "the last row (line 4) begins with 'Total'"),
+        (
+            "# by me\n# x, y\na,b\n1,2\n",
+            ["# x", " y"],
+            2,
+            'line 2 begins with #: if it is a comment, set comment = "#"',
+        ),
+        ("a,b,\n1,2,\n", ["a", "b", "column2"], 1, ""),
+        ("2020-01-02,x\n01/02/2020,y\n2020-01-03,z\n", ["2020-01-02", "x"], 2, "though 2020-01-02 could be data"),
+        ("1,01/02/2020\n2,2020-01-02\n", ["column0", "column1"], 2, "header = true"),
         ("a,b\r\n1,2\n3,4\r5,6\n", ["a", "b"], 3, ""),
         ("unit,n\n1,5\n#2,6\n", ["unit", "n"], 2, ""),
         ("a,A,a\n1,2,3\n", ["a", "A_1", "a_2"], 1, ""),
@@ -135,6 +158,10 @@ def test_headers_and_rows_are_found_in_every_shape(
         ("id,name\n1,Müller\n".encode("latin-1"), "line 2: the byte FC is not UTF-8 text: set its encoding"),
         ("a,b\n1,2\n".encode("utf-16-le"), "zero bytes and no byte order mark"),
         ("\n\n", "it has no rows"),
+        ("a,b\n1,\0\n", "line 2 has a zero byte"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "it has zero bytes, so it is not a text file"),
+        ("<!DOCTYPE html>\n<html>\n", "line 1: it is an HTML page"),
+        ('{"a": 1, "b": 2}\n', 'line 1: it is JSON (set format = "json" or "jsonl")'),
     ],
 )
 def test_what_cannot_be_read_for_certain_is_refused_with_the_line(read: Read, content: str | bytes, why: str) -> None:
@@ -219,6 +246,45 @@ def test_the_types_of_json_come_from_every_record(read: Read, last: str, column:
 def test_an_integer_beside_a_float_keeps_its_digits_in_json(read: Read) -> None:
     found = read('[{"v": 9007199254740993}, {"v": 0.5}]', "d.json")
     assert [row[0] for row in found.rows] == [Decimal("9007199254740993.0"), Decimal("0.5")]
+
+
+def test_json_that_is_no_utf8_is_refused_with_the_line_and_the_option(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 2: the byte E9 is not UTF-8 text: set its encoding"):
+        read('[{"a": "x"},\n{"a": "é"}]'.encode("latin-1"), "d.json")
+    assert read('[{"a": "é"}]'.encode("latin-1"), "d.json", encoding="latin-1").rows == [("é",)]
+
+
+def test_a_sheet_of_an_excel_file_has_its_types_dates_and_missing_cells(read: Read, tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    orders = book.active
+    assert orders is not None
+    orders.title = "Orders"
+    for row in (
+        ["id", "price", "day", "moment", "name", "paid", "zip"],
+        [1, 1.5, datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4, 5), "Ann", True, "00123"],
+        [2, None, None, datetime.datetime(2024, 2, 3, 0, 0, 1), "Bob", False, "04567"],
+        [9007199254740991, 3, datetime.date(2024, 12, 31), None, None, True, "1"],
+    ):
+        orders.append(row)
+    book.create_sheet("Notes").append(["written by hand"])
+    book.create_sheet("Empty")
+    book.save(tmp_path / "d.xlsx")
+    found = read(None, path="d.xlsx", table="Orders")
+    assert found.types == {
+        **{"id": "BIGINT", "price": "DOUBLE", "day": "DATE", "moment": "TIMESTAMP"},
+        **{"name": "VARCHAR", "paid": "BOOLEAN", "zip": "VARCHAR"},
+    }
+    assert found.rows == [
+        (1, 1.5, datetime.date(2024, 1, 2), datetime.datetime(2024, 1, 2, 3, 4, 5), "Ann", True, "00123"),
+        (2, None, None, datetime.datetime(2024, 2, 3, 0, 0, 1), "Bob", False, "04567"),
+        (9007199254740991, 3.0, datetime.date(2024, 12, 31), None, None, True, "1"),
+    ]
+    with pytest.raises(DataError, match="it has 2 sheets: set `table` to one of Orders, Notes"):
+        read(None, path="d.xlsx")
+    with pytest.raises(DataError, match="it has no sheet 'Other': its sheets are Orders, Notes, Empty"):
+        read(None, path="d.xlsx", table="Other")
+    with pytest.raises(DataError, match="it is not an Excel file"):
+        read(b"no workbook", "bad.xlsx")
 
 
 def test_compressed_files_are_read(read: Read) -> None:

@@ -24,6 +24,10 @@ SMALL_INTEGER = r"[+-]?(0|[1-9]\d{0,17})"
 SMALL_DECIMAL = r"[+-]?((0|[1-9]\d{0,7})(\.\d{0,7})?|\.\d{1,7})"
 """Decimals of which a DOUBLE keeps all digits."""
 
+THOUSANDS = r"[+-]?[1-9]\d{0,2}\.\d{3}"
+
+TELEPHONE = r"\+\d{7,}"
+
 DAY = r"\d{4}-\d\d-\d\d"
 
 INFINITE = ("inf", "-inf", "infinity", "-infinity")
@@ -32,7 +36,7 @@ MOSTLY = 0.9
 """From which part of numbers on a column of texts has a note about the other texts."""
 
 FINEST = 9
-"""Most decimals of a DECIMAL. More than that are measurements, for which a DOUBLE is right."""
+"""Most decimals of a DECIMAL whose numbers are not larger than a DOUBLE can hold. More are measurements."""
 
 WIDEST = 38
 """Most digits of DuckDB's numbers."""
@@ -140,6 +144,8 @@ def _likely(x: str, low: str, high: str, options: ReaderOptions) -> tuple[str | 
     def both(pattern: str) -> bool:
         return re.fullmatch(pattern, low) is not None and re.fullmatch(pattern, high) is not None
 
+    if low.startswith("+"):  # It may be a telephone number.
+        return None, ""
     if both(SMALL_INTEGER):
         return "BIGINT", f"regexp_full_match({x}, '{SMALL_INTEGER}')"
     if options.decimal == "." and not options.thousands and both(SMALL_DECIMAL):
@@ -165,17 +171,18 @@ def _look_closely(cells: Cells, columns: Sequence[Column], options: ReaderOption
             f"count(*) FILTER (regexp_full_match({x}, '\\s*[-+]?\\.?\\d.*'))",
             f"lower(trim(min({x})))",
             f"lower(trim(max({x})))",
+            f"count(*) FILTER (regexp_full_match({n}, '{TELEPHONE}'))",
         ]
     found = cells.row(tests)
     for index, column in enumerate(columns):
-        count, absent, integers, decimals, digits, low, high = found[7 * index : 7 * index + 7]
+        count, absent, integers, decimals, digits, low, high, calls = found[8 * index : 8 * index + 8]
         present = count - absent
         if not present:
             continue
         n = number_text(column.place, options)
-        if integers == present:
+        if integers == present and not calls:
             column.type, column.expression = "BIGINT", _cast_sql(n, "BIGINT", absent, column.place)
-        elif decimals == present:
+        elif decimals == present and not calls:
             column.type, column.expression = "DOUBLE", _cast_sql(n, "DOUBLE", absent, column.place)
         elif digits or options.date_format or options.thousands or low in INFINITE or high in INFINITE:
             _find_rarer(cells, column, present, absent, options)
@@ -233,6 +240,7 @@ def number_column(cells: Cells, column: Column, absent: int, options: ReaderOpti
         "strange": f"count(*) FILTER (NOT regexp_full_match({n}, "
         r"'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|Inf|INF|infinity|Infinity)'))",
         "led": rf"count(*) FILTER (regexp_full_match({n}, '[+-]?0\d+(\..*)?'))",
+        "calls": f"count(*) FILTER (regexp_full_match({n}, '{TELEPHONE}'))",
         "powers": rf"count(*) FILTER (regexp_full_match({n}, '\d+[eE]\d+'))",
         "certain": rf"count(*) FILTER (regexp_full_match({n}, '[+-].*|.*[.].*|.*[eE][+-].*'))",
         "whole": rf"count(*) FILTER (regexp_full_match({n}, '[+-]?\d+'))",
@@ -245,6 +253,7 @@ def number_column(cells: Cells, column: Column, absent: int, options: ReaderOpti
     found = dict(zip(tests, cells.row(list(tests.values()), f"{x} IS NOT NULL AND {there}"), strict=True))
     for kind, pattern, why in (
         ("led", r"[+-]?0\d+(\..*)?", "begin with 0"),
+        ("calls", TELEPHONE, "begin with + and are like telephone numbers"),
         ("powers", r"\d+[eE]\d+", "are like 1E5, which can be a number or a name"),
         ("strange", "", "are not written as numbers"),
     ):
@@ -276,7 +285,12 @@ def _number_type(cells: Cells, column: Column, n: str, found: dict[str, int], wh
         )
         return None
     scale, before = found["after"] or 0, found["before"]
-    if found["plain"] == found["all"] and before + scale > 15 and scale <= FINEST and before + scale <= WIDEST:
+    if (
+        found["plain"] == found["all"]
+        and before + scale > 15
+        and (scale <= FINEST or before > 15)
+        and before + scale <= WIDEST
+    ):
         decimal = f"DECIMAL({WIDEST},{scale})"
         (lossy,) = cells.row(
             [
@@ -296,16 +310,35 @@ def _note_missing(cells: Cells, column: Column, absent: int) -> None:
     column.notes.append(f"column {column.name!r}: {listed} are read as missing values ({absent:,} cells)")
 
 
+SEPARATORS = (
+    ('decimal = ","', r"[+-]?\d+(,\d+)?"),
+    ('thousands = ","', r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?"),
+    ('thousands = "." and decimal = ","', r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
+)
+"""Options, and the texts that are numbers with them."""
+
+
 def _note_separators(cells: Cells, column: Column, present: int) -> None:
     x = f"trim({column.place})"
-    comma, thousands = cells.row(
-        [
-            rf"count(*) FILTER (regexp_full_match({x}, '[+-]?\d+(,\d+)?'))",
-            rf"count(*) FILTER (regexp_full_match({x}, '[+-]?\d{{1,3}}(,\d{{3}})*(\.\d+)?'))",
-        ]
-    )
-    if present in (comma, thousands):
-        both = present == comma and present == thousands
-        hint = 'decimal = ","' if present == comma else 'thousands = ","'
-        hint = 'thousands = "," or decimal = ","' if both else hint
-        column.notes.append(f"column {column.name!r} is text: if its texts are numbers with commas, set {hint}")
+    counts = cells.row([f"count(*) FILTER (regexp_full_match({x}, {literal(pattern)}))" for _, pattern in SEPARATORS])
+    hints = [hint for (hint, _), count in zip(SEPARATORS, counts, strict=True) if count == present]
+    hints = hints[:-1] if len(hints) > 1 else hints  # both options are only needed if one is not enough
+    if hints:
+        column.notes.append(f"column {column.name!r} is text: if its texts are numbers, set {' or '.join(hints)}")
+
+
+def note_points(cells: Cells, columns: Sequence[Column]) -> None:
+    """Add a note to columns of numbers such as 1.234, in which the point could separate thousands."""
+    decimals = [column for column in columns if column.type == "DOUBLE"]
+    if not decimals:
+        return
+    tests = [
+        f"count(*) FILTER (NOT {missing(column.place)} AND NOT regexp_full_match({column.place}, '{THOUSANDS}'))"
+        for column in decimals
+    ]
+    for column, others in zip(decimals, cells.row(tests), strict=True):
+        if not others:
+            column.notes.append(
+                f"column {column.name!r}: the point is read as the decimal point; if it separates thousands, set "
+                'thousands = "." and decimal = ","'
+            )

@@ -7,7 +7,7 @@ must be the end of a row, or be within a cell. A file that is not clean is left 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +70,9 @@ def read_directly(
         )
     if options.skip:
         cursor.execute(f"UPDATE {table} SET line = line + {options.skip}")
-    return Shape(dialect, count, Counter({width: count}), head, table=table)
+    (last,) = cursor.execute(f"SELECT line, {', '.join(places)} FROM {table} WHERE rowid = {count - 1}").fetchall()
+    tail = deque([(int(last[0]), ["" if cell is None else cell for cell in last[1:]])])
+    return Shape(dialect, count, Counter({width: count}), head, tail, table=table)
 
 
 def reader(

@@ -18,17 +18,22 @@ def is_header(first: Sequence[str], columns: Sequence[Column]) -> tuple[bool, st
     if not all(_fits(cell, str(column.type)) for cell, column in typed):
         return True, None
     if not typed:
-        return True, None
+        values = [cell.strip() for cell in first if NUMBER.fullmatch(cell.strip()) or MOMENT.fullmatch(cell.strip())]
+        return True, _doubt(values) if values else None
     listed = ", ".join([cell for cell, _ in typed if cell][:5])
     corner = not first[0].strip() and all(cell.strip() for cell in first[1:]) and len(set(first)) == len(first) > 1
     if corner and not any(cell for cell, _ in typed):
         return True, None
     if corner or _are_names([cell for cell, _ in typed if cell]):
-        return True, f"the first row is read as the header, though {listed} could be data: header = false says so"
+        return True, _doubt([cell for cell, _ in typed if cell])
     return False, (
         f"the first row ({listed}, ...) is read as data, because it fits the types of the other rows: header = true "
         "makes it the header"
     )
+
+
+def _doubt(cells: Sequence[str]) -> str:
+    return f"the first row is read as the header, though {', '.join(cells[:5])} could be data: header = false says so"
 
 
 def _fits(cell: str, type_: str) -> bool:

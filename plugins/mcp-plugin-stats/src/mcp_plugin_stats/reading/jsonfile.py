@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from mcp_plugin_stats.reading.cells import Cells, Column, missing
 from mcp_plugin_stats.reading.columns import number_column
 from mcp_plugin_stats.reading.dates import date_column
-from mcp_plugin_stats.reading.texts import as_utf8
+from mcp_plugin_stats.reading.texts import as_utf8, check_text
 from mcp_plugin_stats.settings import DatasetFile
 from mcp_plugin_stats.sources import SourceFile
 from mcp_plugin_stats.sqltext import literal, quoted
@@ -32,6 +32,8 @@ def create_from_json(
     cursor: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], file: DatasetFile, folder: Path
 ) -> list[str]:
     """Create the table `data`, and return notes on what was decided."""
+    import duckdb
+
     paths = [as_utf8(each.path, file.encoding, folder / f"{n}.json") for n, each in enumerate(files)]
     largest = min(max(1 << 20, *(path.stat().st_size for path in paths)), LARGEST_RECORD)
     # Dates are read below, by the same rules as in CSV. With these formats DuckDB does not try others.
@@ -42,7 +44,13 @@ def create_from_json(
         + (", filename = 'source file'" if any(each.partition for each in files) else "")
     )
     all_records = f"sample_size = -1, maximum_depth = -1, maximum_sample_files = {len(paths)}, union_by_name = true"
-    found = cursor.execute(f"DESCRIBE SELECT * FROM read_json({options}, {all_records})").fetchall()
+    try:
+        found = cursor.execute(f"DESCRIBE SELECT * FROM read_json({options}, {all_records})").fetchall()
+    except duckdb.InvalidInputException as error:
+        if "UTF-8" in str(error):
+            for path in paths:
+                check_text(path)  # It raises an error with the line and a hint.
+        raise
     types = {str(row[0]): str(row[1]) for row in found if row[0] != "source file"}
     partition = _partition_columns(files, paths, types)
     if _ambiguous(types) or list(types) == ["json"]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.reading.layout import FOOTER, Row, Shape
 from mcp_plugin_stats.settings import ReaderOptions
+
+TOTAL = re.compile(
+    r"(grand |sub)?total:?|sums?:?|summe:?|gesamt:?|totale?s?:?|insgesamt:?|average:?|mean:?", re.IGNORECASE
+)
+"""The first cell of rows that are not like the others."""
 
 LISTED = 3
 """How many line numbers a note lists."""
@@ -37,6 +43,8 @@ def lay_out(shape: Shape, notes: list[str], options: ReaderOptions) -> Layout:
     if options.null_padding:  # Every row is a row of the table.
         return layout
     _find_first(layout, shape.head)
+    if layout.first is not None and layout.first[1][0].startswith("#") and len(layout.first[1]) > 1:
+        layout.notes.append(f'line {layout.first[0]} begins with #: if it is a comment, set comment = "#"')
     _find_footer(layout)
     return layout
 
@@ -100,6 +108,9 @@ def _find_footer(layout: Layout) -> None:
     """Leave out the rows at the end that are no rows of the table."""
     shape = layout.shape
     tail = list(shape.tail)
+    if tail and layout.width > 1 and len(tail[-1][1]) == layout.width and TOTAL.fullmatch(tail[-1][1][0].strip()):
+        line, cells = tail[-1]
+        layout.notes.append(f"the last row (line {line}) begins with {cells[0].strip()!r}: it is read as a row of data")
     found: list[Row] = []
     for index in range(len(tail) - 1, 0, -1):
         line, cells = tail[index]

@@ -46,6 +46,8 @@ class Plain:
     first: list[str] | None = None
     """The cells of the first row, if it is not known whether it is the header."""
     first_line: int = 0
+    semicolons: bool = False
+    """Whether cells are separated by semicolons, as where decimals are written with a comma."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -71,6 +73,7 @@ def collect(cursor: duckdb.DuckDBPyConnection, parts: Sequence[Part], options: R
     if several:
         names = [name for name in names if name not in partition]
     plain = Plain("cells", names + partition, [part.label for part in parts])
+    plain.semicolons = any(layout.shape.dialect.delimiter == ";" for layout in layouts)
     for part, layout, header in zip(parts, layouts, headers, strict=True):
         notes = list(layout.notes)
         if several and header and set(header) != set(names):

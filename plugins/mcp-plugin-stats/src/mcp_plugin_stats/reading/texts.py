@@ -22,6 +22,10 @@ MARKS = (
 """Byte order marks and the encodings that remove them. UTF-32 comes before UTF-16, which begins with the same bytes."""
 
 
+BEGINNING = 1 << 10
+"""The bytes in which a file that is not text usually has zero bytes."""
+
+
 def encoding_of(path: Path, named: str | None) -> str:
     """Return the encoding of a file. A byte order mark has precedence over the settings."""
     with open_bytes(path) as file:
@@ -47,6 +51,9 @@ def open_text(path: Path, named: str | None) -> Iterator[TextIO]:
             yield text
     except UnicodeDecodeError as error:
         bad = error.object[error.start : error.start + 1].hex().upper()
+        with open_bytes(path) as file:
+            if named is None and b"\0" in file.read(BEGINNING):
+                raise DataError("it has zero bytes, so it is not a text file") from None
         where = f"line {_bad_line(path, encoding)}: " if encoding.startswith("utf-8") else ""
         other = "another encoding" if named else "its encoding"
         raise DataError(
@@ -77,3 +84,10 @@ def as_utf8(path: Path, named: str | None, target: Path) -> Path:
         while part := text.read(1 << 20):
             copy.write(part)
     return target
+
+
+def check_text(path: Path) -> None:
+    """Raise DataError with the line if a file is not text in UTF-8."""
+    with open_text(path, None) as text:
+        while text.read(1 << 20):
+            pass

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.reading.cells import Cells
-from mcp_plugin_stats.reading.columns import find_types
+from mcp_plugin_stats.reading.columns import find_types, note_points
 from mcp_plugin_stats.reading.header import is_header
 from mcp_plugin_stats.reading.table import Plain
 from mcp_plugin_stats.settings import ReaderOptions
@@ -34,6 +34,8 @@ def create_typed(cursor: duckdb.DuckDBPyConnection, plain: Plain, options: Reade
             notes += [note] if note else []
             if not header:  # It is a row as all others, so it counts for the types, too.
                 columns = find_types(Cells(cursor, relation, plain.labels), plain.names, places, options)
+    if plain.semicolons and not options.model_fields_set & {"decimal", "thousands"}:
+        note_points(Cells(cursor, body if header else relation, plain.labels), columns)
     names = plain.names if header else [f"column{n}" for n in range(len(plain.names))]
     fields = ", ".join(f"{column.sql} AS {quoted(name)}" for column, name in zip(columns, names, strict=True))
     cursor.execute(f"CREATE TABLE data AS SELECT {fields} FROM {body if header else relation}")
