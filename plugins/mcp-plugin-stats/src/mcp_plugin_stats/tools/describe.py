@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -28,14 +28,14 @@ async def describe_dataset(
     data = await ctx.state.dataset(dataset)
     chosen = data.columns if columns is None else tuple(column_of(data, name) for name in columns)
     digits = ctx.settings.digits
-    # The columns that are only named need space, too.
-    space = ctx.settings.max_result_bytes - _size([[column.name, column.type] for column in chosen])
+    left_out = [ColumnType(name=column.name, type=column.type) for column in chosen]
+    space = ctx.settings.max_result_bytes - _size([*data.warnings, *(each.model_dump() for each in left_out)])
     summaries: list[ColumnSummary] = []
     for done, column in enumerate(chosen):
         await ctx.report_progress(done, len(chosen), f"column {column.name}")
         found = await ctx.state.run(partial(summary, data=data, column=column, digits=digits))
         described = ColumnSummary(**found)
-        space -= _size(described.model_dump())
+        space += _size([left_out[done].model_dump()]) - _size([described.model_dump()])
         if space < 0 and summaries:
             break
         summaries.append(described)
@@ -45,9 +45,10 @@ async def describe_dataset(
         rows=data.rows,
         warnings=list(data.warnings),
         columns=summaries,
-        not_described=[ColumnType(name=column.name, type=column.type) for column in chosen[len(summaries) :]],
+        not_described=left_out[len(summaries) :],
     )
 
 
-def _size(value: object) -> int:
-    return len(json.dumps(value, indent=2, default=str))
+def _size(values: list[Any]) -> int:
+    """Return the bytes of a list within the result, which is indented."""
+    return len(json.dumps({"columns": values}, indent=2, default=str))

@@ -24,6 +24,12 @@ UNLIMITED = 1 << 62
 AT_ONCE = 20
 """How many rows are fetched at once, so that few large values are in memory."""
 
+COLUMN = 60
+"""Bytes of a column in a result besides its name and type."""
+
+CELL = 8
+"""Bytes of a cell in a result besides its value: results are indented."""
+
 LONGEST_REASON = 400
 """The most characters of DuckDB's messages in an error."""
 
@@ -71,13 +77,13 @@ class Session:
         fields = ", ".join(f"{portable(f'#{n}', kind)} AS c{n}" for n, kind in enumerate(kinds, 1))
         self._cursor.execute(f"SELECT {fields} FROM ({sql}\n) LIMIT {limit + 1}")
         rows: list[list[Any]] = []
-        size = 0
+        size = sum(len(name.encode()) + len(kind) + COLUMN for name, kind in columns)
         try:
             while found := self._cursor.fetchmany(AT_ONCE):
                 self._check()
                 for row in found:
                     cells = [to_json(value, kind) for value, kind in zip(row, kinds, strict=True)]
-                    size += len(json.dumps(cells, ensure_ascii=False).encode())
+                    size += len(json.dumps(cells, ensure_ascii=False).encode()) + CELL * (len(cells) + 2)
                     if len(rows) == limit or (rows and size > most_bytes):
                         return Table(columns, rows, True)
                     rows.append(cells)
