@@ -14,7 +14,7 @@ OR_EXPLAIN = || { echo "The packages could not be installed. Can this machine re
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint types layers programs tests coverage docs bench fuzz soak mutants clean
+.PHONY: run test lint types layers programs tests coverage docs bench fuzz oracle soak mutants clean
 
 run: $(VENV)/.run
 	@$(BIN)/mcp-host run
@@ -55,6 +55,10 @@ bench: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	MCP_HOST_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest -n auto tests/fuzz $(ARGS)
+
+# All CSV files of the data packages, not every tenth.
+oracle: $(VENV)/.test
+	MCP_HOST_ORACLE_EVERY=1 $(BIN)/pytest tests/plugins/stats/test_oracle.py $(ARGS)
 
 soak: $(VENV)/.test
 	PYTHONPATH=tests $(BIN)/python -m soak run --seconds $(or $(SECONDS),3600)

@@ -110,6 +110,7 @@ def test_a_column_has_the_type_that_every_cell_fits(read: Read, text: str, types
         ("x y\n1 2\n".replace(" ", "\t"), ["x", "y"], 1, ""),
         ('"x","y"\n"r1",5,6\n"r2",6,7\n', ["column0", "x", "y"], 2, "one name less"),
         ("1,2\n3,4\n", ["column0", "column1"], 2, "header = true"),
+        ("0.5,1.5\n", ["0.5", "1.5"], 0, "header = false says so"),
         ("Monthly report\n\na,b\n1,2\n", ["a", "b"], 1, "line 1 above the table is left out: 'Monthly report'"),
         ("Report,,\n,,\na,b,c\n1,2,3\n", ["a", "b", "c"], 1, "2 lines above"),
         ("a,b\n1,2\n(1 rows)\n", ["a", "b"], 1, "line 3 below the table is left out: '(1 rows)'"),

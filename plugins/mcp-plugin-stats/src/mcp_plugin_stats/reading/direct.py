@@ -49,7 +49,7 @@ def read_directly(
     places = [f"c{n}" for n in range(width)]
     source = reader(path, dict.fromkeys(places, "VARCHAR"), options, dialect, skip=options.skip)
     try:
-        cursor.execute(f"CREATE TEMP TABLE {table} AS SELECT row_number() OVER () AS line, * FROM {source}")
+        cursor.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT row_number() OVER () AS line, * FROM {source}")
     except (duckdb.InvalidInputException, duckdb.ConversionException):
         return None
     inside = " + ".join(f"coalesce(length({place}) - length(replace({place}, chr(10), '')), 0)" for place in places)

@@ -168,7 +168,7 @@ class _Cells:
             self._path.unlink()
 
     def _add(self, query: str) -> int:
-        how = "INSERT INTO cells" if self._created else "CREATE TEMP TABLE cells AS"
+        how = "INSERT INTO cells" if self._created else "CREATE OR REPLACE TEMP TABLE cells AS"
         self._created = True
         (count,) = self._cursor.execute(f"{how} {query}").fetchall()[0]
         return int(count)

@@ -27,13 +27,10 @@ def create_typed(cursor: duckdb.DuckDBPyConnection, plain: Plain, options: Reade
     notes = list(plain.notes)
     header = plain.first is None
     if plain.first is not None:
-        if plain.rows == 1:
-            header = True
-        else:
-            header, note = is_header(plain.first, columns)
-            notes += [note] if note else []
-            if not header:  # It is a row as all others, so it counts for the types, too.
-                columns = find_types(Cells(cursor, relation, plain.labels), plain.names, places, options)
+        header, note = is_header(plain.first, columns)
+        notes += [note] if note else []
+        if not header:  # It is a row as all others, so it counts for the types, too.
+            columns = find_types(Cells(cursor, relation, plain.labels), plain.names, places, options)
     if plain.semicolons and not options.model_fields_set & {"decimal", "thousands"}:
         note_points(Cells(cursor, body if header else relation, plain.labels), columns)
     names = plain.names if header else [f"column{n}" for n in range(len(plain.names))]
