@@ -4,115 +4,38 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import Client
-from mcp.client import advertise
-from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID
 from mcp.types import CallToolResult
-from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, FrameLocator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from plugins.report.results import read, report_of
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from support.appviews import CHROMIUM, RENDERS_APPS, Show, chromium, colours, open_view, showing
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 
-HOST = (Path(__file__).parent / "host.html").read_text(encoding="utf-8")
-POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "media-src 'self' data:; connect-src 'none'; frame-src 'none'; object-src 'none'"
-)
-"""The policy that a client must enforce if a page declares no domains (SEP-1865, Host Behavior)."""
-
 BAR = (59, 111, 182)
 """The colour of a chart's bars in the light theme."""
-
-RENDERS_APPS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-@dataclass
-class Shown:
-    """A page in the browser, with its errors and its requests to other addresses."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    strayed: list[str] = field(default_factory=list)
-
-    @property
-    def view(self) -> FrameLocator:
-        return self.page.frame_locator("iframe")
-
-    def sent(self, method: str) -> list[dict[str, Any]]:
-        """Return the messages that the view has sent with this method."""
-        found: list[dict[str, Any]] = self.page.evaluate("method => received.filter(m => m.method === method)", method)
-        return found
-
-    def send(self, method: str, params: Any, **more: Any) -> None:
-        self.page.evaluate("message => send(message)", {"method": method, "params": params, **more})
-
-    def until(self, condition: str) -> None:
-        self.page.wait_for_function(condition, timeout=30_000)
 
 
 @pytest.fixture
-def show(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Shown]]:
-    """Opens documents by address. Nothing else can be reached."""
-    contexts = []
-
-    def open_page(address: str, documents: dict[str, tuple[str, str]], *, scheme: str = "light") -> Shown:
-        context = browser.new_context(
-            color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 900, "height": 1400}
-        )
-        contexts.append(context)
-        shown = Shown(context.new_page())
-
-        def answer(route: Route) -> None:
-            body, policy = documents.get(route.request.url.partition("?")[0], ("", ""))
-            if not body:
-                shown.strayed.append(route.request.url)
-                route.abort()
-                return
-            headers = {"content-type": "text/html; charset=utf-8"}
-            route.fulfill(body=body, headers={**headers, **({"content-security-policy": policy} if policy else {})})
-
-        def complain(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning"):
-                shown.complaints.append(message.text)
-
-        def stop(dialog: Dialog) -> None:
-            shown.complaints.append(f"a dialog: {dialog.message}")
-            dialog.dismiss()
-
-        shown.page.route("**/*", answer)
-        shown.page.on("console", complain)
-        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-        shown.page.on("dialog", stop)
-        shown.page.goto(address)
-        return shown
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def show(browser: Browser) -> Iterator[Show]:
+    with showing(browser) as show:
+        yield show
 
 
 @pytest.fixture
@@ -134,33 +57,12 @@ def made(served: Served) -> Callable[..., tuple[CallToolResult, str, str]]:
     return make
 
 
-def open_view(show: Callable[..., Shown], view: str, *, theme: str = "light") -> Shown:
-    """The view in the client, after the handshake."""
-    shown = show(
-        f"http://client.test/?theme={theme}", {"http://client.test/": (HOST, ""), "http://view.test/": (view, POLICY)}
-    )
-    shown.until("received.some(m => m.method === 'ui/notifications/initialized')")
-    return shown
-
-
-def colours(shown: Shown, picture: Path) -> set[Any]:
-    """Return the colours on a screenshot of the page, taken after the frame was painted."""
-    for _ in range(100):
-        shown.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        shown.page.screenshot(path=picture)
-        with Image.open(picture) as image:
-            found = {colour for _, colour in image.convert("RGB").getcolors(1 << 24) or ()}
-        if len(found) > 2:
-            return found
-    return set()
-
-
 def wire(result: CallToolResult) -> Any:
     return json.loads(result.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def test_the_view_shows_the_result_of_the_tool(
-    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]], tmp_path: Path
+    show: Show, made: Callable[..., tuple[CallToolResult, str, str]], tmp_path: Path
 ) -> None:
     result, view, _ = made("orders", title="Orders in March")
     shown = open_view(show, view)
@@ -186,7 +88,7 @@ def test_the_view_shows_the_result_of_the_tool(
 
 
 def test_the_view_follows_the_clients_theme_and_fonts(
-    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+    show: Show, made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     _, view, _ = made("orders")
     shown = open_view(show, view, theme="dark")
@@ -200,7 +102,7 @@ def test_the_view_follows_the_clients_theme_and_fonts(
 
 
 def test_the_view_shows_errors_and_cancellations_as_text_and_answers_the_client(
-    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+    show: Show, made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     _, view, _ = made("orders")
     shown = open_view(show, view)
@@ -218,7 +120,7 @@ def test_the_view_shows_errors_and_cancellations_as_text_and_answers_the_client(
 
 
 def test_hostile_data_are_text_in_the_view_and_in_the_page(
-    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+    show: Show, made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     result, view, page = made("<script>alert(1)</script>", title="<img src=x onerror=alert(4)>")
     shown = open_view(show, view)
@@ -239,7 +141,7 @@ def test_hostile_data_are_text_in_the_view_and_in_the_page(
 
 @pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(251, 251, 250)"), ("dark", "rgb(22, 24, 28)")])
 def test_the_page_is_styled_in_light_and_dark_and_loads_nothing(
-    show: Callable[..., Shown],
+    show: Show,
     made: Callable[..., tuple[CallToolResult, str, str]],
     scheme: str,
     background: str,
@@ -256,7 +158,7 @@ def test_the_page_is_styled_in_light_and_dark_and_loads_nothing(
 
 
 def test_markup_without_escaping_still_cannot_run_or_load(
-    show: Callable[..., Shown], made: Callable[..., tuple[CallToolResult, str, str]]
+    show: Show, made: Callable[..., tuple[CallToolResult, str, str]]
 ) -> None:
     _, view, page = made("orders")
     hostile = (

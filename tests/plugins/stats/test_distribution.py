@@ -33,6 +33,7 @@ async def main():
             ("calculate_statistics", {"numbers": [1], "operation": "sum"}),
             ("describe_dataset", {"dataset": "penguins"}),
             ("histogram", {"dataset": "penguins", "column": "year"}),
+            ("chart", {"dataset": "penguins", "kind": "bar", "x": "species"}),
         ]:
             assert not (await client.call_tool(tool, arguments)).is_error
     print(*{"duckdb", "matplotlib", "numpy"} & set(sys.modules))
@@ -63,7 +64,7 @@ def test_the_wheel_contains_the_penguins_and_their_source(tmp_path: Path) -> Non
         names = archive.namelist()
         notice = archive.read(f"{DATA}/NOTICE.md").decode()
         penguins = archive.read(f"{DATA}/penguins.csv")
-    assert "mcp_plugin_stats/py.typed" in names
+    assert {"mcp_plugin_stats/py.typed", "mcp_plugin_stats/page/chart.js"} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/src/mcp_plugin_stats/data/NOTICE.md") for name in names)
     assert "CC0 1.0" in notice

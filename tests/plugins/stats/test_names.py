@@ -60,6 +60,8 @@ def test_a_column_may_have_any_name(
                 ("correlate", {"columns": names, "method": "spearman"}),
                 ("group_by", {"by": names, "column": names[0], "aggregate": "median"}),
                 ("histogram", {"column": names[0]}),
+                ("chart", {"kind": "scatter", "x": names[0], "y": names[1:]}),
+                ("chart", {"kind": "bar", "x": names[0], "y": names[1], "group": names[0]}),
             ]
             for tool, arguments in calls:
                 result = await client.call_tool(tool, {"dataset": "t", **arguments})

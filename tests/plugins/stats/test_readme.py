@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp.types import TextContent
+from mcp.types import ImageContent, TextContent
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -64,5 +64,12 @@ async def test_the_session_runs_as_it_is_shown(folder: Path) -> None:
             if result.is_error:
                 assert isinstance(result.content[0], TextContent)
                 assert result.content[0].text == output
+            elif len(result.content) == 2:
+                text, image = result.content
+                assert isinstance(text, TextContent)
+                assert isinstance(image, ImageContent)
+                *lines, last = output.splitlines()
+                assert text.text.splitlines() == lines
+                assert last.startswith("image/png, ")
             elif result.structured_content is not None:
                 assert json.dumps(result.structured_content, indent=2) == output

@@ -177,6 +177,8 @@ async def test_a_column_name_is_never_executed_as_sql(served: Served, refused: R
             ("group_by", {"by": name}),
             ("group_by", {"by": "species", "column": name}),
             ("histogram", {"column": name}),
+            ("chart", {"kind": "bar", "x": name}),
+            ("chart", {"kind": "bar", "x": "species", "group": name}),
             ("correlate", {"columns": [name, "year"]}),
             ("describe_dataset", {"columns": [name]}),
         ]

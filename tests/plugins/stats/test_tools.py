@@ -17,7 +17,7 @@ Refused = Callable[[CallToolResult], str]
 
 pytestmark = pytest.mark.anyio
 
-TOOLS = {"calculate_statistics", "describe_dataset", "correlate", "group_by", "query_dataset", "histogram"}
+TOOLS = {"calculate_statistics", "describe_dataset", "correlate", "group_by", "query_dataset", "histogram", "chart"}
 
 
 async def result_of(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:

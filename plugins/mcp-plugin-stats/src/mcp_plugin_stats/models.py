@@ -11,6 +11,11 @@ from mcp_plugin_stats.values import Scalar
 Operation = Literal["count", "sum", "mean", "median", "min", "max", "variance", "stdev", "quantiles"]
 Aggregate = Literal["count", "sum", "mean", "median", "min", "max", "variance", "stdev"]
 Method = Literal["pearson", "spearman"]
+ChartKind = Literal["line", "bar", "scatter", "box"]
+ChartAggregate = Literal["count", "sum", "mean", "median", "min", "max"]
+Period = Literal["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
+Number = int | float | str
+"""A number as JSON. One that JSON readers may change is a text with all its digits (`mcp_host.values`)."""
 
 
 class Quartiles(BaseModel):
@@ -122,6 +127,75 @@ class Exported(BaseModel):
 
     file: str = Field(description="Its name in the export folder.")
     rows: int = Field(description="Rows in it.")
+
+
+class Tick(BaseModel):
+    """A labelled place of an axis."""
+
+    value: str = Field(description="The moment, in ISO form.")
+    label: str = Field(description="What is written there.")
+
+
+class Axis(BaseModel):
+    """An axis of a chart."""
+
+    title: str = Field(description="What is written beside it.")
+    scale: Literal["number", "time", "bands", "categories"] = Field(
+        description="number and time: continuous; bands: values in their order; categories: values without an order."
+    )
+    period: Period | None = Field(default=None, description="What a point on an axis of time stands for.")
+    zero: bool = Field(default=False, description="Whether zero is on the axis.")
+    values: list[Scalar] = Field(default_factory=list, description="bands and categories: the values, as drawn.")
+    labels: list[str] = Field(default_factory=list, description="How these values are written; short, and unique.")
+    ticks: list[Tick] = Field(default_factory=list, description="time: the labelled places.")
+
+
+class Point(BaseModel):
+    """A point of a line or of a scatter chart, or a bar."""
+
+    x: Scalar = Field(description="Its value on the x axis; a period or range has its first one; null is missing.")
+    y: Number | None = Field(description="Its value on the y axis; null if it cannot be computed.")
+    series: str | None = Field(default=None, description="Its series, if there are several.")
+    rows: int | None = Field(default=None, description="The rows with a value that y is computed from.")
+
+
+class Box(BaseModel):
+    """A box. Its quartiles are interpolated linearly, as in numpy.
+
+    Its whiskers end at the last values that are at most 1.5 times the interquartile range away from the box.
+    """
+
+    x: Scalar = Field(description="Its value on the x axis; null is missing, or there is one box.")
+    series: str | None = Field(default=None, description="Its series, if there are several.")
+    rows: int = Field(description="The values in it.")
+    min: Number = Field(description="The smallest value.")
+    low: Number = Field(description="Where the lower whisker ends.")
+    q1: float = Field(description="The first quartile.")
+    median: float = Field(description="The second quartile.")
+    q3: float = Field(description="The third quartile.")
+    high: Number = Field(description="Where the upper whisker ends.")
+    max: Number = Field(description="The largest value.")
+    beyond: int = Field(description="How many values are beyond the whiskers.")
+    outliers: list[Number] = Field(description="Different values of these, at most 20, the most extreme first.")
+
+
+class Chart(BaseModel):
+    """A chart as data. All figures are computed from all rows."""
+
+    dataset: str = Field(description="The data set.")
+    kind: ChartKind = Field(description="The kind of the chart.")
+    title: str = Field(description="What it shows, in words.")
+    rows: int = Field(description="Rows of the data set.")
+    notes: list[str] = Field(description="What is left out, sampled or put together, with numbers.")
+    warnings: list[str] = Field(description="What was decided when the file was read, and is not certain.")
+    x: Axis = Field(description="The x axis.")
+    y: Axis = Field(description="The y axis.")
+    group: str | None = Field(default=None, description="The column that makes the series, if one does.")
+    series: list[str] = Field(description="The series; empty if there is only one.")
+    stacked: bool = Field(default=False, description="Whether bars of one x are stacked; else they are side by side.")
+    points: list[Point] = Field(default_factory=list, description="line, bar and scatter: the points.")
+    boxes: list[Box] = Field(default_factory=list, description="box: the boxes.")
+    vega_lite: dict[str, Any] = Field(description="The chart as a Vega-Lite specification with its data.")
 
 
 class DatasetEntry(BaseModel):

@@ -18,7 +18,7 @@ Analyse the data set `{name}`.{about}
 
 1. Call describe_dataset for `{name}`: note the columns, missing values and anything that looks wrong.
 2. Call correlate, and group_by for the columns that make groups, where the description suggests a relation.
-3. Draw a histogram of the columns that matter; use query_dataset for what the other tools do not answer.
+3. Draw a histogram or a chart of what matters; use query_dataset for what the other tools do not answer.
 4. Report what you found: the figures, the number of rows behind them, and what the data do not show.
 
 {question}"""

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from mcp_plugin_stats.datasets import Column, Dataset
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.sqltext import quoted
-from mcp_plugin_stats.worker.charts import Bars, png
+from mcp_plugin_stats.worker.canvas import canvas, png_of
+from mcp_plugin_stats.worker.labels import short
 from mcp_plugin_stats.worker.session import Session
 from mcp_plugin_stats.worker.sqlparts import finite
 
 
+@dataclass(frozen=True)
+class Bars:
+    """A histogram: `counts[n]` values lie between `edges[n]` and `edges[n + 1]`."""
+
+    title: str
+    label: str
+    edges: list[float]
+    counts: list[int]
+    note: str
+
+
 def histogram_png(session: Session, data: Dataset, column: Column, bins: int | None) -> bytes:
     """Return the image. Raises DataError if there is nothing to draw."""
-    return png(_bars(session, data, column, bins))
+    return _png(_bars(session, data, column, bins))
 
 
 def _bars(session: Session, data: Dataset, column: Column, bins: int | None) -> Bars:
@@ -38,6 +51,21 @@ def _bars(session: Session, data: Dataset, column: Column, bins: int | None) -> 
         counts=[counts.get(n, 0) for n in range(number)],
         note=f"{count} of {data.rows} rows",
     )
+
+
+def _png(bars: Bars) -> bytes:
+    """Return the image, 800 by 500 pixels."""
+    from matplotlib.ticker import MaxNLocator
+
+    with canvas() as (figure, axes):
+        widths = [right - left for left, right in zip(bars.edges, bars.edges[1:], strict=False)]
+        axes.bar(bars.edges[:-1], bars.counts, width=widths, align="edge", color="#4c78a8", edgecolor="white")
+        axes.set_title(short(bars.title), parse_math=False)
+        axes.set_xlabel(short(bars.label), parse_math=False)
+        axes.set_ylabel("rows")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.text(0.99, 0.99, bars.note, transform=axes.transAxes, ha="right", va="top", color="#666666", fontsize=9)
+        return png_of(figure)
 
 
 def _double(number: float) -> str:
