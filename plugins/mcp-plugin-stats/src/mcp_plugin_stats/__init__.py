@@ -1,8 +1,9 @@
 """Statistics for mcp-host: figures, read-only SQL and charts over data sets in files of many formats.
 
 `settings` has the settings · `app` the plugin and its lifespan · `tools/`, `resources`, `prompts`, `view` (with
-`page/`) and `checks` are what is served · `models` has their results · `engine` has the data sets and asks `worker/`, a process of its own with
-limited memory, in which DuckDB runs · `sources` and `reading/` find and read the files · `shipped` has the penguins.
+`page/`) and `checks` are what is served · `models` has their results · `engine` has the data sets and asks `worker/`, a
+process of its own with limited memory, in which DuckDB runs · `sources` and `reading/` find and read the files ·
+`shipped` has the penguins.
 
 Importing a module of this package does not import the plugin, so that the worker starts without the MCP SDK.
 """
