@@ -268,7 +268,11 @@ async def test_many_numbers_are_put_into_ranges_that_contain_all_rows(served: Se
 
 
 async def test_quartiles_are_those_of_numpy_and_whiskers_those_of_tukey(served: Served, folder: Path) -> None:
-    values = {"a": [(n * 7919) % 101 / 4 for n in range(40)] + [200.0, -90.5, 200.0], "b": [1.5], "c": [3.0, 3.0, 3.0]}
+    values = {
+        "a": [(n * 7919) % 101 / 4 for n in range(40)] + [200.0, -90.5, 200.0, -12.0, 33.0],
+        "b": [1.5],
+        "c": [3.0, 3.0, 3.0],
+    }
     lines = [f"{key},{value}\n" for key, group in values.items() for value in group]
     (folder / "t.csv").write_text("k,v\n" + "".join(lines) + "d,\n")
     async with served(datasets={"t": "t.csv"}) as client:
