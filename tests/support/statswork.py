@@ -24,3 +24,16 @@ def endless(session: Session, began: Path, ended: Path) -> None:
     except duckdb.InterruptException:
         ended.touch()
         raise
+
+
+def held(session: Session, began: Path, gate: Path) -> int:
+    """Work until something is written into the FIFO `gate`. The file `began` appears before."""
+    began.touch()
+    with gate.open("rb") as file:
+        file.read()
+    return 7
+
+
+def exhaust(session: Session) -> None:
+    """Fail as Python does without enough memory."""
+    raise MemoryError

@@ -116,7 +116,7 @@ def test_a_column_has_the_type_that_every_cell_fits(read: Read, text: str, types
         ("a,b\n1,2\n(1 rows)\n", ["a", "b"], 1, "line 3 below the table is left out: '(1 rows)'"),
         ("a,b,c\n1,2,3\n\nSource: us\n", ["a", "b", "c"], 1, "below the table"),
         ("a,b\n1,2,\n3,4,\n", ["a", "b"], 2, "at the end of every row"),
-        ("a,b,c\n" + "1,2,3\n" * 50 + "7,8\n", ["a", "b", "c"], 51, "1 row has (line 52) too few cells"),
+        ("a,b,c\n" + "1,2,3\n" * 50 + "7,8\n", ["a", "b", "c"], 51, "1 row (line 52) has too few cells"),
         ("sep=;\na;b\n1;2\n", ["a", "b"], 1, ""),
         ("a,n\nx,1\ny,2\nTotal,3\n", ["a", "n"], 3, "the last row (line 4) begins with 'Total'"),
         (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,18 +11,20 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import duckdb
 import pytest
 from mcp import Client
 from mcp.types import CallToolResult
 from watchfiles import awatch
 
+from mcp_host import ToolError
 from mcp_plugin_stats.engine import Engine
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
 from mcp_plugin_stats.worker.desk import Task
 from mcp_plugin_stats.worker.session import Session
-from support.statswork import ENDLESS, endless
+from support.statswork import ENDLESS, endless, exhaust, held
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -51,6 +55,51 @@ async def test_cancelling_a_call_interrupts_duckdb(engines: Engines, tmp_path: P
         assert ended.exists()
         table, _ = await engine.query("SELECT 1")
         assert table.rows == [[1]]
+
+
+HUNGRY = "SELECT list(i) FROM range(50000000) t(i)"
+
+
+@pytest.mark.parametrize("in_python", [False, True])
+async def test_where_memory_was_not_enough_another_worker_answers_and_others_are_not_lost(
+    engines: Engines, tmp_path: Path, in_python: bool
+) -> None:
+    """Without memory, any step of Python may fail, also one that would answer."""
+    (tmp_path / "seen").mkdir()
+    began, gate = tmp_path / "seen" / "began", tmp_path / "gate"
+    os.mkfifo(gate)
+    results: list[int] = []
+    async with engines() as engine:
+
+        async def hold() -> None:
+            results.append(await engine.run(partial(held, began=began, gate=gate)))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hold)
+            async for _ in awatch(began.parent):
+                if began.exists():
+                    break
+            before = engine.worker_pid
+            with pytest.raises(ToolError, match="needs more memory than memory_limit allows"):
+                await (engine.run(exhaust) if in_python else engine.query(HUNGRY))
+            table, _ = await engine.query("SELECT 1")
+            assert (table.rows, engine.worker_pid == before) == ([[1]], False)
+            assert before is not None
+            await anyio.to_thread.run_sync(gate.write_bytes, b"x")
+        assert results == [7]
+        assert not Path(f"/proc/{before}").exists()
+
+
+async def test_a_query_after_the_end_of_the_worker_gets_another_one(engines: Engines) -> None:
+    async with engines() as engine:
+        await engine.query("SELECT 1")
+        for _ in range(3):
+            before = engine.worker_pid
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+            os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+            table, _ = await engine.query("SELECT 1")
+            assert (table.rows, engine.worker_pid == before) == ([[1]], False)
 
 
 async def test_a_client_may_cancel_a_description(served: Served) -> None:

@@ -26,7 +26,7 @@ from mcp_plugin_stats.worker import admission
 from mcp_plugin_stats.worker.exporting import Export
 from mcp_plugin_stats.worker.loading import Load
 from mcp_plugin_stats.worker.messages import Setup
-from mcp_plugin_stats.worker.process import FatalError, Worker, WorkerEndedError
+from mcp_plugin_stats.worker.process import FatalError, NotTakenError, Worker, WorkerEndedError
 from mcp_plugin_stats.worker.sandbox import too_much_memory
 from mcp_plugin_stats.worker.session import InSession, Session, Table, select
 
@@ -157,7 +157,7 @@ class Engine:
         """End the worker and remove the copies."""
         with anyio.CancelScope(shield=True):
             if self._worker is not None:
-                await self._forget(self._worker)
+                await self._leave(self._worker, at_once=True)
             if self._folder is not None:
                 await anyio.to_thread.run_sync(lambda folder: shutil.rmtree(folder, ignore_errors=True), self._folder)
 
@@ -198,39 +198,47 @@ class Engine:
     async def _ask(self, work: Callable[[Any, Any], Any], seconds: float) -> Any:
         """Return the result of some work in the worker. Raises what `Worker.call` raises, and OutOfTimeError."""
         async with self._slots:
-            worker = await self._open()
-            number = worker.number()
-            answered = False
             try:
-                result = await in_thread(partial(worker.call, number, work), partial(worker.stop, number), seconds)
-                answered = True
-                return result
-            except WorkerEndedError:
-                self._log.error("the worker has ended and is started again")
-                raise DataError(too_much_memory(self.settings.memory_limit)) from None
-            except FatalError as error:
-                self._log.error("DuckDB failed and is opened again")
-                raise DataError(str(error)) from None
-            except (DataError, OSError):
-                answered = True
-                raise
-            finally:
-                if not answered and (worker.unanswered(number) or worker.ended):
-                    with anyio.CancelScope(shield=True):
-                        await self._forget(worker)
+                return await self._ask_worker(work, seconds)
+            except NotTakenError:
+                # An earlier request has ended the worker.
+                return await self._ask_worker(work, seconds)
+
+    async def _ask_worker(self, work: Callable[[Any, Any], Any], seconds: float) -> Any:
+        worker = await self._open()
+        number = worker.number()
+        try:
+            return await in_thread(partial(worker.call, number, work), partial(worker.stop, number), seconds)
+        except NotTakenError:
+            raise
+        except WorkerEndedError:
+            self._log.error("the worker has ended and is started again")
+            raise DataError(too_much_memory(self.settings.memory_limit)) from None
+        except FatalError as error:
+            self._log.error("DuckDB failed and is opened again")
+            raise DataError(str(error)) from None
+        finally:
+            ignores_its_stop = worker.unanswered(number)
+            if ignores_its_stop or worker.ended:
+                with anyio.CancelScope(shield=True):
+                    await self._leave(worker, at_once=ignores_its_stop)
 
     async def _open(self) -> Worker:
         async with self._opening:
+            if self._worker is not None and self._worker.ended:
+                await self._leave(self._worker)
             if self._worker is None:
                 copies = tuple((each.name, each.copy) for each in self._sources.values() if each.copy is not None)
                 setup = Setup(self._private(), self.settings.memory, self.settings.memory_limit, copies)
                 self._worker = await anyio.to_thread.run_sync(Worker, setup)
             return self._worker
 
-    async def _forget(self, worker: Worker) -> None:
+    async def _leave(self, worker: Worker, *, at_once: bool = False) -> None:
+        """Ask another worker from now on. This one ends now, or when the last of its other requests is answered."""
         if self._worker is worker:
             self._worker = None
-        await anyio.to_thread.run_sync(worker.close)
+        if at_once or worker.idle:
+            await anyio.to_thread.run_sync(worker.close)
 
     def _private(self) -> Path:
         if self._folder is None:

@@ -132,8 +132,10 @@ class DatasetFile(ReaderOptions):
     def _knows_its_format(self) -> Self:
         if self.format is None and format_of(self.path) is None:
             known = " ".join(SUFFIXES)
+            suffix = PurePath(self.path).suffix
             raise ValueError(
-                f"the suffix of {self.path} is unknown (known: {known}, for text also {' '.join(PACKED)} after it): "
+                f"{f'the suffix {suffix} is unknown' if suffix else 'the path has no suffix'} "
+                f"(known: {known}, for text also {' '.join(PACKED)} after it): "
                 'add the format, such as format = "csv"'
             )
         return self

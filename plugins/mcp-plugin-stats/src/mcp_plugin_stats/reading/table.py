@@ -179,8 +179,8 @@ class _Cells:
 
 def _counted(lines: Sequence[int]) -> str:
     if len(lines) == 1:
-        return f"1 row has (line {lines[0]})"
-    return f"{len(lines):,} rows have (line {lines[0]} is the first)"
+        return f"1 row (line {lines[0]}) has"
+    return f"{len(lines):,} rows (the first is line {lines[0]}) have"
 
 
 class _Fitter:

@@ -84,11 +84,13 @@ class Desk:
         except FileNotFoundError as error:
             return Answer(request.number, "missing", str(error))
         except MemoryError:
-            return Answer(request.number, "refused", sandbox.too_much_memory(self.setup.memory_limit))
+            return Answer(request.number, "exhausted", sandbox.too_much_memory(self.setup.memory_limit))
         except Exception as error:
             import duckdb
 
             text = reason(error, self.setup.memory_limit)
+            if text == sandbox.too_much_memory(self.setup.memory_limit):
+                return Answer(request.number, "exhausted", text)
             if isinstance(error, duckdb.InternalException | duckdb.FatalException):
                 return Answer(request.number, "fatal", text)
             if text is not None:

@@ -35,10 +35,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The result of some work. `kind` says whether `value` is it, or the text or the kind of an error."""
+    """The result of some work. `kind` says whether `value` is it, or the text of an error.
+
+    After `exhausted` (there was not enough memory) and `fatal`, the worker must be replaced.
+    """
 
     number: int
-    kind: Literal["done", "refused", "missing", "fatal", "failed"]
+    kind: Literal["done", "refused", "missing", "exhausted", "fatal", "failed"]
     value: Any
 
 

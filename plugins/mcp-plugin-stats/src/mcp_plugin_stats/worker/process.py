@@ -39,6 +39,10 @@ class WorkerEndedError(Exception):
     """The worker has ended before it answered."""
 
 
+class NotTakenError(WorkerEndedError):
+    """The worker had ended before it got the request."""
+
+
 class FatalError(Exception):
     """DuckDB in the worker cannot be used any more. The text is for the caller."""
 
@@ -50,7 +54,8 @@ class Worker:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[Answer]] = {}
         self._sending = threading.Lock()
-        self._failed = False
+        self._reads = True
+        self._unusable = False
         self._process = subprocess.Popen(
             # -P: without it, modules in the current folder could be imported.
             [sys.executable, "-P", "-m", "mcp_plugin_stats.worker"],
@@ -74,8 +79,16 @@ class Worker:
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended, or must be replaced because DuckDB in it has failed."""
-        return self._failed or self._process.poll() is not None
+        """Whether the process has ended, or must be replaced: DuckDB in it has failed, or had not enough memory.
+
+        Where memory was not enough once, any step of Python can fail, too, also without an answer.
+        """
+        return self._unusable or self._process.poll() is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no work runs."""
+        return not self._waiting
 
     def unanswered(self, number: int) -> bool:
         """Return whether some work still runs."""
@@ -92,7 +105,7 @@ class Worker:
             DataError: The work was refused; the text is for the caller.
             FileNotFoundError: A file is missing.
             FatalError: The worker must be replaced.
-            WorkerEndedError: The worker has ended.
+            WorkerEndedError: The worker has ended. If the request has not reached it, this is a NotTakenError.
         """
         future: Future[Answer] = Future()
         self._waiting[number] = future
@@ -101,7 +114,9 @@ class Worker:
                 send(self._stdin, Request(number, work))
         except (OSError, ValueError):
             self._waiting.pop(number, None)
-            raise WorkerEndedError from None
+            raise NotTakenError from None
+        if not self._reads and self._waiting.pop(number, None) is not None:
+            raise NotTakenError
         answer = future.result()
         match answer.kind:
             case "done":
@@ -111,8 +126,11 @@ class Worker:
             case "missing":
                 raise FileNotFoundError(answer.value)
             case "fatal":
-                self._failed = True
+                self._unusable = True
                 raise FatalError(answer.value)
+            case "exhausted":
+                self._unusable = True
+                raise DataError(answer.value)
             case "failed":
                 raise RuntimeError(answer.value)
 
@@ -146,6 +164,8 @@ class Worker:
                 future = self._waiting.pop(answer.number, None)
                 if future is not None:
                     future.set_result(answer)
+        # Each side first sets its own state and then reads the other's, so no request is left without an answer.
+        self._reads = False
         while self._waiting:
             _, future = self._waiting.popitem()
             future.set_exception(WorkerEndedError())
