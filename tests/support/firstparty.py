@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,15 @@ class Readme:
         return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
 
 
-def in_wheel(plugin: str, folder: Path) -> list[str]:
-    """Build the wheel of a plugin in a folder, and return the names of its files."""
+def in_wheel(plugin: str, folder: Path) -> dict[str, bytes]:
+    """Build the wheel of a plugin in a folder, and return its files by name."""
     source = folder / "source"
     shutil.copytree(PLUGINS / f"mcp-plugin-{plugin}", source, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        return archive.namelist()
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def project_of(plugin: str) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def project_of(plugin: str) -> dict[str, Any]:
     return project
 
 
-def is_licensed(names: list[str]) -> bool:
+def is_licensed(names: Iterable[str]) -> bool:
     """Return whether a wheel has a licence."""
     return any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 from mcp import Client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult
 
 from mcp_host.testing import connect
 from mcp_plugin_stats import plugin
@@ -21,16 +21,6 @@ Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
 Parquet = Callable[[Path, str], None]
 Refused = Callable[[CallToolResult], str]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -64,20 +54,6 @@ def engines(tmp_path: Path) -> Engines:
                 await engine.close()
 
     return open_engine
-
-
-@pytest.fixture
-def refused() -> Refused:
-    """Return the text of an error that the tool raised on purpose."""
-
-    def text(result: CallToolResult) -> str:
-        assert result.is_error, result.structured_content
-        (content,) = result.content
-        assert isinstance(content, TextContent)
-        assert "unexpectedly" not in content.text
-        return content.text
-
-    return text
 
 
 @pytest.fixture

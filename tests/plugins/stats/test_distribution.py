@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 import sys
-import tomllib
-import zipfile
 from importlib.resources import files
 from pathlib import Path
 
-PLUGIN = Path(__file__).parents[3] / "plugins" / "mcp-plugin-stats"
+from support.firstparty import in_wheel, is_licensed, needs_the_host, project_of
+
 DATA = "mcp_plugin_stats/data"
 
 
@@ -51,22 +49,12 @@ def test_the_worker_starts_without_the_mcp_sdk() -> None:
 
 
 def test_the_wheel_contains_the_penguins_and_their_source(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        notice = archive.read(f"{DATA}/NOTICE.md").decode()
-        penguins = archive.read(f"{DATA}/penguins.csv")
-    assert {"mcp_plugin_stats/py.typed", "mcp_plugin_stats/page/chart.js"} <= set(names)
-    assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert any(name.endswith("licenses/src/mcp_plugin_stats/data/NOTICE.md") for name in names)
+    built = in_wheel("stats", tmp_path)
+    notice = built[f"{DATA}/NOTICE.md"].decode()
+    penguins = built[f"{DATA}/penguins.csv"]
+    assert {"mcp_plugin_stats/py.typed", "mcp_plugin_stats/page/chart.js"} <= set(built)
+    assert is_licensed(built)
+    assert any(name.endswith("licenses/src/mcp_plugin_stats/data/NOTICE.md") for name in built)
     assert "CC0 1.0" in notice
     assert hashlib.sha256(penguins).hexdigest() in notice
     assert len(penguins.splitlines()) == 345
@@ -79,6 +67,6 @@ def test_the_installed_data_match_the_notice() -> None:
 
 
 def test_the_entry_point_names_the_plugin() -> None:
-    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_of("stats")
     assert project["entry-points"]["mcp.plugins"] == {"stats": "mcp_plugin_stats:plugin"}
-    assert any(requirement.startswith("mcp-host>=") for requirement in project["dependencies"])
+    assert needs_the_host("stats")

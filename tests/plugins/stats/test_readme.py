@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -17,29 +16,19 @@ from pydantic_core import PydanticUndefined
 from mcp_host.testing import connect
 from mcp_plugin_stats import plugin
 from mcp_plugin_stats.settings import DatasetFile, Settings
+from support.firstparty import Readme
 
-README = (Path(__file__).parents[3] / "plugins" / "mcp-plugin-stats" / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def session() -> list[tuple[str, str]]:
-    (console,) = blocks("console")
-    parts = re.split(r"^\$ ", console, flags=re.MULTILINE)[1:]
-    return [(command, output.rstrip("\n")) for command, _, output in (part.partition("\n") for part in parts)]
+README = Readme("stats")
 
 
 def test_every_configuration_is_valid() -> None:
-    for text in blocks("toml"):
+    for text in README.blocks("toml"):
         Settings.model_validate(tomllib.loads(text)["plugins"]["stats"]["settings"])
 
 
 @pytest.mark.parametrize(("model", "heading"), [(Settings, "key"), (DatasetFile, "key of a data set")])
 def test_every_setting_is_in_its_table_with_its_default(model: type[BaseModel], heading: str) -> None:
-    table = README.partition(f"| {heading} |")[2].partition("\n\n")[0]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", table, re.MULTILINE))
+    rows = README.rows(heading)
     assert list(rows) == list(model.model_fields)
     for name, field in model.model_fields.items():
         if field.default not in (None, PydanticUndefined):
@@ -50,9 +39,9 @@ def test_every_setting_is_in_its_table_with_its_default(model: type[BaseModel], 
 async def test_the_session_runs_as_it_is_shown(folder: Path) -> None:
     (folder / "data").mkdir()
     (folder / "data" / "orders.csv").write_text("day,price\n2025-03-01,4.5\n")
-    settings = tomllib.loads(blocks("toml")[0])["plugins"]["stats"]["settings"]
+    settings = tomllib.loads(README.blocks("toml")[0])["plugins"]["stats"]["settings"]
     async with connect(plugin, name="stats", settings=settings) as client:
-        for command, output in session():
+        for command, output in README.session():
             program, call, tool, *words = shlex.split(command)
             assert (program, call) == ("mcp-host", "call")
             arguments: dict[str, Any] = {}
