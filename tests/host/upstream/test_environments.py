@@ -219,16 +219,15 @@ SLOW = """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.argv[1] == "venv":
         sys.exit(subprocess.run([{python!r}, "-m", "venv", "--without-pip", sys.argv[-1]]).returncode)
-    child = subprocess.Popen([{python!r}, "-c", "import time; time.sleep(600)", sys.argv[0]])
-    with open({marks!r}, "w") as marks:
-        marks.write("started")
+    code = "import sys, time; open({marks!r}, 'w').write('started'); time.sleep(600)"
+    child = subprocess.Popen([{python!r}, "-c", code, sys.argv[0]])
     signal.pause()
 """
 
 
 @pytest.fixture
 def slow_uv(tmp_path: Path) -> dict[str, str]:
-    """A uv that makes an environment and then installs for ever, and has a child. It writes to a pipe that it holds."""
+    """A uv that makes an environment and then installs for ever, and has a child, which writes to a pipe."""
     folder = tmp_path / "slow"
     folder.mkdir()
     marks = tmp_path / "marks"
@@ -323,10 +322,12 @@ async def test_a_killed_host_leaves_neither_a_tool_nor_a_whole_environment(
     code = dedent(OTHER_HOST).replace("[], python", "['idna'], python")
     host = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "cache")], env=slow_uv, stdout=subprocess.PIPE)
     with host:
-        assert _first_words(tmp_path / "marks") == "started"
-        tools = running_with(str(tmp_path / "slow"))
-        assert len(tools) == 2
-        host.kill()
+        try:
+            assert _first_words(tmp_path / "marks") == "started"
+            tools = running_with(str(tmp_path / "slow"))
+            assert len(tools) == 2
+        finally:
+            host.kill()
     assert left_of(tools) == []
     (folder,) = [each for each in (tmp_path / "cache").iterdir() if each.is_dir()]
     assert not (folder / "complete.json").exists()
