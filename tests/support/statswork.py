@@ -37,3 +37,8 @@ def held(session: Session, began: Path, gate: Path) -> int:
 def exhaust(session: Session) -> None:
     """Fail as Python does without enough memory."""
     raise MemoryError
+
+
+def unsendable(session: Session) -> object:
+    """Return what cannot be sent to another process."""
+    return lambda: None

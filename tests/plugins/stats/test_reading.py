@@ -334,6 +334,17 @@ def test_a_table_of_a_sqlite_file_is_read_with_the_types_of_its_values(read: Rea
     assert "'m' has integer and text values" in found.notes
 
 
+def test_integers_beside_reals_in_a_sqlite_file_keep_their_digits(read: Read, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "d.sqlite") as connection:
+        connection.execute("CREATE TABLE t (large, small, far)")
+        connection.execute("INSERT INTO t VALUES (9007199254740993, 1, 1), (1.5, 2.5, 1e300), (NULL, NULL, NULL)")
+    connection.close()
+    found = read(None, path="d.sqlite")
+    assert list(found.types.values()) == ["DECIMAL(38,1)", "DOUBLE", "DOUBLE"]
+    assert [row[0] for row in found.rows] == [Decimal("9007199254740993.0"), Decimal("1.5"), None]
+    assert [row[1:] for row in found.rows] == [(1.0, 1.0), (2.5, 1e300), (None, None)]
+
+
 def test_a_table_of_a_duckdb_file_is_read(read: Read, tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "d.duckdb")) as connection:
         connection.execute("CREATE TABLE one AS SELECT 1 AS a")

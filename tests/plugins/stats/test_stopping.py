@@ -24,7 +24,7 @@ from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.stopping import OutOfTimeError, in_thread
 from mcp_plugin_stats.worker.desk import Task
 from mcp_plugin_stats.worker.session import Session
-from support.statswork import ENDLESS, endless, exhaust, held
+from support.statswork import ENDLESS, endless, exhaust, held, unsendable
 
 Served = Callable[..., AbstractAsyncContextManager[Client]]
 Engines = Callable[..., AbstractAsyncContextManager[Engine]]
@@ -88,6 +88,14 @@ async def test_where_memory_was_not_enough_another_worker_answers_and_others_are
             await anyio.to_thread.run_sync(gate.write_bytes, b"x")
         assert results == [7]
         assert not Path(f"/proc/{before}").exists()
+
+
+async def test_a_request_that_cannot_be_answered_is_not_waited_for(engines: Engines) -> None:
+    async with engines(query_timeout=3600) as engine:
+        with pytest.raises(ToolError):
+            await engine.run(unsendable)
+        table, _ = await engine.query("SELECT 1")
+        assert table.rows == [[1]]
 
 
 async def test_a_query_after_the_end_of_the_worker_gets_another_one(engines: Engines) -> None:

@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 from mcp_plugin_stats.errors import DataError
 from mcp_plugin_stats.reading.cells import Cells, Column, missing
+from mcp_plugin_stats.reading.columns import number_column
 from mcp_plugin_stats.reading.dates import date_column
+from mcp_plugin_stats.settings import ReaderOptions
 from mcp_plugin_stats.sqltext import literal, quoted
 
 if TYPE_CHECKING:
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 KINDS = {
     frozenset(("integer",)): "BIGINT",
     frozenset(("real",)): "DOUBLE",
-    frozenset(("integer", "real")): "DOUBLE",
     frozenset(("blob",)): "BLOB",
 }
-"""DuckDB's type for the kinds of values that a column has. With any other kinds it is text."""
+"""DuckDB's type for the kinds of values that a column has. Integers and reals are judged by their digits."""
 
 NOTHING = "\1"
 """Stands for NULL in the file between the two databases. An empty text is not NULL."""
@@ -112,6 +113,8 @@ def _convert(cells: Cells, column: Column, kinds: frozenset[str], declared: str)
         column.type, column.expression = "BLOB", f"unhex({column.place})"
     elif type_ is not None:
         column.type, column.expression = type_, f"CAST({column.place} AS {type_})"
+    elif kinds == {"integer", "real"}:
+        number_column(cells, column, 0, ReaderOptions())
     elif kinds == {"text"} and any(word in declared for word in ("DATE", "TIME")):
         x = column.place
         present, absent = cells.row([f"count(*) FILTER (NOT {missing(x)})", f"count(*) FILTER ({missing(x)})"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
@@ -67,13 +68,16 @@ class Desk:
                 threading.Thread(target=self._work, args=(request, task, answers), daemon=True).start()
 
     def _work(self, request: Request, task: Task, answers: BinaryIO) -> None:
-        answer = self._answer(request, task)
-        with self._sending:
-            try:
-                send(answers, answer)
-            except ValueError as error:
-                send(answers, Answer(request.number, "refused", f"The result is too large ({error}): reduce it."))
-        self._tasks.pop(request.number, None)
+        try:
+            answer = self._answer(request, task)
+            with self._sending:
+                try:
+                    send(answers, answer)
+                except ValueError as error:
+                    send(answers, Answer(request.number, "refused", f"The result is too large ({error}): reduce it."))
+            self._tasks.pop(request.number, None)
+        except BaseException:
+            os._exit(1)  # Without an answer, the caller would wait for its timeout.
 
     def _answer(self, request: Request, task: Task) -> Answer:
         assert request.work is not None
