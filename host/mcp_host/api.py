@@ -322,7 +322,7 @@ class HostFacts:
         """The files and folders with code that the host runs: modules of plugins, scripts, the virtual environment.
 
         A reload can change them; until then, this is the same tuple. A plugin that writes files must leave them out,
-        too, because their next start runs what is in them.
+        too, because the host runs what is in them at its next start.
         """
         return self._code_paths()
 

@@ -38,7 +38,7 @@ _FULL: Final = frozenset({*HANDSHAKE_PROTOCOL_VERSIONS[HANDSHAKE_PROTOCOL_VERSIO
 
 
 class PlainCalls:
-    """Answers plain calls within the server's middleware, and remembers the envelope that it checked last."""
+    """Answers plain calls inside the server's middleware. An envelope is checked only if it differs from the last."""
 
     def __init__(self, server: HostServer) -> None:
         self._server = server
@@ -48,7 +48,7 @@ class PlainCalls:
         self._fits = False
 
     def accepts(self, context: ServerRequestContext[Any, Any]) -> bool:
-        """Return whether a call is plain, and so within its method's rules."""
+        """Return whether a call is plain. For 2026-07-28, this includes that the SDK accepts its envelope."""
         modern = context.protocol_version in MODERN_PROTOCOL_VERSIONS
         if not is_plain(context.params, modern=modern):
             return False

@@ -59,7 +59,9 @@ def files(package: str, folder: Path) -> Iterator[tuple[str, Path]]:
             yield file.as_posix(), Path(str(file.locate()))
         elif file.name == "resources.tar.gz":
             with tarfile.open(str(file.locate())) as archive:
-                archive.extractall(folder, filter="data")
+                # Python before 3.11.4 has no filters.
+                archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+                archive.extractall(folder)
             for path in sorted(folder.rglob("*.csv")):
                 if not path.name.startswith("._"):
                     yield f"{package}/{path.relative_to(folder).as_posix()}", path
